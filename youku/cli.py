@@ -1,0 +1,60 @@
+"""What every verb's command line shares: a strict parser, one clear sentence for an error, exit 0 done, 1 failed, 2 usage.
+
+Results go to stdout; progress and messages to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+
+def make_parser(verb: str, doc: str | None) -> argparse.ArgumentParser:
+    """A parser without abbreviations whose help opens with the verb's module docstring."""
+    return argparse.ArgumentParser(
+        prog=f"python -m youku {verb}",
+        description=doc,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def run(parser: argparse.ArgumentParser, action: Callable[[argparse.Namespace], int], argv: Sequence[str] | None) -> int:
+    """Parse `argv`, run `action`, turn user and system errors into one sentence on stderr; returns the exit status."""
+    args = parser.parse_args(argv)
+    try:
+        return action(args)
+    except ValueError as error:  # user and data mistakes, already worded
+        return _fail(str(error))
+    except BrokenPipeError:  # the reader of our stdout went away; nothing more to say to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _fail(explain(error))
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C; finished files are kept, run the same command to go on", file=sys.stderr)
+        return 130
+
+
+def explain(error: OSError) -> str:
+    """One sentence for a system error: which file, what, what to do."""
+    where = f"{error.filename}: " if error.filename else ""
+    advice = {
+        errno.ENOSPC: "the disk is full; free some space or choose another folder, then run again",
+        errno.EDQUOT: "the disk quota is used up; free some space or choose another folder, then run again",
+        errno.EACCES: "permission denied; choose a folder you may write to",
+        errno.EPERM: "permission denied; choose a folder you may write to",
+        errno.EROFS: "the file system is read-only; choose another folder",
+        errno.ENOENT: "no such file or folder; check the path",
+        errno.EISDIR: "expected a file, found a folder; check the path",
+        errno.ENOTDIR: "expected a folder, found a file; check the path",
+    }.get(error.errno or 0, error.strerror or str(error))
+    return where + advice
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 1

@@ -1,0 +1,119 @@
+"""Convert between Y'CbCr planes and RGB with matrix, range and chroma siting explicit; nothing rounds here.
+
+Works on numpy arrays and torch tensors alike. RGB is float in [0, 1], shape (..., 3, H, W); planes are float code
+values over 2^depth - 1, so 8-bit planes divided by 255. Sources: ITU-R BT.601-7, BT.709-6; MATLAB `rgb2ycbcr`.
+y4m declares no matrix: 601 is the default throughout, and a round trip cancels the choice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from youku.video import resize
+from youku.video.resize import Array
+
+# (red, blue) weights of luma
+MATRICES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722)}
+SITINGS = ("left", "center", "topleft")
+
+
+def rgb_to_yuv444(rgb: Array, matrix: str = "601", full_range: bool = False) -> Array:
+    """RGB (..., 3, H, W) in [0, 1] to Y'CbCr of the same shape, in code values / 255; studio range unless `full_range`."""
+    red_weight, blue_weight = _weights(matrix)
+    red, green, blue = rgb[..., 0, :, :], rgb[..., 1, :, :], rgb[..., 2, :, :]
+    luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
+    cb = (blue - luma) / (2 * (1 - blue_weight))
+    cr = (red - luma) / (2 * (1 - red_weight))
+    luma_gain, luma_offset, chroma_gain = _range(full_range)
+    return _stack(luma * luma_gain + luma_offset, cb * chroma_gain + 128 / 255, cr * chroma_gain + 128 / 255)
+
+
+def yuv444_to_rgb(yuv: Array, matrix: str = "601", full_range: bool = False) -> Array:
+    """Inverse of `rgb_to_yuv444`; values outside [0, 1] are kept (out-of-gamut colours survive a float round trip)."""
+    red_weight, blue_weight = _weights(matrix)
+    luma_gain, luma_offset, chroma_gain = _range(full_range)
+    luma = (yuv[..., 0, :, :] - luma_offset) / luma_gain
+    cb = (yuv[..., 1, :, :] - 128 / 255) / chroma_gain
+    cr = (yuv[..., 2, :, :] - 128 / 255) / chroma_gain
+    red = luma + 2 * (1 - red_weight) * cr
+    blue = luma + 2 * (1 - blue_weight) * cb
+    green = (luma - red_weight * red - blue_weight * blue) / (1 - red_weight - blue_weight)
+    return _stack(red, green, blue)
+
+
+def upsample_chroma(
+    chroma: Array, height: int, width: int, layout: tuple[int, int, str], kernel: str = "bilinear"
+) -> Array:
+    """Bring a chroma plane (..., h, w) to luma size, each sample read at its own siting; `layout` as in y4m.Header."""
+    sub_x, sub_y, siting = layout
+    shift_y = 0.25 if sub_y == 2 and siting == "topleft" else 0.0
+    shift_x = 0.25 if sub_x == 2 and siting in ("left", "topleft") else 0.0
+    out = chroma
+    if sub_y == 2:  # odd sizes: double, then cut
+        out = resize.resize(out, 2 * out.shape[-2], out.shape[-1], kernel, "replicate", shift_y, 0.0)
+    if sub_x == 2:
+        out = resize.resize(out, out.shape[-2], 2 * out.shape[-1], kernel, "replicate", 0.0, shift_x)
+    return out[..., :height, :width]
+
+
+def downsample_chroma(chroma: Array, layout: tuple[int, int, str], kernel: str = "bilinear") -> Array:
+    """Inverse direction of `upsample_chroma`: anti-aliased, at the target's siting; odd sizes repeat the last line."""
+    sub_x, sub_y, siting = layout
+    shift_y = -0.5 if sub_y == 2 and siting == "topleft" else 0.0
+    shift_x = -0.5 if sub_x == 2 and siting in ("left", "topleft") else 0.0
+    height, width = chroma.shape[-2:]
+    out = chroma
+    if sub_y == 2:
+        out = resize.resize(out, -(-height // 2), width, kernel, "replicate", shift_y, 0.0, 0.5)
+    if sub_x == 2:
+        out = resize.resize(out, out.shape[-2], -(-width // 2), kernel, "replicate", 0.0, shift_x, 0.5)
+    return out
+
+
+def luma_of_picture(rgb: np.ndarray) -> np.ndarray:
+    """Y of MATLAB `rgb2ycbcr` for a uint8 picture (H, W, 3): float64, 16-235, not rounded. The protocol of the papers."""
+    if rgb.dtype != np.uint8:
+        raise ValueError(f"expected a uint8 RGB picture, got {rgb.dtype}")
+    red, green, blue = (rgb[..., channel].astype(np.float64) for channel in range(3))
+    return 16 + (65.481 * red + 128.553 * green + 24.966 * blue) / 255
+
+
+def planes_to_rgb(planes: tuple[np.ndarray, ...], depth: int, layout: tuple[int, int, str], matrix: str = "601") -> np.ndarray:
+    """Integer planes of a frame to an 8-bit RGB picture (H, W, 3), for looking at and for picture files only."""
+    scale = float((1 << depth) - 1)
+    luma = planes[0].astype(np.float32) / scale
+    if len(planes) == 1:
+        gray = (luma - 16 / 255) * (255 / 219)
+        rgb = np.stack([gray, gray, gray])
+    else:
+        height, width = luma.shape
+        chroma = [upsample_chroma(plane.astype(np.float32) / scale, height, width, layout) for plane in planes[1:]]
+        rgb = yuv444_to_rgb(np.stack([luma, *chroma]), matrix)
+    return np.ascontiguousarray(np.moveaxis(resize.to_integers(rgb * 255), 0, -1))
+
+
+def rgb_to_planes(rgb: np.ndarray, layout: tuple[int, int, str], matrix: str = "601") -> tuple[np.ndarray, ...]:
+    """An 8-bit RGB picture (H, W, 3) to 8-bit planes in `layout` (y4m.Header.layout), studio range."""
+    yuv = rgb_to_yuv444(np.moveaxis(rgb, -1, 0).astype(np.float64) / 255, matrix)
+    luma = resize.to_integers(yuv[0] * 255)
+    if layout[0] == 0:
+        return (luma,)
+    return luma, *(resize.to_integers(downsample_chroma(yuv[channel], layout) * 255) for channel in (1, 2))
+
+
+def _weights(matrix: str) -> tuple[float, float]:
+    if matrix not in MATRICES:
+        raise ValueError(f"matrix {matrix!r}: expected one of {', '.join(MATRICES)}")
+    return MATRICES[matrix]
+
+
+def _range(full_range: bool) -> tuple[float, float, float]:
+    """(luma gain, luma offset, chroma gain) in code values / 255."""
+    return (1.0, 0.0, 1.0) if full_range else (219 / 255, 16 / 255, 224 / 255)
+
+
+def _stack(first: Array, second: Array, third: Array) -> Array:
+    if isinstance(first, torch.Tensor):
+        return torch.stack([first, second, third], dim=-3)
+    return np.stack([first, second, third], axis=-3)

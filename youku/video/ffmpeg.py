@@ -1,0 +1,193 @@
+"""The one place that builds and runs ffmpeg commands; the binary comes with imageio-ffmpeg (IMAGEIO_FFMPEG_EXE overrides).
+
+Commands are built by ffmpeg-python, always with `cmd=` explicit. Bytes go through pipes, so no frame is a file here.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+from youku.video import y4m
+
+
+class FFmpegError(ValueError):
+    """ffmpeg is missing, refused the input, or died."""
+
+
+@lru_cache(maxsize=1)
+def binary() -> str:
+    """Path of the ffmpeg binary."""
+    import imageio_ffmpeg
+
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise FFmpegError(f"no ffmpeg binary: {error}; reinstall imageio-ffmpeg or set IMAGEIO_FFMPEG_EXE") from None
+
+
+@lru_cache(maxsize=8)
+def ask(*options: str) -> str:
+    """What the binary prints for an information option such as "-version" or "-filters"."""
+    done = subprocess.run([binary(), "-hide_banner", *options], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def version() -> str:
+    """Version as the binary names it, e.g. "7.0.2-static"."""
+    match = re.search(r"ffmpeg version (\S+)", ask("-version"))
+    if not match:
+        raise FFmpegError(f"{binary()}: does not answer -version like ffmpeg; set IMAGEIO_FFMPEG_EXE to a working one")
+    return match[1]
+
+
+@lru_cache(maxsize=1)
+def passthrough() -> dict[str, str]:
+    """The option that keeps every frame as it is: `-fps_mode passthrough`, `-vsync 0` before ffmpeg 5.1."""
+    numbers = re.match(r"n?(\d+)\.(\d+)", version())
+    if numbers and (int(numbers[1]), int(numbers[2])) < (5, 1):
+        return {"vsync": "0"}
+    return {"fps_mode": "passthrough"}
+
+
+def has_libvmaf() -> bool:
+    return " libvmaf " in ask("-filters")
+
+
+def command(node: Any, *extra: str) -> list[str]:
+    """Command line of an ffmpeg-python output node: quiet, overwriting, never reading the terminal."""
+    arguments = node.global_args("-hide_banner", "-nostdin", "-loglevel", "error", *extra).overwrite_output()
+    return list(arguments.compile(cmd=binary()))
+
+
+def run(line: list[str], what: str) -> None:
+    """Run a command to its end; FFmpegError with ffmpeg's last words where it fails."""
+    done = subprocess.run(line, capture_output=True, check=False)
+    if done.returncode:
+        raise FFmpegError(f"{what}: ffmpeg failed: {last_words(done.stderr)}")
+
+
+def last_words(stderr: bytes) -> str:
+    """The last line that ffmpeg wrote, without its component address."""
+    lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    return re.sub(r"^\[[^\]]*\]\s*", "", lines[-1]) if lines else "no message"
+
+
+@contextmanager
+def decode(path: str | Path, pix_fmt: str | None = None, filters: dict[str, str] | None = None) -> Iterator[y4m.StreamReader]:
+    """Decode any video to a y4m stream (every frame once, in display order); `pix_fmt` as ffmpeg names it, None keeps the source's."""
+    import ffmpeg
+
+    if not Path(path).is_file():
+        raise FFmpegError(f"{path}: no such video file")
+    node = ffmpeg.input(str(Path(path).absolute()))["v:0"]
+    for name, value in (filters or {}).items():
+        node = node.filter(name, *([value] if value else []))
+    options = {"format": "yuv4mpegpipe", "strict": "-1", **passthrough()}
+    if pix_fmt:
+        options["pix_fmt"] = pix_fmt
+    with piped_output(command(ffmpeg.output(node, "pipe:1", **options)), str(path)) as stdout:
+        try:
+            reader = y4m.read_stream(stdout, str(path))
+        except y4m.Y4MError:
+            raise FFmpegError(f"{path}: ffmpeg finds no video in it; expected a y4m clip or a video file") from None
+        yield reader
+
+
+@contextmanager
+def piped_output(line: list[str], what: str) -> Iterator[IO[bytes]]:
+    """Run a command and yield its stdout; raises with ffmpeg's last words when it failed, kills it when the reader leaves early."""
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=errors, bufsize=1 << 20)
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+            ended = not process.stdout.read(1)
+        except ValueError as error:  # damage downstream is often ffmpeg's own death: say that instead
+            process.kill()
+            process.wait()
+            errors.seek(0)
+            words = errors.read()
+            raise FFmpegError(f"{what}: {last_words(words)}") from error if words else error
+        finally:
+            process.stdout.close()
+            if process.poll() is None:
+                _finish(process)
+        errors.seek(0)
+        if ended and process.returncode:
+            raise FFmpegError(f"{what}: ffmpeg failed: {last_words(errors.read())}")
+
+
+@contextmanager
+def piped_input(line: list[str], what: str) -> Iterator[IO[bytes]]:
+    """Run a command and yield its stdin; raises with ffmpeg's last words when it failed."""
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)
+        assert process.stdin is not None
+        broken = False
+        try:
+            yield process.stdin
+            process.stdin.close()
+        except BrokenPipeError:
+            broken = True
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.wait()
+        if process.returncode or broken:
+            errors.seek(0)
+            raise FFmpegError(f"{what}: ffmpeg failed: {last_words(errors.read())}")
+
+
+@contextmanager
+def filtered(line: list[str], frames: Iterator[bytes], what: str) -> Iterator[IO[bytes]]:
+    """Feed bytes to a command from a thread and yield its stdout: coder and decoder in one process chain."""
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=1 << 20)
+        assert process.stdin is not None and process.stdout is not None
+        failures: list[BaseException] = []
+        feeder = threading.Thread(target=_feed, args=(process.stdin, frames, failures), daemon=True)
+        feeder.start()
+        try:
+            yield process.stdout
+        finally:
+            process.stdout.close()
+            _finish(process)
+            feeder.join()
+        errors.seek(0)
+        if failures:
+            raise failures[0]
+        if process.returncode:
+            raise FFmpegError(f"{what}: ffmpeg failed: {last_words(errors.read())}")
+
+
+def _feed(stdin: IO[bytes], frames: Iterator[bytes], failures: list[BaseException]) -> None:
+    try:
+        for data in frames:
+            stdin.write(data)
+    except BrokenPipeError:
+        pass  # the command died: its own message is raised instead
+    except BaseException as error:
+        failures.append(error)
+    finally:
+        try:
+            stdin.close()
+        except BrokenPipeError:
+            pass
+
+
+def _finish(process: subprocess.Popen[bytes]) -> None:
+    """Wait briefly for a process whose output was read or dropped, then kill it."""
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
