@@ -22,7 +22,9 @@ def make_parser(verb: str, doc: str | None) -> argparse.ArgumentParser:
     )
 
 
-def run(parser: argparse.ArgumentParser, action: Callable[[argparse.Namespace], int], argv: Sequence[str] | None) -> int:
+def run(
+    parser: argparse.ArgumentParser, action: Callable[[argparse.Namespace], int], argv: Sequence[str] | None
+) -> int:
     """Parse `argv`, run `action`, turn user and system errors into one sentence on stderr; returns the exit status."""
     args = parser.parse_args(argv)
     try:

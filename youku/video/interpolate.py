@@ -6,8 +6,11 @@ Source: the phase rule of `resize.chroma_shift`. Planes in, planes out; float32 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from youku.video import resize
 from youku.video.y4m import Header, Planes
@@ -15,7 +18,24 @@ from youku.video.y4m import Header, Planes
 
 def upscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
     """Planes of one frame of a clip with `header`, `scale` times larger; sizes as in `scaled_header`."""
-    return _scale(planes, header, scaled_header(header, scale), float(scale), kernel)
+    return upscale_luma(planes[0], header, scale, kernel), *upscale_chroma(planes, header, scale, kernel)
+
+
+def upscale_luma(plane: np.ndarray, header: Header, scale: int, kernel: str = "bicubic") -> np.ndarray:
+    """The first plane alone."""
+    return _enlarge(plane[None], scale, kernel, (0.0, 0.0), header)[0]
+
+
+def upscale_chroma(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
+    """U and V alone (nothing for mono), cut to the target's chroma size where the picture is odd."""
+    if len(planes) == 1:
+        return ()
+    sub_x, sub_y, siting = header.layout
+    shift_y, shift_x = resize.chroma_shift(siting, scale)
+    shifts = (shift_y if sub_y == 2 else 0.0, shift_x if sub_x == 2 else 0.0)
+    both = _enlarge(np.stack(planes[1:]), scale, kernel, shifts, header)
+    height, width = scaled_header(header, scale).plane_shapes[1]
+    return tuple(np.ascontiguousarray(plane) for plane in both[:, :height, :width])
 
 
 def downscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
@@ -23,7 +43,15 @@ def downscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic
     if header.width % scale or header.height % scale:
         raise ValueError(f"{header.width}x{header.height}: expected multiples of {scale}; crop the clip first")
     target = header.resized(header.width // scale, header.height // scale)
-    return _scale(planes, header, target, 1 / scale, kernel)
+    sub_x, sub_y, siting = header.layout
+    shift_y, shift_x = resize.chroma_shift(siting, 1 / scale)
+    out = []
+    for index, (plane, (height, width)) in enumerate(zip(planes, target.plane_shapes, strict=True)):
+        shifts = (shift_y if index and sub_y == 2 else 0.0, shift_x if index and sub_x == 2 else 0.0)
+        values = torch.from_numpy(plane.astype(np.float32))
+        small = resize.resize(values, height, width, kernel, "replicate", *shifts, 1 / scale)
+        out.append(resize.to_integers(small.numpy(), header.depth))
+    return tuple(out)
 
 
 def scaled_header(header: Header, scale: int) -> Header:
@@ -31,14 +59,35 @@ def scaled_header(header: Header, scale: int) -> Header:
     return header.resized(header.width * scale, header.height * scale)
 
 
-def _scale(planes: Planes, source: Header, target: Header, scale: float, kernel: str) -> Planes:
-    sub_x, sub_y, siting = source.layout
-    shift_y, shift_x = resize.chroma_shift(siting, scale)
-    out = []
-    for index, (plane, (height, width)) in enumerate(zip(planes, target.plane_shapes, strict=True)):
-        rows = resize.weights(plane.shape[0], height, kernel, "replicate", shift_y if index and sub_y == 2 else 0.0, scale)
-        columns = resize.weights(plane.shape[1], width, kernel, "replicate", shift_x if index and sub_x == 2 else 0.0, scale)
-        values = torch.from_numpy(plane.astype(np.float32))
-        scaled = resize.apply(resize.apply(values, *rows, axis=-2), *columns, axis=-1)
-        out.append(resize.to_integers(scaled.numpy(), source.depth))
-    return tuple(out)
+def _enlarge(planes: np.ndarray, scale: int, kernel: str, shifts: tuple[float, float], header: Header) -> np.ndarray:
+    """(N, H, W) integers to (N, s H, s W): one convolution to s^2 phases, rounding, then the phases woven together."""
+    square, margins = _kernel(scale, kernel, *shifts)
+    values = torch.from_numpy(planes.astype(np.float32))[:, None]
+    padded = F.pad(values, [margins[1]] * 2 + [margins[0]] * 2, mode="replicate")
+    half = torch.full((scale * scale,), 0.5)
+    phases = F.conv2d(padded.contiguous(memory_format=torch.channels_last), square, half)  # (N, s^2, H, W) + 0.5
+    return weave(phases, scale, header.depth)
+
+
+def weave(phases: torch.Tensor, scale: int, depth: int) -> np.ndarray:
+    """Clip phases (N, s^2, H, W) of code values + 0.5, cut to integers, shuffle to (N, s H, s W).
+
+    Shuffling integers moves a quarter of the bytes that shuffling floats would.
+    """
+    num, _, height, width = phases.shape
+    dtype = torch.uint8 if depth == 8 else torch.int32
+    whole = phases.clamp_(0, (1 << depth) - 0.5).permute(0, 2, 3, 1).to(dtype)
+    rows = whole.contiguous().numpy().reshape(num, height, width, scale, scale)
+    if depth == 8 and scale == 4:  # four neighbours of a row move as one word
+        woven = np.ascontiguousarray(rows.view(np.uint32)[..., 0].transpose(0, 1, 3, 2)).view(np.uint8)
+    else:
+        woven = np.ascontiguousarray(rows.transpose(0, 1, 3, 2, 4))
+    return woven.reshape(num, height * scale, width * scale).astype(np.uint8 if depth == 8 else np.uint16, copy=False)
+
+
+@lru_cache(maxsize=64)
+def _kernel(scale: int, kernel: str, shift_y: float, shift_x: float) -> tuple[torch.Tensor, tuple[int, int]]:
+    rows, margin_y = resize.polyphase(scale, kernel, shift_y)
+    columns, margin_x = resize.polyphase(scale, kernel, shift_x)
+    square = np.einsum("ay,bx->abyx", rows, columns).reshape(scale * scale, 1, rows.shape[1], columns.shape[1])
+    return torch.from_numpy(square.astype(np.float32)), (margin_y, margin_x)

@@ -92,6 +92,20 @@ def weights(
     return _inside(index[:, used], size_in, edge), value[:, used]
 
 
+@lru_cache(maxsize=64)
+def polyphase(scale: int, kernel: str, shift: float = 0.0) -> tuple[np.ndarray, int]:
+    """(phases, margin): enlarging by an integer, output s * c + p is the dot of phases[p] (2 margin + 1) with inputs around c."""
+    index, weight = weights(64, 64 * scale, kernel, "replicate", shift, float(scale))
+    offset = index[32 * scale : 33 * scale] - 32  # (scale, taps) far from the edges
+    margin = int(np.abs(offset).max())
+    phases = np.zeros((scale, 2 * margin + 1))
+    for phase in range(scale):
+        phases[phase, offset[phase] + margin] = weight[32 * scale + phase]
+    used = np.flatnonzero(np.any(np.abs(phases) > 1e-12, axis=0))
+    trim = min(int(used[0]), 2 * margin - int(used[-1]))
+    return phases[:, trim : 2 * margin + 1 - trim], margin - trim
+
+
 def _kernel(name: str) -> tuple:
     return {"bicubic": (_cubic, 2.0), "bilinear": (_triangle, 1.0), "lanczos": (_lanczos, 3.0), "nearest": (None, 0.5)}[
         name

@@ -1,0 +1,165 @@
+"""Frames of a clip through a network, in order, with bounded memory: read ahead, forward, round, hand on.
+
+Each stage runs in a thread of its own (`ahead`), so that reading, chroma, rounding and writing hide behind the network.
+Integer planes in, integer planes out (y4m.Planes); a luma network's chroma comes from `interpolate`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from youku.inference import border, tiles
+from youku.inference.ensemble import ensemble
+from youku.inference.weights import Network
+from youku.video import interpolate
+from youku.video.y4m import Header, Planes
+
+Item = TypeVar("Item")
+AHEAD = 2  # items waiting between two stages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How frames are run; the defaults change nothing about the network's own output."""
+
+    ensemble: bool = False
+    """Average 8 flips and rotations before rounding: slightly better, 8 times slower."""
+    sharpen: tuple[float, float] | None = None
+    """(sigma in output pixels, amount): unsharp mask on luma. Raises VMAF, lowers PSNR: metric gaming, off by default."""
+    tile_px: int | None = None
+    """Tile side in input pixels; None picks it from free memory."""
+    batch: int = 1
+    """Frames through the network at once."""
+
+
+def upscale_frames(network: Network, header: Header, frames: Iterable[Planes], options: Options) -> Iterator[Planes]:
+    """Yield each frame enlarged; `header` is the input clip's."""
+    if network.spec.name == "bicubic" and not options.ensemble and not options.sharpen:
+        yield from ahead(interpolate.upscale(planes, header, network.scale) for planes in ahead(iter(frames)))
+        return
+    batches = _batches(ahead(iter(frames)), options.batch)
+    outputs = ahead(_forward_all(network, header, batches, options))
+    for planes in ahead(_finish_all(network, header, outputs, options)):
+        yield planes
+
+
+def run_network(network: Network, x: Tensor, options: Options, tile_px: int) -> tuple[Tensor, int]:
+    """Network input (N, C, H, W) to output (N, C, s H, s W), tiled and ensembled as asked; also the tile that fitted."""
+
+    def forward(tile: Tensor) -> Tensor:
+        return network.module(tile.contiguous(memory_format=torch.channels_last))
+
+    cast = torch.autocast(network.device.type, torch.bfloat16) if network.half else contextlib.nullcontext()
+    halo_px = network.spec.halo_px(network.scale)
+    used_px = tile_px
+
+    def whole(picture: Tensor) -> Tensor:
+        nonlocal used_px
+        out, used_px = tiles.forward_within_memory(forward, picture, network.scale, halo_px, used_px)
+        return out.float()
+
+    with torch.inference_mode(), cast:
+        return (ensemble(whole, x) if options.ensemble else whole(x)), used_px
+
+
+def sharpen(luma: Tensor, sigma_px: float, amount: float) -> Tensor:
+    """Unsharp mask of (N, H, W): y + amount * (y - gaussian(y)); edges repeat."""
+    radius = max(1, int(3 * sigma_px + 0.5))
+    offsets = torch.arange(-radius, radius + 1, device=luma.device, dtype=luma.dtype)
+    kernel = torch.exp(-0.5 * (offsets / sigma_px) ** 2)
+    kernel = kernel / kernel.sum()
+    padded = F.pad(luma[:, None], [radius] * 4, mode="replicate")
+    blurred = F.conv2d(F.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))[:, 0]
+    return luma + amount * (luma - blurred)
+
+
+def ahead(items: Iterable[Item], depth: int = AHEAD) -> Iterator[Item]:
+    """Run an iterator in a thread, at most `depth` items ahead; its error is raised here, leaving early stops it."""
+    waiting: queue.Queue = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(entry: tuple) -> bool:
+        while not stop.is_set():
+            try:
+                waiting.put(entry, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put(("item", item)):
+                    return
+            put(("end", None))
+        except BaseException as error:  # handed over whole: the consumer raises it
+            put(("error", error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = waiting.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+    finally:
+        stop.set()
+        thread.join()
+        if isinstance(items, Generator):
+            items.close()
+
+
+def _batches(frames: Iterable[Planes], size: int) -> Iterator[list[Planes]]:
+    batch: list[Planes] = []
+    for planes in frames:
+        batch.append(planes)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _forward_all(
+    network: Network, header: Header, batches: Iterable[list[Planes]], options: Options
+) -> Iterator[tuple[list[Planes], Tensor]]:
+    spec = network.spec
+    tile_px = options.tile_px or tiles.choose_tile_px(
+        network.module, spec.channels, network.device, spec.halo_px(network.scale)
+    )
+    for frames in batches:
+        needed = [planes[:1] for planes in frames] if spec.colours == "y" else frames
+        with torch.inference_mode():
+            tensors = border.to_tensors(needed, header.depth, network.device)
+            x = border.to_model(tensors, header.layout, spec.colours)
+        output, tile_px = run_network(network, x, options, tile_px)
+        yield frames, output
+
+
+def _finish_all(
+    network: Network, header: Header, outputs: Iterable[tuple[list[Planes], Tensor]], options: Options
+) -> Iterator[Planes]:
+    for frames, output in outputs:
+        with torch.inference_mode():
+            planes = border.to_planes(output, header.layout, network.spec.colours)
+            if options.sharpen:
+                planes[0] = sharpen(planes[0], *options.sharpen)
+            codes = [border.to_codes(plane, header) for plane in planes]
+        for index, frame in enumerate(frames):
+            own = tuple(plane[index] for plane in codes)
+            if network.spec.colours == "y":
+                own += interpolate.upscale_chroma(frame, header, network.scale)
+            yield own

@@ -1,0 +1,84 @@
+"""FSRCNN(d=56, s=12, m=4): luma at low resolution through thin convolutions, one 9x9 deconvolution to the new size.
+
+(N, 1, H, W) -> (N, 1, s H, s W). Parameters are the same for every scale: 12,464 weights + 173 biases + 172 PReLU
+slopes = 12,809. Source: Dong, Loy, Tang 2016, "Accelerating the Super-Resolution Convolutional Neural Network".
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from youku.models.blocks import conv
+
+
+class FSRCNN(nn.Module):
+    """Feature extraction, shrinking, mapping, expanding, deconvolution; PReLU after every convolution but the last."""
+
+    def __init__(self, scale: int, num_features: int = 56, num_shrunk: int = 12, num_mapping: int = 4) -> None:
+        super().__init__()
+        self.first = nn.Sequential(conv(1, num_features, 5), nn.PReLU(num_features))
+        layers: list[nn.Module] = [conv(num_features, num_shrunk, 1), nn.PReLU(num_shrunk)]
+        for _ in range(num_mapping):
+            layers += [conv(num_shrunk, num_shrunk, 3), nn.PReLU(num_shrunk)]
+        layers += [conv(num_shrunk, num_features, 1), nn.PReLU(num_features)]
+        self.middle = nn.Sequential(*layers)
+        self.last = Deconvolution(num_features, scale)
+        self._initialise()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.middle(self.first(x)))
+
+    def _initialise(self) -> None:
+        """The paper's: convolutions MSRA over fan-out, deconvolution N(0, 0.001), biases 0."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                fan_out = module.out_channels * module.kernel_size[0] * module.kernel_size[1]
+                nn.init.normal_(module.weight, 0.0, math.sqrt(2 / fan_out))
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        nn.init.normal_(self.last.weight, 0.0, 0.001)
+        nn.init.zeros_(self.last.bias)
+
+
+class Deconvolution(nn.Module):
+    """9x9 transposed convolution to one channel, stride = scale, padding 4, output padding scale - 1.
+
+    Computed as its exact rearrangement, one small convolution to scale^2 channels and a pixel shuffle: the same sums
+    without the zeros, several times faster on a CPU than `conv_transpose2d` (benchmarks/deconvolution.py). Weights keep
+    the transposed layout (C, 1, 9, 9), so that published checkpoints load and only the stride differs between scales.
+    Runs in float32 under autocast, because its output spans the image range.
+    """
+
+    KERNEL_PX = 9
+
+    def __init__(self, num_channels: int, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.weight = nn.Parameter(torch.empty(num_channels, 1, self.KERNEL_PX, self.KERNEL_PX))
+        self.bias = nn.Parameter(torch.empty(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            kernel, margin_px = self._phases()
+            out = F.conv2d(x.to(kernel.dtype), kernel, padding=margin_px)
+            return F.pixel_shuffle(out, self.scale) + self.bias
+
+    def _phases(self) -> tuple[Tensor, int]:
+        """Kernel (scale^2, C, k, k) of the equal convolution, and its padding.
+
+        Output row s * c + p takes kernel row p + 4 - s * j of input row c + j, for every j that keeps it inside 0..8.
+        """
+        scale, center = self.scale, self.KERNEL_PX // 2
+        margin_px = -(-center // scale)
+        taps = 2 * margin_px + 1
+        before = scale * margin_px - center
+        after = scale * taps - before - self.KERNEL_PX
+        padded = F.pad(self.weight[:, 0], [before, after, before, after])  # (C, s k, s k)
+        phase = torch.arange(scale, device=padded.device)[:, None]
+        offset = torch.arange(-margin_px, margin_px + 1, device=padded.device)[None, :]
+        rows = (phase + center - scale * offset + before).flatten()  # (s k): phase-major
+        picked = padded[:, rows][:, :, rows].unflatten(2, (scale, taps)).unflatten(1, (scale, taps))  # (C, s, k, s, k)
+        return picked.permute(1, 3, 0, 2, 4).flatten(0, 1), margin_px

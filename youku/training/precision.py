@@ -1,0 +1,118 @@
+"""Mixed precision behind one interface, so that the training step has no branches: float32, torch.autocast, NVIDIA apex.
+
+bf16 needs no loss scaling; fp16 does. `apex.amp` was removed from NVIDIA apex after tag 25.05.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+class TorchPrecision:
+    """torch.autocast with a GradScaler that does nothing unless the type is fp16; `dtype` None means float32."""
+
+    def __init__(self, device: torch.device, dtype: torch.dtype | None) -> None:
+        self.device, self.dtype = device, dtype
+        self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+
+    def prepare(self, module: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer]:
+        return module, optimizer
+
+    def autocast(self) -> contextlib.AbstractContextManager:
+        if self.dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+    def backward(self, loss: Tensor, optimizer: Optimizer) -> None:
+        self.scaler.scale(loss).backward()
+
+    def step(self, module: nn.Module, optimizer: Optimizer, clip_norm: float) -> None:
+        if clip_norm:
+            self.scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
+        self.scaler.step(optimizer)
+        self.scaler.update()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.scaler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state:
+            self.scaler.load_state_dict(state)
+
+
+class ApexPrecision:
+    """apex.amp at level O1, for code bases and comparisons that still need it."""
+
+    def __init__(self) -> None:
+        try:
+            from apex import amp
+        except ImportError as error:
+            raise ValueError(
+                f"--amp-backend apex: apex.amp cannot be imported ({error}); NVIDIA removed it from apex after tag "
+                "25.05 and the PyPI package 'apex' is something else: use --amp-backend torch"
+            ) from None
+        self.amp = amp
+
+    def prepare(self, module: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer]:
+        return self.amp.initialize(module, optimizer, opt_level="O1", verbosity=0)
+
+    def autocast(self) -> contextlib.AbstractContextManager:
+        return contextlib.nullcontext()  # O1 patches torch's functions
+
+    def backward(self, loss: Tensor, optimizer: Optimizer) -> None:
+        with self.amp.scale_loss(loss, optimizer) as scaled:
+            scaled.backward()
+
+    def step(self, module: nn.Module, optimizer: Optimizer, clip_norm: float) -> None:
+        if clip_norm:
+            nn.utils.clip_grad_norm_(self.amp.master_params(optimizer), clip_norm)
+        optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.amp.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.amp.load_state_dict(state)
+
+
+Precision = TorchPrecision | ApexPrecision
+
+
+def choose(amp: bool, backend: str, device: torch.device) -> Precision:
+    """The precision that the flags ask for; says on stderr where a device cannot do it."""
+    if not amp:
+        if backend == "apex":
+            raise ValueError("--amp-backend apex: has no effect without --amp; add --amp or drop it")
+        return TorchPrecision(device, None)
+    if backend == "apex":
+        return ApexPrecision()
+    dtype = amp_dtype(device)
+    if dtype is None:
+        print(f"--amp: {device} has no fast 16-bit arithmetic, training in float32", file=sys.stderr)
+    return TorchPrecision(device, dtype)
+
+
+def amp_dtype(device: torch.device) -> torch.dtype | None:
+    """bf16 where the device computes in it, fp16 on older GPUs, None on processors that would only emulate it."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "mps":
+        return torch.float16
+    return torch.bfloat16 if cpu_has_bf16() else None
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor has bf16 instructions (AVX-512 BF16, AMX, or Arm's), as the kernel lists them."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            flags = file.read()
+    except OSError:  # not Linux: no cheap way to ask
+        return False
+    return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", " bf16"))

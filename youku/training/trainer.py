@@ -1,0 +1,299 @@
+"""The training loop: draw, forward, loss, backward, step, average; validate, checkpoint, resume bit-identically on CPU.
+
+A run folder holds config.toml, log.jsonl (one line every `log_every` steps and every validation), last.pt and
+best.safetensors. Ctrl-C finishes the step, saves and returns; a non-finite loss stops before the step is taken.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from youku.inference import weights
+from youku.inference.weights import Network
+from youku.models import spec_of
+from youku.training import checkpoint, losses, precision
+from youku.training.config import TrainConfig
+from youku.training.dataset import Batch, Pair, Sampler, batches
+from youku.training.precision import Precision
+from youku.training.validation import Result, validate
+
+
+@dataclass
+class State:
+    """Everything that changes while training."""
+
+    module: nn.Module
+    average: nn.Module
+    """Exponential moving average of the weights (the module itself when ema = 0)."""
+    optimizer: Optimizer
+    precision: Precision
+    step: int = 0
+    best: float = -math.inf
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of `train` ended."""
+
+    step: int
+    finished: bool
+    best: float
+
+
+def make_state(config: TrainConfig, device: torch.device) -> State:
+    """A fresh, seeded state, weights from `init_from` if named."""
+    torch.manual_seed(config.seed)
+    module = spec_of(config.model, config.scale).build(config.scale)
+    if config.init_from:
+        source = weights.load(config.init_from, config.model, config.scale, torch.device("cpu"))
+        module.load_state_dict(source.module.state_dict())
+    module = module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    fused = device.type in ("cuda", "cpu") and config.amp_backend == "torch"
+    optimizer = kind(module.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=fused)
+    chosen = precision.choose(config.amp, config.amp_backend, device)
+    module, optimizer = chosen.prepare(module, optimizer)
+    average = copy.deepcopy(module).requires_grad_(False) if config.ema else module
+    return State(module, average, optimizer, chosen)
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """The rate of a step: linear warm-up, then constant, step or cosine."""
+    if step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    if config.schedule == "cosine":
+        done = (step - config.warmup) / max(1, config.steps - config.warmup)
+        return config.lr_min + (config.lr - config.lr_min) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+    if config.schedule == "step":
+        return config.lr * config.lr_gamma ** (step // config.lr_step)
+    return config.lr
+
+
+def train_step(state: State, config: TrainConfig, loss_of: losses.Loss, micro: Sequence[Batch]) -> float:
+    """One optimiser step over `accumulate` batches; returns the mean loss, ValueError when it is not finite."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(config, state.step)
+    state.optimizer.zero_grad(set_to_none=True)
+    total = 0.0
+    for batch in micro:
+        with state.precision.autocast():
+            pred = state.module(batch.low)
+        loss = loss_of(pred, batch.high) / len(micro)
+        total += loss.item()
+        if not math.isfinite(total):
+            raise ValueError(
+                f"step {state.step}: the loss is {total}, stopped before it spoils the weights; batch: "
+                f"{', '.join(sorted(set(batch.names)))}. Lower --lr, add --clip-norm 1, or look at these clips"
+            )
+        state.precision.backward(loss, state.optimizer)
+    state.precision.step(state.module, state.optimizer, config.clip_norm)
+    _update_average(state, config.ema)
+    state.step += 1
+    return total
+
+
+def train(
+    config: TrainConfig, train_pairs: Sequence[Pair], val_pairs: Sequence[Pair], resume: bool, progress: bool = True
+) -> Outcome:
+    """Train to `config.steps` (from last.pt when `resume`); returns early, saved, after Ctrl-C."""
+    device = weights.pick_device(config.device)
+    state = make_state(config, device)
+    if resume:
+        _restore(state, checkpoint.load(config.folder / "last.pt", device))
+    sampler = Sampler(
+        pairs=train_pairs,
+        scale=config.scale,
+        patch_px=config.patch_px,
+        batch=config.batch,
+        colours=spec_of(config.model, config.scale).colours,
+        augment=config.augment,
+        seed=config.seed,
+        device=device,
+    )
+    log = _Log(config.folder / "log.jsonl", state.step)
+    drawn = batches(sampler, state.step * config.accumulate, config.workers)
+    try:
+        with _stop_flag() as stopped, _bar(config, state.step, progress) as bar:
+            _loop(state, config, drawn, val_pairs, log, bar, stopped)
+    finally:
+        drawn.close()  # type: ignore[attr-defined]
+        log.close()
+    return Outcome(state.step, state.step >= config.steps, state.best)
+
+
+def _loop(
+    state: State,
+    config: TrainConfig,
+    drawn: Iterator[Batch],
+    val_pairs: Sequence[Pair],
+    log: _Log,
+    bar: Any,
+    stopped: list[int],
+) -> None:
+    loss_of = losses.make_loss(config.loss)
+    window = _Window()
+    state.module.train()
+    while state.step < config.steps and not stopped:
+        began = time.perf_counter()
+        micro = [next(drawn) for _ in range(config.accumulate)]
+        window.waited_sec += time.perf_counter() - began
+        window.losses.append(train_step(state, config, loss_of, micro))
+        bar.update(1)
+        last = state.step == config.steps
+        if state.step % config.log_every == 0 or last:
+            log.write({"step": state.step, **window.summary(), "lr": learning_rate(config, state.step - 1)})
+            bar.set_postfix(window.postfix(state.best))
+            window = _Window()
+        if state.step % config.val_every == 0 or last:
+            _validate(state, config, val_pairs, log, bar)
+            window.began_sec = time.perf_counter()
+        if state.step % config.save_every == 0 or last or stopped:
+            _save(state, config)
+
+
+def _validate(state: State, config: TrainConfig, pairs: Sequence[Pair], log: _Log, bar: Any) -> None:
+    """Score the averaged weights; keep them when they are the best so far."""
+    device = next(state.average.parameters()).device
+    network = Network(spec_of(config.model, config.scale), config.scale, state.average.eval(), device)
+    result = validate(network, pairs, config.val_frames, config.val_metric == "score")
+    state.module.train()
+    value = result.score if config.val_metric == "score" else result.psnr
+    log.write(
+        {"step": state.step, **_finite({"val_psnr": result.psnr, "val_vmaf": result.vmaf, "val_score": result.score})}
+    )
+    bar.write(f"step {state.step}: {describe(result)}{' (best so far)' if value > state.best else ''}", file=sys.stderr)
+    if value > state.best:
+        state.best = value
+        about = {"step": str(state.step), "loss": config.loss, "validation": describe(result)}
+        weights.save(config.folder / "best.safetensors", state.average.state_dict(), config.model, config.scale, about)
+
+
+def describe(result: Result) -> str:
+    """One phrase: validation PSNR, and VMAF and score where measured."""
+    text = f"validation PSNR {result.psnr:.3f} dB"
+    return text if math.isnan(result.vmaf) else f"{text}, VMAF {result.vmaf:.2f}, score {result.score:.3f}"
+
+
+def _save(state: State, config: TrainConfig) -> None:
+    checkpoint.save(
+        config.folder / "last.pt",
+        {
+            "step": state.step,
+            "best": state.best,
+            "module": state.module.state_dict(),
+            "average": state.average.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+            "precision": state.precision.state_dict(),
+            "torch_rng": torch.get_rng_state(),
+        },
+    )
+
+
+def _restore(state: State, saved: dict[str, Any]) -> None:
+    weights.load_strictly(state.module, saved["module"], "last.pt")
+    weights.load_strictly(state.average, saved["average"], "last.pt")
+    state.optimizer.load_state_dict(saved["optimizer"])
+    state.precision.load_state_dict(saved["precision"])
+    torch.set_rng_state(saved["torch_rng"].cpu())
+    state.step, state.best = saved["step"], saved["best"]
+
+
+@torch.no_grad()
+def _update_average(state: State, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * weights; faster early on, buffers copied."""
+    if not decay:
+        return
+    now = min(decay, (1 + state.step) / (10 + state.step))
+    mine, theirs = list(state.average.parameters()), list(state.module.parameters())
+    torch._foreach_lerp_([p.data for p in mine], [p.data for p in theirs], 1 - now)
+    for own, other in zip(state.average.buffers(), state.module.buffers(), strict=True):
+        own.copy_(other)
+
+
+@dataclass
+class _Window:
+    """Figures since the last log line."""
+
+    losses: list[float] = field(default_factory=list)
+    waited_sec: float = 0.0
+    began_sec: float = field(default_factory=time.perf_counter)
+
+    def summary(self) -> dict[str, float]:
+        elapsed_sec = max(time.perf_counter() - self.began_sec, 1e-9)
+        return {
+            "loss": sum(self.losses) / len(self.losses),
+            "steps_per_sec": len(self.losses) / elapsed_sec,
+            "data_wait": self.waited_sec / elapsed_sec,
+        }
+
+    def postfix(self, best: float) -> dict[str, str]:
+        now = self.summary()
+        shown = {"loss": f"{now['loss']:.5f}", "data wait": f"{100 * now['data_wait']:.0f}%"}
+        return shown if math.isinf(best) else {**shown, "best": f"{best:.3f}"}
+
+
+class _Log:
+    """log.jsonl, one JSON object a line; on resume, lines past the checkpoint are dropped so that none is told twice."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        lines = path.read_text().splitlines() if step and path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        path.write_text("".join(line + "\n" for line in kept))
+        self._file = open(path, "a")  # noqa: SIM115
+
+    def write(self, values: dict[str, Any]) -> None:
+        self._file.write(json.dumps(values) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _finite(values: dict[str, float]) -> dict[str, float]:
+    """Leave out what JSON cannot say."""
+    return {key: value for key, value in values.items() if math.isfinite(value)}
+
+
+def _bar(config: TrainConfig, step: int, progress: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(
+        total=config.steps, initial=step, desc=config.name, unit="step", disable=not progress, file=sys.stderr,
+        dynamic_ncols=True, mininterval=0.5,
+    )  # fmt: skip
+
+
+@contextmanager
+def _stop_flag() -> Iterator[list[int]]:
+    """A list that fills when Ctrl-C or SIGTERM comes: the step in flight ends, then the loop saves. A second one kills."""
+    caught: list[int] = []
+
+    def catch(number: int, frame: Any) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+        print("\nstopping after this step; press Ctrl-C again to stop at once", file=sys.stderr)
+
+    try:
+        previous = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: nobody can press Ctrl-C here
+        previous = {}
+    try:
+        yield caught
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
