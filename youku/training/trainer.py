@@ -162,7 +162,7 @@ def _loop(
             _validate(state, config, val_pairs, log, bar)
             window.began_sec = time.perf_counter()
         if state.step % config.save_every == 0 or last or stopped:
-            _save(state, config)
+            save(state, config)
 
 
 def _validate(state: State, config: TrainConfig, pairs: Sequence[Pair], log: _Log, bar: Any) -> None:
@@ -188,7 +188,7 @@ def describe(result: Result) -> str:
     return text if math.isnan(result.vmaf) else f"{text}, VMAF {result.vmaf:.2f}, score {result.score:.3f}"
 
 
-def _save(state: State, config: TrainConfig) -> None:
+def save(state: State, config: TrainConfig) -> None:
     checkpoint.save(
         config.folder / "last.pt",
         {

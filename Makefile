@@ -1,0 +1,73 @@
+# Every target does its own set-up: a virtual environment in .venv with the pinned packages, re-used afterwards.
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python -m youku
+
+# What `make train` and `make submission` work on; override on the command line.
+ARGS ?=
+RECIPE ?= fsrcnn
+NAME ?= $(RECIPE)
+TEST_SET ?= round1-test
+LOW ?= data/clips/test
+HIGH ?= data/clips/val
+WEIGHTS ?= runs/$(NAME)/best.safetensors
+
+.DEFAULT_GOAL := help
+.PHONY: help setup download train submission score report notebooks demo bench lint test browser doctor clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "youku needs Python 3.11 or newer; $(PYTHON) is older: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -r requirements.txt -e '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.ready ## create .venv and install the pinned packages
+
+download: setup ## fetch, unpack and verify the contest's clips (ARGS="--round 1 --split val")
+	$(RUN) download $(ARGS)
+
+train: setup ## train RECIPE on data/clips/train into runs/NAME (ARGS="--amp")
+	$(RUN) train --recipe $(RECIPE) --name $(NAME) $(ARGS)
+
+submission: setup ## predict what is missing for TEST_SET with runs/NAME, check every rule, pack the zip
+	$(RUN) predict $(LOW) runs/$(NAME)/predictions --weights $(WEIGHTS) --frames scored --test-set $(TEST_SET) $(ARGS)
+	$(RUN) submit runs/$(NAME)/predictions --name $(NAME) --low $(LOW) --test-set $(TEST_SET)
+
+score: setup ## score submissions/NAME against ground truth (TEST_SET=val LOW=data/clips/val HIGH=data/clips/val)
+	$(RUN) score submissions/$(NAME)/$(NAME).zip --low $(LOW) --high $(HIGH) --test-set $(TEST_SET) $(ARGS)
+
+report: setup ## write submissions/NAME/report.html
+	$(RUN) report submissions/$(NAME) $(ARGS)
+
+notebooks: setup ## install jupyterlab and open the notebooks
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e '.[notebooks]'
+	$(VENV)/bin/python -m jupyter lab notebooks
+
+demo: setup ## the whole way on stand-in clips, under three minutes, no download
+	$(RUN) demo $(ARGS)
+
+doctor: setup ## check this machine
+	$(RUN) doctor
+
+bench: setup ## run every benchmark; figures go to stdout
+	@for script in benchmarks/*.py; do echo "== $$script"; $(VENV)/bin/python $$script || exit 1; done
+
+lint: setup ## style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+browser: # the report's tests need Chromium; installed where that needs no question, skipped with a reason elsewhere
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    apt-get update -qq && apt-get install -y -qq chromium >/dev/null; fi || true
+
+test: lint browser ## style, types and all tests
+	$(VENV)/bin/python -m pytest -n 2 $(ARGS)
+
+clean: ## remove the environment and caches (never data, runs or submissions)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

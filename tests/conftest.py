@@ -1,0 +1,43 @@
+"""Small clips that several test files use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from youku import contest
+from youku.video import interpolate, y4m
+from youku.video.y4m import Header, Planes
+
+
+def textured_frame(header: Header, index: int) -> Planes:
+    """Moving stripes and blobs: smooth enough to enlarge, different in every frame and plane."""
+    planes = []
+    for number, (height, width) in enumerate(header.plane_shapes):
+        y, x = np.mgrid[:height, :width] * (1.0 if number == 0 else 2.0)
+        wave = np.sin((x + 3 * index) / 5) + np.cos((y - 2 * index) / 7) + np.sin((x + y) / (11 + number))
+        planes.append((128 + 30 * wave).clip(0, 255).astype(np.uint8))
+    return tuple(planes)
+
+
+def write_pair(folder: Path, clip_id: int, width: int, height: int, num_frames: int, scale: int = 4) -> None:
+    """A contest-named pair: textured ground truth of width * scale, its bicubic reduction."""
+    high = y4m.make_header(width * scale, height * scale)
+    frames = [textured_frame(high, clip_id + index) for index in range(num_frames)]
+    with y4m.create(folder / contest.high_name(clip_id), high) as writer:
+        for planes in frames:
+            writer.write(planes)
+    with y4m.create(folder / contest.low_name(clip_id), high.resized(width, height)) as writer:
+        for planes in frames:
+            writer.write(interpolate.downscale(planes, high, scale))
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """Three pairs 32x24 -> 128x96, five frames each."""
+    folder = tmp_path / "clips"
+    for clip_id in range(3):
+        write_pair(folder, clip_id, 32, 24, 5)
+    return folder

@@ -1,0 +1,520 @@
+"""The report page: what it says, and how it behaves in headless Chromium."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+
+from youku import contest, report
+from youku.metrics import chart
+from youku.video import color, interpolate, stills, y4m
+
+HEADER = y4m.make_header(416, 288)
+SMALL = HEADER.resized(104, 72)
+NAME = "<b>&Name"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic", "--no-first-run")
+FLAGS += ("--disable-component-update", "--disable-sync")
+
+
+def psnr(first: y4m.Planes, second: y4m.Planes, num_planes: int = 3) -> float:
+    pairs = list(zip(first[:num_planes], second[:num_planes], strict=True))
+    total = sum(float(((a.astype(float) - b) ** 2).sum()) for a, b in pairs)
+    return 10 * float(np.log10(255**2 * sum(a.size for a, _ in pairs) / total))
+
+
+def make_clip(root: Path, clip_id: int, photo: np.ndarray, frames: list[int], amount: float) -> dict[str, Any]:
+    """Write LR, GT (all frames) and the shipped clip (`frames`) of a camera moving over a photo; its score entry."""
+    whole = len(frames) != 4
+    entry = {"id": clip_id, "file": contest.result_name(clip_id, whole), "low": contest.low_name(clip_id)}
+    entry |= {"high": contest.high_name(clip_id), "whole": whole, "frames": frames, "width": 416, "height": 288}
+    ours: dict[str, list[float]] = {"psnr_yuv": [], "psnr_y": [], "ssim": [], "vmaf": [], "vmaf_neg": []}
+    theirs: dict[str, list[float]] = {key: [] for key in ours}
+    with (
+        y4m.create(root / "low" / entry["low"], SMALL) as low,
+        y4m.create(root / "high" / entry["high"], HEADER) as high,
+        y4m.create(root / "shipped" / entry["file"], HEADER) as shipped,
+    ):
+        for index in range(frames[-1] + 1):
+            shift = (index * 5) % (photo.shape[1] - 415)
+            planes = color.rgb_to_planes(photo[:288, shift : shift + 416], HEADER.layout)
+            planes[0][:32] = 16  # a letterbox bar
+            small = interpolate.downscale(planes, HEADER, 4)
+            high.write(planes)
+            low.write(small)
+            if index not in frames:
+                continue
+            bicubic = interpolate.upscale(small, SMALL, 4)
+            sharp = [plane.astype(float) for plane in interpolate.upscale(small, SMALL, 4, "lanczos")]
+            sharp[0] += amount * (sharp[0] - (np.roll(sharp[0], 2, 0) + np.roll(sharp[0], -2, 1)) / 2)
+            mine = tuple(np.clip(plane + 0.5, 0, 255).astype(np.uint8) for plane in sharp)
+            shipped.write(mine)
+            for curves, pred in ((ours, mine), (theirs, bicubic)):
+                curves["psnr_yuv"].append(psnr(pred, planes))
+                curves["psnr_y"].append(psnr(pred, planes, 1))
+                curves["ssim"].append(curves["psnr_y"][-1] / 40)
+                curves["vmaf"].append(curves["psnr_y"][-1] * 2.1)
+                curves["vmaf_neg"].append(curves["psnr_y"][-1] * 2)
+    for side, curves in (("submission", ours), ("bicubic", theirs)):
+        means = {key: float(np.mean(values)) for key, values in curves.items()}
+        entry[side] = {**means, "psnr_rgb": means["psnr_yuv"] - 1, "per_frame": curves}
+    return entry
+
+
+def total_of(clips: list[dict[str, Any]], side: str) -> dict[str, Any]:
+    mean = {key: float(np.mean([clip[side][key] for clip in clips])) for key in clips[0][side] if key != "per_frame"}
+    total: dict[str, Any] = {
+        f"psnr_{planes}_{pool}": mean[f"psnr_{planes}"] for planes in report.PLANES for pool in ("clip", "frame")
+    }
+    total |= {"psnr": mean["psnr_yuv"], "vmaf": mean["vmaf"], "ssim": mean["ssim"], "vmaf_full": mean["vmaf"]}
+    total |= {"vmaf_all": None, "vmaf_neg_full": mean["vmaf_neg"], "vmaf_neg_all": None}
+    return total | {"score": 0.8 * total["psnr"] + 0.2 * total["vmaf"]}
+
+
+def make_submission(root: Path) -> Path:
+    """A scored submission of two whole clips and one sampled clip; returns its folder."""
+    for name in ("low", "high", "shipped", "made"):
+        (root / name).mkdir()
+    photos = [skimage.data.coffee(), skimage.data.astronaut(), skimage.data.chelsea()]
+    clips = [
+        make_clip(root, 150, photos[0], list(range(10)), 0.15),
+        make_clip(root, 151, photos[1], list(range(8)), 0.3),
+        make_clip(root, 155, photos[2], [0, 3, 6, 9], 0.05),
+    ]
+    folder = root / "made"
+    with zipfile.ZipFile(folder / "made.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for clip in clips:
+            archive.write(root / "shipped" / clip["file"], clip["file"])
+    totals = {side: total_of(clips, side) for side in ("submission", "bicubic")}
+    protocol = {
+        "psnr_planes": "yuv",
+        "psnr_pool": "clip",
+        "vmaf_clips": "full",
+        "vmaf_model": "vmaf_v0.6.1",
+        "vmaf_pool": "mean",
+    }
+    score = {"name": NAME, "test_set": "150-199", "created": "2026-01-02T03:04:05+00:00", "protocol": protocol}
+    score |= {"tools": {"ffmpeg": "9.0", "libvmaf": "3.0.0", "youku": "0.1.0", "torch": "2.13.0"}}
+    paths = {"submission": str(folder / "made.zip"), "low": str(root / "low"), "high": str(root / "high")}
+    for side in ("submission", "bicubic"):
+        clips[2][side] |= {"vmaf": None, "vmaf_neg": None}
+        clips[2][side]["per_frame"] |= {"vmaf": [None] * 4, "vmaf_neg": None}
+    clips[0]["submission"]["per_frame"]["psnr_yuv"][4] = None
+    clips[0]["submission"]["per_frame"]["psnr_yuv"][7] = "inf"
+    (folder / "score.json").write_text(json.dumps(score | {"paths": paths, "totals": totals, "clips": clips}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_submission(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def page_path(folder: Path) -> Path:
+    return report.write_report(folder)
+
+
+@pytest.fixture(scope="module")
+def text(page_path: Path) -> str:
+    return page_path.read_text(encoding="utf-8")
+
+
+def edited(folder: Path, target: Path, change: Any) -> Path:
+    """A copy of the submission's score (not its clips) with `change` applied to it."""
+    score = json.loads((folder / "score.json").read_text())
+    change(score)
+    target.mkdir(exist_ok=True)
+    (target / "score.json").write_text(json.dumps(score))
+    return target
+
+
+class Tags(HTMLParser):
+    """Collects (tag, attributes) and checks that every element is closed in order."""
+
+    VOID = ("meta", "link", "img", "line", "path", "circle", "rect", "br")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_page_is_well_formed_and_self_contained(text: str) -> None:
+    """Every tag is closed in order, and nothing is loaded but data URIs."""
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    loaded = [values[key] for _, values in tags.found for key in ("src", "href", "srcset", "data") if values.get(key)]
+    assert loaded
+    assert all((value or "").startswith("data:") for value in loaded)
+    assert not re.search(r"url\(|@import|https?://", text)
+
+
+def test_page_names_all_clips_and_escapes_the_name(text: str) -> None:
+    """All clip ids are there and a name full of markup stays text."""
+    assert all(f"Clip {clip_id}" in text and f">{clip_id}</th>" in text for clip_id in ("00150", "00151", "00155"))
+    assert "&lt;b&gt;&amp;Name" in text
+    assert NAME not in text
+
+
+def test_page_is_repeatable_and_small(folder: Path, page_path: Path, tmp_path: Path) -> None:
+    """The same inputs give the same bytes, at most a few megabytes."""
+    again = report.write_report(folder, out=tmp_path / "again.html")
+    assert again.read_bytes() == page_path.read_bytes()
+    assert page_path.stat().st_size < 4_000_000
+
+
+def test_totals_show_values_and_difference(folder: Path, text: str) -> None:
+    """The score, the bicubic score and their signed difference are printed."""
+    totals = json.loads((folder / "score.json").read_text())["totals"]
+    ours, theirs = totals["submission"]["score"], totals["bicubic"]["score"]
+    difference = f"{ours - theirs:+.3f}".replace("-", "\u2212")
+    assert f"<td>{ours:.3f}</td><td>{theirs:.3f}</td>" in text
+    assert difference in text
+
+
+def test_missing_score_is_one_clear_error(tmp_path: Path) -> None:
+    """Without score.json the error names the file and the command that makes it."""
+    with pytest.raises(ValueError, match=r"score\.json: no such file; score the submission first"):
+        report.write_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda score: score.pop("clips"), "clips missing"),
+        (lambda score: score["protocol"].pop("vmaf_pool"), "vmaf_pool missing"),
+        (lambda score: score["clips"].clear(), "holds no clips"),
+        (lambda score: score["clips"][0].pop("frames"), "'frames' is missing"),
+        (lambda score: score["clips"][1]["frames"].pop(), "clip 00151 has 7 frames and 8 values"),
+        (
+            lambda score: score["totals"]["submission"].update(psnr="high"),
+            "expected a number, null or \"inf\", got 'high'",
+        ),
+        (lambda score: score["protocol"].update(psnr_planes="hsv"), "psnr_planes 'hsv'"),
+    ],
+)
+def test_damaged_score_is_one_clear_error(folder: Path, tmp_path: Path, change: Any, message: str) -> None:
+    """A score.json of another shape is refused with what is wrong, and no page appears."""
+    with pytest.raises(ValueError, match=message):
+        report.write_report(edited(folder, tmp_path / "damaged", change))
+    assert not (tmp_path / "damaged" / "report.html").exists()
+
+
+def test_missing_submission_leaves_pictures_out(folder: Path, tmp_path: Path) -> None:
+    """Without the shipped clips the page says so in one sentence and keeps its tables."""
+    copy = edited(folder, tmp_path / "copy", lambda score: score["paths"].update(submission="gone.zip"))
+    text = report.write_report(copy).read_text()
+    assert "Pictures are left out: the submitted clips (gone.zip) were not found." in text
+    assert 'class="stage"' not in text
+    assert ">00155</th>" in text
+
+
+def test_missing_low_or_high_compares_what_is_there(folder: Path, tmp_path: Path) -> None:
+    """Without LR the ground truth is compared; without both the clip's pictures are left out with a sentence."""
+    copy = edited(folder, tmp_path / "copy", lambda score: score["paths"].update(low=None))
+    text = report.write_report(copy, num_clips=1).read_text()
+    assert 'data-layer="gt"' in text
+    assert 'data-layer="bicubic"' not in text
+    copy = edited(folder, tmp_path / "copy", lambda score: score["paths"].update(low=None, high=None))
+    text = report.write_report(copy, num_clips=1).read_text()
+    assert "neither Youku_00151_l.y4m nor Youku_00151_h_GT.y4m was found" in text
+
+
+def test_nulls_everywhere_still_make_a_page(folder: Path, tmp_path: Path) -> None:
+    """A score without VMAF, bicubic or curves gives a page that says n/a."""
+
+    def strip(score: dict[str, Any]) -> None:
+        score["totals"] = {side: dict.fromkeys(score["totals"][side]) for side in score["totals"]}
+        for clip in score["clips"]:
+            clip["bicubic"] = None
+            clip["submission"] |= {"vmaf": None, "vmaf_neg": None, "per_frame": {}}
+
+    text = report.write_report(edited(folder, tmp_path / "nulls", strip), num_clips=1).read_text()
+    assert "n/a" in text
+    assert "Not computed: it needs both PSNR and VMAF." in text
+    assert "Largest PSNR:" in text
+    assert not re.search(r">\s*(None|nan)\s*<", text)
+
+
+def test_infinite_values_show_as_infinity(folder: Path, tmp_path: Path) -> None:
+    """An exact match is the infinity sign; the difference of two exact matches is n/a."""
+
+    def exact(score: dict[str, Any]) -> None:
+        for side in ("submission", "bicubic"):
+            score["clips"][0][side]["psnr_yuv"] = "inf"
+
+    text = report.write_report(edited(folder, tmp_path / "exact", exact), num_clips=0).read_text()
+    assert re.search(
+        r'data-value="Infinity"[^>]*>\u221e</td><td data-value="Infinity"[^>]*>\u221e</td><td data-value=""[^>]*>n/a<',
+        text,
+    )
+
+
+def test_damaged_zip_is_one_clear_error(folder: Path, tmp_path: Path) -> None:
+    """A shipped zip that is no zip is named, not skipped."""
+    copy = edited(folder, tmp_path / "copy", lambda score: score["paths"].update(submission="bad.zip"))
+    (copy / "bad.zip").write_bytes(b"PK not a zip")
+    with pytest.raises(ValueError, match=r"bad\.zip: expected a zip"):
+        report.write_report(copy)
+
+
+def test_command_prints_the_path_and_refuses_bad_flags(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command prints where the page lies; a --low that is no folder and a negative count are errors."""
+    assert report.main([str(folder), "--out", str(tmp_path / "page.html"), "--num-clips", "0"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'page.html'}\n"
+    assert report.main([str(folder), "--low", str(tmp_path / "none")]) == 1
+    assert "expected a folder of y4m clips" in capsys.readouterr().err
+    assert report.main([str(folder), "--num-clips", "-1"]) == 1
+    assert report.main([str(folder), "--out", str(tmp_path)]) == 1
+    assert "expected a file name for the page, found a folder" in capsys.readouterr().err
+
+
+def test_packed_frame_is_the_same_from_zip_and_folder(folder: Path) -> None:
+    """A frame read out of the zip equals the frame of the file."""
+    name = contest.result_name(151, True)
+    _, packed = stills.packed_frame(folder / "made.zip", name, 5)
+    _, plain = stills.packed_frame(folder.parent / "shipped", name, 5)
+    assert all(np.array_equal(first, second) for first, second in zip(packed, plain, strict=True))
+    with pytest.raises(ValueError, match="has no frame 8"):
+        stills.packed_frame(folder / "made.zip", name, 8)
+
+
+def test_detailed_box_finds_texture_and_avoids_bars() -> None:
+    """The box lies on the texture, never on letterbox bars, and its numbers are multiples of the scale."""
+    luma = np.full((240, 320), 100, np.uint8)
+    luma[:41] = luma[-40:] = 16
+    luma[120:180, 200:280] = np.random.default_rng(0).integers(80, 120, (60, 80))
+    box = stills.detailed_box(luma, 8, 64, 96, 4)
+    assert (box.height, box.width) == (64, 96)
+    assert 100 < box.top < 130
+    assert 180 < box.left < 210
+    full = stills.detailed_box(luma, 8, 9999, 9999, 4)
+    assert (full.top, full.height, full.width) == (44, 156, 320)
+    dark = stills.detailed_box(np.full((30, 50), 16, np.uint8), 8, 64, 96, 4)
+    assert (dark.height, dark.width) == (28, 48)
+
+
+def test_chart_breaks_at_gaps() -> None:
+    """A line is broken at missing frames and values, a lone value is a dot, an infinite one sits at the top."""
+    made = chart.make_chart("PSNR", [0, 1, 2, 25, 50], {"submission": [30.0, 31.0, None, 32.0, float("inf")]}, 2)
+    assert re.sub(r"[\d. ]+", "", made.paths["submission"]) == "MLM"
+    assert [kind for _, _, kind in made.marks["submission"]] == ["dot", "inf"]
+    assert made.marks["submission"][1][1] == chart.Chart.top
+    assert [label for _, label in made.ticks_x] == ["0", "10", "20", "30", "40", "50"]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 100), (36.8, 36.8), (29.99, 41.2), (-3, 4), (99.9, 100.0)])
+def test_round_steps_enclose_the_range(low: float, high: float) -> None:
+    """Ticks rise evenly and enclose the values."""
+    steps = chart.round_steps(low, high)
+    assert steps[0] <= low + 1e-9
+    assert steps[-1] >= high - 1e-9
+    assert 2 <= len(steps) <= 8
+    assert np.allclose(np.diff(steps), steps[1] - steps[0])
+
+
+# ---- in Chromium
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (chromium, chromium-browser or google-chrome on PATH)")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield running
+        running.close()
+
+
+class Opened:
+    """A page with what it logged and asked for."""
+
+    def __init__(self, browser: Any, path: Path, width: int = 1440, **options: Any) -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        self.page = self.context.new_page()
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.problems.append(message.text))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def __enter__(self) -> Any:
+        return self.page
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+        assert self.problems == []
+        assert all(url.startswith(("file:", "data:")) for url in self.requests)
+
+
+def now(page: Any) -> int:
+    return int(page.get_by_role("slider").first.get_attribute("aria-valuenow"))
+
+
+def split_of(page: Any) -> float:
+    """Where the divider stands, as a share of the stage, measured from the layout."""
+    return float(
+        page.evaluate(
+            """() => { const s = document.querySelector(".stage").getBoundingClientRect(),
+            h = document.querySelector(".handle").getBoundingClientRect();
+            return (h.left + h.width / 2 - s.left) / s.width; }"""
+        )
+    )
+
+
+@pytest.mark.browser
+def test_mouse_drags_the_divider(browser: Any, page_path: Path) -> None:
+    """Dragging moves the divider, its value and the clipping of the left picture; hovering alone does not."""
+    with Opened(browser, page_path) as page:
+        stage = page.locator(".stage").first
+        stage.scroll_into_view_if_needed()
+        box = stage.bounding_box()
+        middle = box["y"] + box["height"] / 2
+        page.mouse.move(box["x"] + box["width"] / 2, middle)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.2, middle, steps=4)
+        assert now(page) == 20
+        assert split_of(page) == pytest.approx(0.2, abs=0.01)
+        clip = page.evaluate('getComputedStyle(document.querySelector(".layer.left")).clipPath')
+        assert "80%" in clip
+        page.mouse.up()
+        page.mouse.move(box["x"] + box["width"] * 0.7, middle)
+        assert now(page) == 20
+
+
+@pytest.mark.browser
+def test_keys_move_the_divider(browser: Any, page_path: Path) -> None:
+    """Arrow keys, Home and End move the divider and its spoken value."""
+    with Opened(browser, page_path) as page:
+        slider = page.get_by_role("slider").first
+        slider.focus()
+        page.keyboard.press("ArrowLeft")
+        assert now(page) == 48
+        page.keyboard.press("Shift+ArrowRight")
+        assert now(page) == 58
+        assert slider.get_attribute("aria-valuetext") == "58 % Bicubic, 42 % Submission"
+        page.keyboard.press("End")
+        assert now(page) == 100
+        page.keyboard.press("Home")
+        assert (now(page), round(split_of(page), 2)) == (0, 0)
+
+
+@pytest.mark.browser
+def test_finger_drags_the_divider(browser: Any, page_path: Path) -> None:
+    """A sideways touch drag on a phone moves the divider."""
+    with Opened(browser, page_path, 375, has_touch=True, is_mobile=True, device_scale_factor=2) as page:
+        stage = page.locator(".stage").first
+        stage.scroll_into_view_if_needed()
+        box = stage.bounding_box()
+        touch = page.context.new_cdp_session(page)
+        y = box["y"] + box["height"] / 2
+        for share in (0.5, 0.6, 0.7, 0.8):
+            points = [{"x": box["x"] + box["width"] * share, "y": y}]
+            touch.send(
+                "Input.dispatchTouchEvent",
+                {"type": "touchStart" if share == 0.5 else "touchMove", "touchPoints": points},
+            )
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        assert now(page) == pytest.approx(80, abs=1)
+
+
+@pytest.mark.browser
+def test_buttons_choose_pictures_and_zoom(browser: Any, page_path: Path) -> None:
+    """The buttons choose the two pictures, swap when both would be the same, and zoom in whole pixels."""
+    with Opened(browser, page_path) as page:
+        viewer = page.locator(".viewer").first
+        viewer.locator('[data-side="left"] [data-layer="lr"]').click()
+        assert viewer.locator(".layer.left").get_attribute("data-layer") == "lr"
+        viewer.locator('[data-side="right"] [data-layer="lr"]').click()
+        assert viewer.locator(".layer.right").get_attribute("data-layer") == "lr"
+        assert viewer.locator(".layer.left").get_attribute("data-layer") == "sr"
+        assert viewer.locator('[data-side="left"] [aria-pressed="true"]').inner_text() == "Submission"
+        viewer.locator('[data-zoom="4"]').click()
+        picture = viewer.locator(".layer.right img")
+        size = picture.evaluate("image => [image.naturalWidth * 4 * 4, image.getBoundingClientRect().width]")
+        assert size[0] == size[1]
+        assert picture.evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
+
+
+@pytest.mark.browser
+def test_table_sorts_by_mouse_and_keyboard(browser: Any, page_path: Path) -> None:
+    """A heading sorts the clips, a second press turns the order, values not computed stay last."""
+    with Opened(browser, page_path) as page:
+        ids = lambda: page.locator(".clips tbody th").all_inner_texts()  # noqa: E731
+        assert ids() == ["00150", "00151", "00155"]
+        head = page.get_by_role("button", name="PSNR gain")
+        head.click()
+        gains = [float(cell.get_attribute("data-value")) for cell in page.locator(".clips tbody td:nth-child(5)").all()]
+        assert gains == sorted(gains, reverse=True)
+        assert page.locator(".clips [aria-sort]").get_attribute("aria-sort") == "descending"
+        head.focus()
+        page.keyboard.press("Enter")
+        assert page.locator(".clips [aria-sort]").get_attribute("aria-sort") == "ascending"
+        for _ in range(2):
+            page.get_by_role("button", name="VMAF submission").click()
+            assert ids()[-1] == "00155"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [320, 375, 768, 1440])
+def test_no_sideways_scroll(browser: Any, page_path: Path, width: int) -> None:
+    """The page never scrolls sideways, all parts unfolded; the wide table scrolls in its own box."""
+    with Opened(browser, page_path, width) as page:
+        page.evaluate('document.querySelectorAll("details").forEach((item) => { item.open = true; })')
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if width == 375:
+            assert page.evaluate(
+                '(() => { const b = document.querySelector(".clips"); return b.scrollWidth > b.clientWidth; })()'
+            )
+
+
+@pytest.mark.browser
+def test_themes_follow_the_system_and_the_button(browser: Any, page_path: Path) -> None:
+    """Dark and light come from the system; the button turns the theme round."""
+    background = "getComputedStyle(document.body).backgroundColor"
+    with Opened(browser, page_path, color_scheme="light") as page:
+        light = page.evaluate(background)
+        page.get_by_role("button", name="Dark theme").click()
+        dark = page.evaluate(background)
+        assert light == "rgb(248, 248, 246)"
+        assert dark == "rgb(20, 23, 26)"
+    with Opened(browser, page_path, color_scheme="dark") as page:
+        assert page.evaluate(background) == dark
+        page.get_by_role("button", name="Light theme").click()
+        assert page.evaluate(background) == light
+
+
+@pytest.mark.browser
+def test_curve_tells_the_values_under_the_pointer(browser: Any, page_path: Path) -> None:
+    """Pointing at a curve names the frame and both values."""
+    with Opened(browser, page_path) as page:
+        plot = page.locator(".chart svg").first
+        plot.hover()
+        assert re.fullmatch(r"frame 4: submission n/a, bicubic [\d.]+", page.locator(".readout").first.inner_text())

@@ -1,0 +1,302 @@
+"""Training: exact resume, data, precision, recipes, Ctrl-C, clear errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from youku import train as verb
+from youku.inference import weights
+from youku.training import checkpoint, config, precision, trainer
+from youku.training.config import TrainConfig
+from youku.training.dataset import Sampler, batches, find_pairs, split_pairs
+
+REPO = Path(__file__).parents[1]
+
+
+def settings(pairs: Path, **changes: object) -> TrainConfig:
+    """A run of a few steps on the small pairs, beside them."""
+    values: dict = {
+        "name": "r", "runs": str(pairs.parent / "runs"), "data": (str(pairs),), "val_clips": 1, "val_frames": 1,
+        "val_metric": "psnr", "steps": 6, "val_every": 3, "save_every": 3, "log_every": 1, "patch_px": 16, "batch": 2,
+        "device": "cpu",
+    }  # fmt: skip
+    return TrainConfig(**{**values, **changes})
+
+
+def last(run: TrainConfig) -> dict:
+    return checkpoint.load(run.folder / "last.pt", torch.device("cpu"))
+
+
+@pytest.mark.parametrize("changes", [{}, {"model": "srresnet", "accumulate": 2, "loss": "l1+0.2*ssim"}, {"amp": True}])
+def test_resume_is_bit_identical(pairs: Path, changes: dict) -> None:
+    """Three steps, then a resume of three more, leave the very bits of six steps in one go."""
+    straight = settings(pairs, name="straight", **changes)
+    assert verb.train(straight, progress=False).finished
+    broken = settings(pairs, name="broken", **changes)
+    train_pairs, val_pairs = verb.load_pairs(broken)
+    broken.folder.mkdir(parents=True)
+    state = trainer.make_state(broken, torch.device("cpu"))
+    sampler_steps = batches(_sampler(broken, train_pairs), 0, 1)
+    state.module.train()
+    for _ in range(3):
+        trainer.train_step(state, broken, _loss(broken), [next(sampler_steps) for _ in range(broken.accumulate)])
+    sampler_steps.close()
+    trainer.save(state, broken)
+    assert trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False).step == 6
+    first, second = last(straight), last(broken)
+    for part in ("module", "average"):
+        assert all(torch.equal(first[part][key], second[part][key]) for key in first[part])
+    for key, moments in first["optimizer"]["state"].items():
+        assert all(torch.equal(value, second["optimizer"]["state"][key][name]) for name, value in moments.items())
+
+
+def _sampler(run: TrainConfig, train_pairs: list) -> Sampler:
+    return Sampler(
+        pairs=train_pairs, scale=run.scale, patch_px=run.patch_px, batch=run.batch,
+        colours=trainer.spec_of(run.model, run.scale).colours, augment=run.augment, seed=run.seed,
+        device=torch.device("cpu"),
+    )  # fmt: skip
+
+
+def _loss(run: TrainConfig):  # noqa: ANN202
+    return trainer.losses.make_loss(run.loss)
+
+
+def test_run_folder_holds_what_it_promises(pairs: Path) -> None:
+    """config.toml reads back, log.jsonl has every step once, best weights name their network."""
+    run = settings(pairs)
+    verb.train(run, command="python -m youku train", progress=False)
+    assert TrainConfig(**config.read_recipe(str(run.folder / "config.toml"))) == run
+    lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6]
+    assert [line["step"] for line in lines if "val_psnr" in line] == [3, 6]
+    network = weights.load(run.folder / "best.safetensors", None, None, torch.device("cpu"))
+    assert (network.spec.name, network.scale) == ("fsrcnn", 4)
+
+
+def test_same_seed_same_loss(pairs: Path) -> None:
+    """Two runs log the same losses; another seed does not."""
+    logs = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run = settings(pairs, name=name, seed=seed)
+        verb.train(run, progress=False)
+        lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
+        logs.append([line["loss"] for line in lines if "loss" in line])
+    assert logs[0] == logs[1] != logs[2]
+
+
+def test_validation_in_the_contest_metric(pairs: Path) -> None:
+    """--val-metric score logs PSNR, VMAF and 0.8 PSNR + 0.2 VMAF."""
+    run = settings(pairs, val_metric="score", val_every=6)
+    verb.train(run, progress=False)
+    line = json.loads((run.folder / "log.jsonl").read_text().splitlines()[-1])
+    assert line["val_score"] == pytest.approx(0.8 * line["val_psnr"] + 0.2 * line["val_vmaf"])
+
+
+def test_batch_is_a_function_of_seed_and_step(pairs: Path) -> None:
+    """Any order and number of threads gives the same patches."""
+    sampler = _sampler(settings(pairs), find_pairs([str(pairs)], 4))
+    stream = batches(sampler, 0, 3)
+    first = [next(stream) for _ in range(4)]
+    stream.close()
+    again = sampler.draw(2)
+    assert torch.equal(first[2].low, again.low) and torch.equal(first[2].high, again.high)
+    assert first[2].names == again.names and not torch.equal(first[2].low, first[3].low)
+
+
+def test_low_and_high_patches_show_the_same_place(pairs: Path) -> None:
+    """Shrinking the high patch gives the low patch, flips and rotations included."""
+    sampler = _sampler(settings(pairs, batch=8), find_pairs([str(pairs)], 4))
+    batch = sampler.draw(0)
+    small = torch.nn.functional.avg_pool2d(batch.high, 4)
+    assert ((small - batch.low).abs().mean()) < 4 / 255
+
+
+def test_pictures_train_too(tmp_path: Path) -> None:
+    """A folder of pictures gives on-the-fly bicubic pairs, for luma and RGB networks."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    for index in range(3):
+        pixels = rng.integers(0, 255, (12, 16, 3), np.uint8).repeat(6, 0).repeat(6, 1)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{index}.png")
+    for model in ("fsrcnn", "edsr-baseline"):
+        run = settings(tmp_path / "pictures", name=model, model=model, steps=2, val_every=2, patch_px=8, scale=2)
+        assert verb.train(run, progress=False).finished
+        assert (run.folder / "best.safetensors").exists()
+
+
+def test_split_holds_whole_clips_out(pairs: Path) -> None:
+    """No clip is in both parts."""
+    found = find_pairs([str(pairs)], 4)
+    train_pairs, val_pairs = split_pairs(found, 1)
+    names = [pair.name for pair in train_pairs]
+    assert len(train_pairs) == 2 and val_pairs[0].name not in names
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(pairs: Path) -> None:
+    """SIGINT ends the step in flight, saves, names the resume command, exits 130; the resume finishes."""
+    command = [
+        sys.executable, "-m", "youku", "train", "--data", str(pairs), "--runs", str(pairs.parent / "runs"), "--name", "c",
+        "--steps", "100000", "--val-clips", "1", "--val-metric", "psnr", "--patch-px", "8", "--batch", "1",
+        "--log-every", "1", "--val-every", "100000", "--save-every", "100000", "--device", "cpu",
+    ]  # fmt: skip
+    folder = pairs.parent / "runs" / "c"
+    process = subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not _has_lines(folder / "log.jsonl", 3):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"--resume {folder}" in err and "Traceback" not in err
+    assert checkpoint.load(folder / "last.pt", torch.device("cpu"))["step"] >= 3
+
+
+def _has_lines(path: Path, number: int) -> bool:
+    return path.exists() and len(path.read_text().splitlines()) >= number
+
+
+def test_nonfinite_loss_names_step_and_clips(pairs: Path) -> None:
+    """An exploding run stops, names the step and the clips, and leaves the last good checkpoint."""
+    run = settings(pairs, lr=1e30, steps=50, val_every=50, save_every=1, loss="l2")
+    with pytest.raises(ValueError, match=r"step \d+: the loss is (nan|inf).*Youku_0000\d_l.y4m frame \d"):
+        verb.train(run, progress=False)
+    assert last(run)["step"] >= 1
+
+
+def test_apex_is_explained_where_it_cannot_be_imported() -> None:
+    """The sentence says what happened to apex.amp and what to use."""
+    with pytest.raises(ValueError, match=r"removed it from apex after tag\s+25.05.*--amp-backend torch"):
+        precision.choose(True, "apex", torch.device("cpu"))
+
+
+def test_apex_is_driven_where_it_can_be_imported(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """initialize, scale_loss and state_dict of apex.amp are called as its documentation says."""
+    calls = []
+
+    class Amp:
+        @staticmethod
+        def initialize(module, optimizer, opt_level, verbosity):  # noqa: ANN001, ANN205
+            calls.append(opt_level)
+            return module, optimizer
+
+        @staticmethod
+        def scale_loss(loss, optimizer):  # noqa: ANN001, ANN205
+            calls.append("scale")
+            return _Scaled(loss)
+
+        @staticmethod
+        def master_params(optimizer):  # noqa: ANN001, ANN205
+            return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+        @staticmethod
+        def state_dict() -> dict:
+            return {"scale": 1}
+
+    class _Scaled:
+        def __init__(self, loss):  # noqa: ANN001
+            self.loss = loss
+
+        def __enter__(self):  # noqa: ANN204
+            return self.loss
+
+        def __exit__(self, *_):  # noqa: ANN002, ANN204
+            return None
+
+    package = type(sys)("apex")
+    package.amp = Amp  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "apex", package)
+    run = settings(pairs, amp=True, amp_backend="apex", steps=2, val_every=2, clip_norm=1.0)
+    assert verb.train(run, progress=False).finished
+    assert calls[0] == "O1" and calls.count("scale") == 2
+    assert last(run)["precision"] == {"scale": 1}
+
+
+def test_learning_rates() -> None:
+    """Warm-up is linear, cosine ends at lr_min, step halves."""
+    cosine = TrainConfig(lr=1.0, lr_min=0.1, steps=110, warmup=10)
+    assert trainer.learning_rate(cosine, 0) == pytest.approx(0.1)
+    assert trainer.learning_rate(cosine, 10) == pytest.approx(1.0)
+    assert trainer.learning_rate(cosine, 110) == pytest.approx(0.1)
+    step = TrainConfig(lr=1.0, schedule="step", lr_step=10, lr_gamma=0.5)
+    assert [trainer.learning_rate(step, at) for at in (9, 10, 20)] == [1.0, 0.5, 0.25]
+
+
+def test_recipes_are_valid_and_every_fault_is_listed(tmp_path: Path) -> None:
+    """All shipped recipes load; an unknown key and a wrong type are reported together."""
+    for path in sorted(config.RECIPES.glob("*.toml")):
+        assert TrainConfig(**config.read_recipe(path.stem)).model in ("fsrcnn", "srresnet", "edsr-baseline", "edsr")
+    bad = tmp_path / "bad.toml"
+    bad.write_text('lrr = 1\nbatch = "many"\namp = 1\n')
+    with pytest.raises(ValueError, match=r"unknown key lrr; batch = 'many': expected int; amp = 1: expected bool"):
+        config.read_recipe(str(bad))
+    bad.write_text("= nonsense")
+    with pytest.raises(ValueError, match="not a TOML recipe"):
+        config.read_recipe(str(bad))
+    with pytest.raises(ValueError, match="expected a path ending in .toml or one of demo"):
+        config.read_recipe("nothing")
+
+
+def test_all_wrong_values_are_reported_together() -> None:
+    """One message names every bad field."""
+    with pytest.raises(ValueError, match=r"batch = 0.*patch_px = 9.*srresnet: has scales.*loss 'l3'"):
+        TrainConfig(batch=0, patch_px=9, model="srresnet", scale=3, loss="l3")
+
+
+def test_data_faults_are_reported_together(pairs: Path, tmp_path: Path) -> None:
+    """A missing ground truth, a frame count mismatch and a missing folder come in one message."""
+    (pairs / "Youku_00000_h_GT.y4m").unlink()
+    data = (pairs / "Youku_00001_l.y4m").read_bytes()
+    (pairs / "Youku_00001_l.y4m").write_bytes(data[: -(6 + 32 * 24 * 3 // 2)])
+    with pytest.raises(ValueError) as caught:
+        find_pairs([str(pairs), str(tmp_path / "nowhere")], 4)
+    message = str(caught.value)
+    assert "h_GT.y4m is missing" in message and "has 5 frames" in message and "nowhere: expected a folder" in message
+
+
+def test_wrong_scale_is_explained(pairs: Path) -> None:
+    """x4 pairs under --scale 2 are refused with both sizes."""
+    with pytest.raises(ValueError, match=r"expected 64x48 \(x2 of Youku_00000_l.y4m\), got 128x96"):
+        find_pairs([str(pairs)], 2)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "pickle"])
+def test_bad_checkpoints_are_refused(tmp_path: Path, damage: str) -> None:
+    """A cut file, another file, and a pickle that would run code all give one sentence."""
+    path = tmp_path / "last.pt"
+    checkpoint.save(path, {"step": 1})
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:100])
+    elif damage == "foreign":
+        path.write_bytes(b"not a checkpoint")
+    else:
+        torch.save({"format": 1, "run": os.system}, path)
+    with pytest.raises(ValueError, match=r"last.pt: expected a whole checkpoint"):
+        checkpoint.load(path, torch.device("cpu"))
+
+
+def test_a_run_is_never_overwritten(pairs: Path) -> None:
+    """The same name again is refused with both ways out."""
+    verb.train(settings(pairs), progress=False)
+    with pytest.raises(ValueError, match="go on with --resume .* or choose another --name"):
+        verb.train(settings(pairs), progress=False)
+
+
+def test_flags_override_the_recipe(tmp_path: Path) -> None:
+    """Defaults < recipe < flags."""
+    recipe = tmp_path / "r.toml"
+    recipe.write_text("batch = 3\nlr = 1\n")
+    args = verb.make_parser().parse_args(["--recipe", str(recipe), "--batch", "5", "--no-augment"])
+    made = config.from_flags(args, args.recipe)
+    assert (made.batch, made.lr, made.augment, made.model) == (5, 1.0, False, "fsrcnn")

@@ -1,0 +1,117 @@
+"""The whole way in under three minutes, with no download: stand-in clips, training, prediction, submission, score, report.
+
+In: photographs that scikit-image ships. Out: DEMO/clips, DEMO/runs/demo, DEMO/submissions/demo with its zip, score.json
+and report.html. The same functions that the verbs call, with settings a user could type.
+
+    python -m youku demo [--out demo]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from youku import cli, contest, files, predict, report, score, submit, train
+from youku.inference import weights
+from youku.inference.pipeline import Options
+from youku.training import config as configs
+from youku.training.config import TrainConfig
+from youku.video import degradation, standin, y4m
+
+TEST_SET = contest.TestSet(standin.VAL_SCENES[0].clip_id, standin.VAL_SCENES[-1].clip_id)
+DEGRADATION = degradation.PRESETS["youku"]
+
+
+def make_clips(folder: Path, scenes: Sequence[standin.Scene]) -> None:
+    """Write each scene's pair where it is not there yet."""
+    for scene in scenes:
+        low_path, high_path = folder / contest.low_name(scene.clip_id), folder / contest.high_name(scene.clip_id)
+        if not (_is_whole(low_path) and _is_whole(high_path)):
+            frames = standin.scene_frames(scene)
+            degradation.make_pair(frames, scene.header, low_path, high_path, DEGRADATION, scene.clip_id)
+
+
+def run_demo(out: Path, steps: int | None = None) -> dict:
+    """Chain the verbs; returns the content of score.json."""
+    _say(1, "stand-in clips: photographs under a moving camera, shrunk x4, noise, x264")
+    make_clips(out / "clips" / "train", standin.TRAIN_SCENES)
+    make_clips(out / "clips" / "val", standin.VAL_SCENES)
+
+    config = demo_config(out, steps)
+    _say(2, f"train {config.model} x{config.scale} for {config.steps} steps")
+    resume = (config.folder / "last.pt").exists()
+    if not train.train(config, resume).finished:
+        raise KeyboardInterrupt
+
+    _say(3, "predict the frames that the contest scores")
+    weights_path = str(config.folder / "best.safetensors")
+    network = weights.load(weights_path, None, None, weights.pick_device(config.device))
+    low, high, predictions = str(out / "clips" / "val"), out / "clips" / "val", config.folder / "predictions"
+    test_set = f"{TEST_SET.first}-{TEST_SET.last}"
+    jobs = predict.plan(low, str(predictions), "scored", test_set, network.scale)
+    predict.predict_all(network, jobs, Options(), predict.settings_key(weights_path, network, Options()))
+
+    _say(4, "check every rule and pack the submission")
+    manifest = submit.make_submission(predictions, "demo", low, TEST_SET, out / "submissions", progress=True)
+    print(f"{manifest['path']}: {len(jobs)} files", file=sys.stderr)
+
+    _say(5, "score it beside bicubic")
+    result = score.score_submission(manifest["path"], low, high, TEST_SET, progress=True)
+    score.write_score(result, out / "submissions" / "demo")
+    print(score.format_table(result))
+
+    _say(6, "write the report")
+    report.write_report(out / "submissions" / "demo")
+    return result
+
+
+def demo_config(out: Path, steps: int | None = None) -> TrainConfig:
+    """The recipe "demo" with its folders below `out`."""
+    values = configs.read_recipe("demo")
+    values |= {"name": "demo", "runs": str(out / "runs"), "data": (str(out / "clips" / "train"),)}
+    config = TrainConfig(**values)
+    return dataclasses.replace(config, steps=steps, val_every=steps) if steps else config
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return y4m.Clip(path).num_frames == standin.NUM_FRAMES
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def _say(number: int, what: str) -> None:
+    print(f"\n[{number}/6] {what}", file=sys.stderr)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.make_parser("demo", __doc__)
+    parser.add_argument("--out", default="demo", help="folder for everything the demo makes (default demo)")
+    parser.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    out = files.make_folder(args.out)
+    totals = run_demo(out, args.steps)["totals"]
+    ours, bicubic = totals["submission"], totals["bicubic"]
+    page = (out / "submissions" / "demo" / "report.html").absolute()
+    print(
+        f"\n{time.perf_counter() - began:.0f} seconds. The network beats bicubic by "
+        f"{ours['psnr'] - bicubic['psnr']:+.2f} dB PSNR and {ours['vmaf'] - bicubic['vmaf']:+.1f} VMAF: "
+        f"score {ours['score']:.2f} against {bicubic['score']:.2f}.\nOpen the report: {page.as_uri()}"
+    )
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return cli.run(make_parser(), _run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,92 @@
+"""Read a submission's score.json back into numbers: null is None, "inf" is infinity, damage is one clear sentence.
+
+submissions/NAME/score.json (written by `score`) -> a dict of the same shape for tables and plots.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from youku import contest, files
+
+KEYS = ("name", "test_set", "created", "protocol", "tools", "paths", "totals", "clips")
+PROTOCOL = ("psnr_planes", "psnr_pool", "vmaf_clips", "vmaf_model", "vmaf_pool")
+SIDES = ("submission", "bicubic")
+
+
+def read_score(folder: Path) -> dict[str, Any]:
+    """folder/score.json with numbers as float or None, clips by id, `psnr` and `curve` of a clip under the protocol.
+
+    ValueError where the file is missing, damaged or not a score.
+    """
+    path = folder / "score.json"
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; score the submission first: python -m youku score {folder}")
+    score = files.read_json(path)
+    try:
+        return _normalise(score)
+    except (KeyError, TypeError, AttributeError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    except ValueError as error:
+        reason = str(error)
+    raise ValueError(f"{path}: expected a score written by this kit: {reason}; score the submission again")
+
+
+def minus(first: float | None, second: float | None) -> float | None:
+    """Difference, or None where a side is missing or both are infinite."""
+    if first is None or second is None or (math.isinf(first) and math.isinf(second)):
+        return None
+    return first - second
+
+
+def _normalise(score: dict[str, Any]) -> dict[str, Any]:
+    missing = [key for key in KEYS if key not in score]
+    missing += [key for key in PROTOCOL if not missing and key not in score["protocol"]]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} missing")
+    planes, vmaf_clips = score["protocol"]["psnr_planes"], score["protocol"]["vmaf_clips"]
+    if planes not in contest.PSNR_PLANES or vmaf_clips not in contest.VMAF_CLIPS:
+        raise ValueError(f"protocol has psnr_planes {planes!r} and vmaf_clips {vmaf_clips!r}")
+    if not score["clips"]:
+        raise ValueError("it holds no clips")
+    totals = {side: _numbers(score["totals"].get(side)) for side in SIDES}
+    for total in totals.values():
+        total["vmaf_neg"] = total.get(f"vmaf_neg_{vmaf_clips}")
+    clips = [_clip(clip, planes) for clip in sorted(score["clips"], key=lambda clip: clip["id"])]
+    return {**score, "totals": totals, "clips": clips}
+
+
+def _clip(clip: dict[str, Any], planes: str) -> dict[str, Any]:
+    """A clip with its id as five digits; curves of nothing but nulls are dropped."""
+    sides: dict[str, Any] = {}
+    for side in SIDES:
+        table = clip.get(side) or {}
+        curves = {
+            key: [_number(value) for value in curve] for key, curve in (table.get("per_frame") or {}).items() if curve
+        }
+        for key, curve in curves.items():
+            if len(curve) != len(clip["frames"]):
+                raise ValueError(
+                    f"clip {clip['id']:05d} has {len(clip['frames'])} frames and {len(curve)} values of {key}"
+                )
+        values = _numbers(table)
+        known = {key: curve for key, curve in curves.items() if any(value is not None for value in curve)}
+        sides[side] = {**values, "psnr": values.get(f"psnr_{planes}"), "per_frame": known}
+    curve_key = "psnr_y" if planes == "y" else "psnr_yuv"  # no RGB curve is stored
+    wanted = {key: clip[key] for key in ("file", "low", "high", "whole", "frames", "width", "height")}
+    return {**wanted, **sides, "id": f"{clip['id']:05d}", "curve": curve_key}
+
+
+def _numbers(table: dict[str, Any] | None) -> dict[str, float | None]:
+    return {key: _number(value) for key, value in (table or {}).items() if key != "per_frame"}
+
+
+def _number(value: Any) -> float | None:
+    """A value of score.json: null is None, "inf" is infinity."""
+    if value is None or value == "inf":
+        return None if value is None else math.inf
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise ValueError(f'expected a number, null or "inf", got {value!r}')
+    return float(value)
