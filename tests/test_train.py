@@ -69,7 +69,7 @@ def _sampler(run: TrainConfig, train_pairs: list) -> Sampler:
     )  # fmt: skip
 
 
-def _loss(run: TrainConfig):  # noqa: ANN202
+def _loss(run: TrainConfig):
     return trainer.losses.make_loss(run.loss)
 
 
@@ -187,17 +187,17 @@ def test_apex_is_driven_where_it_can_be_imported(pairs: Path, monkeypatch: pytes
 
     class Amp:
         @staticmethod
-        def initialize(module, optimizer, opt_level, verbosity):  # noqa: ANN001, ANN205
+        def initialize(module, optimizer, opt_level, verbosity):
             calls.append(opt_level)
             return module, optimizer
 
         @staticmethod
-        def scale_loss(loss, optimizer):  # noqa: ANN001, ANN205
+        def scale_loss(loss, optimizer):
             calls.append("scale")
             return _Scaled(loss)
 
         @staticmethod
-        def master_params(optimizer):  # noqa: ANN001, ANN205
+        def master_params(optimizer):
             return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
         @staticmethod
@@ -205,13 +205,13 @@ def test_apex_is_driven_where_it_can_be_imported(pairs: Path, monkeypatch: pytes
             return {"scale": 1}
 
     class _Scaled:
-        def __init__(self, loss):  # noqa: ANN001
+        def __init__(self, loss):
             self.loss = loss
 
-        def __enter__(self):  # noqa: ANN204
+        def __enter__(self):
             return self.loss
 
-        def __exit__(self, *_):  # noqa: ANN002, ANN204
+        def __exit__(self, *_):
             return None
 
     package = type(sys)("apex")

@@ -57,8 +57,8 @@ def plan(source: str, target: str, frames: str, test_set: str, scale: int) -> li
         raise ValueError(f"{source}: expected clips named {contest.low_name(0)}, found none to predict")
     jobs = []
     for clip_id, path in clips:
-        name = contest.test_set(test_set).name(clip_id) if frames == "scored" else contest.result_name(clip_id, True)
-        jobs.append(Job(str(path), str(Path(target) / name), _wanted(frames, test_set, clip_id, str(path))))
+        result = contest.test_set(test_set).name(clip_id) if frames == "scored" else contest.result_name(clip_id, True)
+        jobs.append(Job(str(path), str(Path(target) / result), _wanted(frames, test_set, clip_id, str(path))))
     return jobs
 
 

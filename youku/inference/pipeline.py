@@ -48,8 +48,7 @@ def upscale_frames(network: Network, header: Header, frames: Iterable[Planes], o
         return
     batches = _batches(ahead(iter(frames)), options.batch)
     outputs = ahead(_forward_all(network, header, batches, options))
-    for planes in ahead(_finish_all(network, header, outputs, options)):
-        yield planes
+    yield from ahead(_finish_all(network, header, outputs, options))
 
 
 def run_network(network: Network, x: Tensor, options: Options, tile_px: int) -> tuple[Tensor, int]:

@@ -200,7 +200,10 @@ class Sampler:
     def draw(self, step: int) -> Batch:
         """The batch of one step: the same for the same seed and step, whoever asks and when."""
         rng = np.random.default_rng((self.seed, step))
-        lows, highs, names, turns = [], [], [], []
+        lows: list[tuple[np.ndarray, ...]] = []
+        highs: list[tuple[np.ndarray, ...]] = []
+        names: list[str] = []
+        turns: list[int] = []
         while len(lows) < self.batch:
             pair = self.pairs[int(rng.integers(len(self.pairs)))]
             height, width = pair.size

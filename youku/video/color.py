@@ -19,7 +19,7 @@ SITINGS = ("left", "center", "topleft")
 
 
 def rgb_to_yuv444(rgb: Array, matrix: str = "601", full_range: bool = False) -> Array:
-    """RGB (..., 3, H, W) in [0, 1] to Y'CbCr of the same shape, in code values / 255; studio range unless `full_range`."""
+    """RGB (..., 3, H, W) in [0, 1] to Y'CbCr of that shape, in code values / 255; studio range unless `full_range`."""
     red_weight, blue_weight = _weights(matrix)
     red, green, blue = rgb[..., 0, :, :], rgb[..., 1, :, :], rgb[..., 2, :, :]
     luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
@@ -72,7 +72,7 @@ def _rescale(plane: Array, size: int, axis: int, kernel: str, shift: float, scal
 
 
 def luma_of_picture(rgb: np.ndarray) -> np.ndarray:
-    """Y of MATLAB `rgb2ycbcr` for a uint8 picture (H, W, 3): float64, 16-235, not rounded. The protocol of the papers."""
+    """Y of MATLAB `rgb2ycbcr` for a uint8 picture (H, W, 3): float64, 16-235, not rounded, as in the papers."""
     if rgb.dtype != np.uint8:
         raise ValueError(f"expected a uint8 RGB picture, got {rgb.dtype}")
     red, green, blue = (rgb[..., channel].astype(np.float64) for channel in range(3))

@@ -1,4 +1,4 @@
-"""The one place that builds and runs ffmpeg commands; the binary comes with imageio-ffmpeg (IMAGEIO_FFMPEG_EXE overrides).
+"""The one place that builds and runs ffmpeg commands; the binary is imageio-ffmpeg's (or IMAGEIO_FFMPEG_EXE).
 
 Commands are built by ffmpeg-python, always with `cmd=` explicit. Bytes go through pipes, so no frame is a file here.
 """
@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -67,6 +67,23 @@ def command(node: Any, *extra: str) -> list[str]:
     return list(arguments.compile(cmd=binary()))
 
 
+def build(source: str, target: str, input_options: dict[str, str], output_options: dict[str, str]) -> list[str]:
+    """Command line from one input to one output, each a path or "pipe:0" / "pipe:1"."""
+    import ffmpeg
+
+    return command(ffmpeg.output(ffmpeg.input(source, **input_options), target, **output_options))
+
+
+def pix_fmt(chroma: str) -> str:
+    """ffmpeg's pixel format of a y4m chroma name: 420mpeg2 -> yuv420p, 422p10 -> yuv422p10le, mono -> gray."""
+    match = re.fullmatch(r"(420|422|444|mono)(jpeg|mpeg2|paldv|p?(?:9|10|12|14|16))?", chroma)
+    if not match:
+        raise FFmpegError(f"chroma {chroma!r}: expected 420, 422, 444 or mono, 420p10 and so on")
+    depth = re.sub(r"\D", "", match[2] or "") if "mpeg" not in (match[2] or "") else ""
+    base = "gray" if match[1] == "mono" else f"yuv{match[1]}p"
+    return f"{base}{depth}le" if depth else base
+
+
 def run(line: list[str], what: str) -> None:
     """Run a command to its end; FFmpegError with ffmpeg's last words where it fails."""
     done = subprocess.run(line, capture_output=True, check=False)
@@ -81,8 +98,10 @@ def last_words(stderr: bytes) -> str:
 
 
 @contextmanager
-def decode(path: str | Path, pix_fmt: str | None = None, filters: dict[str, str] | None = None) -> Iterator[y4m.StreamReader]:
-    """Decode any video to a y4m stream (every frame once, in display order); `pix_fmt` as ffmpeg names it, None keeps the source's."""
+def decode(
+    path: str | Path, pix_fmt: str | None = None, filters: dict[str, str] | None = None
+) -> Iterator[y4m.StreamReader]:
+    """Decode any video to a y4m stream, every frame once in display order; `pix_fmt` None keeps the source's."""
     import ffmpeg
 
     if not Path(path).is_file():
@@ -103,7 +122,7 @@ def decode(path: str | Path, pix_fmt: str | None = None, filters: dict[str, str]
 
 @contextmanager
 def piped_output(line: list[str], what: str) -> Iterator[IO[bytes]]:
-    """Run a command and yield its stdout; raises with ffmpeg's last words when it failed, kills it when the reader leaves early."""
+    """Run a command and yield its stdout; raises ffmpeg's last words if it failed, kills it if the reader leaves."""
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=errors, bufsize=1 << 20)
         assert process.stdout is not None
@@ -115,7 +134,9 @@ def piped_output(line: list[str], what: str) -> Iterator[IO[bytes]]:
             process.wait()
             errors.seek(0)
             words = errors.read()
-            raise FFmpegError(f"{what}: {last_words(words)}") from error if words else error
+            if words:
+                raise FFmpegError(f"{what}: ffmpeg failed: {last_words(words)}") from error
+            raise
         finally:
             process.stdout.close()
             if process.poll() is None:
@@ -141,6 +162,8 @@ def piped_input(line: list[str], what: str) -> Iterator[IO[bytes]]:
             process.kill()
             raise
         finally:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
             process.wait()
         if process.returncode or broken:
             errors.seek(0)
@@ -156,17 +179,23 @@ def filtered(line: list[str], frames: Iterator[bytes], what: str) -> Iterator[IO
         failures: list[BaseException] = []
         feeder = threading.Thread(target=_feed, args=(process.stdin, frames, failures), daemon=True)
         feeder.start()
+        downstream: ValueError | None = None
         try:
             yield process.stdout
+        except ValueError as error:  # damage downstream is often this command's own death: say that instead
+            downstream = error
         finally:
             process.stdout.close()
             _finish(process)
             feeder.join()
         errors.seek(0)
+        words = errors.read()
         if failures:
             raise failures[0]
-        if process.returncode:
-            raise FFmpegError(f"{what}: ffmpeg failed: {last_words(errors.read())}")
+        if process.returncode and (words or downstream is None):
+            raise FFmpegError(f"{what}: ffmpeg failed: {last_words(words)}") from downstream
+        if downstream is not None:
+            raise downstream
 
 
 def _feed(stdin: IO[bytes], frames: Iterator[bytes], failures: list[BaseException]) -> None:
@@ -178,10 +207,8 @@ def _feed(stdin: IO[bytes], frames: Iterator[bytes], failures: list[BaseExceptio
     except BaseException as error:
         failures.append(error)
     finally:
-        try:
+        with suppress(BrokenPipeError):
             stdin.close()
-        except BrokenPipeError:
-            pass
 
 
 def _finish(process: subprocess.Popen[bytes]) -> None:

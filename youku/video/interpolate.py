@@ -15,6 +15,8 @@ from torch.nn import functional as F
 from youku.video import resize
 from youku.video.y4m import Header, Planes
 
+BLOCK_PX = 16
+
 
 def upscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
     """Planes of one frame of a clip with `header`, `scale` times larger; sizes as in `scaled_header`."""
@@ -60,34 +62,36 @@ def scaled_header(header: Header, scale: int) -> Header:
 
 
 def _enlarge(planes: np.ndarray, scale: int, kernel: str, shifts: tuple[float, float], header: Header) -> np.ndarray:
-    """(N, H, W) integers to (N, s H, s W): one convolution to s^2 phases, rounding, then the phases woven together."""
-    square, margins = _kernel(scale, kernel, *shifts)
-    values = torch.from_numpy(planes.astype(np.float32))[:, None]
-    padded = F.pad(values, [margins[1]] * 2 + [margins[0]] * 2, mode="replicate")
-    half = torch.full((scale * scale,), 0.5)
-    phases = F.conv2d(padded.contiguous(memory_format=torch.channels_last), square, half)  # (N, s^2, H, W) + 0.5
-    return weave(phases, scale, header.depth)
+    """(N, H, W) integers to (N, s H, s W): rows, then columns, each as one product with a small banded matrix.
 
-
-def weave(phases: torch.Tensor, scale: int, depth: int) -> np.ndarray:
-    """Clip phases (N, s^2, H, W) of code values + 0.5, cut to integers, shuffle to (N, s H, s W).
-
-    Shuffling integers moves a quarter of the bytes that shuffling floats would.
+    Sixteen input samples and their margin make one column of the product, so that dense matrix arithmetic does the
+    work and the outputs come out in picture order (benchmarks/predict.py). Edges repeat.
     """
-    num, _, height, width = phases.shape
-    dtype = torch.uint8 if depth == 8 else torch.int32
-    whole = phases.clamp_(0, (1 << depth) - 0.5).permute(0, 2, 3, 1).to(dtype)
-    rows = whole.contiguous().numpy().reshape(num, height, width, scale, scale)
-    if depth == 8 and scale == 4:  # four neighbours of a row move as one word
-        woven = np.ascontiguousarray(rows.view(np.uint32)[..., 0].transpose(0, 1, 3, 2)).view(np.uint8)
-    else:
-        woven = np.ascontiguousarray(rows.transpose(0, 1, 3, 2, 4))
-    return woven.reshape(num, height * scale, width * scale).astype(np.uint8 if depth == 8 else np.uint16, copy=False)
+    rows, margin_y = _band(scale, kernel, shifts[0])
+    columns, margin_x = _band(scale, kernel, shifts[1])
+    num, height, width = planes.shape
+    tall, wide = -(-height // BLOCK_PX) * BLOCK_PX, -(-width // BLOCK_PX) * BLOCK_PX
+    margins = [margin_x, wide - width + margin_x, margin_y, tall - height + margin_y]
+    padded = F.pad(torch.from_numpy(planes.astype(np.float32))[None], margins, mode="replicate")[0]
+    line = padded.shape[2]
+    blocks = padded.as_strided(
+        (num, tall // BLOCK_PX, BLOCK_PX + 2 * margin_y, line), (padded.stride(0), BLOCK_PX * line, line, 1)
+    )
+    high = torch.matmul(rows, blocks).flatten(1, 2)[:, : scale * height].contiguous()  # (N, s H, line)
+    groups = high.as_strided(
+        (num * scale * height, wide // BLOCK_PX, BLOCK_PX + 2 * margin_x), (line, BLOCK_PX, 1)
+    ).reshape(-1, BLOCK_PX + 2 * margin_x)
+    codes = torch.addmm(torch.tensor(0.5), groups, columns.T).clamp_(0, (1 << header.depth) - 0.5)
+    whole = codes.to(torch.uint8 if header.depth == 8 else torch.int32)
+    out = whole.view(num, scale * height, scale * wide)[:, :, : scale * width]
+    return out.numpy().astype(header.dtype, copy=False)
 
 
 @lru_cache(maxsize=64)
-def _kernel(scale: int, kernel: str, shift_y: float, shift_x: float) -> tuple[torch.Tensor, tuple[int, int]]:
-    rows, margin_y = resize.polyphase(scale, kernel, shift_y)
-    columns, margin_x = resize.polyphase(scale, kernel, shift_x)
-    square = np.einsum("ay,bx->abyx", rows, columns).reshape(scale * scale, 1, rows.shape[1], columns.shape[1])
-    return torch.from_numpy(square.astype(np.float32)), (margin_y, margin_x)
+def _band(scale: int, kernel: str, shift: float) -> tuple[torch.Tensor, int]:
+    """(matrix, margin): (scale * BLOCK_PX, BLOCK_PX + 2 margin), one row an output sample of a block."""
+    phases, margin = resize.polyphase(scale, kernel, shift)
+    matrix = np.zeros((scale * BLOCK_PX, BLOCK_PX + 2 * margin), np.float32)
+    for at in range(BLOCK_PX):
+        matrix[at * scale : (at + 1) * scale, at : at + phases.shape[1]] = phases
+    return torch.from_numpy(matrix), margin

@@ -40,8 +40,10 @@ def resize(
     return apply(apply(image, *rows, axis=-2), *columns, axis=-1)
 
 
-def imresize(image: np.ndarray, height: int, width: int, kernel: str = "bicubic", edge: str = "symmetric") -> np.ndarray:
-    """MATLAB `imresize` of a uint8 picture (H, W) or (H, W, C): rounds to uint8 after the vertical and after the horizontal pass."""
+def imresize(
+    image: np.ndarray, height: int, width: int, kernel: str = "bicubic", edge: str = "symmetric"
+) -> np.ndarray:
+    """MATLAB `imresize` of a uint8 picture (H, W) or (H, W, C): rounds to uint8 after each of its two passes."""
     if image.dtype != np.uint8:
         raise ValueError(f"imresize expects a uint8 picture, got {image.dtype}; use resize() for float")
     planes = image if image.ndim == 2 else np.moveaxis(image, -1, 0)
@@ -94,7 +96,7 @@ def weights(
 
 @lru_cache(maxsize=64)
 def polyphase(scale: int, kernel: str, shift: float = 0.0) -> tuple[np.ndarray, int]:
-    """(phases, margin): enlarging by an integer, output s * c + p is the dot of phases[p] (2 margin + 1) with inputs around c."""
+    """(phases, margin): output s * c + p is the dot of phases[p] (2 margin + 1 weights) with the inputs around c."""
     index, weight = weights(64, 64 * scale, kernel, "replicate", shift, float(scale))
     offset = index[32 * scale : 33 * scale] - 32  # (scale, taps) far from the edges
     margin = int(np.abs(offset).max())

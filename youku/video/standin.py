@@ -40,8 +40,8 @@ class Scene:
 TRAIN_SCENES = tuple(
     Scene(clip_id, (photo,))
     for clip_id, photo in enumerate(
-        ("hubble_deep_field", "stereo_motorcycle", "retina", "immunohistochemistry", "brick", "grass", "gravel", "camera",
-         "stereo_motorcycle", "page", "coins", "text")
+        ("hubble_deep_field", "stereo_motorcycle", "retina", "immunohistochemistry", "brick", "grass", "gravel",
+         "camera", "stereo_motorcycle", "page", "coins", "text")
     )
 )  # fmt: skip
 
@@ -98,7 +98,7 @@ def load_photo(name: str) -> np.ndarray:
 def _camera(
     photo: np.ndarray, num_frames: int, width_px: int, height_px: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Pan from one corner region to another while the zoom changes a little; never enlarges the photograph if it can."""
+    """Pan from one place to another while the zoom changes a little; the photograph is enlarged only if it is small."""
     picture = torch.from_numpy(np.ascontiguousarray(photo)).permute(2, 0, 1)[None].float()
     tall, wide = photo.shape[:2]
     widest = min(wide / width_px, tall / height_px)

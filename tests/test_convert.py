@@ -1,0 +1,269 @@
+"""convert: the organiser's five commands byte for byte, lossless planes, and bad input in one sentence."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from youku import convert
+from youku.convert import Options
+from youku.video import ffmpeg, y4m
+
+CHROMAS = ["420jpeg", "420mpeg2", "420paldv", "422", "444", "mono", "420p10", "422p10", "mono10"]
+
+
+def make_clip(
+    path: Path, num_frames: int = 27, width: int = 33, height: int = 17, chroma: str = "420mpeg2"
+) -> y4m.Header:
+    """A clip of noise under a smooth pattern."""
+    header = y4m.make_header(width, height, chroma=chroma)
+    rng = np.random.default_rng(0)
+    with y4m.create(path, header) as writer:
+        for index in range(num_frames):
+            writer.write(
+                tuple(
+                    (
+                        (120 + swing * np.sin((np.arange(w) + index) / 9) + rng.normal(0, 2, (h, w))).astype(int)
+                        << (header.depth - 8)
+                    ).astype(header.dtype)
+                    for swing, (h, w) in zip((60, 12, 12), header.plane_shapes, strict=False)
+                )
+            )
+    return header
+
+
+def organiser(*arguments: str | Path) -> None:
+    """Run the organiser's command; `-vsync 0` is spelled as the binary knows it."""
+    name, value = next(iter(ffmpeg.passthrough().items()))
+    line = [text if text != "-vsync" else f"-{name}" for text in map(str, arguments)]
+    line = [value if index and line[index - 1] == f"-{name}" else text for index, text in enumerate(line)]
+    subprocess.run([ffmpeg.binary(), "-v", "error", "-nostdin", *line], check=True)
+
+
+def same_bytes(left: Path, right: Path) -> bool:
+    return left.read_bytes() == right.read_bytes()
+
+
+@pytest.mark.parametrize("size", [(64, 48), (33, 17)])
+def test_y4m_to_yuv_and_back_as_the_organiser(tmp_path: Path, size: tuple[int, int]) -> None:
+    """x.y4m -> x.yuv -> x.y4m equals ffmpeg's files byte for byte, odd sizes too."""
+    make_clip(tmp_path / "x.y4m", 5, *size)
+    organiser("-i", tmp_path / "x.y4m", "-vsync", "0", tmp_path / "theirs.yuv", "-y")
+    text = f"{size[0]}x{size[1]}"
+    organiser("-s", text, "-i", tmp_path / "theirs.yuv", "-vsync", "0", tmp_path / "theirs.y4m", "-y")
+    assert convert.convert(tmp_path / "x.y4m", tmp_path / "ours.yuv", Options()) == 5
+    assert convert.convert(tmp_path / "ours.yuv", tmp_path / "ours.y4m", Options(size=text)) == 5
+    assert same_bytes(tmp_path / "ours.yuv", tmp_path / "theirs.yuv")
+    assert same_bytes(tmp_path / "ours.y4m", tmp_path / "theirs.y4m")
+
+
+@pytest.mark.parametrize("chroma", ["420jpeg", "420mpeg2", "422", "444"])
+def test_y4m_to_bmp_and_back_as_the_organiser(tmp_path: Path, chroma: str) -> None:
+    """x.y4m -> x%3d.bmp -> x.y4m equals ffmpeg's pictures and clip byte for byte."""
+    make_clip(tmp_path / "x.y4m", 4, 34, 18, chroma)
+    (tmp_path / "theirs").mkdir()
+    organiser("-i", tmp_path / "x.y4m", "-vsync", "0", tmp_path / "theirs/x%3d.bmp", "-y")
+    theirs = tmp_path / "theirs.y4m"
+    organiser("-i", tmp_path / "theirs/x%3d.bmp", "-pix_fmt", "yuv420p", "-vsync", "0", theirs, "-y")
+    convert.convert(tmp_path / "x.y4m", tmp_path / "ours 1%/x%3d.bmp", Options())
+    convert.convert(tmp_path / "ours 1%/x%3d.bmp", tmp_path / "ours.y4m", Options())
+    names = [path.name for path in sorted((tmp_path / "theirs").iterdir())]
+    assert [path.name for path in sorted((tmp_path / "ours 1%").iterdir())] == names
+    assert all(same_bytes(tmp_path / "ours 1%" / name, tmp_path / "theirs" / name) for name in names)
+    assert same_bytes(tmp_path / "ours.y4m", theirs)
+
+
+@pytest.mark.parametrize("num_frames", [1, 25, 26, 52])
+def test_every_25th_frame_as_the_organiser(tmp_path: Path, num_frames: int) -> None:
+    """--every 25 equals ffmpeg's select filter byte for byte on a clip with the contest's header."""
+    make_clip(tmp_path / "x.y4m", num_frames)
+    select = r"select='not(mod(n\,25))'"
+    organiser("-i", tmp_path / "x.y4m", "-vf", select, "-vsync", "0", "-y", tmp_path / "theirs.y4m")
+    convert.convert(tmp_path / "x.y4m", tmp_path / "ours.y4m", Options(every=25))
+    assert same_bytes(tmp_path / "ours.y4m", tmp_path / "theirs.y4m")
+
+
+def test_any_video_as_ffmpeg_decodes_it(tmp_path: Path) -> None:
+    """A coded video becomes the y4m that ffmpeg writes, frame for frame."""
+    make_clip(tmp_path / "x.y4m", 20, 64, 48)
+    organiser("-i", tmp_path / "x.y4m", "-c:v", "libx264", "-y", tmp_path / "x.mkv")
+    organiser("-i", tmp_path / "x.mkv", "-vsync", "0", "-y", tmp_path / "theirs.y4m")
+    assert convert.convert(tmp_path / "x.mkv", tmp_path / "ours.y4m", Options()) == 20
+    assert same_bytes(tmp_path / "ours.y4m", tmp_path / "theirs.y4m")
+
+
+@pytest.mark.parametrize("chroma", CHROMAS)
+@pytest.mark.parametrize("way", ["planes", "yuv"])
+def test_routes_without_rgb_are_exact(tmp_path: Path, chroma: str, way: str) -> None:
+    """y4m -> gray planes or yuv -> y4m gives the file back in every layout and depth, at odd sizes."""
+    make_clip(tmp_path / "x.y4m", 3, chroma=chroma)
+    middle = tmp_path / ("planes" if way == "planes" else "x.yuv")
+    convert.convert(tmp_path / "x.y4m", middle, Options(planes=way == "planes"))
+    back = Options() if way == "planes" else Options(size="33x17", chroma=chroma)
+    convert.convert(middle, tmp_path / "back.y4m", back)
+    assert same_bytes(tmp_path / "back.y4m", tmp_path / "x.y4m")
+
+
+def test_planes_keep_unknown_tokens_and_frame_parameters(tmp_path: Path) -> None:
+    """Header tokens that nobody knows and FRAME parameters survive a copy, --every and gray planes."""
+    line = b"YUV4MPEG2 Xfoo W4 H2 F30000:1001 It C420mpeg2 XBAR=1\n"
+    frames = [b"FRAME Ia\n" + bytes([index] * 12) for index in range(4)]
+    (tmp_path / "x.y4m").write_bytes(line + b"".join(frames))
+    convert.convert(tmp_path / "x.y4m", tmp_path / "planes", Options(planes=True, every=2))
+    convert.convert(tmp_path / "planes", tmp_path / "back.y4m", Options())
+    assert (tmp_path / "back.y4m").read_bytes() == line + frames[0] + frames[2]
+
+
+def test_float_pictures_are_close(tmp_path: Path) -> None:
+    """The float route writes a folder of png and reads it back with luma within 2 code values."""
+    make_clip(tmp_path / "x.y4m", 3)
+    options = Options(route="float")
+    assert convert.convert(tmp_path / "x.y4m", tmp_path / "pictures", options) == 3
+    convert.convert(tmp_path / "pictures", tmp_path / "back.y4m", options)
+    old, new = y4m.Clip(tmp_path / "x.y4m"), y4m.Clip(tmp_path / "back.y4m")
+    assert new.header == old.header
+    assert max(np.abs(a[0].astype(int) - b[0]).max() for a, b in zip(old, new, strict=True)) <= 2
+
+
+def test_stdin_to_stdout(tmp_path: Path) -> None:
+    """`convert - -` streams a clip through a pipe and keeps stdout clean."""
+    make_clip(tmp_path / "x.y4m")
+    convert.convert(tmp_path / "x.y4m", tmp_path / "sub.y4m", Options(every=25))
+    line = [sys.executable, "-m", "youku.convert", "-", "-", "--every", "25"]
+    done = subprocess.run(line, input=(tmp_path / "x.y4m").read_bytes(), capture_output=True, check=True)
+    assert done.stdout == (tmp_path / "sub.y4m").read_bytes() and done.stderr == b"2 frames -> -\n"
+
+
+def test_report_measures_the_organisers_bmp(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--report's ffmpeg row equals the PSNR of a clip that really went through bmp files."""
+    make_clip(tmp_path / "x.y4m", 3, 34, 18)
+    convert.convert(tmp_path / "x.y4m", tmp_path / "x%3d.bmp", Options())
+    convert.convert(tmp_path / "x%3d.bmp", tmp_path / "back.y4m", Options())
+    squares = np.zeros(3)
+    for old, new in zip(y4m.Clip(tmp_path / "x.y4m"), y4m.Clip(tmp_path / "back.y4m"), strict=True):
+        squares += [np.square(a.astype(float) - b).mean() / 3 for a, b in zip(old, new, strict=True)]
+    assert convert.main(["--report", str(tmp_path / "x.y4m"), "--json"]) == 0
+    routes = json.loads(capsys.readouterr().out)["psnr_db"]
+    wanted = 10 * np.log10(255**2 / squares)
+    assert [routes["ffmpeg"][name] for name in "yuv"] == pytest.approx(wanted.tolist(), abs=1e-9)
+    assert routes["float"]["y"] is None  # in gamut, so float luma comes back exact
+
+
+def test_report_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table has both routes and the planes' exact row."""
+    make_clip(tmp_path / "x.y4m", 2)
+    assert convert.main(["--report", str(tmp_path / "x.y4m")]) == 0
+    out = capsys.readouterr().out
+    assert "ffmpeg bmp" in out and "float" in out and "exact" in out
+
+
+@pytest.mark.parametrize("chroma", ["mono", "420p10"])
+def test_report_refuses_other_clips(tmp_path: Path, chroma: str) -> None:
+    """Mono and 10-bit clips are refused in one sentence."""
+    make_clip(tmp_path / "x.y4m", 2, chroma=chroma)
+    with pytest.raises(ValueError, match="8-bit colour clip"):
+        convert.picture_cost(tmp_path / "x.y4m")
+
+
+def test_input_is_never_overwritten(tmp_path: Path) -> None:
+    """OUT equal to IN is refused by any spelling, and the file stays."""
+    make_clip(tmp_path / "x.y4m", 2)
+    before = (tmp_path / "x.y4m").read_bytes()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match="OUT is IN"):
+        convert.convert(tmp_path / "x.y4m", tmp_path / "folder/../x.y4m", Options())
+    assert (tmp_path / "x.y4m").read_bytes() == before
+
+
+def test_pictures_are_replaced_only_when_forced(tmp_path: Path) -> None:
+    """Pictures in the way are refused; --force replaces the whole set, so no old frame stays among the new."""
+    make_clip(tmp_path / "long.y4m", 5)
+    make_clip(tmp_path / "short.y4m", 2)
+    convert.convert(tmp_path / "long.y4m", tmp_path / "out/%3d.png", Options())
+    with pytest.raises(ValueError, match="already holds"):
+        convert.convert(tmp_path / "short.y4m", tmp_path / "out/%3d.png", Options())
+    convert.convert(tmp_path / "short.y4m", tmp_path / "out/%3d.png", Options(force=True))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["001.png", "002.png"]
+
+
+def test_a_damaged_clip_leaves_nothing(tmp_path: Path) -> None:
+    """A clip that breaks in frame 3 makes no file, no picture and no folder."""
+    make_clip(tmp_path / "x.y4m", 5)
+    data = (tmp_path / "x.y4m").read_bytes()
+    (tmp_path / "x.y4m").write_bytes(data[:-10])
+    for target in ("out.yuv", "out.y4m", "new/%3d.bmp", "planes"):
+        with pytest.raises(ValueError, match="frame 4 at byte"):
+            convert.convert(tmp_path / "x.y4m", tmp_path / target, Options(planes=target == "planes"))
+    assert [path.name for path in tmp_path.iterdir()] == ["x.y4m"]
+
+
+def test_a_broken_stream_leaves_no_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damage found only while streaming takes back the pictures already made."""
+    make_clip(tmp_path / "x.y4m", 5)
+    data = (tmp_path / "x.y4m").read_bytes()[:-10]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    with pytest.raises(ValueError, match="frame 4 at byte"):
+        convert.convert("-", tmp_path / "new/%3d.bmp", Options())
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_gap_in_the_numbers_is_named(tmp_path: Path) -> None:
+    """A missing picture is damage, where ffmpeg alone would stop without a word."""
+    make_clip(tmp_path / "x.y4m", 4)
+    convert.convert(tmp_path / "x.y4m", tmp_path / "p/%3d.png", Options())
+    (tmp_path / "p/002.png").unlink()
+    with pytest.raises(ValueError, match=r"002\.png is missing"):
+        convert.convert(tmp_path / "p/%3d.png", tmp_path / "out.y4m", Options())
+
+
+def test_pictures_of_two_sizes_are_named(tmp_path: Path) -> None:
+    """The first picture of another size is named, where ffmpeg alone would rescale it."""
+    make_clip(tmp_path / "a.y4m", 2)
+    make_clip(tmp_path / "b.y4m", 1, 20, 10)
+    convert.convert(tmp_path / "a.y4m", tmp_path / "p/a%3d.png", Options())
+    convert.convert(tmp_path / "b.y4m", tmp_path / "p/b%3d.png", Options())
+    with pytest.raises(ValueError, match=r"b001\.png: 20x10, the first is 33x17"):
+        convert.convert(tmp_path / "p", tmp_path / "out.y4m", Options())
+
+
+BAD = [
+    (["x.yuv", "y.y4m"], "give --size"),
+    (["x.yuv", "y.y4m", "--size", "0x4"], "got W0"),
+    (["x.yuv", "y.y4m", "--size", "7x7"], "not a whole number of 7x7"),
+    (["x.yuv", "y.y4m", "--size", "4x2", "--chroma", "411"], "C411 is not supported"),
+    (["x.yuv", "y.y4m", "--size", "4x2", "--fps", "fast"], "--fps fast"),
+    (["x.y4m", "y.y4m", "--size", "4x2"], "--size has no effect"),
+    (["x.y4m", "y.y4m", "--every", "0"], "expected 1 or more"),
+    (["x.y4m", "y.mp4"], "expected OUT to be"),
+    (["x.y4m", "p/%3d.bmp", "--format", "png"], "contradicts"),
+    (["x.y4m", "p/%3d.jpg"], "ending in .bmp or .png"),
+    (["x.y4m"], "expected IN and OUT"),
+    (["nope.y4m", "y.y4m"], "no such file"),
+    (["nope%3d.bmp", "y.y4m"], "no such pictures"),
+    (["empty", "y.y4m"], "no pictures in it"),
+    (["text.mp4", "y.y4m"], "text.mp4"),
+    (["x.y4m", "text.mp4/y.y4m"], "found a file"),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), BAD, ids=range(len(BAD)))
+def test_bad_input_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: list[str], words: str
+) -> None:
+    """Each mistake exits with 1, says one line on stderr, and makes nothing."""
+    monkeypatch.chdir(tmp_path)
+    make_clip(Path("x.y4m"), 2, 4, 2)
+    convert.convert("x.y4m", "x.yuv", Options())
+    Path("empty").mkdir()
+    Path("text.mp4").write_text("not a video\n" * 20)
+    before = sorted(tmp_path.rglob("*"))
+    assert convert.main(line) == 1
+    message = capsys.readouterr().err
+    assert words in message and message.startswith("error: ") and message.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,272 @@
+"""degrade: contest-shaped pairs that repeat bit for bit, resume, and never replace what is not theirs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from youku import contest, degrade
+from youku.degrade import Cut
+from youku.video import degradation, ffmpeg, interpolate, y4m
+from youku.video.codecs import Coding
+from youku.video.degradation import PRESETS, Degradation
+
+
+def frames_of(header: y4m.Header, num_frames: int) -> list[y4m.Planes]:
+    """A smooth pattern that moves a pixel a frame."""
+    rng = np.random.default_rng(0)
+    base = []
+    for shape in header.plane_shapes:
+        smooth = np.cumsum(np.cumsum(rng.normal(0, 1, shape), 0), 1)
+        base.append(((smooth - smooth.min()) / max(np.ptp(smooth), 1e-9) * 200 + 20).astype(np.uint8))
+    return [tuple(np.roll(plane, index, 1) for plane in base) for index in range(num_frames)]
+
+
+def write(path: Path, num_frames: int = 6, width: int = 194, height: int = 131, chroma: str = "420mpeg2") -> Path:
+    header = y4m.make_header(width, height, fps=24, chroma=chroma)
+    with y4m.create(path, header) as writer:
+        for planes in frames_of(y4m.make_header(width, height, chroma=chroma), num_frames):
+            writer.write(planes)
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.y4m"))}
+
+
+def pair(folder: Path, clip_id: int) -> tuple[y4m.Clip, y4m.Clip]:
+    return y4m.Clip(folder / contest.low_name(clip_id)), y4m.Clip(folder / contest.high_name(clip_id))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_makes_a_pair_that_repeats(tmp_path: Path, preset: str) -> None:
+    """Each preset gives as many frames as it got, at a fourth of the size, and the same bytes for the same seed."""
+    source = write(tmp_path / "a.y4m")
+    sources = degrade.find_sources([source])
+    for name in ("one", "two"):
+        assert degrade.degrade_sources(sources, tmp_path / name, PRESETS[preset], Cut(), 7, 3) == [7]
+    low, high = pair(tmp_path / "one", 7)
+    assert low.num_frames == high.num_frames == 6
+    assert (high.header.width, high.header.height) == (192, 128) and (low.header.width, low.header.height) == (48, 32)
+    assert low.header.fps == 24 and low.header.chroma == "420mpeg2"
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("codings", [(), (Coding(codec="x264", crf=20),)])
+def test_odd_sizes_at_every_scale(tmp_path: Path, scale: int, codings: tuple[Coding, ...]) -> None:
+    """The large clip is cut to a multiple of the factor only, so small clips may be odd, with a codec too."""
+    low_path, high_path = tmp_path / "l.y4m", tmp_path / "h.y4m"
+    header = y4m.make_header(scale * 33 + 1, scale * 35 + 1)
+    wanted = Degradation(scale=scale, codings=codings)
+    assert degrade.make_pair(iter(frames_of(header, 4)), header, low_path, high_path, wanted, 0) == 4
+    low, high = y4m.Clip(low_path).header, y4m.Clip(high_path).header
+    assert (low.width, low.height, high.width, high.height) == (33, 35, 33 * scale, 35 * scale)
+
+
+def test_bicubic_pair_is_the_rooms_downscale(tmp_path: Path) -> None:
+    """Without damage the small frame is interpolate.downscale of the large one, and the large one is the source cut."""
+    source = write(tmp_path / "a.y4m")
+    degrade.degrade_sources(degrade.find_sources([source]), tmp_path / "out", PRESETS["bicubic"], Cut())
+    low, high = pair(tmp_path / "out", 0)
+    for index, frame in enumerate(y4m.Clip(source)):
+        small = interpolate.downscale(high.frame(index), high.header, 4)
+        assert all(np.array_equal(a, b) for a, b in zip(low.frame(index), small, strict=True))
+        assert np.array_equal(high.frame(index)[0], frame[0][:128, :192])
+        assert np.array_equal(high.frame(index)[2], frame[2][:64, :96])
+
+
+def test_seed_changes_noise_and_clips_differ(tmp_path: Path) -> None:
+    """Another seed gives other noise, and two clips of one run do not share theirs."""
+    header = y4m.make_header(64, 64)
+    flat = [tuple(np.full(shape, 128, np.uint8) for shape in header.plane_shapes)] * 2
+    with y4m.create(tmp_path / "a.y4m", header) as writer:
+        for planes in flat:
+            writer.write(planes)
+    noisy = Degradation(noise=5.0)
+    sources = degrade.find_sources([tmp_path / "a.y4m"])
+    for seed in (0, 1):
+        degrade.degrade_sources(sources, tmp_path / str(seed), noisy, Cut(split_every=1), 0, seed)
+    seen = {(tmp_path / str(seed) / contest.low_name(clip_id)).read_bytes() for seed in (0, 1) for clip_id in (0, 1)}
+    assert len(seen) == 4
+    luma = pair(tmp_path / "0", 0)[0].frame(0)[0]
+    assert 3.5 < luma.std() < 6.5
+
+
+def test_mixed_draws_every_kernel(tmp_path: Path) -> None:
+    """Over a few seeds the mixed preset equals each of the three kernels at least once."""
+    header = y4m.make_header(64, 64)
+    frame = frames_of(header, 1)
+    seen = set()
+    for seed in range(12):
+        small = next(degradation.degrade_frames(frame, header, PRESETS["mixed"], seed))
+        for kernel in degradation.KERNELS:
+            if np.array_equal(small[0], interpolate.downscale(frame[0], header, 4, kernel)[0]):
+                seen.add(kernel)
+    assert seen == set(degradation.KERNELS)
+
+
+def test_blur_lowers_detail_and_keeps_a_constant() -> None:
+    """A Gaussian leaves a flat frame flat and takes contrast out of a checkerboard."""
+    header = y4m.make_header(64, 64)
+    flat = tuple(np.full(shape, 90, np.uint8) for shape in header.plane_shapes)
+    out = next(degradation.degrade_frames([flat], header, Degradation(blur=2.0), 0))
+    assert all((plane == 90).all() for plane in out)
+    stripes = tuple(np.where(np.arange(shape[1]) // 8 % 2, 200, 50) + np.zeros(shape) for shape in header.plane_shapes)
+    frame = tuple(plane.astype(np.uint8) for plane in stripes)
+    sharp = next(degradation.degrade_frames([frame], header, Degradation(), 0))[0]
+    soft = next(degradation.degrade_frames([frame], header, Degradation(blur=4.0), 0))[0]
+    assert soft.std() < 0.6 * sharp.std()
+
+
+def test_orders_differ(tmp_path: Path) -> None:
+    """Coding the large frames does less harm to the small ones than coding the small frames."""
+    header = y4m.make_header(192, 128)
+    frames = frames_of(header, 5)
+    clean = [interpolate.downscale(planes, header, 4)[0].astype(float) for planes in frames]
+    harm = {}
+    for order in degradation.ORDERS:
+        wanted = Degradation(codings=(Coding(codec="mpeg2", qscale=20),), order=order)
+        got = list(degradation.degrade_frames(frames, header, wanted, 0))
+        assert len(got) == 5
+        harm[order] = np.mean([np.square(a[0] - b).mean() for a, b in zip(got, clean, strict=True)])
+    assert 0 < harm["code-first"] < harm["scale-first"]
+
+
+def test_split_every_and_max_frames(tmp_path: Path) -> None:
+    """Frames 0, 2, 4 ... up to 10 of them, cut into clips of 4, 4 and 2, numbered on; each is the right part."""
+    source = write(tmp_path / "a.y4m", 30, 64, 48)
+    cut = Cut(split_every=4, max_frames=10, every=2)
+    made = degrade.degrade_sources(degrade.find_sources([source]), tmp_path / "out", Degradation(), cut, 20)
+    assert made == [20, 21, 22]
+    highs = [frame for clip_id in made for frame in pair(tmp_path / "out", clip_id)[1]]
+    clip = y4m.Clip(source)
+    assert len(highs) == 10
+    assert all(np.array_equal(high[0], clip.frame(2 * index)[0]) for index, high in enumerate(highs))
+
+
+def test_size_cuts_the_middle(tmp_path: Path) -> None:
+    """--size takes the middle on whole chroma samples and leaves smaller frames alone."""
+    source = write(tmp_path / "a.y4m", 1, 100, 60)
+    cut = Cut(size=(64, 400))
+    degrade.degrade_sources(degrade.find_sources([source]), tmp_path / "out", Degradation(), cut)
+    _, high = pair(tmp_path / "out", 0)
+    frame = y4m.Clip(source).frame(0)
+    assert np.array_equal(high.frame(0)[0], frame[0][:, 18:82]) and np.array_equal(high.frame(0)[1], frame[1][:, 9:41])
+
+
+def test_second_run_is_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A repeated command says so and makes nothing; a lost file is made again, alike; other settings redo."""
+    source, out = write(tmp_path / "a.y4m", 5, 64, 48), tmp_path / "out"
+    line = [str(source), str(out), "--preset", "youku", "--split-every", "2"]
+    assert degrade.main([*line, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["made"] == [0, 1, 2]
+    before = contents(out)
+    assert degrade.main(line) == 0 and "up to date" in capsys.readouterr().out
+    (out / contest.low_name(1)).write_bytes(before[contest.low_name(1)][:-1])
+    assert degrade.main(line) == 0 and "1 pairs made" in capsys.readouterr().out
+    assert contents(out) == before
+    assert degrade.main([*line, "--seed", "1"]) == 0 and "3 pairs made" in capsys.readouterr().out
+
+
+def test_manifest_says_how(tmp_path: Path) -> None:
+    """pairs.json names source, frames, settings and versions of each pair."""
+    source = write(tmp_path / "a.y4m", 3, 64, 48)
+    degrade.degrade_sources(degrade.find_sources([source]), tmp_path / "out", PRESETS["oldfilm-rm"], Cut())
+    entry = json.loads((tmp_path / "out/pairs.json").read_text())["pairs"]["00000"]
+    assert entry["source"] == str(source) and entry["frames"] == 3 and entry["seed"] == 0
+    assert [coding["codec"] for coding in entry["degradation"]["codings"]] == ["mpeg1", "x264"]
+    assert entry["versions"]["ffmpeg"] == ffmpeg.version()
+
+
+def test_foreign_clips_are_never_replaced(tmp_path: Path) -> None:
+    """A real contest clip that lies where a pair would go is kept and named."""
+    source = write(tmp_path / "a.y4m", 2, 64, 48)
+    (tmp_path / "out").mkdir()
+    precious = tmp_path / "out" / contest.high_name(0)
+    precious.write_bytes(b"real data")
+    with pytest.raises(ValueError, match=r"exists and is not in pairs\.json"):
+        degrade.degrade_sources(degrade.find_sources([source]), tmp_path / "out", Degradation(), Cut())
+    assert precious.read_bytes() == b"real data" and len(list((tmp_path / "out").iterdir())) == 1
+
+
+def save_pictures(folder: Path, num: int, size: tuple[int, int] = (40, 24)) -> None:
+    folder.mkdir()
+    y, x = np.mgrid[0 : size[1], 0 : size[0]]
+    for index in range(num):
+        rgb = np.stack([128 + 80 * np.sin((x + index) / 5), 128 + 80 * np.cos(y / 5), x + y], -1)
+        Image.fromarray(np.clip(rgb, 0, 255).astype(np.uint8)).save(folder / f"p{index}.png")
+
+
+@pytest.mark.parametrize(("sequence", "expected"), [(False, [1] * 11), (True, [11])])
+def test_picture_folder(tmp_path: Path, sequence: bool, expected: list[int]) -> None:
+    """Each picture is a clip of one frame, or the folder is one clip in order of numbers (p2 before p10)."""
+    save_pictures(tmp_path / "pictures", 11)
+    sources = degrade.find_sources([tmp_path / "pictures"], sequence)
+    made = degrade.degrade_sources(sources, tmp_path / "out", Degradation(), Cut(sequence=sequence))
+    assert [pair(tmp_path / "out", clip_id)[0].num_frames for clip_id in made] == expected
+    assert [path.name for source in sources for path in source.paths] == [f"p{index}.png" for index in range(11)]
+
+
+@pytest.mark.parametrize("chroma", ["422", "444", "420p10", "mono"])
+def test_other_layouts_become_8_bit_420(tmp_path: Path, chroma: str) -> None:
+    """Clips of other layouts are converted by ffmpeg, so that pairs have the contest's shape."""
+    header = y4m.make_header(64, 48, chroma=chroma)
+    with y4m.create(tmp_path / "a.y4m", header) as writer:
+        for _ in range(2):
+            writer.write(tuple(np.full(s, 100 << (header.depth - 8), header.dtype) for s in header.plane_shapes))
+    degrade.degrade_sources(degrade.find_sources([tmp_path / "a.y4m"]), tmp_path / "out", PRESETS["youku"], Cut())
+    low, high = pair(tmp_path / "out", 0)
+    assert low.header.depth == high.header.depth == 8 and high.header.layout[:2] == (2, 2) and low.num_frames == 2
+
+
+def test_a_break_in_the_source_leaves_no_pair(tmp_path: Path) -> None:
+    """When the source fails in the middle neither file appears, with a codec in the chain too."""
+    header = y4m.make_header(64, 64)
+
+    def broken() -> Iterator[y4m.Planes]:
+        yield from frames_of(header, 3)
+        raise y4m.Y4MError("a.y4m: frame 3 is cut")
+
+    for wanted in (PRESETS["bicubic"], PRESETS["youku"], PRESETS["oldfilm-rm"]):
+        with pytest.raises(y4m.Y4MError, match="frame 3 is cut"):
+            degrade.make_pair(broken(), header, tmp_path / "l.y4m", tmp_path / "h.y4m", wanted, 0)
+    assert not list(tmp_path.iterdir())
+
+
+BAD = [
+    (["nope", "out"], "no such file or folder"),
+    (["empty", "out"], "no pictures in it"),
+    (["text.mp4", "out"], "text.mp4"),
+    (["a.y4m", "text.mp4"], "expected a folder, found a file"),
+    (["a.y4m", "out", "--crf", "20"], "belongs to a codec"),
+    (["a.y4m", "out", "--codec", "x264"], "exactly one of crf"),
+    (["a.y4m", "out", "--order", "code-first"], "no effect without a codec"),
+    (["a.y4m", "out", "--blur", "-1"], "expected 0 to 20"),
+    (["a.y4m", "out", "--size", "big"], "expected WIDTHxHEIGHT"),
+    (["a.y4m", "out", "--every", "0"], "expected 1 or more"),
+    (["a.y4m", "out", "--first-id", "100000"], "five digits"),
+    (["a.y4m", "out", "--size", "3x3"], "too small for a factor of 4"),
+    (["cut.y4m", "out"], "frame 1 at byte"),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), BAD, ids=range(len(BAD)))
+def test_bad_input_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: list[str], words: str
+) -> None:
+    """Each mistake exits with 1, says one line on stderr, and leaves no clip."""
+    monkeypatch.chdir(tmp_path)
+    write(Path("a.y4m"), 2, 64, 48)
+    Path("cut.y4m").write_bytes(Path("a.y4m").read_bytes()[:-5])
+    Path("empty").mkdir()
+    Path("text.mp4").write_text("not a video\n" * 20)
+    assert degrade.main(line) == 1
+    message = capsys.readouterr().err
+    assert words in message and message.startswith("error: ") and message.count("\n") == 1
+    assert not list(Path().glob("out/*.y4m"))

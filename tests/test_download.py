@@ -1,0 +1,646 @@
+"""download: resumable transfer, safe unpacking and verification, against a loopback server and small archives."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import re
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from youku import archive, contest, download, files
+from youku import fetch as transfer
+from youku.fetch import FetchError, fetch
+from youku.video import y4m
+
+ROOT = Path(__file__).parents[1]
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `bodies` by path with Range and ETag; the switches below make it misbehave."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.bodies: dict[str, bytes] = {}
+        self.tags: dict[str, str] = {}
+        self.requests: list[tuple[str, str, str]] = []  # method, path, Range
+        self.ranges = True  # False: answer 200 to a Range
+        self.if_range = True  # False: answer 206 whatever If-Range says
+        self.drops: list[int] = []  # bytes after which the next bodies break off
+        self.pause_sec = 0.0  # after every 64 KiB
+        self.status: dict[str, int] = {}
+        self.lengths = True  # False: neither Content-Length nor a way to resume known
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that go away are part of the tests."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_HEAD(self) -> None:
+        self.answer(body=False)
+
+    def do_GET(self) -> None:
+        self.answer(body=True)
+
+    def answer(self, body: bool) -> None:
+        server, asked = self.server, self.headers.get("Range", "")
+        server.requests.append((self.command, self.path, asked))
+        if self.path in server.status or self.path not in server.bodies:
+            self.send_error(server.status.get(self.path, 404))
+            return
+        data, tag = server.bodies[self.path], server.tags.get(self.path, '"one"')
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and server.ranges else 0
+        if server.if_range and self.headers.get("If-Range") not in (None, tag):
+            start = 0
+        if start and start >= len(data):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(data)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        if tag:
+            self.send_header("ETag", tag)
+        if server.lengths:
+            self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        if body:
+            end = start + server.drops.pop(0) if server.drops else len(data)
+            for at in range(start, min(end, len(data)), 1 << 16):
+                self.wfile.write(data[at : min(at + (1 << 16), end)])
+                time.sleep(server.pause_sec)
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "*")
+    with Server() as found:
+        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+DATA = random.Random(1).randbytes(1_000_000)
+
+
+def gets(server: Server) -> list[str]:
+    """The Range headers of the GETs so far."""
+    return [asked for method, _, asked in server.requests if method == "GET"]
+
+
+# -- one URL, one file --------------------------------------------------------------------------------------------
+
+
+def test_fetch_whole(server: Server, tmp_path: Path) -> None:
+    """A quiet server: the file is whole, the part and its note are gone, a name with spaces and Chinese works."""
+    server.bodies["/a%20%E7%89%87.zip"] = DATA
+    target = tmp_path / "a \u7247.zip"
+    fetch(server.url + "a \u7247.zip", target)
+    assert target.read_bytes() == DATA
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_fetch_resumes_after_broken_bodies(server: Server, tmp_path: Path) -> None:
+    """A body that breaks mid-stream goes on where it broke, as often as it takes while it brings something new."""
+    server.bodies["/a"], server.drops = DATA, [100_000] * 8
+    fetch(server.url + "a", tmp_path / "a", retries=2, backoff_sec=0)
+    assert (tmp_path / "a").read_bytes() == DATA
+    assert gets(server) == ["", *(f"bytes={index * 100_000}-" for index in range(1, 9))]
+
+
+def test_fetch_ignored_range_starts_anew(server: Server, tmp_path: Path) -> None:
+    """A server that answers 200 to a Range is taken at its word: the part is emptied, nothing is spliced."""
+    server.bodies["/a"], server.ranges, server.drops = DATA, False, [300_000, 200_000]
+    fetch(server.url + "a", tmp_path / "a", backoff_sec=0)
+    assert (tmp_path / "a").read_bytes() == DATA
+    assert len(gets(server)) == 3
+
+
+def test_fetch_gives_up_without_progress(server: Server, tmp_path: Path) -> None:
+    """Broken connections that bring nothing new end after `retries`, with the place named and the part kept."""
+    server.bodies["/a"], server.drops = DATA, [50_000] + [0] * 20
+    with pytest.raises(FetchError, match=r"broke 4 times in a row at byte 50000") as caught:
+        fetch(server.url + "a", tmp_path / "a", retries=3, backoff_sec=0)
+    assert not caught.value.dead
+    assert (tmp_path / "a.part").read_bytes() == DATA[:50_000]
+
+
+@pytest.mark.parametrize("honest", [True, False], ids=["if-range kept", "if-range ignored"])
+def test_fetch_changed_file_restarts(server: Server, tmp_path: Path, honest: bool) -> None:
+    """A file that changed between two tries is fetched anew, also from a server that ignores If-Range."""
+    server.bodies["/a"], server.drops, server.if_range = DATA, [400_000, 0, 0], honest
+    with pytest.raises(FetchError):
+        fetch(server.url + "a", tmp_path / "a", retries=2, backoff_sec=0)
+    assert (tmp_path / "a.part").stat().st_size == 400_000
+    changed = random.Random(2).randbytes(len(DATA))
+    server.bodies["/a"], server.tags["/a"] = changed, '"two"'
+    server.requests.clear()
+    fetch(server.url + "a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == changed
+    assert gets(server) == (["bytes=400000-"] if honest else ["bytes=400000-", ""])
+
+
+@pytest.mark.parametrize("tag", ["", 'W/"weak"'])
+def test_fetch_without_version_restarts(server: Server, tmp_path: Path, tag: str) -> None:
+    """Without a strong ETag or Last-Modified nothing says that the rest belongs to the part: start anew."""
+    server.bodies["/a"], server.tags["/a"], server.drops = DATA, tag, [400_000]
+    fetch(server.url + "a", tmp_path / "a", backoff_sec=0)
+    assert (tmp_path / "a").read_bytes() == DATA
+    assert gets(server) == ["", ""]
+
+
+def test_fetch_416_on_a_whole_part_is_done(server: Server, tmp_path: Path) -> None:
+    """A whole part of unknown length: the server answers 416 with that very length, so the file is done."""
+    server.bodies["/a"] = DATA
+    (tmp_path / "a.part").write_bytes(DATA)
+    note = {"url": server.url + "a", "validator": '"one"', "total_bytes": None}
+    (tmp_path / "a.part.json").write_text(json.dumps(note))
+    fetch(server.url + "a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == DATA
+    assert gets(server) == [f"bytes={len(DATA)}-"]
+
+
+@pytest.mark.parametrize("note", [None, "{", '{"no": 1}', "another mirror"])
+def test_fetch_part_of_unknown_origin_restarts(server: Server, tmp_path: Path, note: str | None) -> None:
+    """A part without a note, with a damaged one or with another URL's is not trusted."""
+    server.bodies["/a"] = DATA
+    (tmp_path / "a.part").write_bytes(b"x" * 1000)
+    if note == "another mirror":
+        note = json.dumps({"url": "http://other/a", "validator": '"one"', "total_bytes": len(DATA)})
+    if note:
+        (tmp_path / "a.part.json").write_text(note)
+    fetch(server.url + "a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == DATA
+
+
+def test_fetch_without_length(server: Server, tmp_path: Path) -> None:
+    """A server that tells no length: the end of the body is the end of the file."""
+    server.bodies["/a"], server.lengths = DATA, False
+    fetch(server.url + "a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == DATA
+
+
+def test_fetch_from_file_url_resumes(tmp_path: Path) -> None:
+    """A file:// URL resumes by size and time of change, and starts anew when the source changed."""
+    source, target = tmp_path / "my \u7247.bin", tmp_path / "out" / "copy"
+    source.write_bytes(DATA)
+    fetch(source.as_uri(), target)
+    assert target.read_bytes() == DATA
+    stop = threading.Event()
+    stop.set()
+    target.unlink()
+    with pytest.raises(transfer.Stopped):
+        fetch(source.as_uri(), target, stop=stop)
+    part = transfer.part_path(target)
+    assert part.read_bytes() == DATA[: transfer.BLOCK_BYTES]
+    seen: list[int] = []
+    fetch(source.as_uri(), target, on_bytes=lambda have, total: seen.append(have))
+    assert target.read_bytes() == DATA and seen[0] == transfer.BLOCK_BYTES
+    with pytest.raises(transfer.Stopped):
+        fetch(source.as_uri(), target, stop=stop)
+    source.write_bytes(DATA[::-1])
+    os.utime(source, ns=(1, 1))
+    fetch(source.as_uri(), target)
+    assert target.read_bytes() == DATA[::-1]
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("{server}none", "404 Not Found"),
+        ("{server}closed", "403 Forbidden"),
+        ("http://127.0.0.1:9/a", "refused"),
+        ("http://no-such-host.invalid/a", "is not known"),
+        ("file:///no/such/file", "No such file"),
+    ],
+)
+def test_fetch_dead_links(server: Server, tmp_path: Path, url: str, words: str) -> None:
+    """Each kind of dead link is said in words, and no file is left behind."""
+    server.status["/closed"] = 403
+    with pytest.raises(FetchError, match=words) as caught:
+        fetch(url.format(server=server.url), tmp_path / "a", backoff_sec=0)
+    assert caught.value.dead and list(tmp_path.iterdir()) == []
+
+
+def test_fetch_full_disk(server: Server, tmp_path: Path) -> None:
+    """A full disk ends the transfer at once, naming the file; it is no broken connection."""
+    server.bodies["/a"] = DATA
+    (tmp_path / "a.part").symlink_to("/dev/full")
+    with pytest.raises(OSError) as caught:
+        fetch(server.url + "a", tmp_path / "a")
+    assert caught.value.errno == errno.ENOSPC and caught.value.filename == str(tmp_path / "a.part")
+    assert len(gets(server)) == 1
+
+
+def test_fetch_refuses_a_second_writer(server: Server, tmp_path: Path) -> None:
+    """Two downloads of one file do not mix their bytes: the second is told to wait."""
+    server.bodies["/a"], server.pause_sec = DATA, 0.05
+    thread = threading.Thread(target=fetch, args=(server.url + "a", tmp_path / "a"))
+    thread.start()
+    while not (tmp_path / "a.part").exists():
+        time.sleep(0.01)
+    time.sleep(0.05)
+    with pytest.raises(ValueError, match="another download"):
+        fetch(server.url + "a", tmp_path / "a")
+    thread.join()
+    assert (tmp_path / "a").read_bytes() == DATA
+
+
+def test_fetch_survives_kills(server: Server, tmp_path: Path) -> None:
+    """Killed three times, each run asks for exactly the bytes behind the last one that reached the disk."""
+    server.bodies["/a"], server.pause_sec = DATA, 0.02
+    code = "import sys; from youku.fetch import fetch; fetch(sys.argv[1], sys.argv[2])"
+    command = [sys.executable, "-c", code, server.url + "a", str(tmp_path / "a")]
+    part, asked = tmp_path / "a.part", [""]
+    for goal in (100_000, 300_000, 600_000):
+        process = subprocess.Popen(command, cwd=ROOT)
+        while process.poll() is None and not (part.exists() and part.stat().st_size >= goal):
+            time.sleep(0.002)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        asked.append(f"bytes={part.stat().st_size}-")
+    fetch(server.url + "a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == DATA
+    assert gets(server) == asked
+
+
+# -- archives -----------------------------------------------------------------------------------------------------
+
+
+def clip_bytes(path: Path, width: int, height: int, num_frames: int = 2, chroma: str = "420mpeg2") -> bytes:
+    """A small clip of seeded noise as file bytes."""
+    noise = np.random.default_rng(width)
+    header = y4m.make_header(width, height, chroma=chroma)
+    with y4m.create(path, header) as writer:
+        for _ in range(num_frames):
+            writer.write(tuple(noise.integers(0, 256, shape, np.uint8) for shape in header.plane_shapes))
+    data = path.read_bytes()
+    path.unlink()
+    return data
+
+
+@pytest.fixture
+def low(tmp_path: Path) -> bytes:
+    return clip_bytes(tmp_path / "low.y4m", 16, 8)
+
+
+@pytest.fixture
+def high(tmp_path: Path) -> bytes:
+    return clip_bytes(tmp_path / "high.y4m", 64, 32)
+
+
+def pack(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Write a zip and give its bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", method) as bundle:
+        for name, data in members.items():
+            bundle.writestr(name, data)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def mirror(server: Server, tmp_path: Path, low: bytes, high: bytes) -> Server:
+    """Round 1's first pair of archives with clips 0 and 1; inputs under a folder, truth bare."""
+    lows = {f"youku_00000_00049_l/{contest.low_name(clip_id)}": low for clip_id in (0, 1)}
+    highs = {contest.high_name(clip_id): high for clip_id in (0, 1)}
+    base = "/round1/train/"
+    server.bodies[f"{base}input/youku_00000_00049_l.zip"] = pack(tmp_path / "l.zip", {**lows, "read.me": b"hello"})
+    server.bodies[f"{base}label/youku_00000_00049_h_GT.zip"] = pack(tmp_path / "h.zip", highs)
+    return server
+
+
+def test_choose_follows_the_table(tmp_path: Path) -> None:
+    """Rounds, splits, clip ranges and kinds pick the archives that hold them, and of those only the clips asked for."""
+    assert len(download.choose(tmp_path)) == 9
+    assert len(download.choose(tmp_path, "all")) == 9 + 26
+    found = download.choose(tmp_path, splits="val,test", kind="input")
+    assert [item.archive.name for item in found] == ["youku_00150_00199_l.zip", "youku_00200_00249_l.zip"]
+    assert found[0].clip_path(150) == tmp_path / "clips" / "val" / "Youku_00150_l.y4m"
+    found = download.choose(tmp_path, clips="48-51", kind="label")
+    assert [item.clip_ids for item in found] == [(48, 49), (50, 51)]
+    assert [item.archive.split for item in download.choose(tmp_path, "2", "test")] == ["round2-testa", "round2-testb"]
+    assert [item.clip_ids[0] for item in download.choose(tmp_path, splits="round2-testb")] == [900]
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"splits": "tset"}, "expected train, val or test"),
+        ({"rounds": "2", "splits": "val"}, "round 2 has no val"),
+        ({"clips": "9-5"}, "expected FIRST-LAST"),
+        ({"clips": "x"}, "expected FIRST-LAST"),
+        ({"clips": "300"}, "round 2 250-949"),
+        ({"splits": "test", "kind": "label"}, "test splits have no labels"),
+    ],
+)
+def test_choose_refuses(tmp_path: Path, choice: dict[str, str], words: str) -> None:
+    """A choice that holds nothing is an error that says what there is."""
+    with pytest.raises(ValueError, match=words):
+        download.choose(tmp_path, **choice)
+
+
+def test_download_then_up_to_date(mirror: Server, tmp_path: Path, low: bytes, high: bytes) -> None:
+    """Clips arrive whole and verified; a second run says so without a single request."""
+    wanted = download.choose(tmp_path / "data", clips="0-1")
+    outcome = download.download(wanted, mirror.url, num_frames=2)
+    assert outcome.complete and not outcome.findings and len(outcome.fetched) == 2
+    assert outcome.ignored == ["youku_00000_00049_l.zip: read.me"]
+    train = tmp_path / "data" / "clips" / "train"
+    assert (train / "Youku_00000_l.y4m").read_bytes() == low and (train / "Youku_00001_h_GT.y4m").read_bytes() == high
+    mirror.requests.clear()
+    assert download.download(wanted, mirror.url, num_frames=2).up_to_date
+    assert mirror.requests == []
+
+
+def test_download_one_clip(mirror: Server, tmp_path: Path) -> None:
+    """A range of one clip unpacks that clip alone, and a damaged clip is made again from the zip at hand."""
+    wanted = download.choose(tmp_path / "data", clips="1", kind="input")
+    assert download.download(wanted, mirror.url, num_frames=2).complete
+    clips = sorted((tmp_path / "data" / "clips").rglob("*.y4m"))
+    assert [path.name for path in clips] == ["Youku_00001_l.y4m"]
+    clips[0].write_bytes(clips[0].read_bytes()[:-5])
+    mirror.requests.clear()
+    outcome = download.download(wanted, mirror.url, num_frames=2)
+    assert outcome.complete and not outcome.up_to_date and mirror.requests == []
+
+
+def test_zips_put_there_by_hand(tmp_path: Path, low: bytes) -> None:
+    """A zip in data/raw is used without network; --delete-zips removes it once its clips are whole."""
+    zip_path = tmp_path / "data" / "raw" / "youku_00000_00049_l.zip"
+    pack(zip_path, {contest.low_name(0): low})
+    wanted = download.choose(tmp_path / "data", clips="0", kind="input")
+    outcome = download.download(wanted, "http://127.0.0.1:9/", num_frames=2, delete_zips=True)
+    assert outcome.complete and outcome.deleted == [zip_path.name] and not zip_path.exists()
+
+
+def test_clip_absent_from_its_zip(mirror: Server, tmp_path: Path) -> None:
+    """A clip asked for that the archive does not hold is an error; the others are unpacked."""
+    wanted = download.choose(tmp_path / "data", clips="1-2", kind="input")
+    outcome = download.download(wanted, mirror.url, num_frames=2)
+    assert not outcome.complete and "Youku_00002_l.y4m: it is not in the archive" in outcome.errors[0]
+    assert [(Path(finding.path).name, finding.state) for finding in outcome.findings] == [
+        ("Youku_00002_l.y4m", "missing")
+    ]
+
+
+def test_verify_names_what_is_odd(tmp_path: Path, low: bytes) -> None:
+    """Wrong frame count, chroma and pairing are listed as odd; damage and absence count as not there."""
+    folder = files.make_folder(tmp_path / "clips" / "train")
+    (folder / contest.low_name(0)).write_bytes(low)
+    (folder / contest.high_name(0)).write_bytes(clip_bytes(tmp_path / "a.y4m", 48, 32, 3, "444"))
+    (folder / contest.low_name(1)).write_bytes(low[:-1])
+    findings = download.verify(download.choose(tmp_path, clips="0-1"), num_frames=2)
+    told = {(Path(finding.path).name, finding.state): finding.detail for finding in findings}
+    assert [finding.state for finding in findings] == ["damaged", "odd", "odd", "odd", "odd", "missing"]
+    details = " ".join(finding.detail for finding in findings)
+    for words in ("expected 2 frames, got 3", "got C444", "48x32 against 16x8", "low-resolution clip 2"):
+        assert words in details
+    assert "expected 192 bytes, got 191" in told["Youku_00001_l.y4m", "damaged"]
+
+
+# -- archives that must not be trusted ----------------------------------------------------------------------------
+
+
+def by_hand(tmp_path: Path) -> tuple[Path, list[archive.Wanted]]:
+    """Where a hand-made input zip goes, and the wish for its clip 0."""
+    data = tmp_path / "data"
+    return data / "raw" / "youku_00000_00049_l.zip", download.choose(data, clips="0", kind="input")
+
+
+def refuse(tmp_path: Path, words: str) -> None:
+    """The zip at hand leads to one error with `words`, no clip at all, and the zip is kept."""
+    zip_path, wanted = by_hand(tmp_path)
+    before = zip_path.read_bytes()
+    outcome = download.download(wanted, "http://127.0.0.1:9/", num_frames=2, delete_zips=True)
+    assert len(outcome.errors) == 1 and re.search(words, outcome.errors[0]), outcome.errors
+    assert str(zip_path) in outcome.errors[0] and "delete" in outcome.errors[0]
+    assert zip_path.read_bytes() == before
+    made = [path for path in tmp_path.rglob("*") if path.is_file() and path != zip_path]
+    assert made == []
+
+
+@pytest.mark.parametrize("name", ["../Youku_00000_l.y4m", "a/../../x", "/etc/x", "C:\\x", "a\\..\\..\\x"])
+def test_unsafe_path(tmp_path: Path, low: bytes, name: str) -> None:
+    """An absolute path or one that leaves its folder condemns the archive."""
+    pack(by_hand(tmp_path)[0], {contest.low_name(0): low, name: b"x"})
+    refuse(tmp_path, "absolute path|leaves its folder")
+
+
+def test_link(tmp_path: Path) -> None:
+    """A symbolic link under a clip's name is refused."""
+    info = zipfile.ZipInfo(contest.low_name(0))
+    info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    path = by_hand(tmp_path)[0]
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w") as bundle:
+        bundle.writestr(info, "/etc/passwd")
+    refuse(tmp_path, "is a link")
+
+
+def test_encrypted(tmp_path: Path, low: bytes) -> None:
+    """An encrypted member (flag bit 0) is refused by its directory entry."""
+    path = by_hand(tmp_path)[0]
+    data = bytearray(pack(path, {contest.low_name(0): low}))
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(signature) + offset] |= 1
+    path.write_bytes(data)
+    refuse(tmp_path, "is encrypted")
+
+
+def test_bomb_ratio(tmp_path: Path) -> None:
+    """Two megabytes of zeros packed 1000:1 are no clip."""
+    pack(by_hand(tmp_path)[0], {contest.low_name(0): bytes(2 << 20)})
+    refuse(tmp_path, "200:1")
+
+
+def test_too_large_a_member(tmp_path: Path, low: bytes) -> None:
+    """A directory entry that promises more than twice a clip is refused before a byte is unpacked."""
+    path = by_hand(tmp_path)[0]
+    data = bytearray(pack(path, {contest.low_name(0): low}))
+    struct.pack_into("<I", data, data.index(b"PK\x01\x02") + 24, 3_000_000_000)
+    path.write_bytes(data)
+    refuse(tmp_path, "unpacks to 3000000000 bytes")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_member_twice(tmp_path: Path, low: bytes) -> None:
+    """Two members of one clip name leave open which is meant: refused."""
+    path = by_hand(tmp_path)[0]
+    pack(path, {contest.low_name(0): low, f"again/{contest.low_name(0)}": low})
+    refuse(tmp_path, "is there twice")
+
+
+def test_wrong_crc(tmp_path: Path, low: bytes) -> None:
+    """A flipped byte in a stored member is found by its CRC, and the member is named."""
+    path = by_hand(tmp_path)[0]
+    data = bytearray(pack(path, {contest.low_name(0): low}, zipfile.ZIP_STORED))
+    data[200] ^= 1
+    path.write_bytes(data)
+    refuse(tmp_path, r"Youku_00000_l\.y4m: Bad CRC-32")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_stream(tmp_path: Path, low: bytes, method: int) -> None:
+    """Damage inside a packed stream is told as damage of that member, whatever the packer."""
+    path = by_hand(tmp_path)[0]
+    data = bytearray(pack(path, {contest.low_name(0): low}, method))
+    data[70:100] = bytes(30)
+    path.write_bytes(data)
+    refuse(tmp_path, r"Youku_00000_l\.y4m: ")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 300, -1])
+def test_truncated_zip(tmp_path: Path, low: bytes, keep: int) -> None:
+    """A zip cut anywhere is not a whole zip."""
+    path = by_hand(tmp_path)[0]
+    path.write_bytes(pack(path, {contest.low_name(0): low})[:keep])
+    refuse(tmp_path, "is not a whole zip")
+
+
+def test_web_page_instead_of_zip(tmp_path: Path) -> None:
+    """A page that a mirror sent in place of the archive is not a zip."""
+    path = by_hand(tmp_path)[0]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"<!DOCTYPE html>" * 100)
+    refuse(tmp_path, "is not a whole zip")
+
+
+# -- the command --------------------------------------------------------------------------------------------------
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    """(status, stdout, stderr) of the verb."""
+    status = download.main(argv)
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_command_reports_odd_clips(mirror: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two-frame clips are there, so exit 0, and odd, so listed; the second run says up to date."""
+    argv = ("--clips", "0-1", "--data", str(tmp_path / "my \u6570\u636e"), "--base-url", mirror.url)
+    status, out, err = run(capsys, *argv)
+    assert status == 0 and out.count("expected 100 frames, got 2") == 4 and "4 of 4 clips" in out
+    assert "fetched youku_00000_00049_l.zip" in err
+    assert "up to date: 4 of 4" in run(capsys, *argv)[1]
+    result = json.loads(run(capsys, *argv, "--json")[1])
+    assert result["up_to_date"] and len(result["findings"]) == 4
+
+
+def test_command_dead_host(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dead host is one sentence for all archives, with what to do, and exit 1."""
+    status, out, err = run(capsys, "--data", str(tmp_path), "--base-url", "http://127.0.0.1:9/", "--clips", "0-60")
+    assert status == 1 and "0 of 122 clips" in out
+    assert "Youku_00000_l.y4m to Youku_00049_l.y4m (50 clips)" in out and len(out.splitlines()) == 5
+    errors = [line for line in err.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and "refused" in errors[0] and "--base-url" in errors[0] and "by hand" in errors[0]
+    assert "youku_00050_00099_h_GT.zip" in errors[0]
+
+
+def test_command_404_keeps_the_rest(mirror: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One dead link among living ones: the living are fetched, the dead one is named, exit 1."""
+    del mirror.bodies["/round1/train/label/youku_00000_00049_h_GT.zip"]
+    status, out, err = run(capsys, "--data", str(tmp_path / "d"), "--base-url", mirror.url, "--clips", "0")
+    assert status == 1 and "1 of 2 clips" in out
+    assert "404 Not Found: youku_00000_00049_h_GT.zip" in err and "--base-url" in err
+
+
+def test_command_dry_run(mirror: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dry run asks for sizes only, marks estimates, says why a size is unknown, and writes nothing."""
+    size = len(mirror.bodies["/round1/train/label/youku_00000_00049_h_GT.zip"])
+    argv = ("--data", str(tmp_path / "d"), "--base-url", mirror.url, "--clips", "0-50", "--dry-run")
+    status, out, _ = run(capsys, *argv)
+    assert status == 0 and "size unknown, the server answered 404" in out and "free on disk" in out and "0 of 50" in out
+    assert {method for method, _, _ in mirror.requests} == {"HEAD"} and not (tmp_path / "d").exists()
+    assert json.loads(run(capsys, *argv, "--json")[1])["to_fetch_bytes"]["youku_00000_00049_h_GT.zip"] == size
+
+
+@pytest.mark.parametrize("url", ["ftp://host/", "data/raw", ""])
+def test_command_bad_base_url(tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str) -> None:
+    """A base that is not http, https or file is refused before anything happens."""
+    status, _, err = run(capsys, "--data", str(tmp_path), "--base-url", url)
+    assert status == 1 and "expected http://" in err
+
+
+@pytest.mark.parametrize("where", ["data", "data/raw", "data/clips"])
+def test_command_file_in_the_way(
+    mirror: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    """A file where a folder is expected is named."""
+    (tmp_path / where).parent.mkdir(exist_ok=True)
+    (tmp_path / where).write_bytes(b"")
+    argv = ("--data", str(tmp_path / "data"), "--base-url", mirror.url, "--clips", "0", "--kind", "input")
+    status, _, err = run(capsys, *argv)
+    assert status == 1 and "expected a folder, found a file" in err
+
+
+@pytest.mark.parametrize("name", ["raw/youku_00000_00049_l.zip", "clips/train/Youku_00000_l.y4m"])
+def test_command_folder_in_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """A folder under the name of a zip or clip is named, not removed."""
+    (tmp_path / name).mkdir(parents=True)
+    status, _, err = run(capsys, "--data", str(tmp_path), "--clips", "0", "--kind", "input")
+    assert status == 1 and "found a folder" in err and (tmp_path / name).is_dir()
+
+
+def test_command_too_little_disk(
+    mirror: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Free space is checked before the first byte is fetched."""
+    usage = files.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    status, _, err = run(capsys, "--data", str(tmp_path / "d"), "--base-url", mirror.url, "--clips", "0")
+    assert status == 1 and "free some space" in err and "GET" not in {method for method, _, _ in mirror.requests}
+
+
+@pytest.mark.parametrize(("number", "words"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only")])
+def test_command_cannot_write_clips(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    low: bytes,
+    number: int,
+    words: str,
+) -> None:
+    """A disk that fills or refuses while unpacking is one sentence with the clip's name, and leaves no half clip."""
+
+    def fail(source: object, target: object, length: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    pack(by_hand(tmp_path)[0], {contest.low_name(0): low})
+    monkeypatch.setattr(archive.shutil, "copyfileobj", fail)
+    status, _, err = run(capsys, "--data", str(tmp_path / "data"), "--clips", "0", "--kind", "input")
+    assert status == 1 and words in err and "Youku_00000_l.y4m" in err
+    assert list((tmp_path / "data" / "clips").rglob("*.*")) == []
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "x"])
+def test_command_usage(jobs: str) -> None:
+    """A wrong flag value is a usage error: exit 2."""
+    with pytest.raises(SystemExit, match="2"):
+        download.main(["--jobs", jobs])

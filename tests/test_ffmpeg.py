@@ -1,0 +1,166 @@
+"""ffmpeg and codecs: one sentence for bad input, every frame exactly once, repeatable coding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from youku.video import codecs, ffmpeg, y4m
+from youku.video.codecs import Coding
+
+
+def moving_frames(header: y4m.Header, num_frames: int) -> list[y4m.Planes]:
+    """A smooth pattern that moves one pixel a frame, so that no two frames are equal."""
+    rng = np.random.default_rng(0)
+    base = []
+    for shape in header.plane_shapes:
+        smooth = np.cumsum(np.cumsum(rng.normal(0, 1, shape), 0), 1)
+        base.append(((smooth - smooth.min()) / max(np.ptp(smooth), 1e-9) * 219 + 16).astype(np.uint8))
+    return [tuple(np.roll(plane, index, 1) for plane in base) for index in range(num_frames)]
+
+
+def write(path: Path, header: y4m.Header, frames: list[y4m.Planes]) -> None:
+    with y4m.create(path, header) as writer:
+        for planes in frames:
+            writer.write(planes)
+
+
+def test_decode_gives_the_planes_of_a_y4m(tmp_path: Path) -> None:
+    """Decoding a y4m through ffmpeg changes nothing, also at a name with spaces, percent and Chinese characters."""
+    header = y4m.make_header(33, 17)
+    frames = moving_frames(header, 5)
+    path = tmp_path / "a b%3d \u89c6\u9891.y4m"
+    write(path, header, frames)
+    with ffmpeg.decode(path) as reader:
+        back = list(reader)
+    assert all(
+        np.array_equal(a, b) for old, new in zip(frames, back, strict=True) for a, b in zip(old, new, strict=True)
+    )
+
+
+def test_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    """A file that is not there is named."""
+    with (
+        pytest.raises(ffmpeg.FFmpegError, match=r"nope\.mp4: no such video file"),
+        ffmpeg.decode(tmp_path / "nope.mp4"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("data", [b"", b"hello, this is text\n" * 50])
+def test_what_is_not_a_video_is_one_sentence(tmp_path: Path, data: bytes) -> None:
+    """Text and empty files are refused with the file's name on one line."""
+    path = tmp_path / "notes.mp4"
+    path.write_bytes(data)
+    with pytest.raises(ffmpeg.FFmpegError, match=r"notes\.mp4") as error, ffmpeg.decode(path) as reader:
+        list(reader)
+    assert "\n" not in str(error.value)
+
+
+def test_leaving_early_stops_ffmpeg(tmp_path: Path) -> None:
+    """Reading one frame of many ends without an error."""
+    header = y4m.make_header(64, 64)
+    write(tmp_path / "a.y4m", header, moving_frames(header, 60))
+    with ffmpeg.decode(tmp_path / "a.y4m") as reader:
+        first = next(iter(reader))
+    assert first[0].shape == (64, 64)
+
+
+def test_an_error_of_the_reader_is_not_hidden(tmp_path: Path) -> None:
+    """A ValueError raised by the code that reads is raised as it is, when ffmpeg has no complaint of its own."""
+    header = y4m.make_header(16, 16)
+    write(tmp_path / "a.y4m", header, moving_frames(header, 3))
+    with pytest.raises(ValueError, match="my own trouble"), ffmpeg.decode(tmp_path / "a.y4m"):
+        raise ValueError("my own trouble")
+
+
+def test_passthrough_speaks_the_binarys_language() -> None:
+    """The option is one that this version of ffmpeg has."""
+    assert ffmpeg.passthrough() in ({"fps_mode": "passthrough"}, {"vsync": "0"})
+    assert ffmpeg.version()[0] in "nN0123456789"
+
+
+@pytest.mark.parametrize(
+    ("chroma", "expected"),
+    [("420mpeg2", "yuv420p"), ("420", "yuv420p"), ("422p10", "yuv422p10le"), ("mono", "gray"), ("mono12", "gray12le")],
+)
+def test_pix_fmt(chroma: str, expected: str) -> None:
+    """y4m chroma names become ffmpeg's pixel formats."""
+    assert ffmpeg.pix_fmt(chroma) == expected
+
+
+CODINGS = [
+    Coding(codec="x264", crf=23),
+    Coding(codec="x265", crf=28),
+    Coding(codec="mpeg1", bitrate="768k"),
+    Coding(codec="mpeg2", qscale=6),
+    Coding(codec="mpeg4", qscale=6),
+    Coding(codec="mjpeg", qscale=6),
+]
+
+
+@pytest.mark.parametrize("coding", CODINGS, ids=lambda coding: coding.codec)
+def test_codec_returns_every_frame_in_order_and_repeats(coding: Coding) -> None:
+    """An odd-sized clip at 15 fps comes back with its count, shapes and order, damaged, and twice the same."""
+    header = y4m.make_header(97, 65, fps=15)
+    frames = moving_frames(header, 14)
+    first, second = (list(codecs.round_trip(frames, header, coding)) for _ in range(2))
+    assert len(first) == 14 and all(tuple(p.shape for p in planes) == header.plane_shapes for planes in first)
+    assert all(np.array_equal(a, b) for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True))
+    errors = np.array([[np.abs(a[0].astype(float) - b[0]).mean() for b in frames] for a in first])
+    assert (errors.argmin(axis=1) == np.arange(14)).all() and errors.diagonal().min() > 0
+
+
+@pytest.mark.parametrize("chroma", ["420jpeg", "420mpeg2", "420paldv"])
+def test_lossless_coding_changes_nothing(chroma: str) -> None:
+    """x264 at crf 0 gives the very planes back: no hidden colour or siting conversion on the way."""
+    header = y4m.make_header(50, 34, chroma=chroma)
+    frames = moving_frames(header, 8)
+    back = list(codecs.round_trip(frames, header, Coding(codec="x264", crf=0)))
+    assert all(np.array_equal(a, b) for x, y in zip(frames, back, strict=True) for a, b in zip(x, y, strict=True))
+
+
+def test_an_error_of_the_source_is_raised() -> None:
+    """What goes wrong in the frames that feed the coder is raised, not the coder's own end."""
+
+    def broken() -> Iterator[y4m.Planes]:
+        yield from moving_frames(y4m.make_header(64, 64), 2)
+        raise y4m.Y4MError("a.y4m: frame 2 is cut")
+
+    with pytest.raises(y4m.Y4MError, match="frame 2 is cut"):
+        list(codecs.round_trip(broken(), y4m.make_header(64, 64), Coding(codec="mpeg2", qscale=3)))
+
+
+def test_no_frames_no_coding() -> None:
+    """An empty source is named."""
+    with pytest.raises(ValueError, match="0 frames"):
+        list(codecs.round_trip([], y4m.make_header(64, 64), Coding(codec="x264", crf=20)))
+
+
+@pytest.mark.parametrize("chroma", ["422", "444", "mono", "420p10"])
+def test_codecs_want_8_bit_420(chroma: str) -> None:
+    """Other layouts are refused in one sentence."""
+    with pytest.raises(ValueError, match="expected 8-bit 4:2:0"):
+        list(codecs.round_trip([], y4m.make_header(64, 64, chroma=chroma), Coding(codec="x264", crf=20)))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"codec": "vp9", "crf": 3},
+        {"codec": "x264"},
+        {"codec": "x264", "crf": 3, "bitrate": "1M"},
+        {"codec": "x264", "qscale": 3},
+        {"codec": "mpeg1", "crf": 3},
+        {"codec": "x265", "crf": 99},
+        {"codec": "mpeg1", "qscale": 0},
+        {"codec": "mpeg1", "bitrate": "fast"},
+    ],
+)
+def test_bad_codings_are_refused(fields: dict) -> None:
+    """Unknown codecs, no rate or two, and rates that the codec does not have."""
+    with pytest.raises(ValueError, match=r"expected|exactly one"):
+        Coding(**fields)

@@ -1,0 +1,113 @@
+"""The house's rules about who may import whom, read from the code."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "youku"
+FILES = sorted(PACKAGE.rglob("*.py"))
+VERBS = {"download", "degrade", "convert", "train", "predict", "submit", "score", "report", "demo", "doctor"}
+
+# A layer may import itself and those named here; verbs may import every room.
+ALLOWED = {
+    "base": set(),
+    "video": {"base"},
+    "metrics": {"base", "video"},
+    "models": {"video"},
+    "inference": {"base", "video", "models", "metrics"},
+    "training": {"base", "video", "models", "metrics", "inference"},
+    "verb": {"base", "video", "models", "metrics", "inference", "training"},
+}
+HEAVY = {
+    "pandas",
+    "skimage",
+    "matplotlib",
+    "onnxruntime",
+    "jinja2",
+    "ffmpeg",
+    "imageio_ffmpeg",
+    "PIL",
+    "tqdm",
+    "requests",
+}
+
+
+def layer_of(module: str) -> str:
+    """Layer of a dotted name below youku."""
+    first = module.split(".")[1] if "." in module else ""
+    if first in ("video", "metrics", "models", "inference", "training"):
+        return first
+    return "verb" if first in VERBS else "main" if first == "__main__" else "base"
+
+
+def imports(path: Path, top_level_only: bool = False) -> set[str]:
+    """Dotted names that a file imports, `from youku import x` as youku.x."""
+    tree = ast.parse(path.read_text())
+    names = set()
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    """contest, files <- video <- metrics, models <- inference <- training <- verbs <- __main__; verbs not each other."""
+    own = layer_of(module_name(path))
+    if own == "main" or path.stem == "demo":  # the table of verbs, and the one chain of them
+        assert path.stem in ("__main__", "demo")
+        return
+    used = {name for name in imports(path) if name.startswith("youku.")}
+    breaches = {name for name in used if layer_of(name) not in ALLOWED[own] | ({own} if own != "verb" else set())}
+    assert breaches == set()
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "models").glob("*.py")), ids=lambda path: path.stem)
+def test_models_import_torch_and_blocks_only(path: Path) -> None:
+    """A network is plain torch; the one kernel it may borrow is resize's."""
+    foreign = {name.split(".")[0] for name in imports(path)} - {
+        "torch",
+        "math",
+        "__future__",
+        "collections",
+        "dataclasses",
+    }
+    assert foreign <= {"youku"}
+    allowed = ("youku.models.", "youku.video.resize")
+    assert all(name.startswith(allowed) for name in imports(path) if name.startswith("youku.")) or not foreign
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_heavy_packages_are_imported_where_needed(path: Path) -> None:
+    """Nothing heavy loads when a module is imported; download alone opens with its own tool."""
+    at_top = {name.split(".")[0] for name in imports(path, top_level_only=True)}
+    assert at_top & HEAVY <= ({"requests", "tqdm"} if path.stem in ("fetch", "download") else set())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_is_too_long_and_every_one_says_its_job(path: Path) -> None:
+    """A module fits in a head: 320 lines, functions 60; its docstring opens it."""
+    tree = ast.parse(path.read_text())
+    assert len(path.read_text().splitlines()) <= 320
+    assert ast.get_docstring(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 60, node.name
+
+
+def test_nothing_prints_in_the_rooms() -> None:
+    """Rooms return values; verbs print (to stderr what is not a result)."""
+    for room in ("video", "metrics", "models", "inference"):
+        for path in (PACKAGE / room).glob("*.py"):
+            calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+            assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], path

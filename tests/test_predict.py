@@ -1,0 +1,261 @@
+"""Prediction: frames, headers, chroma, tiles, re-runs, broken outputs, bad weights, bounded streaming."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import textured_frame, write_pair
+from youku import contest, predict
+from youku.inference import pipeline, weights
+from youku.inference.pipeline import Options
+from youku.inference.weights import Network
+from youku.models import MODELS
+from youku.video import interpolate, y4m
+
+REPO = Path(__file__).parents[1]
+CPU = torch.device("cpu")
+
+
+def network(name: str = "fsrcnn", scale: int = 4) -> Network:
+    torch.manual_seed(0)
+    module = MODELS[name].build(scale).eval().requires_grad_(False)
+    if name == "fsrcnn":
+        torch.nn.init.normal_(module.last.weight, 0, 0.05)
+    return Network(MODELS[name], scale, module, CPU)
+
+
+def save_weights(path: Path, name: str = "fsrcnn", scale: int = 4) -> Path:
+    weights.save(path, network(name, scale).module.state_dict(), name, scale, {})
+    return path
+
+
+def clip_of(path: Path, chroma: str = "420mpeg2", width: int = 33, height: int = 25, num_frames: int = 3) -> y4m.Clip:
+    header = y4m.make_header(width, height, 24, chroma)
+    with y4m.create(path, header) as writer:
+        for index in range(num_frames):
+            frame = textured_frame(header, index)
+            writer.write(tuple((plane.astype(header.dtype) << (header.depth - 8)) for plane in frame))
+    return y4m.Clip(path)
+
+
+def run(*argv: str) -> int:
+    return predict.main([*argv, "--device", "cpu"])
+
+
+@pytest.mark.parametrize("chroma", ["420mpeg2", "420jpeg", "420paldv", "422", "444", "mono", "420p10"])
+@pytest.mark.parametrize("name", ["bicubic", "fsrcnn", "edsr-baseline"])
+def test_every_layout_keeps_its_header_and_sizes(tmp_path: Path, name: str, chroma: str) -> None:
+    """Odd 4:2:0, 4:2:2, 4:4:4, mono and 10 bit come out in their own layout, tokens kept, W and H times scale."""
+    clip = clip_of(tmp_path / "in.y4m", chroma)
+    args = [] if name == "bicubic" else ["--weights", str(save_weights(tmp_path / "w.safetensors", name, 2))]
+    assert run(str(clip.path), str(tmp_path / "out.y4m"), *args, *(["--scale", "2"] if not args else [])) == 0
+    out = y4m.Clip(tmp_path / "out.y4m")
+    assert out.header == clip.header.resized(66, 50)
+    assert out.num_frames == 3
+
+
+def test_bicubic_verb_equals_interpolate(tmp_path: Path) -> None:
+    """The fast path and the network path of bicubic give the planes of interpolate.upscale."""
+    clip = clip_of(tmp_path / "in.y4m")
+    expected = [interpolate.upscale(planes, clip.header, 4) for planes in clip]
+    for options in (Options(), Options(ensemble=True)):
+        got = list(pipeline.upscale_frames(network("bicubic"), clip.header, clip, options))
+        for ours, theirs in zip(got, expected, strict=True):
+            for a, b in zip(ours, theirs, strict=True):
+                assert np.abs(a.astype(int) - b.astype(int)).max() <= 1
+                assert (a != b).mean() < 0.005  # float32 ties of the ensemble's mean
+
+
+def test_rgb_round_trip_is_nearly_lossless(tmp_path: Path) -> None:
+    """Planes -> RGB float -> planes costs at most one code value on luma: nothing passes through 8-bit RGB."""
+    clip = clip_of(tmp_path / "in.y4m", width=32, height=24)
+    from youku.inference import border
+
+    tensors = border.to_tensors([clip.frame(0)], 8, CPU)
+    back = border.to_planes(border.to_model(tensors, clip.header.layout, "rgb"), clip.header.layout, "rgb")
+    luma = border.to_codes(back[0], clip.header)[0]
+    assert np.array_equal(luma, clip.frame(0)[0])
+    chroma = border.to_codes(back[1], clip.header)[0].astype(int)
+    assert np.abs(chroma - clip.frame(0)[1].astype(int)).mean() < 3  # bilinear up and down is not an identity
+
+
+def test_tile_and_batch_do_not_change_the_picture(tmp_path: Path) -> None:
+    """Tiles and batches give the very same bytes up to a rounding tie."""
+    clip = clip_of(tmp_path / "in.y4m", width=64, height=48)
+    whole = list(pipeline.upscale_frames(network(), clip.header, clip, Options()))
+    parts = list(pipeline.upscale_frames(network(), clip.header, clip, Options(tile_px=16, batch=2)))
+    for a, b in zip(whole, parts, strict=True):
+        assert np.abs(a[0].astype(int) - b[0].astype(int)).max() <= 1 and (a[0] != b[0]).mean() < 0.001
+
+
+def test_frames_can_be_chosen(tmp_path: Path) -> None:
+    """--frames N and FIRST-LAST pick source frames, from a file and from a stream."""
+    clip = clip_of(tmp_path / "in.y4m", num_frames=4)
+    assert run(str(clip.path), str(tmp_path / "some.y4m"), "--frames", "1-2") == 0
+    expected = [interpolate.upscale(clip.frame(index), clip.header, 4)[0] for index in (1, 2)]
+    assert all(np.array_equal(a[0], b) for a, b in zip(y4m.Clip(tmp_path / "some.y4m"), expected, strict=True))
+    assert run(str(clip.path), str(tmp_path / "x.y4m"), "--frames", "9") == 1
+
+
+def test_folder_is_predicted_as_the_contest_scores_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Scored frames, exact names; a second run is up to date; a broken or outdated output is made again."""
+    low, out = tmp_path / "low", tmp_path / "predictions"
+    for clip_id in (150, 151, 156):
+        write_pair(low, clip_id, 24, 16, 26)
+    command = (str(low), str(out), "--frames", "scored", "--test-set", "150-157")
+    assert run(*command) == 0
+    names = ["Youku_00150_h_Res.y4m", "Youku_00151_h_Res.y4m", "Youku_00156_h_Sub25_Res.y4m"]
+    assert sorted(path.name for path in out.glob("*.y4m")) == names
+    assert [y4m.Clip(out / name).num_frames for name in names] == [26, 26, 2]
+    capsys.readouterr()
+    stamps = {name: (out / name).stat().st_mtime_ns for name in names}
+    assert run(*command) == 0
+    assert capsys.readouterr().err.count("up to date") == 3
+    assert stamps == {name: (out / name).stat().st_mtime_ns for name in names}
+    (out / names[0]).write_bytes((out / names[0]).read_bytes()[:-10])
+    write_pair(low, 151, 24, 16, 26)
+    assert run(*command) == 0
+    assert "00156_h_Sub25_Res.y4m: up to date" in capsys.readouterr().err
+    assert y4m.Clip(out / names[0]).num_frames == 26
+
+
+def test_a_file_of_others_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A whole clip that this verb did not make needs --force."""
+    clip = clip_of(tmp_path / "in.y4m")
+    other = clip_of(tmp_path / "other.y4m")
+    before = other.path.read_bytes()
+    assert run(str(clip.path), str(other.path)) == 1
+    assert "use --force to replace it" in capsys.readouterr().err
+    assert other.path.read_bytes() == before
+    assert run(str(clip.path), str(other.path), "--force") == 0
+    assert run(str(clip.path), str(clip.path)) == 1
+
+
+def test_stdin_to_stdout(tmp_path: Path) -> None:
+    """`predict - -` is a filter."""
+    clip = clip_of(tmp_path / "in.y4m")
+    command = [sys.executable, "-m", "youku.predict", "-", "-", "--device", "cpu"]
+    done = subprocess.run(command, input=clip.path.read_bytes(), capture_output=True, check=True, cwd=REPO)
+    frames = list(y4m.read_stream(io.BytesIO(done.stdout), "out"))
+    assert len(frames) == 3
+    assert np.array_equal(frames[2][1], interpolate.upscale(clip.frame(2), clip.header, 4)[1])
+
+
+def test_sharpen_raises_contrast_and_nothing_else(tmp_path: Path) -> None:
+    """The mask changes luma only, amount 0 changes nothing."""
+    clip = clip_of(tmp_path / "in.y4m")
+    plain = next(iter(pipeline.upscale_frames(network(), clip.header, clip, Options())))
+    zero = next(iter(pipeline.upscale_frames(network(), clip.header, clip, Options(sharpen=(1.5, 0.0)))))
+    sharp = next(iter(pipeline.upscale_frames(network(), clip.header, clip, Options(sharpen=(1.5, 1.0)))))
+    assert np.array_equal(plain[0], zero[0]) and np.array_equal(plain[1], sharp[1])
+    assert sharp[0].astype(float).std() > plain[0].astype(float).std()
+
+
+def test_interlaced_input_is_refused_with_the_command(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """The message holds the ffmpeg line to run."""
+    clip = clip_of(tmp_path / "in.y4m")
+    clip.path.write_bytes(clip.path.read_bytes().replace(b" Ip ", b" It ", 1))
+    assert run(str(clip.path), str(tmp_path / "out.y4m")) == 1
+    assert "bwdif" in capsys.readouterr().err
+    assert not (tmp_path / "out.y4m").exists()
+
+
+def test_failure_leaves_no_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A clip cut in the middle gives one sentence, no output and no temporary file."""
+    clip = clip_of(tmp_path / "in.y4m")
+    data = clip.path.read_bytes()
+    command = [sys.executable, "-m", "youku.predict", "-", str(tmp_path / "out.y4m"), "--device", "cpu"]
+    done = subprocess.run(command, input=data[:-100], capture_output=True, check=False, cwd=REPO)
+    assert done.returncode == 1
+    assert b"error: stdin: frame 2 at byte" in done.stderr and b"Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in.y4m"]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "flags", "message"),
+    [
+        ("good", ["--scale", "2"], "is for x4, not x2"),
+        ("good", ["--model", "edsr"], "holds weights of fsrcnn, not of edsr"),
+        ("truncated", [], "expected a whole safetensors file"),
+        ("text", [], "expected a whole safetensors file"),
+        ("nameless", [], "does not say which network it is; name it with --model and --scale"),
+        ("nameless", ["--model", "edsr-baseline", "--scale", "4"], "do not fit this network: missing head.weight"),
+        ("absent", [], "no such weights file"),
+        ("folder", [], "expected a weights file, found a folder"),
+    ],
+)
+def test_bad_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture, prepare: str, flags: list[str], message: str
+) -> None:
+    """Weights of another model or scale, cut, foreign, nameless or absent: one sentence, exit 1."""
+    from safetensors.torch import save_file
+
+    clip, path = clip_of(tmp_path / "in.y4m"), tmp_path / "w.safetensors"
+    save_weights(path)
+    if prepare == "truncated":
+        path.write_bytes(path.read_bytes()[:200])
+    elif prepare == "text":
+        path.write_text("hello")
+    elif prepare == "nameless":
+        save_file(network().module.state_dict(), path)
+    elif prepare == "absent":
+        path.unlink()
+    elif prepare == "folder":
+        path.unlink()
+        path.mkdir()
+    assert run(str(clip.path), str(tmp_path / "out.y4m"), "--weights", str(path), *flags) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_nameless_weights_load_when_named(tmp_path: Path) -> None:
+    """A plain safetensors state dict runs with --model and --scale."""
+    from safetensors.torch import save_file
+
+    clip, path = clip_of(tmp_path / "in.y4m"), tmp_path / "w.safetensors"
+    save_file(network().module.state_dict(), path)
+    assert (
+        run(str(clip.path), str(tmp_path / "o.y4m"), "--weights", str(path), "--model", "fsrcnn", "--scale", "4") == 0
+    )
+
+
+def test_any_video_goes_in(tmp_path: Path) -> None:
+    """A coded video is decoded on the way."""
+    from youku.video import ffmpeg
+
+    clip = clip_of(tmp_path / "in.y4m", width=64, height=48)
+    coded = tmp_path / "\u89c6 \u9891.mkv"
+    subprocess.run([ffmpeg.binary(), "-loglevel", "error", "-i", str(clip.path), str(coded)], check=True)
+    assert run(str(coded), str(tmp_path / "out.y4m"), "--scale", "2") == 0
+    assert y4m.Clip(tmp_path / "out.y4m").num_frames == 3
+
+
+def test_ahead_hands_errors_over_and_stops_early() -> None:
+    """An error in the stage behind surfaces in order; leaving early ends its thread."""
+
+    def numbers():
+        yield from range(3)
+        raise ValueError("damaged")
+
+    seen = []
+    with pytest.raises(ValueError, match="damaged"):
+        for number in pipeline.ahead(numbers()):
+            seen.append(number)
+    assert seen == [0, 1, 2]
+    endless = pipeline.ahead(iter(int, 1))
+    assert next(endless) == 0
+    endless.close()
+
+
+def test_result_name_for_all_frames(tmp_path: Path) -> None:
+    """A folder predicted whole is named as whole results."""
+    low = tmp_path / "low"
+    write_pair(low, 7, 24, 16, 2)
+    (job,) = predict.plan(str(low), str(tmp_path / "out"), "all", "val", 4)
+    assert Path(job.target).name == contest.result_name(7, True)

@@ -1,0 +1,180 @@
+"""resize and interpolate: MATLAB's pictures bit for bit, other implementations, and chroma at its siting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from youku.video import color, interpolate, resize, y4m
+
+DATA = Path(__file__).parents[2] / "shared/data"
+SET5 = DATA / "bench/Set5"
+NAMES = ("baby", "bird", "butterfly", "head", "woman")
+needs_set5 = pytest.mark.skipif(not SET5.is_dir(), reason="needs shared/data/bench/Set5")
+needs_vid4 = pytest.mark.skipif(not (DATA / "vid4").is_dir(), reason="needs shared/data/vid4")
+
+
+def read(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def high_of(name: str, scale: int) -> np.ndarray:
+    high = read(SET5 / "HR" / f"{name}.png")
+    return high[: high.shape[0] // scale * scale, : high.shape[1] // scale * scale]
+
+
+@needs_set5
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+def test_set5_low_resolution_is_matlabs_bit_for_bit(scale: int) -> None:
+    """imresize of Set5 equals MATLAB's pictures on every pixel; the X8 set was made with repeated edges."""
+    edge = "replicate" if scale == 8 else "symmetric"
+    for name in NAMES:
+        high = high_of(name, scale)
+        low = resize.imresize(high, high.shape[0] // scale, high.shape[1] // scale, edge=edge)
+        assert np.array_equal(low, read(SET5 / f"LR_bicubic/X{scale}/{name}x{scale}.png")), name
+
+
+@needs_vid4
+def test_vid4_bicubic_is_float_with_one_rounding() -> None:
+    """calendar_LRx4_BI is the float bicubic rounded once, on every pixel."""
+    high = np.moveaxis(read(DATA / "vid4/calendar_GT/Frame001.png").astype(np.float64), -1, 0)
+    low = resize.to_integers(resize.resize(high, high.shape[1] // 4, high.shape[2] // 4))
+    expected = read(sorted((DATA / "vid4/calendar_LRx4_BI").iterdir())[0])
+    assert np.array_equal(np.moveaxis(low, 0, -1), expected)
+
+
+@needs_set5
+@pytest.mark.parametrize(("scale", "expected_db"), [(2, 33.67), (3, 30.40), (4, 28.43)])
+def test_set5_bicubic_psnr(scale: int, expected_db: float) -> None:
+    """Bicubic of the LR's float Y, enlarged in float and rounded at the end, scores the published averages.
+
+    Without the last rounding it is 33.683 / 30.405 / 28.431.
+    """
+    scores = []
+    for name in NAMES:
+        truth = color.luma_of_picture(high_of(name, scale))
+        low = color.luma_of_picture(read(SET5 / f"LR_bicubic/X{scale}/{name}x{scale}.png"))
+        pred = resize.to_integers(resize.resize(low, *truth.shape))
+        error = (pred - truth)[scale:-scale, scale:-scale]
+        scores.append(10 * np.log10(255**2 / np.mean(np.square(error))))
+    assert np.mean(scores) == pytest.approx(expected_db, abs=0.005)
+
+
+@pytest.mark.parametrize("kernel", resize.KERNELS)
+@pytest.mark.parametrize("edge", resize.EDGES)
+def test_numpy_equals_torch(kernel: str, edge: str) -> None:
+    """Both libraries give the same float64 result, up and down, at odd sizes."""
+    image = np.random.default_rng(0).random((2, 19, 31))
+    for height, width in ((57, 93), (7, 11), (19, 40)):
+        by_numpy = resize.resize(image, height, width, kernel, edge)
+        by_torch = resize.resize(torch.from_numpy(image), height, width, kernel, edge).numpy()
+        np.testing.assert_allclose(by_torch, by_numpy, atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", resize.KERNELS)
+@pytest.mark.parametrize("size", [(40, 60), (5, 7), (13, 9), (1, 1)])
+def test_constant_stays_constant(kernel: str, size: tuple[int, int]) -> None:
+    """Weights sum to one whatever the sizes."""
+    np.testing.assert_allclose(resize.resize(np.full((10, 14), 77.0), *size, kernel), 77.0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "method"),
+    [("bicubic", "BICUBIC"), ("bilinear", "BILINEAR"), ("lanczos", "LANCZOS")],
+)
+@pytest.mark.parametrize("size", [(15, 20), (30, 41), (120, 160), (77, 53)])
+def test_agrees_with_pillow(kernel: str, method: str, size: tuple[int, int]) -> None:
+    """Pillow has the same kernels: within one code value away from the edges, which it cuts off instead of folding."""
+    smooth = np.cumsum(np.cumsum(np.random.default_rng(1).normal(0, 1, (60, 80)), 0), 1)
+    image = ((smooth - smooth.min()) / np.ptp(smooth) * 255).astype(np.uint8)
+    ours = resize.to_integers(resize.resize(image.astype(np.float64), *size, kernel)).astype(int)
+    theirs = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling[method])).astype(int)
+    margin_y, margin_x = -(-size[0] * 4 // 60) + 3, -(-size[1] * 4 // 80) + 3
+    assert np.abs(ours - theirs)[margin_y:-margin_y, margin_x:-margin_x].max() <= 1
+
+
+def test_imresize_refuses_float() -> None:
+    """imresize rounds to uint8 between passes, so a float picture is a mistake."""
+    with pytest.raises(ValueError, match="expects a uint8 picture"):
+        resize.imresize(np.zeros((4, 4)), 2, 2)
+
+
+def test_unknown_kernel_is_named() -> None:
+    """A kernel that does not exist is refused with the list."""
+    with pytest.raises(ValueError, match="expected one of"):
+        resize.resize(np.zeros((4, 4)), 2, 2, "cubic")
+
+
+@pytest.mark.parametrize("kernel", ["bicubic", "bilinear", "lanczos"])
+def test_left_sited_ramp_lands_at_three_quarters(kernel: str) -> None:
+    """A left-sited chroma ramp enlarged 4 times has the value of column c at column 4c + 0.75."""
+    ramp = np.tile(np.arange(32.0), (8, 1))
+    _, shift_x = resize.chroma_shift("left", 4)
+    big = resize.resize(ramp, 32, 128, kernel, "replicate", 0.0, shift_x)
+    columns = np.arange(40, 80)
+    np.testing.assert_allclose(big[16, columns], (columns - 0.75) / 4, atol=0.03 if kernel == "lanczos" else 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("siting", "expected"), [("center", (0, 0)), ("left", (0, 3 / 16)), ("topleft", (3 / 16,) * 2)]
+)
+def test_chroma_shift_of_each_siting(siting: str, expected: tuple[float, float]) -> None:
+    """Only co-sited axes move, by (s - 1) / (4 s)."""
+    assert resize.chroma_shift(siting, 4) == pytest.approx(expected)
+
+
+def planes_of(header: y4m.Header, value: int | None = None) -> y4m.Planes:
+    """A constant frame, or a smooth one."""
+    out = []
+    for height, width in header.plane_shapes:
+        y, x = np.mgrid[0:height, 0:width]
+        plane = 128 + 50 * np.sin(x / 9) + 40 * np.cos(y / 7) if value is None else np.full((height, width), value)
+        out.append((np.round(plane) * (1 << (header.depth - 8))).astype(header.dtype))
+    return tuple(out)
+
+
+@pytest.mark.parametrize("chroma", ["420mpeg2", "420jpeg", "420paldv", "422", "444", "mono", "420p10"])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_upscale_and_downscale_keep_a_constant(chroma: str, scale: int) -> None:
+    """A flat frame stays flat in every layout, at odd sizes, both ways."""
+    header = y4m.make_header(15, 9, chroma=chroma)
+    flat = planes_of(header, 100)
+    big_header = interpolate.scaled_header(header, scale)
+    big = interpolate.upscale(flat, header, scale)
+    assert tuple(plane.shape for plane in big) == big_header.plane_shapes
+    small = interpolate.downscale(big, big_header, scale)
+    level = 100 << (header.depth - 8)
+    assert all((plane == level).all() and plane.dtype == header.dtype for plane in (*big, *small))
+
+
+@pytest.mark.parametrize("chroma", ["420mpeg2", "420jpeg", "420paldv", "422", "444"])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_downscale_undoes_upscale(chroma: str, scale: int) -> None:
+    """A smooth frame comes back within two code values away from the edges: the two phases agree."""
+    header = y4m.make_header(47, 33, chroma=chroma)
+    frame = planes_of(header)
+    big = interpolate.upscale(frame, header, scale)
+    back = interpolate.downscale(big, interpolate.scaled_header(header, scale), scale)
+    for plane, other in zip(frame, back, strict=True):
+        assert np.abs(plane.astype(int) - other.astype(int))[2:-2, 2:-2].max() <= 2
+
+
+def test_upscale_agrees_with_resize() -> None:
+    """The convolution that enlarges frames equals the gathered weights of `resize`, plane by plane."""
+    header = y4m.make_header(22, 14)
+    frame = tuple(np.random.default_rng(3).integers(0, 256, shape).astype(np.uint8) for shape in header.plane_shapes)
+    shifts = [(0.0, 0.0), resize.chroma_shift("left", 4), resize.chroma_shift("left", 4)]
+    for plane, big, shift in zip(frame, interpolate.upscale(frame, header, 4), shifts, strict=True):
+        wanted = resize.resize(plane.astype(np.float64), *big.shape, "bicubic", "replicate", *shift, 4.0)
+        assert np.abs(big - np.clip(wanted, 0, 255)).max() <= 0.501
+
+
+def test_downscale_refuses_what_does_not_divide() -> None:
+    """A size that is not a multiple of the factor is named."""
+    header = y4m.make_header(15, 9)
+    with pytest.raises(ValueError, match="expected multiples of 4"):
+        interpolate.downscale(planes_of(header), header, 4)

@@ -1,0 +1,236 @@
+"""score: shipped bytes against ground truth under every convention, beside bicubic on the same frames."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from youku import contest, score, submit
+from youku.metrics import psnr, scorefile, ssim, tally, vmaf
+from youku.video import ffmpeg, interpolate, y4m
+from youku.video.y4m import Planes, make_header
+
+TEST_SET = contest.test_set("150-155")  # 150-154 whole, 155 sampled
+NUM_FRAMES = 26  # sampled: frames 0 and 25
+HEADER = make_header(160, 96)
+
+needs_libvmaf = pytest.mark.skipif(not ffmpeg.has_libvmaf(), reason="this ffmpeg has no libvmaf")
+
+
+def high_frame(clip_id: int, index: int) -> Planes:
+    rng = np.random.default_rng(clip_id)
+    coarse = np.kron(rng.integers(20, 200, (24, 60), dtype=np.uint8), np.ones((4, 4), np.uint8))
+    luma = (coarse + rng.integers(0, 30, coarse.shape, dtype=np.uint8))[:, index : index + 160]
+    return np.ascontiguousarray(luma), luma[::2, ::2] // 2 + 60, 200 - luma[::2, ::2] // 2
+
+
+def better(low: Planes, high: Planes) -> Planes:
+    """A prediction half way between bicubic and the truth."""
+    up = interpolate.upscale(low, make_header(40, 24), 4)
+    return tuple(((a.astype(int) + b + 1) // 2).astype(np.uint8) for a, b in zip(up, high, strict=True))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with clips/ (LR and GT together, as val is published) and pred/."""
+    root = tmp_path_factory.mktemp("score")
+    for clip_id in TEST_SET.ids:
+        highs = [high_frame(clip_id, index) for index in range(NUM_FRAMES)]
+        lows = [interpolate.downscale(planes, HEADER, 4) for planes in highs]
+        sent = TEST_SET.frames(clip_id, NUM_FRAMES)
+        for path, header, frames in (
+            (root / "clips" / contest.high_name(clip_id), HEADER, highs),
+            (root / "clips" / contest.low_name(clip_id), make_header(40, 24), lows),
+            (root / "pred" / TEST_SET.name(clip_id), HEADER, [better(lows[i], highs[i]) for i in sent]),
+        ):
+            with y4m.create(path, header) as writer:
+                for planes in frames:
+                    writer.write(planes)
+    return root
+
+
+@pytest.fixture(scope="module")
+def full(made: Path) -> dict[str, Any]:
+    """The whole score, VMAF included where the binary has it."""
+    return score.score_submission(
+        made / "pred", made / "clips", made / "clips", TEST_SET, name="half", with_vmaf=ffmpeg.has_libvmaf()
+    )
+
+
+def quick(path: Path, made: Path, **options: Any) -> dict[str, Any]:
+    return score.score_submission(path, made / "clips", made / "clips", TEST_SET, with_vmaf=False, **options)
+
+
+def test_every_frame_is_the_metric_of_the_shipped_planes(made: Path, full: dict[str, Any]) -> None:
+    """The sampled clip's second frame is source frame 25: PSNR and SSIM computed by hand agree."""
+    clip = full["clips"][5]
+    pred = y4m.Clip(made / "pred" / clip["file"]).frame(1)
+    high = y4m.Clip(made / "clips" / clip["high"]).frame(25)
+    curves = clip["submission"]["per_frame"]
+    assert (clip["frames"], clip["whole"]) == ([0, 25], False)
+    assert curves["psnr_yuv"][1] == psnr.yuv(pred, high)
+    assert curves["psnr_y"][1] == psnr.y(pred, high)
+    assert curves["ssim"][1] == pytest.approx(ssim.plane(pred[0], high[0]), abs=1e-7)
+
+
+def test_bicubic_row_is_on_the_same_frames(made: Path, full: dict[str, Any]) -> None:
+    """The baseline is upscale() of the LR clip at the scored frames, and the better prediction beats it."""
+    clip = full["clips"][5]
+    low, high = y4m.Clip(made / "clips" / clip["low"]), y4m.Clip(made / "clips" / clip["high"])
+    wanted = [psnr.yuv(interpolate.upscale(low.frame(i), low.header, 4), high.frame(i)) for i in (0, 25)]
+    assert clip["bicubic"]["per_frame"]["psnr_yuv"] == wanted
+    assert full["totals"]["submission"]["psnr"] > full["totals"]["bicubic"]["psnr"] + 3
+
+
+def test_totals_pool_clips_and_frames(full: dict[str, Any]) -> None:
+    """clip: mean of six clip means; frame: mean over 5 x 26 + 2 frames; for each of yuv, y, rgb."""
+    totals, clips = full["totals"]["submission"], full["clips"]
+    for planes in ("yuv", "y"):
+        curves = [clip["submission"]["per_frame"][f"psnr_{planes}"] for clip in clips]
+        assert totals[f"psnr_{planes}_clip"] == pytest.approx(np.mean([np.mean(curve) for curve in curves]))
+        assert totals[f"psnr_{planes}_frame"] == pytest.approx(np.mean([value for curve in curves for value in curve]))
+    assert totals["psnr_rgb_clip"] == pytest.approx(np.mean([clip["submission"]["psnr_rgb"] for clip in clips]))
+
+
+@needs_libvmaf
+def test_vmaf_is_measured_on_the_shipped_files_and_enters_the_score(made: Path, full: dict[str, Any]) -> None:
+    """Whole clips only by default; the value of a clip is that of the two files alone; 0.8 PSNR + 0.2 VMAF."""
+    totals, clips = full["totals"]["submission"], full["clips"]
+    alone = vmaf.measure_clips(made / "pred" / clips[0]["file"], made / "clips" / clips[0]["high"], threads=1)
+    assert clips[0]["submission"]["vmaf"] == pytest.approx(vmaf.pool(alone.vmaf), abs=1e-9)
+    assert clips[0]["submission"]["vmaf_neg"] == pytest.approx(vmaf.pool(alone.neg), abs=1e-9)
+    values = [clip["submission"]["vmaf"] for clip in clips]
+    assert totals["vmaf_full"] == pytest.approx(np.mean(values[:5]))
+    assert totals["vmaf_all"] == pytest.approx(np.mean(values))
+    assert totals["score"] == pytest.approx(0.8 * totals["psnr_yuv_clip"] + 0.2 * totals["vmaf_full"])
+    assert full["tools"]["libvmaf"] == alone.version
+
+
+def test_zip_and_folder_score_the_same(made: Path, tmp_path: Path) -> None:
+    """The bytes inside the zip are what is scored; one or two clips at once change nothing."""
+    packed = submit.make_submission(made / "pred", "half", made / "clips", TEST_SET, tmp_path)
+    from_zip, from_folder = quick(Path(packed["path"]), made, jobs=2), quick(made / "pred", made, jobs=1)
+    assert from_zip["totals"] == from_folder["totals"]
+    assert from_zip["clips"] == from_folder["clips"]
+    assert from_zip["name"] == "half"
+
+
+def test_protocol_chooses_the_figures(made: Path) -> None:
+    """--psnr-planes rgb --psnr-pool frame picks that total; without VMAF there is no final score."""
+    totals = quick(made / "pred", made, protocol=tally.Protocol(psnr_planes="rgb", psnr_pool="frame"))["totals"][
+        "submission"
+    ]
+    assert totals["psnr"] == totals["psnr_rgb_frame"]
+    assert (totals["score"], totals["vmaf"]) == (None, None)
+    with pytest.raises(ValueError, match="--vmaf-pool 'median': expected one of mean, harmonic"):
+        tally.Protocol(vmaf_pool="median")
+
+
+def test_exact_match_is_inf_in_json_and_table(made: Path, tmp_path: Path) -> None:
+    """A clip equal to its ground truth: inf dB, inf mean, the string "inf" in score.json, SSIM 1."""
+    pred = Path(shutil.copytree(made / "pred", tmp_path / "pred"))
+    shutil.copy(made / "clips/Youku_00150_h_GT.y4m", pred / "Youku_00150_h_Res.y4m")
+    result = quick(pred, made)
+    assert math.isinf(result["totals"]["submission"]["psnr"])
+    score.write_score(result, tmp_path)
+    saved = json.loads((tmp_path / "score.json").read_text())
+    assert saved["clips"][0]["submission"]["psnr_yuv"] == saved["totals"]["submission"]["psnr"] == "inf"
+    assert saved["clips"][0]["submission"]["ssim"] == pytest.approx(1)
+    assert "inf" in score.format_table(result)
+
+
+def test_written_files_hold_the_agreed_keys(full: dict[str, Any], tmp_path: Path) -> None:
+    """score.json is read back by the report's reader; score.csv has a line a clip and system."""
+    score.write_score(full, tmp_path)
+    saved = json.loads((tmp_path / "score.json").read_text())
+    assert list(saved) == ["name", "test_set", "created", "protocol", "tools", "paths", "totals", "clips"]
+    wanted = {f"psnr_{planes}_{how}" for planes in contest.PSNR_PLANES for how in contest.PSNR_POOLS}
+    wanted |= {"score", "psnr", "vmaf", "ssim", "vmaf_full", "vmaf_all", "vmaf_neg_full", "vmaf_neg_all"}
+    assert set(saved["totals"]["bicubic"]) == wanted
+    assert scorefile.read_score(tmp_path)["clips"][0]["file"] == "Youku_00150_h_Res.y4m"
+    with (tmp_path / "score.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["id"], row["system"]) for row in rows[:2]] == [("150", "submission"), ("150", "bicubic")]
+    assert len(rows) == 12
+
+
+def test_score_without_vmaf_is_read_back(made: Path, tmp_path: Path) -> None:
+    """Null where nothing was computed, and the report's reader takes it."""
+    score.write_score(quick(made / "pred", made), tmp_path)
+    assert scorefile.read_score(tmp_path)["clips"][0]["submission"]["vmaf"] is None
+
+
+def test_command_line_prints_both_rows_and_writes_beside(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Table on stdout with bicubic, submission and difference; files next to the folder; --json prints the document."""
+    pred = Path(shutil.copytree(made / "pred", tmp_path / "run/predictions"))
+    line = [
+        str(pred),
+        "--low",
+        str(made / "clips"),
+        "--high",
+        str(made / "clips"),
+        "--test-set",
+        "150-155",
+        "--no-vmaf",
+    ]
+    assert score.main(line) == 0
+    out = capsys.readouterr().out
+    assert all(words in out for words in ("bicubic", "run ", "difference", "00155", "libvmaf not run"))
+    assert (tmp_path / "run/score.json").is_file()
+    assert score.main([*line, "--json", "--out", str(tmp_path / "elsewhere")]) == 0
+    assert json.loads(capsys.readouterr().out)["test_set"] == "150-155"
+    assert (tmp_path / "elsewhere/score.csv").is_file()
+
+
+def rewrite(path: Path, num_frames: int, header: y4m.Header, frames: list[Planes]) -> None:
+    with y4m.create(path, header) as writer:
+        for index in range(num_frames):
+            writer.write(frames[index % len(frames)])
+
+
+@pytest.mark.parametrize(
+    ("name", "num_frames", "header", "words"),
+    [
+        ("clips/Youku_00151_h_GT.y4m", 25, HEADER, "25 frames, its LR clip has 26"),
+        ("clips/Youku_00151_h_GT.y4m", 26, make_header(80, 48), "80x48 C420mpeg2, expected 160x96 C420mpeg2"),
+        ("pred/Youku_00151_h_Res.y4m", 25, HEADER, "25 frames, expected 26"),
+        ("pred/Youku_00151_h_Res.y4m", 27, HEADER, "27 frames, expected 26"),
+        ("pred/Youku_00151_h_Res.y4m", 26, make_header(80, 48), "its GT clip is 160x96"),
+    ],
+)
+def test_mismatches_are_one_sentence(
+    name: str, num_frames: int, header: y4m.Header, words: str, made: Path, tmp_path: Path
+) -> None:
+    """Frame counts and sizes of GT and prediction: the file, what it has, what was expected."""
+    root = Path(shutil.copytree(made, tmp_path / "copy"))
+    planes = tuple(np.zeros(shape, np.uint8) for shape in header.plane_shapes)
+    rewrite(root / name, num_frames, header, [planes])
+    with pytest.raises(ValueError, match=words) as caught:
+        quick(root / "pred", root)
+    assert Path(name).name in str(caught.value)
+
+
+def test_missing_files_are_listed_together(made: Path, tmp_path: Path) -> None:
+    """A missing prediction and a missing GT clip in one message, before anything is measured."""
+    root = Path(shutil.copytree(made, tmp_path / "copy"))
+    (root / "pred/Youku_00155_h_Sub25_Res.y4m").unlink()
+    (root / "clips/Youku_00152_h_GT.y4m").unlink()
+    with pytest.raises(ValueError, match=r"Youku_00152_h_GT.*Youku_00155_h_Sub25_Res") as caught:
+        quick(root / "pred", root)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_libvmaf_says_what_to_do(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found before the first clip, with the way out."""
+    monkeypatch.setattr(ffmpeg, "has_libvmaf", lambda: False)
+    with pytest.raises(ffmpeg.FFmpegError, match="score with --no-vmaf"):
+        score.score_submission(made / "pred", made / "clips", made / "clips", TEST_SET)

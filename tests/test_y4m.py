@@ -1,0 +1,266 @@
+"""y4m: every layout round-trips exactly, and every kind of damage is named."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import zipfile
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from youku.video import y4m
+
+CHROMAS = ["420jpeg", "420mpeg2", "420paldv", "422", "444", "mono"]
+DEEP = ["420p10", "422p10", "444p10", "mono10", "420p12", "444p16"]
+HEAD = b"YUV4MPEG2 W4 H2 F25:1 Ip A0:0 C420mpeg2 XYSCSS=420MPEG2\n"
+FRAME = b"FRAME\n" + bytes(range(12))
+
+
+def make_frames(header: y4m.Header, num_frames: int, seed: int = 0) -> list[y4m.Planes]:
+    rng = np.random.default_rng(seed)
+    most = 1 << header.depth
+    return [
+        tuple(rng.integers(0, most, shape).astype(header.dtype) for shape in header.plane_shapes)
+        for _ in range(num_frames)
+    ]
+
+
+def write(path: Path, header: y4m.Header, frames: list[y4m.Planes]) -> None:
+    with y4m.create(path, header) as writer:
+        for planes in frames:
+            writer.write(planes)
+
+
+def same(left: y4m.Planes, right: y4m.Planes) -> bool:
+    return len(left) == len(right) and all(
+        a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(left, right, strict=True)
+    )
+
+
+@pytest.mark.parametrize("chroma", CHROMAS + DEEP)
+@pytest.mark.parametrize("size", [(16, 8), (7, 5), (1, 1)])
+def test_round_trip_is_exact_for_every_layout_and_depth(tmp_path: Path, chroma: str, size: tuple[int, int]) -> None:
+    """Writing and reading back gives the same planes by memory map and by stream, at odd sizes too."""
+    header = y4m.make_header(*size, fps=Fraction(30000, 1001), chroma=chroma)
+    frames = make_frames(header, 3)
+    path = tmp_path / "a.y4m"
+    write(path, header, frames)
+    clip = y4m.Clip(path)
+    with y4m.open_stream(path) as reader:
+        streamed = list(reader)
+    assert clip.header == header == reader.header
+    assert all(same(a, b) and same(a, c) for a, b, c in zip(frames, clip, streamed, strict=True))
+
+
+token = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12).filter(
+    lambda text: text[0] not in "WHC" and not text.startswith("XYSCSS=")
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    tokens=st.lists(token, max_size=6),
+    width=st.integers(1, 9),
+    height=st.integers(1, 9),
+    chroma=st.sampled_from(CHROMAS + DEEP),
+    frames=st.integers(1, 4),
+    data=st.data(),
+)
+def test_any_clip_survives(
+    tmp_path: Path, tokens: list[str], width: int, height: int, chroma: str, frames: int, data: st.DataObject
+) -> None:
+    """Any tokens in any order, any size and any pixel bytes, FRAME lines among them, come back byte for byte."""
+    line = " ".join(["YUV4MPEG2", *tokens, f"H{height}", f"C{chroma}", f"W{width}"]).encode() + b"\n"
+    header = y4m.parse_header(line, "x")
+    size = header.frame_bytes
+    body = b"".join(
+        b"FRAME\n" + (data.draw(st.binary(max_size=size)) + b"FRAME\n" * size)[:size] for _ in range(frames)
+    )
+    path = tmp_path / "a.y4m"
+    path.write_bytes(line + body)
+    clip = y4m.Clip(path)
+    back = io.BytesIO()
+    writer = y4m.Writer(back, clip.header)
+    for planes in clip:
+        writer.write(planes)
+    assert clip.num_frames == frames and back.getvalue() == line + body
+
+
+def test_pixels_that_look_like_frame_lines(tmp_path: Path) -> None:
+    """A clip whose pixels are all the bytes FRAME and newline has the right frames."""
+    path = tmp_path / "a.y4m"
+    path.write_bytes(HEAD + (b"FRAME\n" + b"FRAME\nFRAME\n") * 5)
+    assert y4m.Clip(path).num_frames == 5
+
+
+def test_frame_parameters_are_kept(tmp_path: Path) -> None:
+    """What follows FRAME is read, skipped over and written back."""
+    path = tmp_path / "a.y4m"
+    path.write_bytes(HEAD + b"FRAME Ip Xa=b\n" + bytes(12) + FRAME)
+    clip = y4m.Clip(path)
+    out = io.BytesIO()
+    writer = y4m.Writer(out, clip.header)
+    for index in range(clip.num_frames):
+        writer.write(clip.frame(index), clip.frame_params(index))
+    assert clip.frame_params(0) == "Ip Xa=b" and clip.frame_params(1) == "" and out.getvalue() == path.read_bytes()
+
+
+@pytest.mark.parametrize("chroma", ["420mpeg2", "422", "444", "mono", "420p10"])
+def test_patch_is_the_slice_of_the_frame(tmp_path: Path, chroma: str) -> None:
+    """A patch of each plane equals the same box cut from the whole frame."""
+    header = y4m.make_header(23, 17, chroma=chroma)
+    path = tmp_path / "a.y4m"
+    write(path, header, make_frames(header, 2))
+    clip = y4m.Clip(path)
+    luma, *rest = clip.patch(1, 4, 6, 8, 10)
+    frame = clip.frame(1)
+    sub_x, sub_y, _ = header.layout
+    assert np.array_equal(luma, frame[0][4:12, 6:16])
+    for part, plane in zip(rest, frame[1:], strict=True):
+        assert np.array_equal(part, plane[4 // sub_y : 12 // sub_y, 6 // sub_x : 16 // sub_x])
+
+
+def test_planes_of_a_clip_are_read_only(tmp_path: Path) -> None:
+    """A mapped frame cannot change the file."""
+    path = tmp_path / "a.y4m"
+    path.write_bytes(HEAD + FRAME)
+    with pytest.raises(ValueError, match="read-only"):
+        y4m.Clip(path).frame(0)[0][0, 0] = 1
+
+
+BAD_HEADERS = {
+    b"RIFFxxxxAVI \n": "first bytes YUV4MPEG2",
+    b"YUV4MPEG2 W4 H2 F25:1": "header is cut",
+    b"YUV4MPEG2 W4 " + b"X" * 5000 + b"\n": "header is cut or longer",
+    b"YUV4MPEG2 H2\n" + FRAME: "one W token",
+    b"YUV4MPEG2 W4 W4 H2\n": "got W4 W4",
+    b"YUV4MPEG2 W0 H2\n": "got W0",
+    b"YUV4MPEG2 W4 H0\n": "got H0",
+    b"YUV4MPEG2 W4.5 H2\n": "got W4.5",
+    b"YUV4MPEG2 W-4 H2\n": "got W-4",
+    b"YUV4MPEG2 W4 Hx\n": "got Hx",
+    b"YUV4MPEG2 W99999999 H2\n": "got W99999999",
+    b"YUV4MPEG2 W4 H2 C411\n": "C411 is not supported",
+    HEAD: "0 frames",
+    HEAD + FRAME[:-1]: "frame 0 at byte .*: expected 12 bytes, got 11",
+    HEAD + FRAME + FRAME[:9]: "frame 1 at byte .*: expected 12 bytes, got 3",
+    HEAD + FRAME + b"FRAME\n": "frame 1 .*: expected 12 bytes, got 0",
+    HEAD + FRAME + b"FRAME": "frame 1 at byte .*: expected a FRAME line",
+    HEAD + FRAME + b"\0" + FRAME: "frame 1 at byte .*: expected a FRAME line",  # frame larger than the header says
+    HEAD + FRAME + b"FRAMES\n" + bytes(12): "expected a FRAME line",
+}
+
+
+@pytest.mark.parametrize("data", BAD_HEADERS, ids=range(len(BAD_HEADERS)))
+def test_damage_is_named_in_file_and_stream(tmp_path: Path, data: bytes) -> None:
+    """Each damage raises one sentence naming the file, the frame and the byte, whether mapped or streamed."""
+    path = tmp_path / "bad.y4m"
+    path.write_bytes(data)
+    with pytest.raises(y4m.Y4MError, match=BAD_HEADERS[data]) as error:
+        y4m.Clip(path)
+    assert "bad.y4m" in str(error.value)
+    with pytest.raises(y4m.Y4MError, match=BAD_HEADERS[data]):
+        list(y4m.read_stream(io.BytesIO(data), "bad.y4m"))
+
+
+def test_an_empty_file_is_not_a_clip(tmp_path: Path) -> None:
+    """Zero bytes raise Y4MError, not an error of mmap."""
+    path = tmp_path / "empty.y4m"
+    path.touch()
+    with pytest.raises(y4m.Y4MError, match="first bytes"):
+        y4m.Clip(path)
+
+
+def test_a_folder_is_not_a_clip(tmp_path: Path) -> None:
+    """A folder where a file is expected is named as such."""
+    with pytest.raises(y4m.Y4MError, match="found a folder"):
+        y4m.Clip(tmp_path)
+
+
+class ShortReads(io.RawIOBase):
+    """A pipe that gives at most three bytes at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        return self._data.readinto(memoryview(buffer)[:3])
+
+
+def test_short_reads_make_whole_frames() -> None:
+    """A stream that gives three bytes at a time is read exactly."""
+    planes = list(y4m.read_stream(ShortReads(HEAD + FRAME * 3), "pipe"))  # type: ignore[arg-type]
+    assert len(planes) == 3 and planes[2][2].tolist() == [[10, 11]]
+
+
+def test_stream_inside_a_zip(tmp_path: Path) -> None:
+    """A member of a zip streams without being unpacked."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("clip.y4m", HEAD + FRAME * 4)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive, archive.open("clip.y4m") as member:
+        assert len(list(y4m.read_stream(member, "a.zip/clip.y4m"))) == 4
+
+
+def test_stdin_to_stdout() -> None:
+    """A process copies a clip from stdin to stdout byte for byte."""
+    code = (
+        "from youku.video import y4m\n"
+        "with y4m.open_stream('-') as r, y4m.create('-', r.header) as w:\n"
+        "    for p in r: w.write(p)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=HEAD + FRAME * 3, capture_output=True, check=True)
+    assert done.stdout == HEAD + FRAME * 3
+
+
+def test_names_with_spaces_and_chinese_characters(tmp_path: Path) -> None:
+    """Such a path is written, mapped and streamed."""
+    path = tmp_path / "a b \u4f18\u9177" / "\u89c6\u9891 1.y4m"
+    header = y4m.make_header(4, 2)
+    write(path, header, make_frames(header, 2))
+    with y4m.open_stream(path) as reader:
+        assert len(list(reader)) == y4m.Clip(path).num_frames == 2
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    """An error in the middle keeps what stood there and leaves no temporary file."""
+    path = tmp_path / "a.y4m"
+    header = y4m.make_header(4, 2)
+    write(path, header, make_frames(header, 1))
+    before = path.read_bytes()
+    with pytest.raises(y4m.Y4MError, match="expected planes"), y4m.create(path, header) as writer:
+        writer.write((np.zeros((3, 3), np.uint8),))
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_to_write_is_refused(tmp_path: Path) -> None:
+    """A clip of 0 frames never appears."""
+    with pytest.raises(y4m.Y4MError, match="0 frames"), y4m.create(tmp_path / "a.y4m", y4m.make_header(4, 2)):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_resized_header_changes_only_the_size() -> None:
+    """W and H change, every other token stays in place."""
+    header = y4m.parse_header(HEAD, "x").resized(16, 8)
+    assert header.encode() == HEAD.replace(b"W4 H2", b"W16 H8")
+
+
+def test_the_contest_header_is_what_make_header_writes() -> None:
+    """A real header of the contest, token for token."""
+    line = b"YUV4MPEG2 W1920 H1080 F25:1 Ip A0:0 C420mpeg2 XYSCSS=420MPEG2\n"
+    assert y4m.make_header(1920, 1080).encode() == line
+
+
+def test_chroma_of_old_headers() -> None:
+    """Without a C token the XYSCSS token says the chroma, and without both it is 420jpeg."""
+    assert y4m.parse_header(b"YUV4MPEG2 W4 H2 XYSCSS=420MPEG2\n", "x").chroma == "420mpeg2"
+    assert y4m.parse_header(b"YUV4MPEG2 W4 H2\n", "x").chroma == "420jpeg"

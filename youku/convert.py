@@ -1,0 +1,288 @@
+"""Convert clips: y4m <-> yuv, y4m <-> numbered bmp or png, every N-th frame, any video -> y4m, lossless gray planes.
+
+IN and OUT decide by their names: x.y4m or - (stdin, stdout), x.yuv (needs --size), frame%3d.bmp, a folder of pictures,
+any other file is a video that ffmpeg decodes. Results equal the organiser's five ffmpeg commands byte for byte:
+
+    ffmpeg -i x.y4m -vsync 0 x.yuv                            convert x.y4m x.yuv
+    ffmpeg -s 1920x1080 -i x.yuv -vsync 0 x.y4m               convert x.yuv x.y4m --size 1920x1080
+    ffmpeg -i x.y4m -vsync 0 x%3d.bmp                         convert x.y4m x%3d.bmp
+    ffmpeg -i x%3d.bmp -pix_fmt yuv420p -vsync 0 x.y4m        convert x%3d.bmp x.y4m
+    ffmpeg -i x.y4m -vf select='not(mod(n\\,25))' -vsync 0 y.y4m   convert x.y4m y.y4m --every 25
+
+Header tokens are kept, also those that ffmpeg drops. RGB pictures cost quality (`--report CLIP` says how much);
+`--planes` writes y, u and v as gray pictures instead and reads them back exactly.
+
+Run: python -m youku convert IN OUT
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from youku import cli
+from youku.files import atomic_write
+from youku.video import ffmpeg, pictures, y4m
+from youku.video.picture_cost import measure
+from youku.video.y4m import Header, Planes
+
+ROUTES = ("ffmpeg", "float")
+Frames = Iterable[tuple[Planes, str]]  # planes and the FRAME line's parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to read and write; the names of IN and OUT decide the rest."""
+
+    size: str | None = None
+    """WIDTHxHEIGHT of a raw .yuv input."""
+    chroma: str | None = None
+    """Chroma of a .yuv (420jpeg as ffmpeg assumes), of pictures or of a decoded video."""
+    fps: str | None = None
+    """Frames a second of a .yuv or picture input, 25 or 30000/1001."""
+    every: int = 1
+    """Keep frames 0, N, 2N and so on."""
+    format: str | None = None
+    """bmp or png when OUT is a folder; png unless given."""
+    route: str = "ffmpeg"
+    """Who converts colours for RGB pictures: ffmpeg, or float with chroma at its own siting."""
+    planes: bool = False
+    """Write gray pictures of the planes instead of RGB."""
+    force: bool = False
+    """Replace pictures that are already there."""
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"--every {self.every}: expected 1 or more")
+        if self.route not in ROUTES:
+            raise ValueError(f"--route {self.route}: expected one of {', '.join(ROUTES)}")
+        if self.planes and self.format == "bmp":
+            raise ValueError("--planes writes png only; leave --format bmp out")
+
+
+def convert(source: str | Path, target: str | Path, options: Options) -> int:
+    """Convert `source` to `target`; returns the number of frames written; ValueError for bad input."""
+    _refuse_same(source, target)
+    with open_source(source, options) as (header, frames):
+        kept = itertools.islice(frames, 0, None, options.every)
+        return _write(target, header, _progress(kept), options)
+
+
+@contextmanager
+def open_source(source: str | Path, options: Options) -> Iterator[tuple[Header, Frames]]:
+    """Header and frames of a y4m clip, stdin, .yuv, picture set, folder of gray planes or video.
+
+    FRAME parameters are kept from files; from stdin they are dropped, as ffmpeg drops them.
+    """
+    path, kind = Path(source), _kind(source)
+    _refuse_useless(kind, options)
+    if kind == "y4m":
+        clip = y4m.Clip(path)
+        yield clip.header, ((clip.frame(index), clip.frame_params(index)) for index in range(clip.num_frames))
+    elif kind == "stream":
+        with y4m.open_stream("-") as reader:
+            yield reader.header, ((planes, "") for planes in reader)
+    elif kind == "yuv":
+        yield read_yuv(path, options)
+    elif kind == "pictures" and (path / pictures.PLANE_INDEX).is_file():
+        yield pictures.read_planes(path)
+    elif kind == "pictures":
+        with _open_pictures(path, options) as opened:
+            yield opened
+    else:
+        pix_fmt = ffmpeg.pix_fmt(_unsited(options.chroma)) if options.chroma else None
+        with ffmpeg.decode(path, pix_fmt) as reader:
+            yield reader.header, ((planes, "") for planes in reader)
+
+
+def read_yuv(path: Path, options: Options) -> tuple[Header, Frames]:
+    """Header and frames of raw planes; the size must divide the file into whole frames."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", options.size or "")
+    if not match:
+        raise ValueError(f"{path}: raw planes have no header; give --size WIDTHxHEIGHT, got {options.size}")
+    header = y4m.make_header(int(match[1]), int(match[2]), _fps(options), options.chroma or "420jpeg")
+    total_bytes = path.stat().st_size
+    if not total_bytes or total_bytes % header.frame_bytes:
+        raise ValueError(
+            f"{path}: {total_bytes} bytes are not a whole number of {options.size} C{header.chroma} frames "
+            f"({header.frame_bytes} bytes each); check --size and --chroma"
+        )
+    return header, ((planes, "") for planes in _raw_frames(path, header))
+
+
+def _raw_frames(path: Path, header: Header) -> Iterator[Planes]:
+    with path.open("rb") as file:
+        while data := file.read(header.frame_bytes):
+            yield y4m.split_planes(data, header)
+
+
+@contextmanager
+def _open_pictures(path: Path, options: Options) -> Iterator[tuple[Header, Frames]]:
+    found = pictures.find(path)
+    if options.route == "float":
+        width, height = pictures.common_size(found)
+        header = y4m.make_header(width, height, _fps(options), options.chroma or "420mpeg2")
+        if header.depth != 8:
+            raise ValueError(f"--chroma {header.chroma}: 8-bit pictures give 8-bit planes; use --route ffmpeg for more")
+        yield header, ((planes, "") for planes in pictures.to_planes(found, header))
+        return
+    with pictures.open_by_ffmpeg(found, str(_fps(options)), _unsited(options.chroma or "420")) as reader:
+        yield reader.header, ((planes, "") for planes in reader)
+
+
+def _write(target: str | Path, header: Header, frames: Frames, options: Options) -> int:
+    kind = _kind(target)
+    if kind in ("y4m", "stream"):
+        with y4m.create(target, header) as writer:
+            for planes, params in frames:
+                writer.write(planes, params)
+        return writer.num_frames
+    if kind == "yuv":
+        return _write_yuv(Path(target), frames)
+    if kind == "video":
+        raise ValueError(f"{target}: expected OUT to be .y4m, .yuv, - , frame%3d.bmp or a folder")
+    if options.planes:
+        return pictures.write_planes(Path(target), header, frames, options.force)
+    pattern = Path(target)
+    if not pictures.is_pattern(pattern):
+        pattern = pattern / f"%06d.{options.format or 'png'}"
+    elif options.format and pattern.suffix != f".{options.format}":
+        raise ValueError(f"{target}: --format {options.format} contradicts the name; leave one of them out")
+    write = pictures.write_by_float if options.route == "float" else pictures.write_by_ffmpeg
+    return write(pattern, header, (planes for planes, _ in frames), options.force)
+
+
+def _write_yuv(path: Path, frames: Frames) -> int:
+    num_frames = 0
+    with atomic_write(path) as file:
+        for planes, _ in frames:
+            for plane in planes:
+                file.write(np.ascontiguousarray(plane).data)
+            num_frames += 1
+    return num_frames
+
+
+def picture_cost(path: str | Path, every: int = 1) -> dict[str, Any]:
+    """What every `every`-th frame of a clip loses in 8-bit RGB pictures: see `video.picture_cost`."""
+    with open_source(path, Options(every=every)) as (header, frames):
+        kept = itertools.islice(_progress(frames), 0, None, every)
+        return {"clip": str(path), **measure(header, (planes for planes, _ in kept))}
+
+
+def _kind(path: str | Path) -> str:
+    text, path = str(path), Path(path)
+    if text == "-":
+        return "stream"
+    if pictures.is_pattern(path) or path.is_dir() or text.endswith("/"):
+        return "pictures"
+    if path.suffix.lower() in (".y4m", ".yuv"):
+        return path.suffix.lower()[1:]
+    return "video" if path.suffix or path.is_file() else "pictures"
+
+
+def _refuse_same(source: str | Path, target: str | Path) -> None:
+    if "-" not in (str(source), str(target)) and Path(source).resolve() == Path(target).resolve():
+        raise ValueError(f"{target}: OUT is IN; inputs are never overwritten, name another file")
+
+
+def _refuse_useless(kind: str, options: Options) -> None:
+    """Options that this kind of input would silently ignore."""
+    useless = {
+        "--size": options.size is not None and kind != "yuv",
+        "--chroma": options.chroma is not None and kind in ("y4m", "stream"),
+        "--fps": options.fps is not None and kind not in ("yuv", "pictures"),
+    }
+    for flag in (flag for flag, given in useless.items() if given):
+        raise ValueError(f"{flag} has no effect on this input ({kind}), whose own header says it; leave it out")
+
+
+def _unsited(chroma: str) -> str:
+    if re.fullmatch(r"420(jpeg|mpeg2|paldv)", chroma):
+        raise ValueError(
+            f"--chroma {chroma}: ffmpeg decides the siting here; use --chroma 420, or --route float for pictures"
+        )
+    return chroma
+
+
+def _fps(options: Options) -> Fraction:
+    try:
+        fps = Fraction(options.fps or "25")
+    except (ValueError, ZeroDivisionError):
+        fps = Fraction(0)
+    if fps <= 0:
+        raise ValueError(f"--fps {options.fps}: expected a rate such as 25 or 30000/1001")
+    return fps
+
+
+def _progress(frames: Frames) -> Frames:
+    from tqdm import tqdm
+
+    return tqdm(frames, unit="frame", disable=None, leave=False)
+
+
+def print_cost(cost: dict[str, Any]) -> None:
+    """The report as a table."""
+    print(f"{cost['clip']}: {cost['frames']} frames through 8-bit RGB and back, PSNR in dB")
+    names = {"ffmpeg": f"ffmpeg bmp ({cost['ffmpeg_version'][:20]})", "float": "float, chroma at its siting"}
+    print(f"{'route':<36}{'Y':>8}{'U':>8}{'V':>8}{'all':>8}")
+    for route, row in cost["psnr_db"].items():
+        cells = ["exact" if value is None else f"{value:.2f}" for value in row.values()]
+        print(f"{names[route]:<36}" + "".join(f"{cell:>8}" for cell in cells))
+    print(f"{'planes: y4m, yuv, --planes':<36}" + f"{'exact':>8}" * 4)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.make_parser("convert", __doc__)
+    parser.add_argument("source", metavar="IN", nargs="?", help="y4m, - (stdin), yuv, frame%%3d.bmp, folder or video")
+    parser.add_argument("target", metavar="OUT", nargs="?", help="y4m, - (stdout), yuv, frame%%3d.bmp or folder")
+    parser.add_argument("--report", metavar="CLIP", help="print what an 8-bit RGB round trip costs, per plane, in dB")
+    parser.add_argument("--size", metavar="WxH", help="size of a .yuv input")
+    parser.add_argument(
+        "--chroma",
+        help=".yuv: 420jpeg (default, as ffmpeg), 420mpeg2 (the contest's), 422, 444, mono, 420p10; video: 420 ...",
+    )
+    parser.add_argument("--fps", help="frames a second of a .yuv or picture input (default 25)")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="keep every N-th frame, from frame 0")
+    parser.add_argument("--format", choices=pictures.WRITABLE, help="kind of pictures in an OUT folder (default png)")
+    parser.add_argument("--route", choices=ROUTES, default="ffmpeg", help="who converts colours for pictures")
+    parser.add_argument("--planes", action="store_true", help="write y, u, v as gray png: no loss")
+    parser.add_argument("--force", action="store_true", help="replace pictures that are there already")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def _act(args: argparse.Namespace) -> int:
+    if args.report:
+        if args.source or args.target:
+            raise ValueError("--report CLIP stands alone; leave IN and OUT out")
+        cost = picture_cost(args.report, args.every)
+        print(json.dumps(cost, indent=2)) if args.json else print_cost(cost)
+        return 0
+    if not args.source or not args.target:
+        raise ValueError("expected IN and OUT, or --report CLIP; see --help")
+    names = ("size", "chroma", "fps", "every", "format", "route", "planes", "force")
+    num_frames = convert(args.source, args.target, Options(**{name: vars(args)[name] for name in names}))
+    line = (
+        json.dumps({"out": args.target, "frames": num_frames}) if args.json else f"{num_frames} frames -> {args.target}"
+    )
+    print(line, file=sys.stderr if args.target == "-" else sys.stdout)
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return cli.run(make_parser(), _act, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

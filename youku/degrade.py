@@ -1,0 +1,299 @@
+"""Make training pairs shaped like the contest's from any video, y4m clip or folder of pictures.
+
+SRC... -> OUT/Youku_NNNNN_h_GT.y4m (cropped to a multiple of the factor) and OUT/Youku_NNNNN_l.y4m (smaller, damaged),
+8-bit 4:2:0, listed in OUT/pairs.json. The damage: blur, scaling plane by plane at the chroma's siting, tone, noise, and
+real video codecs, before or after the scaling. The presets follow the old-film report's list of degradations and the
+contest's own data, which were compressed by a real platform. Same seed and sources, same bytes.
+
+Run: python -m youku degrade film.mp4 data/clips/train --preset youku --split-every 100
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from youku import __version__, cli, contest, files
+from youku.video import codecs, ffmpeg, pictures, y4m
+from youku.video.degradation import KERNELS, ORDERS, PRESETS, Degradation, crop, make_pair
+from youku.video.y4m import Header, Planes
+
+MANIFEST = "pairs.json"
+VIDEO_SUFFIXES = tuple(
+    f".{name}"
+    for name in (
+        *("y4m", "mp4", "m4v", "mkv", "webm", "avi", "mov", "mpg", "mpeg", "vob", "ts", "mxf", "wmv", "flv"),
+        *("264", "h264", "265", "h265", "hevc", "rm", "rmvb"),
+    )
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Which frames and which part of each source become clips."""
+
+    split_every: int = 0
+    """Frames of one clip; 0 makes one clip of each source."""
+    max_frames: int = 0
+    """Most frames taken from one source; 0 takes all."""
+    every: int = 1
+    """Take frames 0, N, 2N and so on of each source."""
+    size: tuple[int, int] | None = None
+    """(width, height): larger frames are cut to it around their middle."""
+    sequence: bool = False
+    """A folder of pictures is one clip; otherwise each picture is a clip of one frame."""
+
+    def __post_init__(self) -> None:
+        if self.split_every < 0 or self.max_frames < 0 or self.every < 1:
+            raise ValueError("split-every and max-frames: expected 0 or more; every: expected 1 or more")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One video, or the pictures that make one clip."""
+
+    name: str
+    paths: tuple[Path, ...]
+
+
+def find_sources(names: Sequence[str | Path], sequence: bool = False) -> list[Source]:
+    """Videos and pictures named, or lying in the folders named, in order; ValueError for what is neither."""
+    found: list[Source] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir() or pictures.is_pattern(path):
+            found += _in_folder(path, sequence)
+        elif not path.is_file():
+            raise ValueError(f"{path}: no such file or folder")
+        else:
+            found.append(Source(str(path), (path,)))
+    return found
+
+
+def _in_folder(folder: Path, sequence: bool) -> list[Source]:
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    videos = [path for path in inside if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")]
+    if videos:
+        return [Source(str(path), (path,)) for path in videos]
+    found = pictures.find(folder)
+    return [Source(str(folder), tuple(found))] if sequence else [Source(str(path), (path,)) for path in found]
+
+
+@contextmanager
+def open_source(source: Source) -> Iterator[tuple[Header, Iterator[Planes]]]:
+    """Header and frames as 8-bit 4:2:0: y4m of that kind as it is, pictures in float, all else converted by ffmpeg."""
+    first = source.paths[0]
+    if first.suffix.lower() in pictures.SUFFIXES:
+        width, height = pictures.common_size(list(source.paths))
+        header = y4m.make_header(width, height)
+        yield header, pictures.to_planes(list(source.paths), header)
+        return
+    if first.suffix.lower() == ".y4m":
+        clip = y4m.Clip(first)
+        if clip.header.depth == 8 and clip.header.layout[:2] == (2, 2):
+            yield clip.header, iter(clip)
+            return
+    with ffmpeg.decode(first, "yuv420p") as reader:
+        yield reader.header, iter(reader)
+
+
+def degrade_sources(
+    sources: Sequence[Source], folder: str | Path, degradation: Degradation, cut: Cut, first_id: int = 0, seed: int = 0
+) -> list[int]:
+    """Make pairs numbered from `first_id`; returns the ids made, those already there with the same settings left out.
+
+    A file that this command did not make is never replaced: ValueError.
+    """
+    folder = files.make_folder(folder)
+    pairs = _read_manifest(folder)
+    made: list[int] = []
+    clip_id = first_id
+    for source in sources:
+        settings = _settings(source, degradation, cut, seed)
+        if not cut.split_every and _is_current(folder, clip_id, pairs, {**settings, "first_frame": 0}):
+            clip_id += 1
+            continue
+        with open_source(source) as (header, frames):
+            header, frames = _cut_frames(header, frames, cut)
+            first_frame = 0
+            for piece in _pieces(_progress(frames, source), cut.split_every):
+                entry = {**settings, "first_frame": first_frame}
+                if _is_current(folder, clip_id, pairs, entry):
+                    num_frames = sum(1 for _ in piece)
+                else:
+                    num_frames = _make_one(folder, clip_id, pairs, entry, piece, header, degradation, seed)
+                    made.append(clip_id)
+                first_frame += num_frames
+                clip_id += 1
+            if first_frame == 0:
+                raise ValueError(f"{source.name}: the source gave 0 frames")
+    return made
+
+
+def _make_one(
+    folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any], frames: Iterator[Planes],
+    header: Header, degradation: Degradation, seed: int,
+) -> int:  # fmt: skip
+    if not 0 <= clip_id <= 99999:
+        raise ValueError(f"clip id {clip_id}: contest names have five digits; choose another --first-id")
+    low, high = folder / contest.low_name(clip_id), folder / contest.high_name(clip_id)
+    key = f"{clip_id:05d}"
+    for path in (low, high):
+        if path.exists() and key not in pairs:
+            raise ValueError(f"{path}: exists and is not in {MANIFEST}; choose another --first-id or another folder")
+    pairs[key] = {**entry, "frames": None}  # claimed: a run that is killed here may be repeated
+    files.write_json(folder / MANIFEST, {"pairs": pairs})
+    clip_seed = int(np.random.SeedSequence([seed, clip_id]).generate_state(1)[0])
+    num_frames = make_pair(frames, header, low, high, degradation, clip_seed)
+    pairs[key] = {**entry, "frames": num_frames, "versions": _versions()}
+    files.write_json(folder / MANIFEST, {"pairs": pairs})
+    return num_frames
+
+
+def _settings(source: Source, degradation: Degradation, cut: Cut, seed: int) -> dict[str, Any]:
+    """What decides a pair's bytes, as JSON keeps it."""
+    total_bytes = sum(path.stat().st_size for path in source.paths)
+    modified = max(path.stat().st_mtime_ns for path in source.paths)
+    known = {"source": source.name, "source_bytes": total_bytes, "source_mtime_ns": modified, "seed": seed}
+    return json.loads(json.dumps({**known, "cut": asdict(cut), "degradation": asdict(degradation)}))
+
+
+def _is_current(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> bool:
+    """Whether both files are there, whole, and made with the same settings."""
+    have = pairs.get(f"{clip_id:05d}")
+    if not have or not have.get("frames") or any(have.get(key) != value for key, value in entry.items()):
+        return False
+    try:
+        clips = [y4m.Clip(folder / name(clip_id)) for name in (contest.low_name, contest.high_name)]
+    except (FileNotFoundError, y4m.Y4MError):
+        return False
+    return all(clip.num_frames == have["frames"] for clip in clips)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    manifest = files.read_json(path)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("pairs"), dict):
+        raise ValueError(f'{path}: expected {{"pairs": ...}}; move it away or name another folder')
+    return manifest["pairs"]
+
+
+def _versions() -> dict[str, str]:
+    return {"youku": __version__, "ffmpeg": ffmpeg.version(), "numpy": np.__version__}
+
+
+def _cut_frames(header: Header, frames: Iterable[Planes], cut: Cut) -> tuple[Header, Iterator[Planes]]:
+    """Choose frames and cut them to the wanted size around the middle, on whole chroma samples."""
+    last = cut.max_frames * cut.every if cut.max_frames else None
+    kept = itertools.islice(frames, 0, last, cut.every)
+    most_width, most_height = cut.size or (header.width, header.height)
+    width, height = min(header.width, most_width), min(header.height, most_height)
+    target = header.resized(width, height)
+    top_px, left_px = (header.height - height) // 4 * 2, (header.width - width) // 4 * 2
+    return target, (crop(planes, target, top_px, left_px) for planes in kept)
+
+
+def _pieces(frames: Iterable[Planes], length: int) -> Iterator[Iterator[Planes]]:
+    """Runs of `length` frames (0 = all) of one stream; each must be used up before the next is asked for."""
+    stream = iter(frames)
+    for first in stream:
+        rest = itertools.islice(stream, length - 1) if length else stream
+        yield itertools.chain([first], rest)
+
+
+def _progress(frames: Iterable[Planes], source: Source) -> Iterable[Planes]:
+    from tqdm import tqdm
+
+    return tqdm(frames, desc=Path(source.name).name, unit="frame", disable=None, leave=False)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.make_parser("degrade", __doc__)
+    parser.add_argument(
+        "sources", nargs="+", metavar="SRC", help="video, y4m, picture, frame%%3d.png or a folder of them"
+    )
+    parser.add_argument("folder", metavar="OUT_FOLDER", help="where the pairs go")
+    parser.add_argument(
+        "--preset", choices=PRESETS, default="bicubic", help="where the settings start (default bicubic)"
+    )
+    parser.add_argument("--scale", type=int, choices=(2, 3, 4), help="factor between the sizes (default 4)")
+    parser.add_argument("--kernel", choices=(*KERNELS, "mixed"), help="mixed draws one for each clip")
+    parser.add_argument("--blur", type=float, metavar="SIGMA", help="Gaussian before scaling, in large pixels")
+    parser.add_argument("--tone", type=float, metavar="SHARE", help="largest random change of contrast, 0.1 = 10 %%")
+    parser.add_argument("--noise", type=float, metavar="SIGMA", help="Gaussian noise after scaling, in code values")
+    parser.add_argument("--codec", choices=(*codecs.CODECS, "none"), help="video codec, in place of the preset's")
+    parser.add_argument("--crf", type=int, help="quality of x264, x265: 0-51, larger is worse")
+    parser.add_argument("--qscale", type=int, help="quantiser of mpeg1, mpeg2, mpeg4, mjpeg: 1-31, larger is worse")
+    parser.add_argument("--bitrate", help="bits a second, such as 768k")
+    parser.add_argument("--order", choices=ORDERS, help="scale then code, or code then scale")
+    parser.add_argument("--first-id", type=int, default=0, help="number of the first pair (default 0)")
+    parser.add_argument("--split-every", type=int, default=0, metavar="N", help="cut a source into clips of N frames")
+    parser.add_argument("--max-frames", type=int, default=0, metavar="N", help="take at most N frames of a source")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th frame")
+    parser.add_argument("--size", metavar="WxH", help="cut larger frames to this size around their middle")
+    parser.add_argument("--sequence", action="store_true", help="a folder of pictures is one clip")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default 0)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def choose(args: argparse.Namespace) -> Degradation:
+    """The preset with the given flags in place of its values."""
+    names = ("scale", "kernel", "blur", "tone", "noise", "order")
+    changes: dict[str, Any] = {name: vars(args)[name] for name in names if vars(args)[name] is not None}
+    rates = {name: vars(args)[name] for name in ("crf", "qscale", "bitrate") if vars(args)[name] is not None}
+    if args.codec == "none":
+        changes["codings"] = ()
+    elif args.codec:
+        changes["codings"] = (codecs.Coding(codec=args.codec, **rates),)
+    if rates and args.codec in (None, "none"):
+        raise ValueError(
+            f"--{next(iter(rates))} belongs to a codec; add --codec x264, x265, mpeg1, mpeg2, mpeg4 or mjpeg"
+        )
+    chosen = replace(PRESETS[args.preset], **changes)
+    if args.order and not chosen.codings:
+        raise ValueError(f"--order {args.order} has no effect without a codec; add --codec")
+    return chosen
+
+
+def _act(args: argparse.Namespace) -> int:
+    size = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", args.size) if args.size else None
+    if args.size and not size:
+        raise ValueError(f"--size {args.size}: expected WIDTHxHEIGHT such as 1920x1080")
+    if args.seed < 0:
+        raise ValueError(f"--seed {args.seed}: expected 0 or more")
+    cut = Cut(
+        split_every=args.split_every,
+        max_frames=args.max_frames,
+        every=args.every,
+        size=(int(size[1]), int(size[2])) if size else None,
+        sequence=args.sequence,
+    )
+    sources = find_sources(args.sources, cut.sequence)
+    made = degrade_sources(sources, args.folder, choose(args), cut, args.first_id, args.seed)
+    if args.json:
+        print(json.dumps({"folder": args.folder, "made": made}))
+    elif made:
+        print(f"{len(made)} pairs made in {args.folder}: {', '.join(f'{clip_id:05d}' for clip_id in made)}")
+    else:
+        print(f"{args.folder}: up to date")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return cli.run(make_parser(), _act, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,100 @@
+"""PSNR of integer planes under each convention of the contest, and of pictures under the papers' protocol.
+
+Differences are taken in float64, so unsigned samples never wrap. "yuv" pools the squared error of all samples of a
+frame, (4 MSE_Y + MSE_U + MSE_V) / 6 at 4:2:0; "y" is luma alone; "rgb" converts both frames to 8-bit RGB first.
+An exact match has infinite PSNR; a mean of decibels that contains inf is inf, and is reported as such.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from youku import contest
+from youku.video import color
+from youku.video.y4m import Header, Planes
+
+
+def decibels(mse: float, peak: float = 255.0) -> float:
+    """10 log10(peak^2 / MSE); inf for an MSE of 0."""
+    return 10 * math.log10(peak * peak / mse) if mse > 0 else math.inf
+
+
+def squared_error(pred: np.ndarray, high: np.ndarray) -> float:
+    """Sum of squared differences of two arrays of one shape; exact for integer samples below 2^53."""
+    if pred.shape != high.shape:
+        raise ValueError(
+            f"expected two pictures of one size, got {pred.shape} and {high.shape}; compare x4 outputs with GT"
+        )
+    difference = np.subtract(pred, high, dtype=np.float64)
+    return float(np.vdot(difference, difference))
+
+
+def plane_errors(pred: Planes, high: Planes) -> tuple[float, ...]:
+    """Sum of squared errors of each plane of one frame."""
+    return tuple(squared_error(a, b) for a, b in zip(pred, high, strict=True))
+
+
+def yuv(pred: Planes, high: Planes, depth: int = 8) -> float:
+    """dB of one MSE over all samples of a frame: planes weigh by their sample counts, so odd sizes are right."""
+    return decibels(sum(plane_errors(pred, high)) / sum(plane.size for plane in high), (1 << depth) - 1)
+
+
+def y(pred: Planes, high: Planes, depth: int = 8) -> float:
+    """dB of the luma plane alone."""
+    return decibels(squared_error(pred[0], high[0]) / high[0].size, (1 << depth) - 1)
+
+
+def rgb(pred: Planes, high: Planes, header: Header, matrix: str = "601") -> float:
+    """dB of all samples of the frames converted to 8-bit RGB (what a player shows), peak 255 at any depth."""
+    return pictures(
+        color.planes_to_rgb(pred, header.depth, header.layout, matrix),
+        color.planes_to_rgb(high, header.depth, header.layout, matrix),
+    )
+
+
+def pictures(pred: np.ndarray, high: np.ndarray) -> float:
+    """dB between two 8-bit pictures, peak 255."""
+    return decibels(squared_error(pred, high) / high.size)
+
+
+def frame(pred: Planes, high: Planes, header: Header, planes: str = "yuv") -> float:
+    """dB of one frame under a convention of contest.PSNR_PLANES."""
+    if planes == "yuv":
+        return yuv(pred, high, header.depth)
+    if planes == "y":
+        return y(pred, high, header.depth)
+    if planes == "rgb":
+        return rgb(pred, high, header)
+    raise ValueError(f"psnr planes {planes!r}: expected one of {', '.join(contest.PSNR_PLANES)}")
+
+
+def pool(clips: Sequence[Sequence[float]], how: str = "clip") -> float:
+    """Mean of per-frame dB, a list a clip: "clip" = mean over frames, then clips; "frame" = over all frames alike."""
+    if how not in contest.PSNR_POOLS:
+        raise ValueError(f"psnr pool {how!r}: expected one of {', '.join(contest.PSNR_POOLS)}")
+    if not clips or not all(clips):
+        raise ValueError("psnr of no frames: expected at least one clip, each with at least one frame")
+    if how == "frame":
+        return mean([value for values in clips for value in values])
+    return mean([mean(values) for values in clips])
+
+
+def mean(values: Sequence[float]) -> float:
+    """Arithmetic mean; inf when any value is."""
+    return math.fsum(values) / len(values)
+
+
+def luma_crop(pred: np.ndarray, high: np.ndarray, crop_px: int) -> float:
+    """dB of two luma planes (H, W) in 0-255, float or integer, with `crop_px` left off each side."""
+    if min(high.shape) <= 2 * crop_px:
+        raise ValueError(f"crop of {crop_px} px a side leaves nothing of {high.shape[1]}x{high.shape[0]}; crop less")
+    inside = slice(crop_px, -crop_px or None)
+    return decibels(squared_error(pred[inside, inside], high[inside, inside]) / high[inside, inside].size)
+
+
+def y_crop(pred: np.ndarray, high: np.ndarray, crop_px: int) -> float:
+    """dB of 8-bit RGB pictures (H, W, 3) on Y of MATLAB `rgb2ycbcr`, cropped by the scale: the papers' `y_crop_s`."""
+    return luma_crop(color.luma_of_picture(pred), color.luma_of_picture(high), crop_px)

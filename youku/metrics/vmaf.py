@@ -1,0 +1,239 @@
+"""VMAF and VMAF-NEG of integer planes through the ffmpeg binary's libvmaf, both models in one run, frames streamed.
+
+Traps, each with a test: libvmaf's first input is the distorted one; ffmpeg pairs frames by time, so both inputs get
+settb=1/25,setpts=N; a shorter input would be repeated silently, so frames are counted and a mismatch is refused.
+A number means nothing without its makers: every result names the model, the libvmaf and the ffmpeg version.
+Source: Netflix/vmaf; ffmpeg's libvmaf filter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from youku.video import ffmpeg, y4m
+from youku.video.y4m import Header, Planes
+
+# model -> its "no enhancement gain" companion, which does not reward sharpening
+MODELS = {
+    "vmaf_v0.6.1": "vmaf_v0.6.1neg",
+    "vmaf_v0.6.1neg": "vmaf_v0.6.1neg",
+    "vmaf_4k_v0.6.1": "vmaf_4k_v0.6.1neg",
+    "vmaf_4k_v0.6.1neg": "vmaf_4k_v0.6.1neg",
+}
+POOLS = ("mean", "harmonic")
+QUEUE_FRAMES = 4  # frames waiting for each input of ffmpeg: enough for its probing, bounded for memory
+
+
+@dataclass(frozen=True)
+class VmafResult:
+    """Per-frame values of one clip, 0 to 100, and what made them."""
+
+    vmaf: tuple[float, ...]
+    neg: tuple[float, ...]
+    model: str
+    neg_model: str
+    version: str  # libvmaf, as its own log names it
+    ffmpeg: str
+
+
+def measure(
+    distorted: Iterable[Planes],
+    reference: Iterable[Planes],
+    header: Header,
+    model: str = "vmaf_v0.6.1",
+    threads: int | None = None,
+) -> VmafResult:
+    """VMAF of `distorted` frames against `reference` frames, both shaped as `header`; a count mismatch is refused."""
+    end = object()
+    with Meter(header, header, model, threads) as meter:
+        pairs = iter(reference)
+        for index, planes in enumerate(distorted):
+            if (other := next(pairs, end)) is end:
+                raise ValueError(
+                    f"VMAF: the reference ends after {index} frames, the distorted clip goes on; give as many"
+                )
+            meter.add(planes, other)  # type: ignore[arg-type]
+        if next(pairs, end) is not end:
+            raise ValueError(
+                f"VMAF: the distorted clip ends after {meter.num_frames} frames, the reference goes on; give as many"
+            )
+        return meter.result()
+
+
+def measure_clips(
+    distorted: str | Path, reference: str | Path, model: str = "vmaf_v0.6.1", threads: int | None = None
+) -> VmafResult:
+    """VMAF of one y4m file against another; frame counts and sizes are compared before anything runs."""
+    pred, high = y4m.Clip(distorted), y4m.Clip(reference)
+    if pred.num_frames != high.num_frames:
+        raise ValueError(
+            f"VMAF: {distorted} has {pred.num_frames} frames, {reference} has {high.num_frames}; "
+            "cut both to the same frames first"
+        )
+    with Meter(pred.header, high.header, model, threads) as meter:
+        for index in range(pred.num_frames):
+            meter.add(pred.frame(index), high.frame(index))
+        return meter.result()
+
+
+def pool(values: Sequence[float], how: str = "mean") -> float:
+    """One value for a clip: arithmetic mean, or libvmaf's harmonic mean n / sum(1 / (v + 1)) - 1."""
+    if how not in POOLS:
+        raise ValueError(f"vmaf pool {how!r}: expected one of {', '.join(POOLS)}")
+    if not values:
+        raise ValueError("vmaf of no frames: expected at least one")
+    if how == "harmonic":
+        return len(values) / sum(1 / (value + 1) for value in values) - 1
+    return sum(values) / len(values)
+
+
+def require() -> None:
+    """FFmpegError with what to do when the binary cannot measure VMAF."""
+    if not ffmpeg.has_libvmaf():
+        raise ffmpeg.FFmpegError(
+            f"{ffmpeg.binary()} (ffmpeg {ffmpeg.version()}) has no libvmaf; unset IMAGEIO_FFMPEG_EXE to use "
+            "imageio-ffmpeg's own binary, which has it, or score with --no-vmaf"
+        )
+
+
+class Meter:
+    """A running libvmaf: `add` pairs of frames, then `result`; leaving the block early stops it."""
+
+    def __init__(
+        self, distorted: Header, reference: Header, model: str = "vmaf_v0.6.1", threads: int | None = None
+    ) -> None:
+        if model not in MODELS:
+            raise ValueError(f"vmaf model {model!r}: expected one of {', '.join(MODELS)}")
+        if (distorted.plane_shapes, distorted.depth) != (reference.plane_shapes, reference.depth):
+            raise ValueError(
+                f"VMAF: expected two clips of one size and format, got {_form(distorted)} and {_form(reference)}"
+            )
+        if len(distorted.plane_shapes) == 1:
+            raise ValueError("VMAF: libvmaf does not measure mono clips; measure PSNR and SSIM instead")
+        require()
+        self.model, self.num_frames = model, 0
+        self._folder = tempfile.TemporaryDirectory(prefix="youku-vmaf-")
+        self._log, self._errors = Path(self._folder.name) / "log.json", Path(self._folder.name) / "errors.txt"
+        reads, writes = zip(os.pipe(), os.pipe(), strict=True)
+        line = _command(reads, self.model, threads or os.cpu_count() or 1)
+        with self._errors.open("wb") as errors:  # cwd: libvmaf's log_path cannot hold every folder's name
+            self._process = subprocess.Popen(
+                line, pass_fds=reads, cwd=self._folder.name, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors
+            )
+        for read in reads:
+            os.close(read)
+        self._feeders = [_Feeder(write, header) for write, header in zip(writes, (distorted, reference), strict=True)]
+
+    def __enter__(self) -> Meter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        for feeder in self._feeders:
+            feeder.close()
+        self._folder.cleanup()
+
+    def add(self, distorted: Planes, reference: Planes) -> None:
+        """Hand over one pair of frames; waits while ffmpeg is behind. The arrays must not change afterwards."""
+        for feeder, planes in zip(self._feeders, (distorted, reference), strict=True):
+            feeder.put(planes)
+        self.num_frames += 1
+
+    def result(self) -> VmafResult:
+        """Finish and read libvmaf's log; refuses no frames, and a log with another number of frames than were given."""
+        if not self.num_frames:
+            raise ValueError("VMAF of no frames: expected at least one pair")
+        for feeder in self._feeders:
+            feeder.close()
+        if self._process.wait():
+            raise ffmpeg.FFmpegError(
+                f"VMAF ({self.model}): ffmpeg failed: {ffmpeg.last_words(self._errors.read_bytes())}"
+            )
+        for feeder in self._feeders:
+            if feeder.failure:
+                raise feeder.failure
+        log = json.loads(self._log.read_text())
+        rows = [frame["metrics"] for frame in log["frames"]]
+        if len(rows) != self.num_frames:
+            raise ffmpeg.FFmpegError(
+                f"VMAF: gave {self.num_frames} frames, libvmaf measured {len(rows)}; ffmpeg dropped some"
+            )
+        values = tuple(float(row["vmaf"]) for row in rows)
+        neg_model = MODELS[self.model]
+        neg = values if neg_model == self.model else tuple(float(row["neg"]) for row in rows)
+        return VmafResult(values, neg, self.model, neg_model, str(log["version"]), ffmpeg.version())
+
+
+class _Feeder:
+    """Write y4m frames into a pipe from its own thread: ffmpeg reads its two inputs in an order of its choosing."""
+
+    def __init__(self, descriptor: int, header: Header) -> None:
+        self.failure: BaseException | None = None
+        self._queue: queue.Queue[Planes | None] = queue.Queue(QUEUE_FRAMES)
+        self._thread = threading.Thread(target=self._feed, args=(os.fdopen(descriptor, "wb"), header), daemon=True)
+        self._thread.start()
+        self._closed = False
+
+    def put(self, planes: Planes) -> None:
+        self._queue.put(planes)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._thread.join()
+
+    def _feed(self, pipe: IO[bytes], header: Header) -> None:
+        ended = False
+        try:
+            with pipe:
+                writer = y4m.Writer(pipe, header)
+                while not ended:
+                    planes = self._queue.get()
+                    ended = planes is None
+                    if planes is not None:
+                        writer.write(planes)
+        except BrokenPipeError:
+            pass  # ffmpeg died or was stopped: its own message is raised instead
+        except BaseException as error:
+            self.failure = error
+        while not ended:  # keep the other side from waiting for ever
+            ended = self._queue.get() is None
+
+
+def _command(reads: Sequence[int], model: str, threads: int) -> list[str]:
+    """The ffmpeg command: input 0 distorted, input 1 reference, frames paired by number, JSON log."""
+    import ffmpeg as builder
+
+    inputs = [builder.input(f"pipe:{read}", format="yuv4mpegpipe", probesize=32) for read in reads]
+    distorted, reference = (node.video.filter("settb", "1/25").filter("setpts", "N") for node in inputs)
+    models = [f"version={model}:name=vmaf"]
+    if MODELS[model] != model:
+        models.append(f"version={MODELS[model]}:name=neg")
+    node = builder.filter(
+        [distorted, reference],
+        "libvmaf",
+        model="|".join(models),
+        log_fmt="json",
+        log_path="log.json",
+        n_threads=threads,
+    )
+    return ffmpeg.command(builder.output(node, "-", format="null"))
+
+
+def _form(header: Header) -> str:
+    return f"{header.width}x{header.height} C{header.chroma}"

@@ -1,0 +1,119 @@
+"""Send frames through a lossy video codec and back: x264, x265, mpeg1, mpeg2, mpeg4, mjpeg.
+
+8-bit 4:2:0 frames -> the same number of frames with the same shapes, damaged as the codec damages them. Encoder and
+decoder are two ffmpeg processes joined by pipes; coders run on one thread so that the result repeats bit for bit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from youku.video import ffmpeg, y4m
+from youku.video.y4m import Header, Planes
+
+# name -> (ffmpeg encoder, options that keep it repeatable and quiet)
+_ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
+    "x264": ("libx264", {"preset": "medium"}),
+    "x265": ("libx265", {"preset": "medium", "x265-params": "pools=none:frame-threads=1:log-level=error"}),
+    "mpeg1": ("mpeg1video", {"g": "15", "bf": "2", "strict": "-2"}),  # -2: frame rates outside the standard's list
+    "mpeg2": ("mpeg2video", {"g": "15", "bf": "2", "strict": "-2"}),
+    "mpeg4": ("mpeg4", {"g": "250", "bf": "2"}),
+    "mjpeg": ("mjpeg", {}),  # intra only: what JPEG compression does to each picture
+}
+CODECS = tuple(_ENCODERS)
+_CRF_CODECS = ("x264", "x265")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coding:
+    """One pass through a codec at a quality or a bitrate."""
+
+    codec: str
+    """One of CODECS."""
+    crf: int | None = None
+    """Constant rate factor 0-51 of x264 and x265, larger is worse."""
+    qscale: int | None = None
+    """Fixed quantiser 1-31 of mpeg1, mpeg2, mpeg4 and mjpeg, larger is worse."""
+    bitrate: str | None = None
+    """Average bits a second as ffmpeg writes it: 768k, 2M."""
+
+    def __post_init__(self) -> None:
+        if self.codec not in CODECS:
+            raise ValueError(f"codec {self.codec!r}: expected one of {', '.join(CODECS)}")
+        if sum(value is not None for value in (self.crf, self.qscale, self.bitrate)) != 1:
+            raise ValueError(f"codec {self.codec}: give exactly one of crf, qscale and bitrate")
+        if self.crf is not None and (self.codec not in _CRF_CODECS or not 0 <= self.crf <= 51):
+            raise ValueError(f"crf {self.crf} with {self.codec}: expected 0-51 with {' or '.join(_CRF_CODECS)}")
+        if self.qscale is not None and (self.codec in _CRF_CODECS or not 1 <= self.qscale <= 31):
+            raise ValueError(f"qscale {self.qscale} with {self.codec}: expected 1-31 with mpeg1, mpeg2, mpeg4 or mjpeg")
+        if self.bitrate is not None and not re.fullmatch(r"[1-9]\d*[kM]?", self.bitrate):
+            raise ValueError(f"bitrate {self.bitrate!r}: expected a number with k or M, such as 768k")
+
+
+def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iterator[Planes]:
+    """Encode and decode frames in order, odd sizes padded and cut back; raises when a frame is lost or reshaped."""
+    if header.depth != 8 or header.layout[:2] != (2, 2):
+        raise ValueError(
+            f"codec {coding.codec}: expected 8-bit 4:2:0 frames, got C{header.chroma}; convert the clip first"
+        )
+    wire = _wire_header(header, coding)
+    num_fed = num_back = 0
+
+    def stream() -> Iterator[bytes]:
+        nonlocal num_fed
+        yield wire.encode()
+        for planes in frames:
+            num_fed += 1
+            yield b"FRAME\n"
+            for plane, shape in zip(planes, wire.plane_shapes, strict=True):
+                yield _pad(plane, shape).tobytes()
+        if num_fed == 0:
+            raise ValueError(f"codec {coding.codec}: the source gave 0 frames")
+
+    with ffmpeg.filtered(_encode_command(coding), stream(), f"{coding.codec} encoder") as coded:
+        packets = iter(lambda: coded.read1(1 << 16), b"")  # type: ignore[attr-defined]
+        with ffmpeg.filtered(_decode_command(), packets, f"{coding.codec} decoder") as decoded:
+            reader = y4m.read_stream(decoded, f"{coding.codec} round trip")
+            if reader.header.plane_shapes != wire.plane_shapes or reader.header.depth != 8:
+                raise ffmpeg.FFmpegError(f"{coding.codec}: gave back {reader.header.tokens} for {wire.tokens}")
+            for planes in reader:
+                num_back += 1
+                yield tuple(
+                    plane[:height, :width] for plane, (height, width) in zip(planes, header.plane_shapes, strict=True)
+                )
+    if num_back != num_fed:
+        raise ffmpeg.FFmpegError(f"{coding.codec}: {num_fed} frames went in, {num_back} came back")
+
+
+def _wire_header(header: Header, coding: Coding) -> Header:
+    """Even size (H.264 and H.265 refuse odd 4:2:0), the clip's rate, and for mjpeg the range it codes as it stands."""
+    wire = y4m.make_header(header.width + header.width % 2, header.height + header.height % 2, header.fps, "420jpeg")
+    if coding.codec != "mjpeg":
+        return wire
+    return Header(wire.width, wire.height, (*wire.tokens, "XCOLORRANGE=FULL"))  # else ffmpeg would rescale the range
+
+
+def _pad(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return np.pad(plane, [(0, want - have) for want, have in zip(shape, plane.shape, strict=True)], mode="edge")
+
+
+def _encode_command(coding: Coding) -> list[str]:
+    encoder, options = _ENCODERS[coding.codec]
+    quality: dict[str, str] = {}
+    if coding.crf is not None:
+        quality["crf"] = str(coding.crf)
+    if coding.qscale is not None:
+        quality["q:v"] = str(coding.qscale)
+    if coding.bitrate is not None:
+        quality["b:v"] = coding.bitrate
+    output = {"format": "nut", "c:v": encoder, "threads": "1", **options, **quality, **ffmpeg.passthrough()}
+    return ffmpeg.build("pipe:0", "pipe:1", {"format": "yuv4mpegpipe"}, output)
+
+
+def _decode_command() -> list[str]:
+    output = {"format": "yuv4mpegpipe", "strict": "-1", **ffmpeg.passthrough()}
+    return ffmpeg.build("pipe:0", "pipe:1", {"format": "nut", "threads": "1"}, output)

@@ -1,0 +1,62 @@
+"""Measure what 8-bit RGB pictures cost a clip: planes -> RGB -> planes, PSNR in dB a plane, by two routes.
+
+`ffmpeg` is the organiser's bmp route (bgr24), `float` is `color` with chroma read at its siting. All samples count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from youku.video import color, ffmpeg, y4m
+from youku.video.y4m import Header, Planes
+
+
+def measure(header: Header, frames: Iterable[Planes]) -> dict[str, Any]:
+    """PSNR of Y, U, V and all samples of the clip together, for each route; None where a plane comes back exact.
+
+    Raises ValueError for clips above 8 bit and for mono, whose pictures are another matter.
+    """
+    if header.depth != 8 or len(header.plane_shapes) != 3:
+        raise ValueError(
+            f"the report wants an 8-bit colour clip, got C{header.chroma}; convert it to 8-bit 4:2:0 first"
+        )
+    errors = {"ffmpeg": np.zeros(3), "float": np.zeros(3)}
+    num_frames = 0
+    for planes, back in _with_ffmpeg_rgb(frames, header):
+        rgb = color.planes_to_rgb(planes, 8, header.layout)
+        errors["ffmpeg"] += _squared_errors(planes, back)
+        errors["float"] += _squared_errors(planes, color.rgb_to_planes(rgb, header.layout))
+        num_frames += 1
+    sizes = np.array([height * width for height, width in header.plane_shapes]) * num_frames
+    routes = {route: _decibels(total, sizes) for route, total in errors.items()}
+    return {"frames": num_frames, "ffmpeg_version": ffmpeg.version(), "psnr_db": routes}
+
+
+def _with_ffmpeg_rgb(frames: Iterable[Planes], header: Header) -> Iterator[tuple[Planes, Planes]]:
+    """Pair each frame with what ffmpeg gives back after bgr24, the pixel format of its bmp files."""
+    waiting: list[Planes] = []
+
+    def stream() -> Iterator[bytes]:
+        yield header.encode()
+        for planes in frames:
+            waiting.append(planes)
+            yield b"FRAME\n" + b"".join(plane.tobytes() for plane in planes)
+
+    options = {"format": "yuv4mpegpipe", "vf": f"format=bgr24,format={ffmpeg.pix_fmt(header.chroma)}"}
+    line = ffmpeg.build("pipe:0", "pipe:1", {"format": "yuv4mpegpipe"}, {**options, **ffmpeg.passthrough()})
+    with ffmpeg.filtered(line, stream(), "RGB round trip") as stdout:
+        for back in y4m.read_stream(stdout, "RGB round trip"):
+            yield waiting.pop(0), back
+
+
+def _squared_errors(planes: Planes, other: Planes) -> np.ndarray:
+    return np.array([np.square(a.astype(np.float64) - b).sum() for a, b in zip(planes, other, strict=True)])
+
+
+def _decibels(squared: np.ndarray, sizes: np.ndarray) -> dict[str, float | None]:
+    means = [*(squared / sizes), squared.sum() / sizes.sum()]
+    values = [float(10 * np.log10(255**2 / mean)) if mean else None for mean in means]
+    return dict(zip(("y", "u", "v", "all"), values, strict=True))

@@ -1,0 +1,236 @@
+"""Frames as numbered pictures: bmp and png through RGB, or each plane as a gray png without any loss.
+
+A picture set is a folder (sorted by name, numbers by value) or a pattern such as frame%3d.bmp (numbers without a gap).
+RGB pictures are made by ffmpeg (the organiser's route, byte for byte) or by `color` in float, chroma at its siting.
+Pictures appear under their names only when all of them are written.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from youku import files
+from youku.video import color, ffmpeg, y4m
+from youku.video.y4m import Header, Planes
+
+SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+WRITABLE = ("bmp", "png")
+PLANE_INDEX = "planes.json"  # header and FRAME parameters of a folder of gray planes
+_NUMBER = re.compile(r"%0?(\d*)d")
+
+
+def is_pattern(path: str | Path) -> bool:
+    """True for a name with a frame number in it: frame%3d.bmp."""
+    return bool(_NUMBER.search(Path(path).name))
+
+
+def find(source: str | Path) -> list[Path]:
+    """The pictures of a folder or pattern in order; ValueError when there are none or a number is missing."""
+    source = Path(source)
+    if is_pattern(source):
+        return _find_numbered(source)
+    if not source.is_dir():
+        raise ValueError(f"{source}: expected a folder of pictures, found {'a file' if source.exists() else 'nothing'}")
+    found = [path for path in source.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    if not found:
+        raise ValueError(f"{source}: no pictures in it; expected files ending in {', '.join(SUFFIXES)}")
+    return sorted(
+        found, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+    )
+
+
+def _find_numbered(pattern: Path) -> list[Path]:
+    numbered = _numbered(pattern)
+    if not numbered:
+        raise ValueError(f"{pattern}: no such pictures; expected names like {_name(pattern, 1)}")
+    first, last = min(numbered), max(numbered)
+    missing = [number for number in range(first, last + 1) if number not in numbered]
+    if missing:
+        raise ValueError(f"{pattern}: {_name(pattern, missing[0])} is missing; numbers must run without a gap")
+    return [numbered[number] for number in range(first, last + 1)]
+
+
+def _numbered(pattern: Path) -> dict[int, Path]:
+    before, after = pattern.name[: _match(pattern).start()], pattern.name[_match(pattern).end() :]
+    name = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
+    if not pattern.parent.is_dir():
+        return {}
+    matches = ((name.fullmatch(path.name), path) for path in pattern.parent.iterdir())
+    return {int(match[1]): path for match, path in matches if match}
+
+
+def _match(pattern: Path) -> re.Match[str]:
+    match = _NUMBER.search(pattern.name)
+    assert match, pattern
+    return match
+
+
+def _name(pattern: Path, number: int) -> str:
+    digits = int(_match(pattern)[1] or 0)
+    return _NUMBER.sub(f"{number:0{digits}d}", pattern.name, count=1)
+
+
+def read_rgb(path: str | Path) -> np.ndarray:
+    """A picture as uint8 RGB (H, W, 3); gray is repeated, transparency dropped, more than 8 bit refused."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            if picture.mode.startswith(("I", "F")):
+                raise ValueError(
+                    f"{path}: expected an 8-bit picture, got mode {picture.mode}; convert it to 8 bit first"
+                )
+            return np.asarray(picture.convert("RGB"))
+    except (UnidentifiedImageError, SyntaxError, EOFError) as error:
+        raise ValueError(f"{path}: not a picture or a damaged one ({error}); make it again") from None
+    except OSError as error:
+        if error.errno is None:  # Pillow reports damage as OSError without a number
+            raise ValueError(f"{path}: damaged picture ({error}); make it again") from None
+        raise
+
+
+def common_size(paths: list[Path]) -> tuple[int, int]:
+    """(width, height) shared by all pictures; ValueError naming the first that differs."""
+    from PIL import Image, UnidentifiedImageError
+
+    sizes = []
+    for path in paths:
+        try:
+            with Image.open(path) as picture:
+                sizes.append(picture.size)
+        except UnidentifiedImageError:
+            raise ValueError(f"{path}: not a picture; remove it or make it again") from None
+        if sizes[-1] != sizes[0]:
+            raise ValueError(
+                f"{path}: {sizes[-1][0]}x{sizes[-1][1]}, the first is {sizes[0][0]}x{sizes[0][1]}; sizes must agree"
+            )
+    return sizes[0]
+
+
+@contextmanager
+def open_by_ffmpeg(paths: list[Path], fps: str, chroma: str) -> Iterator[y4m.StreamReader]:
+    """Pictures as a y4m stream coloured by ffmpeg: -i %3d.bmp -pix_fmt yuv420p; sizes and suffixes must agree."""
+    common_size(paths)
+    if len({path.suffix for path in paths}) > 1:
+        raise ValueError(f"{paths[0].parent}: pictures of several kinds; keep one kind, or use --route float")
+    with tempfile.TemporaryDirectory() as folder:
+        for number, path in enumerate(paths):
+            (Path(folder) / f"{number:08d}{path.suffix}").symlink_to(path.absolute())
+        source = {"format": "image2", "framerate": fps, "start_number": "0"}
+        target = {"format": "yuv4mpegpipe", "pix_fmt": ffmpeg.pix_fmt(chroma), "strict": "-1", **ffmpeg.passthrough()}
+        line = ffmpeg.build(f"{folder}/%08d{paths[0].suffix}", "pipe:1", source, target)
+        with ffmpeg.piped_output(line, str(paths[0].parent)) as stdout:
+            yield y4m.read_stream(stdout, str(paths[0].parent))
+
+
+def to_planes(paths: list[Path], header: Header, matrix: str = "601") -> Iterator[Planes]:
+    """Pictures as 8-bit planes through float, chroma at the header's own siting."""
+    for path in paths:
+        yield color.rgb_to_planes(read_rgb(path), header.layout, matrix)
+
+
+def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], force: bool) -> int:
+    """Numbered pictures from 1 on, colours by ffmpeg as in `ffmpeg -i x.y4m -vsync 0 x%3d.bmp`; returns how many."""
+    with _whole_set(pattern, force) as folder:
+        escaped = str(folder).replace("%", "%%")
+        options = {"format": "image2", **ffmpeg.passthrough()}
+        line = ffmpeg.build("pipe:0", f"{escaped}/{pattern.name}", {"format": "yuv4mpegpipe"}, options)
+        with ffmpeg.piped_input(line, str(pattern)) as stdin:
+            writer = y4m.Writer(stdin, header)
+            for planes in frames:
+                writer.write(planes)
+        made = len(list(folder.iterdir()))
+        if made != writer.num_frames:
+            raise ffmpeg.FFmpegError(f"{pattern}: {writer.num_frames} frames went in, {made} pictures came out")
+    return made
+
+
+def write_by_float(pattern: Path, header: Header, frames: Iterable[Planes], force: bool, matrix: str = "601") -> int:
+    """Numbered pictures from 1 on, colours by `color.planes_to_rgb` with chroma read at its siting."""
+    from PIL import Image
+
+    number = 0
+    with _whole_set(pattern, force) as folder:
+        for number, planes in enumerate(frames, 1):
+            rgb = color.planes_to_rgb(planes, header.depth, header.layout, matrix)
+            Image.fromarray(rgb).save(folder / _name(pattern, number))
+    return number
+
+
+def write_planes(target: Path, header: Header, frames: Iterable[tuple[Planes, str]], force: bool) -> int:
+    """Each plane of each frame as a gray png (16 bit above 8), with the header beside them: nothing is lost."""
+    from PIL import Image
+
+    pattern, params = target / "frame%06d.png", []
+    with _whole_set(pattern, force) as folder:
+        for number, (planes, param) in enumerate(frames, 1):
+            for name, plane in zip("yuv", planes, strict=False):
+                Image.fromarray(np.ascontiguousarray(plane)).save(folder / f"frame{number:06d}_{name}.png")
+            params.append(param)
+        files.write_json(folder / PLANE_INDEX, {"header": list(header.tokens), "frame_params": params})
+    return len(params)
+
+
+def read_planes(folder: Path) -> tuple[Header, Iterator[tuple[Planes, str]]]:
+    """What `write_planes` wrote: the header, and (planes, FRAME parameters) frame by frame."""
+    index = files.read_json(folder / PLANE_INDEX)
+    if not isinstance(index, dict) or not {"header", "frame_params"} <= index.keys():
+        raise ValueError(f"{folder / PLANE_INDEX}: expected keys header and frame_params; make the folder again")
+    line = " ".join([y4m.MAGIC.decode(), *index["header"]]).encode("latin-1") + b"\n"
+    header = y4m.parse_header(line, str(folder / PLANE_INDEX))
+    return header, _plane_frames(folder, header, index["frame_params"])
+
+
+def _plane_frames(folder: Path, header: Header, params: list[str]) -> Iterator[tuple[Planes, str]]:
+    from PIL import Image
+
+    for number, param in enumerate(params, 1):
+        planes = []
+        for name, shape in zip("yuv", header.plane_shapes, strict=False):
+            path = folder / f"frame{number:06d}_{name}.png"
+            with Image.open(path) as picture:
+                plane = np.asarray(picture)
+            if plane.shape != shape or (plane.dtype == np.uint8) != (header.depth == 8):
+                raise ValueError(f"{path}: expected {shape} of {header.depth} bit, got {plane.shape} of {plane.dtype}")
+            planes.append(plane.astype(header.dtype))
+        yield tuple(planes), param
+
+
+@contextmanager
+def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
+    """A hidden folder to write into, beside the targets; its files move to their places when the block ends well."""
+    if pattern.suffix.lower().removeprefix(".") not in WRITABLE:
+        raise ValueError(f"{pattern}: expected pictures ending in .{' or .'.join(WRITABLE)}")
+    if len(_NUMBER.findall(pattern.name)) != 1 or pattern.name.count("%") != 1:
+        raise ValueError(f"{pattern}: expected one frame number such as %3d in the name")
+    old = _old_pictures(pattern)
+    if old and not force:
+        raise ValueError(f"{pattern.parent}: already holds {old[0].name}; name another folder, or replace with --force")
+    is_new = not pattern.parent.exists()
+    files.make_folder(pattern.parent)
+    folder = Path(tempfile.mkdtemp(prefix=".pictures.", dir=pattern.parent))
+    try:
+        yield folder
+        made = sorted(folder.iterdir())
+        if not made:
+            raise ValueError(f"{pattern}: nothing to write, the source gave 0 frames")
+        for path in old:
+            path.unlink()
+        for path in made:
+            path.replace(pattern.parent / path.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if is_new and not any(pattern.parent.iterdir()):
+            pattern.parent.rmdir()
+
+
+def _old_pictures(pattern: Path) -> list[Path]:
+    planes = sorted(pattern.parent.glob("frame*_[yuv].png")) if (pattern.parent / PLANE_INDEX).exists() else []
+    return [*_numbered(pattern).values(), *planes]
