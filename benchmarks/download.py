@@ -1,4 +1,4 @@
-"""Is `youku.fetch` as quick as curl, and does a kill cost no more than the block in flight?
+"""Is `youku.exchange.fetch` as quick as curl, and does a kill cost no more than the block in flight?
 
 One 512 MB file from a loopback server: five interleaved runs of curl and of our fetch, medians of wall time inside
 each (bar: ours at least 0.9 of curl's speed); then ten SIGKILLs at seeded random points: the result is byte-identical
@@ -29,7 +29,7 @@ from youku.files import sha256
 MB = 1_000_000
 SEED = 231711
 FETCH = (
-    "import sys, time\nfrom youku.fetch import fetch\nstart = time.perf_counter()\n"
+    "import sys, time\nfrom youku.exchange.fetch import fetch\nstart = time.perf_counter()\n"
     "fetch(sys.argv[1], sys.argv[2])\nprint(time.perf_counter() - start)"
 )
 

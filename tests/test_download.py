@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from youku import archive, contest, download, files
-from youku import fetch as transfer
-from youku.fetch import FetchError, fetch
+from youku import contest, download, files
+from youku.exchange import archive
+from youku.exchange import fetch as transfer
+from youku.exchange.fetch import FetchError, fetch
 from youku.video import y4m
 
 ROOT = Path(__file__).parents[1]
@@ -276,7 +277,7 @@ def test_fetch_refuses_a_second_writer(server: Server, tmp_path: Path) -> None:
 def test_fetch_survives_kills(server: Server, tmp_path: Path) -> None:
     """Killed three times, each run asks for exactly the bytes behind the last one that reached the disk."""
     server.bodies["/a"], server.pause_sec = DATA, 0.02
-    code = "import sys; from youku.fetch import fetch; fetch(sys.argv[1], sys.argv[2])"
+    code = "import sys; from youku.exchange.fetch import fetch; fetch(sys.argv[1], sys.argv[2])"
     command = [sys.executable, "-c", code, server.url + "a", str(tmp_path / "a")]
     part, asked = tmp_path / "a.part", [""]
     for goal in (100_000, 300_000, 600_000):

@@ -10,7 +10,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 from youku.metrics import psnr
-from youku.video import color, resize
+from youku.video import color
 from youku.video.y4m import make_header
 
 SET5 = Path(__file__).parents[2] / "shared/data/bench/Set5"
@@ -88,20 +88,3 @@ def test_mistakes_are_named(call: object, words: str) -> None:
     """A wrong convention, no frames, unequal sizes and a crop of everything say what was expected."""
     with pytest.raises(ValueError, match=words):
         call()  # type: ignore[operator]
-
-
-@pytest.mark.skipif(not SET5.is_dir(), reason="needs ../shared/data/bench/Set5")
-@pytest.mark.parametrize(("scale", "wanted"), [(2, 33.67), (3, 30.40), (4, 28.43)])
-def test_set5_bicubic_is_the_published_number(scale: int, wanted: float) -> None:
-    """Bicubic of the LR's own Y in float, cropped by the scale: 33.67 / 30.40 / 28.43 dB on Set5, within 0.02."""
-    from skimage.io import imread
-
-    values = []
-    for path in sorted((SET5 / "HR").glob("*.png")):
-        high = imread(path)[..., :3]
-        low = imread(SET5 / f"LR_bicubic/X{scale}" / f"{path.stem}x{scale}.png")[..., :3]
-        height, width = low.shape[0] * scale, low.shape[1] * scale
-        up = resize.resize(color.luma_of_picture(low), height, width)
-        values.append(psnr.luma_crop(up, color.luma_of_picture(high[:height, :width]), scale))
-    assert len(values) == 5
-    assert psnr.mean(values) == pytest.approx(wanted, abs=0.02)

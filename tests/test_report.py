@@ -16,8 +16,8 @@ import pytest
 import skimage.data
 
 from youku import contest, report
-from youku.metrics import chart
-from youku.video import color, interpolate, stills, y4m
+from youku.pages import chart, stills
+from youku.video import color, interpolate, y4m
 
 HEADER = y4m.make_header(416, 288)
 SMALL = HEADER.resized(104, 72)

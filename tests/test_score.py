@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from youku import contest, score, submit
-from youku.metrics import psnr, scorefile, ssim, tally, vmaf
+from youku.exchange import scorefile
+from youku.metrics import psnr, ssim, tally, vmaf
 from youku.video import ffmpeg, interpolate, y4m
 from youku.video.y4m import Planes, make_header
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from youku import contest, submit
-from youku.submission import guess_test_set, name_faults
+from youku.exchange.submission import guess_test_set, name_faults
 from youku.video import interpolate, y4m
 from youku.video.y4m import Planes, make_header
 

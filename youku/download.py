@@ -26,8 +26,8 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from youku import cli, contest, files
-from youku.archive import Finding, Wanted, choose, unpack, verify
-from youku.fetch import FetchError, Stopped, fetch, make_session, part_path, probe
+from youku.exchange.archive import Finding, Wanted, choose, unpack, verify
+from youku.exchange.fetch import FetchError, Stopped, fetch, make_session, part_path, probe
 
 _BAR: dict[str, Any] = {"unit": "B", "unit_scale": True, "disable": None}
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from youku import cli, contest, files
-from youku.metrics import chart, scorefile
-from youku.video import interpolate, stills
+from youku.exchange import scorefile
+from youku.pages import chart, stills
+from youku.video import interpolate
 from youku.video.y4m import Header
 
 CROP_HEIGHT_PX, CROP_WIDTH_PX = 224, 336  # fits a phone at 1x and a desk at 2x
@@ -111,7 +112,7 @@ def write_report(
     score = scorefile.read_score(folder)
     comparisons, notes = _compare(score, folder, low, high, num_clips)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "pages"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -24,9 +24,9 @@ from typing import Any
 import youku
 from youku import cli, contest, files
 from youku.contest import TestSet
+from youku.exchange.submission import Submission, open_submission
 from youku.metrics import tally, vmaf
 from youku.metrics.tally import SYSTEMS, Frames, Protocol, format_table
-from youku.submission import Submission, open_submission
 from youku.video import interpolate, y4m
 from youku.video.y4m import Header
 

@@ -24,7 +24,7 @@ from typing import Any
 import youku
 from youku import cli, contest, files
 from youku.contest import TestSet
-from youku.submission import ClipCheck, Submission, check_clip, guess_test_set, name_faults, open_submission
+from youku.exchange.submission import ClipCheck, Submission, check_clip, guess_test_set, name_faults, open_submission
 from youku.video import y4m
 
 DEFAULT_LEVEL = 6
