@@ -31,7 +31,7 @@ def make_clips(folder: Path, scenes: Sequence[standin.Scene]) -> None:
     for scene in scenes:
         low_path, high_path = folder / contest.low_name(scene.clip_id), folder / contest.high_name(scene.clip_id)
         if not (_is_whole(low_path) and _is_whole(high_path)):
-            frames = standin.scene_frames(scene)
+            frames = standin.scene_frames(scene, standin.NUM_FRAMES)
             degradation.make_pair(frames, scene.header, low_path, high_path, DEGRADATION, scene.clip_id)
 
 

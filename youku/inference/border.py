@@ -57,7 +57,5 @@ def to_planes(output: Tensor, layout: Layout, colours: str) -> list[Tensor]:
 
 def to_codes(plane: Tensor, header: Header) -> np.ndarray:
     """Float plane to integers of the clip's depth: round half up, clip to the full range (never to 16-235)."""
-    codes = plane.float().mul(unit(header.depth)).add_(0.5).clamp_(0, (1 << header.depth) - 0.5)
-    if header.depth == 8:
-        return codes.to(torch.uint8).cpu().numpy()
-    return codes.to(torch.int32).cpu().numpy().astype(header.dtype)
+    codes = (plane.float() * unit(header.depth)).add_(0.5).clamp_(0, (1 << header.depth) - 0.5)
+    return codes.cpu().numpy().astype(header.dtype)

@@ -44,7 +44,7 @@ class Options:
 def upscale_frames(network: Network, header: Header, frames: Iterable[Planes], options: Options) -> Iterator[Planes]:
     """Yield each frame enlarged; `header` is the input clip's."""
     if network.spec.name == "bicubic" and not options.ensemble and not options.sharpen:
-        yield from ahead(interpolate.upscale(planes, header, network.scale) for planes in ahead(iter(frames)))
+        yield from ahead(interpolate.upscale(planes, header, network.scale) for planes in frames)
         return
     batches = _batches(ahead(iter(frames)), options.batch)
     outputs = ahead(_forward_all(network, header, batches, options))

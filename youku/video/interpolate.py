@@ -82,9 +82,8 @@ def _enlarge(planes: np.ndarray, scale: int, kernel: str, shifts: tuple[float, f
         (num * scale * height, wide // BLOCK_PX, BLOCK_PX + 2 * margin_x), (line, BLOCK_PX, 1)
     ).reshape(-1, BLOCK_PX + 2 * margin_x)
     codes = torch.addmm(torch.tensor(0.5), groups, columns.T).clamp_(0, (1 << header.depth) - 0.5)
-    whole = codes.to(torch.uint8 if header.depth == 8 else torch.int32)
-    out = whole.view(num, scale * height, scale * wide)[:, :, : scale * width]
-    return out.numpy().astype(header.dtype, copy=False)
+    out = codes.view(num, scale * height, scale * wide)[:, :, : scale * width]
+    return out.numpy().astype(header.dtype)
 
 
 @lru_cache(maxsize=64)

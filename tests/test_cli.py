@@ -1,0 +1,95 @@
+"""The command line as a person meets it: help, exit codes, one sentence an error, every verb both ways."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from youku import cli
+from youku.__main__ import VERBS, main, usage
+
+REPO = Path(__file__).parents[1]
+
+
+def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> None:
+    """The bare command shows every verb."""
+    assert main([]) == 2
+    assert all(f"  {verb}" in usage() for verb in VERBS) and usage() in capsys.readouterr().out
+
+
+def test_unknown_verb_names_the_known_ones(capsys: pytest.CaptureFixture) -> None:
+    """A typo is answered with the choices."""
+    assert main(["trian"]) == 2
+    assert "expected one of download, degrade" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_and_its_own_module(verb: str, capsys: pytest.CaptureFixture) -> None:
+    """`youku VERB --help` exits 0, opens with the module's first sentence, names its own run command."""
+    with pytest.raises(SystemExit) as caught:
+        main([verb, "--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert f"python -m youku {verb}" in out and len(out.splitlines()) > 8
+    assert (REPO / "youku" / f"{verb}.py").exists()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_abbreviated_flags_are_usage_errors(verb: str) -> None:
+    """--hel is not --help: exit 2."""
+    with pytest.raises(SystemExit) as caught:
+        main([verb, "--hel"])
+    assert caught.value.code == 2
+
+
+def test_the_package_imports_nothing() -> None:
+    """`import youku` does not load torch or numpy."""
+    code = "import sys, youku; sys.exit(any(name in sys.modules for name in ('torch', 'numpy')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=REPO).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "permission denied"),
+        (errno.ENOENT, "no such file"),
+        (errno.ENOTDIR, "expected a folder"),
+        (errno.EIO, os.strerror(errno.EIO)),
+    ],
+)
+def test_system_errors_are_one_sentence(number: int, words: str, capsys: pytest.CaptureFixture) -> None:
+    """Which file, what happened, what to do; exit 1, no traceback."""
+
+    def action(_: object) -> int:
+        raise OSError(number, os.strerror(number), "/some/file")
+
+    assert cli.run(cli.make_parser("x", "doc"), action, []) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: /some/file: ") and words in err and err.count("\n") == 1
+
+
+def test_ctrl_c_is_130(capsys: pytest.CaptureFixture) -> None:
+    """An interrupt says that finished work is kept."""
+
+    def action(_: object) -> int:
+        raise KeyboardInterrupt
+
+    assert cli.run(cli.make_parser("x", "doc"), action, []) == 130
+    assert "run the same command to go on" in capsys.readouterr().err
+
+
+def test_bugs_are_not_dressed_as_user_errors() -> None:
+    """A programming error keeps its traceback."""
+
+    def action(_: object) -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cli.run(cli.make_parser("x", "doc"), action, [])

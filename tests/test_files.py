@@ -1,0 +1,106 @@
+"""Files appear whole or not at all; disk full, read-only and blocked paths are one sentence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from youku import files
+from youku.video import y4m
+
+REPO = Path(__file__).parents[1]
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    """An error in the middle leaves the old content and no temporary file."""
+    path = tmp_path / "a b \u6587\u4ef6.bin"
+    with files.atomic_write(path) as file:
+        file.write(b"old")
+    with pytest.raises(RuntimeError), files.atomic_write(path) as file:
+        file.write(b"new but broken")
+        raise RuntimeError
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_mode_follows_the_umask(tmp_path: Path) -> None:
+    """Files are readable like any other, not 0600 as temporary files are."""
+    with files.atomic_write(tmp_path / "x") as file:
+        file.write(b"1")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_a_file_where_a_folder_is_expected(tmp_path: Path) -> None:
+    """One sentence, whether the file is the folder or its parent."""
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ValueError, match="expected a folder, found a file"):
+            files.make_folder(folder)
+
+
+def test_json_round_trip_and_damage(tmp_path: Path) -> None:
+    """What was written is read; damage names the file."""
+    files.write_json(tmp_path / "a.json", {"name": "\u4f18\u9177", "n": [1, 2]})
+    assert files.read_json(tmp_path / "a.json") == {"name": "\u4f18\u9177", "n": [1, 2]}
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(ValueError, match=r"a\.json: expected JSON"):
+        files.read_json(tmp_path / "a.json")
+
+
+def test_free_space_is_checked_before_the_work(tmp_path: Path) -> None:
+    """The message says how much is needed and how much there is, for a folder that does not exist yet."""
+    with pytest.raises(ValueError, match=r"this needs 1000000\.00 GB, the disk has"):
+        files.require_free(tmp_path / "not" / "yet", 10**15, "this")
+    files.require_free(tmp_path, 1, "this")
+
+
+def test_sha256_of_a_known_text(tmp_path: Path) -> None:
+    """FIPS 180-4's example."""
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A file system of one megabyte, where this user may mount one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_disk_full_leaves_nothing(small_disk: Path, tmp_path: Path) -> None:
+    """predict onto a full disk: one sentence, exit 1, no half file."""
+    header = y4m.make_header(160, 120)
+    with y4m.create(tmp_path / "in.y4m", header) as writer:
+        for _ in range(8):
+            writer.write(tuple(np.zeros(shape, "u1") for shape in header.plane_shapes))
+    command = [sys.executable, "-m", "youku", "predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPO)
+    assert done.returncode == 1
+    assert "the disk is full" in done.stderr and "Traceback" not in done.stderr
+    assert list(small_disk.iterdir()) == []
+
+
+def test_read_only_output_is_one_sentence(small_disk: Path, tmp_path: Path) -> None:
+    """predict into a read-only file system says so and exits 1."""
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    header = y4m.make_header(16, 16)
+    with y4m.create(tmp_path / "in.y4m", header) as writer:
+        writer.write(tuple(np.zeros(shape, "u1") for shape in header.plane_shapes))
+    command = [sys.executable, "-m", "youku", "predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPO)
+    assert done.returncode == 1
+    assert "read-only" in done.stderr and "Traceback" not in done.stderr
