@@ -262,7 +262,13 @@ def test_data_faults_are_reported_together(pairs: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError) as caught:
         find_pairs([str(pairs), str(tmp_path / "nowhere")], 4)
     message = str(caught.value)
-    assert "h_GT.y4m is missing" in message and "has 5 frames" in message and "nowhere: expected a folder" in message
+    assert "h_GT.y4m is missing" in message and "has 5 frames" in message and "nowhere: no such folder" in message
+
+
+def test_an_empty_folder_is_explained(tmp_path: Path) -> None:
+    """It says what was expected in the folder and how to make it."""
+    with pytest.raises(ValueError, match=r"expected clips named Youku_00000_l\.y4m or pictures, found neither; make pairs"):
+        find_pairs([str(tmp_path)], 4)
 
 
 def test_wrong_scale_is_explained(pairs: Path) -> None:

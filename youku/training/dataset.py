@@ -112,7 +112,7 @@ def find_pairs(folders: Sequence[str], scale: int) -> list[Pair]:
     faults: list[str] = []
     for folder in map(Path, folders):
         if not folder.is_dir():
-            faults.append(f"{folder}: expected a folder of clips or pictures")
+            faults.append(f"{folder}: no such folder of clips or pictures; run make download, or name yours with --data")
             continue
         entries = sorted(folder.iterdir())
         lows = [path for path in entries if (name := contest.parse_name(path.name)) and name[1] == "l"]
@@ -120,7 +120,10 @@ def find_pairs(folders: Sequence[str], scale: int) -> list[Pair]:
         if lows and pictures:
             faults.append(f"{folder}: holds clips and pictures; put them into two folders")
         elif not lows and not pictures:
-            faults.append(f"{folder}: expected clips named {contest.low_name(0)} or pictures, found neither")
+            faults.append(
+                f"{folder}: expected clips named {contest.low_name(0)} or pictures, found neither; "
+                "make pairs with python -m youku degrade"
+            )
         for path in lows:
             try:
                 pairs.append(_open_pair(path, scale))
