@@ -11,6 +11,8 @@ TEST_SET ?= round1-test
 LOW ?= data/clips/test
 HIGH ?= data/clips/val
 WEIGHTS ?= runs/$(NAME)/best.safetensors
+SUBMISSION ?= $(NAME)-$(TEST_SET)
+PREDICTIONS ?= runs/$(NAME)/predictions/$(TEST_SET)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup download train submission score report notebooks demo bench lint test browser doctor clean
@@ -34,14 +36,14 @@ train: setup ## train RECIPE on data/clips/train into runs/NAME (ARGS="--amp")
 	$(RUN) train --recipe $(RECIPE) --name $(NAME) $(ARGS)
 
 submission: setup ## predict what is missing for TEST_SET with runs/NAME, check every rule, pack the zip
-	$(RUN) predict $(LOW) runs/$(NAME)/predictions --weights $(WEIGHTS) --frames scored --test-set $(TEST_SET) $(ARGS)
-	$(RUN) submit runs/$(NAME)/predictions --name $(NAME) --low $(LOW) --test-set $(TEST_SET)
+	$(RUN) predict $(LOW) $(PREDICTIONS) --weights $(WEIGHTS) --frames scored --test-set $(TEST_SET) $(ARGS)
+	$(RUN) submit $(PREDICTIONS) --name $(SUBMISSION) --low $(LOW) --test-set $(TEST_SET)
 
-score: setup ## score submissions/NAME against ground truth (TEST_SET=val LOW=data/clips/val HIGH=data/clips/val)
-	$(RUN) score submissions/$(NAME)/$(NAME).zip --low $(LOW) --high $(HIGH) --test-set $(TEST_SET) $(ARGS)
+score: setup ## score the submission against ground truth (TEST_SET=val LOW=data/clips/val HIGH=data/clips/val)
+	$(RUN) score submissions/$(SUBMISSION)/$(SUBMISSION).zip --low $(LOW) --high $(HIGH) --test-set $(TEST_SET) $(ARGS)
 
-report: setup ## write submissions/NAME/report.html
-	$(RUN) report submissions/$(NAME) $(ARGS)
+report: setup ## write the scored submission's report.html
+	$(RUN) report submissions/$(SUBMISSION) $(ARGS)
 
 notebooks: setup ## install jupyterlab and open the notebooks
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e '.[notebooks]'

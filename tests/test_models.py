@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from youku.inference.ensemble import ensemble
-from youku.inference.tiles import bytes_per_px, forward_tiled, forward_within_memory
+from youku.inference.tiles import bytes_per_px, forward_tiled, forward_within_memory, is_out_of_memory
 from youku.models import MODELS, spec_of
 from youku.models.fsrcnn import Deconvolution
 from youku.video import resize
@@ -181,6 +181,13 @@ def test_out_of_memory_is_retried_smaller() -> None:
     out, used_px = forward_within_memory(tight, x, 2, 2, 512)
     assert used_px <= 80 and max(sizes) > 80
     assert (out - module(x)).abs().max() < 1e-5
+
+
+def test_a_real_allocation_failure_is_recognised() -> None:
+    """torch's own words for a failed allocation on this machine count as out of memory."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 55, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
 
 
 def test_other_runtime_errors_are_not_swallowed() -> None:

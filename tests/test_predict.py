@@ -259,3 +259,28 @@ def test_result_name_for_all_frames(tmp_path: Path) -> None:
     write_pair(low, 7, 24, 16, 2)
     (job,) = predict.plan(str(low), str(tmp_path / "out"), "all", "val", 4)
     assert Path(job.target).name == contest.result_name(7, True)
+
+
+def test_stdin_and_truncated_outputs_are_never_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Another clip on stdin replaces our own output; an output cut exactly after a frame is made again."""
+    command = [sys.executable, "-m", "youku.predict", "-", str(tmp_path / "out.y4m"), "--device", "cpu"]
+    for num_frames in (3, 2):
+        clip = clip_of(tmp_path / "in.y4m", num_frames=num_frames)
+        subprocess.run(command, input=clip.path.read_bytes(), check=True, cwd=REPO, capture_output=True)
+        assert y4m.Clip(tmp_path / "out.y4m").num_frames == num_frames
+    clip = clip_of(tmp_path / "in.y4m")
+    out = tmp_path / "o.y4m"
+    assert run(str(clip.path), str(out)) == 0
+    whole = out.read_bytes()
+    out.write_bytes(whole[: -(6 + y4m.Clip(out).header.frame_bytes)])
+    assert run(str(clip.path), str(out)) == 0
+    assert out.read_bytes() == whole
+
+
+def test_only_y4m_comes_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """OUT.mp4 is refused; a new folder is named with a slash."""
+    clip = clip_of(tmp_path / "in.y4m")
+    assert run(str(clip.path), str(tmp_path / "big.mp4")) == 1
+    assert "the output is y4m" in capsys.readouterr().err
+    assert run(str(clip.path), f"{tmp_path}/new/") == 0
+    assert (tmp_path / "new" / "in_x4.y4m").exists()

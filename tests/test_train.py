@@ -172,7 +172,8 @@ def test_nonfinite_loss_names_step_and_clips(pairs: Path) -> None:
     run = settings(pairs, lr=1e30, steps=50, val_every=50, save_every=1, loss="l2")
     with pytest.raises(ValueError, match=r"step \d+: the loss is (nan|inf).*Youku_0000\d_l.y4m frame \d"):
         verb.train(run, progress=False)
-    assert last(run)["step"] >= 1
+    saved = last(run)
+    assert saved["step"] >= 1 and all(bool(value.isfinite().all()) for value in saved["module"].values())
 
 
 def test_apex_is_explained_where_it_cannot_be_imported() -> None:
@@ -267,7 +268,9 @@ def test_data_faults_are_reported_together(pairs: Path, tmp_path: Path) -> None:
 
 def test_an_empty_folder_is_explained(tmp_path: Path) -> None:
     """It says what was expected in the folder and how to make it."""
-    with pytest.raises(ValueError, match=r"expected clips named Youku_00000_l\.y4m or pictures, found neither; make pairs"):
+    with pytest.raises(
+        ValueError, match=r"expected clips named Youku_00000_l\.y4m or pictures, found neither; make pairs"
+    ):
         find_pairs([str(tmp_path)], 4)
 
 
@@ -297,6 +300,36 @@ def test_a_run_is_never_overwritten(pairs: Path) -> None:
     verb.train(settings(pairs), progress=False)
     with pytest.raises(ValueError, match="go on with --resume .* or choose another --name"):
         verb.train(settings(pairs), progress=False)
+
+
+def test_a_torn_log_and_a_missing_start_do_not_block_resume(pairs: Path) -> None:
+    """A half-written log line is dropped; --init-from is needed only once."""
+    first = settings(pairs, name="first", steps=3)
+    verb.train(first, progress=False)
+    start = pairs.parent / "start.safetensors"
+    (first.folder / "best.safetensors").rename(start)
+    run = settings(pairs, name="second", steps=4, init_from=str(start))
+    train_pairs, val_pairs = verb.load_pairs(run)
+    run.folder.mkdir(parents=True)
+    state = trainer.make_state(run, torch.device("cpu"))
+    state.step = 2
+    trainer.save(state, run)
+    start.unlink()
+    (run.folder / "log.jsonl").write_text('{"step": 1, "loss": 1}\n{"step": 3, "loss": 1}\n{"step": 2, "lo')
+    assert trainer.train(run, train_pairs, val_pairs, resume=True, progress=False).finished
+    steps = [json.loads(line)["step"] for line in (run.folder / "log.jsonl").read_text().splitlines()]
+    assert steps == [1, 3, 3, 4, 4]
+
+
+def test_vmaf_needs_are_checked_before_the_first_step(pairs: Path, tmp_path: Path) -> None:
+    """--val-metric score on pictures is refused at once, and validation data must not be training data."""
+    (tmp_path / "p").mkdir()
+    for index in range(3):
+        Image.new("RGB", (64, 64), (index, 2, 3)).save(tmp_path / "p" / f"{index}.png")
+    with pytest.raises(ValueError, match="VMAF needs clips with chroma; use --val-metric psnr"):
+        verb.train(settings(tmp_path / "p", val_metric="score"), progress=False)
+    with pytest.raises(ValueError, match="names a folder of --data"):
+        verb.load_pairs(settings(pairs, val_data=(str(pairs),)))
 
 
 def test_flags_override_the_recipe(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def explain(error: OSError) -> str:
         errno.EACCES: "permission denied; choose a folder you may write to",
         errno.EPERM: "permission denied; choose a folder you may write to",
         errno.EROFS: "the file system is read-only; choose another folder",
+        errno.EMFILE: "too many open files; raise the limit with `ulimit -n 4096` and run again",
         errno.ENOENT: "no such file or folder; check the path",
         errno.EISDIR: "expected a file, found a folder; check the path",
         errno.ENOTDIR: "expected a folder, found a file; check the path",

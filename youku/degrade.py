@@ -150,6 +150,11 @@ def _make_one(
     for path in (low, high):
         if path.exists() and key not in pairs:
             raise ValueError(f"{path}: exists and is not in {MANIFEST}; choose another --first-id or another folder")
+    if key in pairs and pairs[key].get("source") != entry["source"]:
+        free = 1 + max(int(taken) for taken in pairs)
+        raise ValueError(
+            f"{low}: is a pair of {pairs[key].get('source')}; add --first-id {free}, or name another folder"
+        )
     pairs[key] = {**entry, "frames": None}  # claimed: a run that is killed here may be repeated
     files.write_json(folder / MANIFEST, {"pairs": pairs})
     clip_seed = int(np.random.SeedSequence([seed, clip_id]).generate_state(1)[0])

@@ -44,6 +44,8 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
     config = demo_config(out, steps)
     _say(2, f"train {config.model} x{config.scale} for {config.steps} steps")
     resume = (config.folder / "last.pt").exists()
+    if resume and train.resumed_config(config.folder).steps != config.steps:
+        raise ValueError(f"{config.folder}: is a demo of other --steps; remove it, or give another --out")
     if not train.train(config, resume).finished:
         raise KeyboardInterrupt
 
@@ -74,7 +76,7 @@ def demo_config(out: Path, steps: int | None = None) -> TrainConfig:
     values = configs.read_recipe("demo")
     values |= {"name": "demo", "runs": str(out / "runs"), "data": (str(out / "clips" / "train"),)}
     config = TrainConfig(**values)
-    return dataclasses.replace(config, steps=steps, val_every=steps) if steps else config
+    return config if steps is None else dataclasses.replace(config, steps=steps, val_every=steps)
 
 
 def _is_whole(path: Path) -> bool:

@@ -111,15 +111,16 @@ def check_disk(data: Path) -> Check:
 
 
 def check_data(data: Path) -> list[Check]:
-    """How many contest clips lie in data/clips, and how many pairs."""
+    """Contest clips in data/clips, and whether every one has its other half."""
     checks = []
     for folder in ("train", "val", "test"):
         names = [entry.name for entry in (data / "clips" / folder).glob("*.y4m")]
-        kinds = [name[1] for name in map(contest.parse_name, names) if name]
-        low, high = kinds.count("l"), kinds.count("h_GT")
+        parsed = [name for name in map(contest.parse_name, names) if name]
+        lows, highs = ({clip_id for clip_id, found in parsed if found == kind} for kind in ("l", "h_GT"))
+        low, high = len(lows), len(highs)
         if low == 0 and high == 0:
             checks.append(Check(f"{folder} clips", "note", "none", "run make download, or python -m youku degrade"))
-        elif folder != "test" and low != high:
+        elif folder != "test" and lows != highs:
             checks.append(
                 Check(f"{folder} clips", "note", f"{low} low, {high} ground truth", "run make download again")
             )

@@ -9,8 +9,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
+
+MOST_OPEN_FILES = 8192  # macOS refuses "unlimited"
 
 
 @contextmanager
@@ -82,6 +85,19 @@ def require_free(folder: str | Path, needed_bytes: int, what: str) -> None:
         )
 
 
+def allow_open_files() -> None:
+    """Raise this process's limit of open files as far as the system lets it: every mapped clip holds one."""
+    try:
+        import resource
+    except ImportError:  # not a POSIX system
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@lru_cache(maxsize=1)
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

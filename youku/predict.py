@@ -25,8 +25,6 @@ from youku.models import MODELS
 from youku.video import ffmpeg, interpolate, y4m
 from youku.video.y4m import Header, Planes
 
-RECORD = ".predictions.json"  # beside the outputs: what made each of them
-
 
 @dataclass(frozen=True)
 class Job:
@@ -38,12 +36,14 @@ class Job:
 
 
 def plan(source: str, target: str, frames: str, test_set: str, scale: int) -> list[Job]:
-    """One job a clip; for a folder, names as the contest asks ("scored") or as ground truth would be ("all")."""
+    """One job a clip; for a folder, named as the contest asks ("scored") or all as whole results ("all")."""
     if not Path(source).is_dir():
         if source != "-" and not Path(source).is_file():
             raise ValueError(f"{source}: no such clip, video or folder; check the path")
-        if Path(target).is_dir():
+        if Path(target).is_dir() or target.endswith("/"):
             target = str(Path(target) / f"{Path(source).stem}_x{scale}.y4m")
+        if target != "-" and Path(target).suffix != ".y4m":
+            raise ValueError(f"{target}: the output is y4m; name it OUT.y4m, or a folder ending in /, or - for stdout")
         known = contest.parse_name(Path(source).name)
         return [Job(source, target, _wanted(frames, test_set, known[0] if known else None, source))]
     if target == "-" or Path(target).is_file():
@@ -102,14 +102,24 @@ def predict_all(network: Network, jobs: list[Job], options: Options, key: dict[s
     """Run every job that is not up to date; returns how many were run. `key` says what made the outputs."""
     num_run = 0
     for job in jobs:
-        if job.target != "-" and not force and _is_up_to_date(job, network.scale, key):
+        if job.target == "-":
+            predict_clip(network, job, options)
+            continue
+        made_by = {**key, **_input_key(job)}
+        if not force and _is_up_to_date(job, made_by):
             print(f"{job.target}: up to date", file=sys.stderr)
             continue
-        num_frames = predict_clip(network, job, options)
+        record = _record_path(job)
+        files.write_json(record, made_by)  # claimed first: a run that is killed here may be repeated
+        try:
+            num_frames = predict_clip(network, job, options)
+        except BaseException:
+            if not Path(job.target).exists():
+                record.unlink()
+            raise
+        files.write_json(record, {**made_by, "bytes": Path(job.target).stat().st_size})
+        print(f"{job.target}: {num_frames} frames", file=sys.stderr)
         num_run += 1
-        if job.target != "-":
-            _record(job, key)
-            print(f"{job.target}: {num_frames} frames", file=sys.stderr)
     return num_run
 
 
@@ -157,21 +167,24 @@ def _is_y4m(path: str) -> bool:
         return file.read(len(y4m.MAGIC)) == y4m.MAGIC or Path(path).suffix == ".y4m"
 
 
-def _is_up_to_date(job: Job, scale: int, key: dict[str, str]) -> bool:
-    """True for a whole output recorded with the same key and input; ValueError for a whole file that is not ours."""
-    target = Path(job.target)
+def _is_up_to_date(job: Job, made_by: dict[str, str]) -> bool:
+    """True for a finished output of the same key and input; ValueError for a whole clip that is not ours."""
+    target, record = Path(job.target), _record_path(job)
     if not target.exists():
         return False
+    if record.exists():
+        return job.source != "-" and files.read_json(record) == {**made_by, "bytes": target.stat().st_size}
     try:
-        clip = y4m.Clip(target)
-    except ValueError:
-        if target.suffix != ".y4m" or target.is_dir():
-            raise ValueError(f"{target}: is in the way and no y4m clip; choose another output name") from None
+        y4m.Clip(target)
+    except y4m.Y4MError:
         return False  # broken: make it again
-    made = _read_record(target.parent).get(target.name)
-    if made is None:
-        raise ValueError(f"{target}: exists and was not made here; use --force to replace it")
-    return made == {**key, **_input_key(job)} and clip.num_frames > 0 and scale > 0
+    raise ValueError(f"{target}: exists and was not made here; use --force to replace it")
+
+
+def _record_path(job: Job) -> Path:
+    """Hidden file beside an output: what made it, and its size once finished."""
+    target = Path(job.target)
+    return target.with_name(f".{target.name}.json")
 
 
 def _input_key(job: Job) -> dict[str, str]:
@@ -180,17 +193,6 @@ def _input_key(job: Job) -> dict[str, str]:
     state = Path(job.source).stat()
     frames = "all" if job.frames is None else f"{job.frames}"
     return {"input": str(Path(job.source).absolute()), "size": f"{state.st_size} {state.st_mtime_ns}", "frames": frames}
-
-
-def _read_record(folder: Path) -> dict[str, dict[str, str]]:
-    return files.read_json(folder / RECORD) if (folder / RECORD).exists() else {}
-
-
-def _record(job: Job, key: dict[str, str]) -> None:
-    target = Path(job.target)
-    made = _read_record(target.parent)
-    made[target.name] = {**key, **_input_key(job)}
-    files.write_json(target.parent / RECORD, dict(sorted(made.items())))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -234,6 +236,8 @@ def _run(args: argparse.Namespace) -> int:
             f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 or more and tiles of 8 or more"
         )
     network = weights.load(args.weights, args.model, args.scale, weights.pick_device(args.device), args.half)
+    if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
+        raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
     options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
     jobs = plan(args.source, args.target, args.frames, args.test_set, network.scale)
     if any(Path(job.target).absolute() == Path(job.source).absolute() for job in jobs if job.target != "-"):

@@ -17,6 +17,7 @@ from typing import Any
 
 from youku import cli, contest, files
 from youku.exchange import scorefile
+from youku.metrics import tally
 from youku.pages import chart, stills
 from youku.video import interpolate
 from youku.video.y4m import Header
@@ -163,7 +164,7 @@ def _cell(value: float | None, digits: int) -> Cell:
 def _versus(sides: dict[str, Any], key: str, digits: int) -> tuple[Cell, Cell, Cell]:
     """Submission, bicubic and signed difference."""
     ours, theirs = sides["submission"].get(key), sides["bicubic"].get(key)
-    gain = scorefile.minus(ours, theirs)
+    gain = tally.minus(ours, theirs)
     rounded = 0.0 if gain is None else round(gain, digits)
     tone = "up" if rounded > 0 else "down" if rounded < 0 else ""
     plain = _cell(gain, digits)
@@ -222,7 +223,7 @@ def _locate(folder: Path, *places: str | Path | None) -> Path | None:
 
 def _ranked(clips: list[dict[str, Any]], num_clips: int) -> list[tuple[dict[str, Any], str]]:
     """The smallest and the largest PSNR gains over bicubic, or PSNR where no gain is known; no clip twice."""
-    gains = {clip["id"]: scorefile.minus(clip["submission"]["psnr"], clip["bicubic"].get("psnr")) for clip in clips}
+    gains = {clip["id"]: tally.minus(clip["submission"]["psnr"], clip["bicubic"].get("psnr")) for clip in clips}
     what, sign = "PSNR gain over bicubic", "+"
     if all(gain is None for gain in gains.values()):
         gains, what, sign = {clip["id"]: clip["submission"]["psnr"] for clip in clips}, "PSNR", ""
@@ -269,7 +270,7 @@ def _median_frame(clip: dict[str, Any]) -> int:
     """Position of the frame with the median gain (or PSNR): neither the luckiest nor the unluckiest picture."""
     ours = clip["submission"]["per_frame"].get(clip["curve"], [])
     theirs = clip["bicubic"]["per_frame"].get(clip["curve"]) or [0.0] * len(ours)
-    gains = [(scorefile.minus(*pair), position) for position, pair in enumerate(zip(ours, theirs, strict=True))]
+    gains = [(tally.minus(*pair), position) for position, pair in enumerate(zip(ours, theirs, strict=True))]
     finite = sorted((gain, position) for gain, position in gains if gain is not None and math.isfinite(gain))
     return finite[len(finite) // 2][1] if finite else len(clip["frames"]) // 2
 

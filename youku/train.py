@@ -22,6 +22,7 @@ import torch
 
 import youku
 from youku import cli, files
+from youku.metrics import vmaf
 from youku.training import config as configs
 from youku.training import trainer
 from youku.training.config import TrainConfig
@@ -32,8 +33,10 @@ from youku.training.trainer import Outcome
 def train(config: TrainConfig, resume: bool = False, command: str = "", progress: bool = True) -> Outcome:
     """Prepare the run folder and train; returns how it ended."""
     train_pairs, val_pairs = load_pairs(config)
-    if config.val_metric == "score" and isinstance(val_pairs[0], PicturePair):
-        raise ValueError("--val-metric score: VMAF needs clips, these are pictures; use --val-metric psnr")
+    if config.val_metric == "score":
+        if any(isinstance(pair, PicturePair) or pair.layout[0] == 0 for pair in val_pairs):
+            raise ValueError("--val-metric score: VMAF needs clips with chroma; use --val-metric psnr")
+        vmaf.require()
     folder = config.folder
     if resume:
         print(f"{folder}: going on", file=sys.stderr)
@@ -51,8 +54,11 @@ def train(config: TrainConfig, resume: bool = False, command: str = "", progress
 
 def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     """(training, validation) pairs as the config says, split by whole clips."""
+    files.allow_open_files()
     pairs = find_pairs(config.data, config.scale)
     if config.val_data:
+        if {Path(folder).resolve() for folder in config.val_data} & {Path(folder).resolve() for folder in config.data}:
+            raise ValueError("--val-data names a folder of --data; a network must not be judged on what it learned")
         return pairs, find_pairs(config.val_data, config.scale)
     return split_pairs(pairs, config.val_clips)
 
@@ -76,7 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, command: str) -> int:
     if args.resume:
         others = [key for key, value in vars(args).items() if key != "resume" and value is not None]
         if others:
@@ -86,7 +92,13 @@ def _run(args: argparse.Namespace) -> int:
         config = resumed_config(Path(args.resume))
     else:
         config = configs.from_flags(args, args.recipe)
-    outcome = train(config, bool(args.resume), shlex.join(["python", "-m", "youku", "train", *sys.argv[1:]]))
+    try:
+        outcome = train(config, bool(args.resume), command)
+    except KeyboardInterrupt:
+        saved = (config.folder / "last.pt").exists()
+        way = f"go on from the last checkpoint with --resume {config.folder}" if saved else "nothing was saved yet"
+        print(f"stopped at once; {way}", file=sys.stderr)
+        return 130
     if not outcome.finished:
         print(
             f"saved at step {outcome.step}; go on with: python -m youku train --resume {config.folder}", file=sys.stderr
@@ -106,7 +118,8 @@ def resumed_config(folder: Path) -> TrainConfig:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
+    command = shlex.join(["python", "-m", "youku", "train", *(sys.argv[1:] if argv is None else argv)])
+    return cli.run(make_parser(), lambda args: _run(args, command), argv)
 
 
 if __name__ == "__main__":

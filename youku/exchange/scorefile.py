@@ -34,13 +34,6 @@ def read_score(folder: Path) -> dict[str, Any]:
     raise ValueError(f"{path}: expected a score written by this kit: {reason}; score the submission again")
 
 
-def minus(first: float | None, second: float | None) -> float | None:
-    """Difference, or None where a side is missing or both are infinite."""
-    if first is None or second is None or (math.isinf(first) and math.isinf(second)):
-        return None
-    return first - second
-
-
 def _normalise(score: dict[str, Any]) -> dict[str, Any]:
     missing = [key for key in KEYS if key not in score]
     missing += [key for key in PROTOCOL if not missing and key not in score["protocol"]]

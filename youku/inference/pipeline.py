@@ -43,7 +43,7 @@ class Options:
 
 def upscale_frames(network: Network, header: Header, frames: Iterable[Planes], options: Options) -> Iterator[Planes]:
     """Yield each frame enlarged; `header` is the input clip's."""
-    if network.spec.name == "bicubic" and not options.ensemble and not options.sharpen:
+    if not network.spec.trainable and not options.ensemble and not options.sharpen:
         yield from ahead(interpolate.upscale(planes, header, network.scale) for planes in frames)
         return
     batches = _batches(ahead(iter(frames)), options.batch)
@@ -137,7 +137,7 @@ def _forward_all(
 ) -> Iterator[tuple[list[Planes], Tensor]]:
     spec = network.spec
     tile_px = options.tile_px or tiles.choose_tile_px(
-        network.module, spec.channels, network.device, spec.halo_px(network.scale)
+        network.module, spec.channels, network.device, spec.halo_px(network.scale), options.batch
     )
     for frames in batches:
         needed = [planes[:1] for planes in frames] if spec.colours == "y" else frames

@@ -6,8 +6,8 @@ tile simply ends, so the network's own padding acts there as it does on the whol
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -49,16 +49,18 @@ def forward_within_memory(
             return forward_tiled(forward, x, scale, halo_px, tile_px), tile_px
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             smaller_px = min(tile_px, max(x.shape[-2:])) // 2
-            if not _is_out_of_memory(error) or smaller_px < MIN_TILE_PX:
+            if not is_out_of_memory(error):
                 raise
+            if smaller_px < MIN_TILE_PX:
+                raise ValueError(f"tiles of {tile_px} px do not fit in memory; lower --batch, or free memory") from None
             tile_px = smaller_px
         if x.device.type == "cuda":
             torch.cuda.empty_cache()
 
 
-def choose_tile_px(module: nn.Module, channels: int, device: torch.device, halo_px: int) -> int:
-    """The largest tile side (input pixels) whose activations fit in half of the free memory."""
-    side = (MEMORY_SHARE * _free_bytes(device) / bytes_per_px(module, channels, device)) ** 0.5
+def choose_tile_px(module: nn.Module, channels: int, device: torch.device, halo_px: int, batch: int = 1) -> int:
+    """The largest tile side (input pixels) whose activations fit in half of the free memory, for `batch` frames."""
+    side = (MEMORY_SHARE * _free_bytes(device) / (batch * bytes_per_px(module, channels, device))) ** 0.5
     return max(MIN_TILE_PX, int(side) - 2 * halo_px)
 
 
@@ -85,10 +87,13 @@ def bytes_per_px(module: nn.Module, channels: int, device: torch.device) -> floa
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    if "SC_AVPHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return UNKNOWN_FREE_BYTES
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return UNKNOWN_FREE_BYTES
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error)
+def is_out_of_memory(error: BaseException) -> bool:
+    texts = ("can't allocate memory", "not enough memory", "out of memory")  # CPU on Linux, on Windows, MPS
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(text in str(error) for text in texts)

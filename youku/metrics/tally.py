@@ -132,7 +132,7 @@ def format_table(score: dict[str, Any]) -> str:
     for label, values, sign in (
         ("bicubic", theirs, ""),
         (score["name"], ours, ""),
-        ("difference", [_minus(a, b) for a, b in zip(ours, theirs, strict=True)], "+"),
+        ("difference", [minus(a, b) for a, b in zip(ours, theirs, strict=True)], "+"),
     ):
         cells = [_cell(value, places, sign) for value, places in zip(values, digits, strict=True)]
         lines.append(" ".join([f"{label:{width}}", *(f"{cell:>9}" for cell in cells)]))
@@ -150,19 +150,19 @@ def format_table(score: dict[str, Any]) -> str:
 def _clip_line(clip: dict[str, Any]) -> str:
     a, b = (clip[system] for system in SYSTEMS)
     cells = [
-        *(_cell(a["psnr_yuv"], 3), _cell(b["psnr_yuv"], 3), _cell(_minus(a["psnr_yuv"], b["psnr_yuv"]), 3, "+")),
+        *(_cell(a["psnr_yuv"], 3), _cell(b["psnr_yuv"], 3), _cell(minus(a["psnr_yuv"], b["psnr_yuv"]), 3, "+")),
         *(_cell(a["ssim"], 4), _cell(b["ssim"], 4)),
         *(
             _cell(a["vmaf"], 2),
             _cell(b["vmaf"], 2),
-            _cell(_minus(a["vmaf"], b["vmaf"]), 2, "+"),
+            _cell(minus(a["vmaf"], b["vmaf"]), 2, "+"),
             _cell(a["vmaf_neg"], 2),
         ),
     ]
     return " ".join([f"{clip['id']:05d} {len(clip['frames']):>6}", *(f"{cell:>8}" for cell in cells)])
 
 
-def _minus(first: float | None, second: float | None) -> float | None:
+def minus(first: float | None, second: float | None) -> float | None:
     """Difference; None where one is missing or both are infinite."""
     if first is None or second is None or (math.isinf(first) and math.isinf(second)):
         return None

@@ -128,7 +128,13 @@ class Meter:
         line = _command(reads, self.model, threads or os.cpu_count() or 1)
         with self._errors.open("wb") as errors:  # cwd: libvmaf's log_path cannot hold every folder's name
             self._process = subprocess.Popen(
-                line, pass_fds=reads, cwd=self._folder.name, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors
+                line,
+                pass_fds=reads,
+                cwd=self._folder.name,
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,  # Ctrl-C is for us: training finishes its validation and saves
             )
         for read in reads:
             os.close(read)

@@ -67,7 +67,9 @@ MODELS: dict[str, ModelSpec] = {
             build=SRResNet,
             colours="rgb",
             scales=(2, 4),
-            halo_px=lambda scale: 4 + 2 * 16 + 1 + 3 + scale % 4,  # conv9, 16 blocks, mid, upscale + tail conv9
+            halo_px=lambda scale: (
+                4 + 2 * 16 + 1 + 2 + -(-4 // scale)
+            ),  # conv9, 16 blocks, mid, upscale, conv9 at full size
             half_safe=True,
             trainable=True,
             source="Ledig et al. 2017, arXiv:1609.04802",

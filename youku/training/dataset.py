@@ -20,10 +20,9 @@ from torch import Tensor
 
 from youku import contest
 from youku.inference import border
-from youku.video import color, resize
+from youku.video import color, pictures, resize
 from youku.video.y4m import Clip
 
-PICTURE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 FLAT_STD = 2.0  # code values; flatter patches (bars, black) are mostly drawn again
 FLAT_REDRAW = 0.7  # models.md section 9: rejection probability
 PICTURE_CACHE = 512  # decoded pictures kept
@@ -94,14 +93,10 @@ Pair = ClipPair | PicturePair
 @functools.lru_cache(maxsize=PICTURE_CACHE)
 def load_picture_pair(path: Path, scale: int) -> tuple[np.ndarray, np.ndarray]:
     """(low, high) uint8 RGB pictures (H, W, 3); high is cropped to a multiple of the scale."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            picture = np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path}: cannot be read as a picture ({error}); remove it from the folder") from None
+    picture = pictures.read_rgb(path)
     height, width = picture.shape[0] // scale * scale, picture.shape[1] // scale * scale
+    if not height or not width:
+        raise ValueError(f"{path}: {picture.shape[1]}x{picture.shape[0]} is smaller than the factor; remove it")
     high = np.ascontiguousarray(picture[:height, :width])
     return resize.imresize(high, height // scale, width // scale), high
 
@@ -112,14 +107,16 @@ def find_pairs(folders: Sequence[str], scale: int) -> list[Pair]:
     faults: list[str] = []
     for folder in map(Path, folders):
         if not folder.is_dir():
-            faults.append(f"{folder}: no such folder of clips or pictures; run make download, or name yours with --data")
+            faults.append(
+                f"{folder}: no such folder of clips or pictures; run make download, or name yours with --data"
+            )
             continue
         entries = sorted(folder.iterdir())
         lows = [path for path in entries if (name := contest.parse_name(path.name)) and name[1] == "l"]
-        pictures = [path for path in entries if path.suffix.lower() in PICTURE_SUFFIXES]
-        if lows and pictures:
+        stills = [path for path in entries if path.suffix.lower() in pictures.SUFFIXES]
+        if lows and stills:
             faults.append(f"{folder}: holds clips and pictures; put them into two folders")
-        elif not lows and not pictures:
+        elif not lows and not stills:
             faults.append(
                 f"{folder}: expected clips named {contest.low_name(0)} or pictures, found neither; "
                 "make pairs with python -m youku degrade"
@@ -129,7 +126,7 @@ def find_pairs(folders: Sequence[str], scale: int) -> list[Pair]:
                 pairs.append(_open_pair(path, scale))
             except ValueError as error:
                 faults.append(str(error))
-        pairs += [PicturePair(path, scale) for path in pictures]
+        pairs += [PicturePair(path, scale) for path in stills]
     kinds = {(pair.layout, pair.depth) for pair in pairs}
     if len(kinds) > 1:
         kinds_text = " and ".join(f"{layout} {depth} bit" for layout, depth in sorted(kinds))

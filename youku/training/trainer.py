@@ -7,28 +7,26 @@ best.safetensors. Ctrl-C finishes the step, saves and returns; a non-finite loss
 from __future__ import annotations
 
 import copy
-import json
 import math
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from youku.inference import weights
+from youku.inference import tiles, weights
 from youku.inference.weights import Network
 from youku.models import spec_of
 from youku.training import checkpoint, losses, precision
 from youku.training.config import TrainConfig
 from youku.training.dataset import Batch, Pair, Sampler, batches
 from youku.training.precision import Precision
+from youku.training.progress import Log, Window, finite, make_bar, stop_flag
 from youku.training.validation import Result, validate
 
 
@@ -54,11 +52,11 @@ class Outcome:
     best: float
 
 
-def make_state(config: TrainConfig, device: torch.device) -> State:
-    """A fresh, seeded state, weights from `init_from` if named."""
+def make_state(config: TrainConfig, device: torch.device, resume: bool = False) -> State:
+    """A fresh, seeded state, weights from `init_from` if named (a resume brings its own)."""
     torch.manual_seed(config.seed)
     module = spec_of(config.model, config.scale).build(config.scale)
-    if config.init_from:
+    if config.init_from and not resume:
         source = weights.load(config.init_from, config.model, config.scale, torch.device("cpu"))
         module.load_state_dict(source.module.state_dict())
     module = module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -90,16 +88,17 @@ def train_step(state: State, config: TrainConfig, loss_of: losses.Loss, micro: S
     state.optimizer.zero_grad(set_to_none=True)
     total = 0.0
     for batch in micro:
-        with state.precision.autocast():
+        with _memory_advice(), state.precision.autocast():
             pred = state.module(batch.low)
-        loss = loss_of(pred, batch.high) / len(micro)
+            loss = loss_of(pred, batch.high) / len(micro)
         total += loss.item()
         if not math.isfinite(total):
             raise ValueError(
-                f"step {state.step}: the loss is {total}, stopped before it spoils the weights; batch: "
-                f"{', '.join(sorted(set(batch.names)))}. Lower --lr, add --clip-norm 1, or look at these clips"
+                f"step {state.step}: the loss is {total}, stopped; batch: {', '.join(sorted(set(batch.names)))}. "
+                "Lower --lr, add --clip-norm 1, or look at these clips; last.pt holds the last good weights"
             )
-        state.precision.backward(loss, state.optimizer)
+        with _memory_advice():
+            state.precision.backward(loss, state.optimizer)
     state.precision.step(state.module, state.optimizer, config.clip_norm)
     _update_average(state, config.ema)
     state.step += 1
@@ -111,7 +110,7 @@ def train(
 ) -> Outcome:
     """Train to `config.steps` (from last.pt when `resume`); returns early, saved, after Ctrl-C."""
     device = weights.pick_device(config.device)
-    state = make_state(config, device)
+    state = make_state(config, device, resume)
     if resume:
         _restore(state, checkpoint.load(config.folder / "last.pt", device))
     sampler = Sampler(
@@ -124,10 +123,10 @@ def train(
         seed=config.seed,
         device=device,
     )
-    log = _Log(config.folder / "log.jsonl", state.step)
+    log = Log(config.folder / "log.jsonl", state.step)
     drawn = batches(sampler, state.step * config.accumulate, config.workers)
     try:
-        with _stop_flag() as stopped, _bar(config, state.step, progress) as bar:
+        with stop_flag() as stopped, make_bar(config, state.step, progress) as bar:
             _loop(state, config, drawn, val_pairs, log, bar, stopped)
     finally:
         drawn.close()  # type: ignore[attr-defined]
@@ -140,13 +139,15 @@ def _loop(
     config: TrainConfig,
     drawn: Iterator[Batch],
     val_pairs: Sequence[Pair],
-    log: _Log,
+    log: Log,
     bar: Any,
     stopped: list[int],
 ) -> None:
     loss_of = losses.make_loss(config.loss)
-    window = _Window()
+    window = Window()
     state.module.train()
+    if state.step == config.steps and math.isinf(state.best):  # killed in its only validation
+        _validate(state, config, val_pairs, log, bar)
     while state.step < config.steps and not stopped:
         began = time.perf_counter()
         micro = [next(drawn) for _ in range(config.accumulate)]
@@ -157,15 +158,17 @@ def _loop(
         if state.step % config.log_every == 0 or last:
             log.write({"step": state.step, **window.summary(), "lr": learning_rate(config, state.step - 1)})
             bar.set_postfix(window.postfix(state.best))
-            window = _Window()
-        if state.step % config.val_every == 0 or last:
-            _validate(state, config, val_pairs, log, bar)
-            window.began_sec = time.perf_counter()
-        if state.step % config.save_every == 0 or last or stopped:
+            window = Window()
+        validates = state.step % config.val_every == 0 or last
+        if state.step % config.save_every == 0 or validates or stopped:
             save(state, config)
+        if last or (validates and not stopped):
+            _validate(state, config, val_pairs, log, bar)
+            save(state, config)  # with the best so far
+            window.began_sec = time.perf_counter()
 
 
-def _validate(state: State, config: TrainConfig, pairs: Sequence[Pair], log: _Log, bar: Any) -> None:
+def _validate(state: State, config: TrainConfig, pairs: Sequence[Pair], log: Log, bar: Any) -> None:
     """Score the averaged weights; keep them when they are the best so far."""
     device = next(state.average.parameters()).device
     network = Network(spec_of(config.model, config.scale), config.scale, state.average.eval(), device)
@@ -173,7 +176,7 @@ def _validate(state: State, config: TrainConfig, pairs: Sequence[Pair], log: _Lo
     state.module.train()
     value = result.score if config.val_metric == "score" else result.psnr
     log.write(
-        {"step": state.step, **_finite({"val_psnr": result.psnr, "val_vmaf": result.vmaf, "val_score": result.score})}
+        {"step": state.step, **finite({"val_psnr": result.psnr, "val_vmaf": result.vmaf, "val_score": result.score})}
     )
     bar.write(f"step {state.step}: {describe(result)}{' (best so far)' if value > state.best else ''}", file=sys.stderr)
     if value > state.best:
@@ -189,6 +192,12 @@ def describe(result: Result) -> str:
 
 
 def save(state: State, config: TrainConfig) -> None:
+    """Write last.pt; weights that are not finite are refused, so that it always holds good ones."""
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in state.module.parameters()):
+        raise ValueError(
+            f"step {state.step}: the weights are no longer finite; last.pt keeps the last good ones. "
+            "Lower --lr or add --clip-norm 1"
+        )
     checkpoint.save(
         config.folder / "last.pt",
         {
@@ -224,76 +233,14 @@ def _update_average(state: State, decay: float) -> None:
         own.copy_(other)
 
 
-@dataclass
-class _Window:
-    """Figures since the last log line."""
-
-    losses: list[float] = field(default_factory=list)
-    waited_sec: float = 0.0
-    began_sec: float = field(default_factory=time.perf_counter)
-
-    def summary(self) -> dict[str, float]:
-        elapsed_sec = max(time.perf_counter() - self.began_sec, 1e-9)
-        return {
-            "loss": sum(self.losses) / len(self.losses),
-            "steps_per_sec": len(self.losses) / elapsed_sec,
-            "data_wait": self.waited_sec / elapsed_sec,
-        }
-
-    def postfix(self, best: float) -> dict[str, str]:
-        now = self.summary()
-        shown = {"loss": f"{now['loss']:.5f}", "data wait": f"{100 * now['data_wait']:.0f}%"}
-        return shown if math.isinf(best) else {**shown, "best": f"{best:.3f}"}
-
-
-class _Log:
-    """log.jsonl, one JSON object a line; on resume, lines past the checkpoint are dropped so that none is told twice."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        lines = path.read_text().splitlines() if step and path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept))
-        self._file = open(path, "a")  # noqa: SIM115
-
-    def write(self, values: dict[str, Any]) -> None:
-        self._file.write(json.dumps(values) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _finite(values: dict[str, float]) -> dict[str, float]:
-    """Leave out what JSON cannot say."""
-    return {key: value for key, value in values.items() if math.isfinite(value)}
-
-
-def _bar(config: TrainConfig, step: int, progress: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(
-        total=config.steps, initial=step, desc=config.name, unit="step", disable=not progress, file=sys.stderr,
-        dynamic_ncols=True, mininterval=0.5,
-    )  # fmt: skip
-
-
 @contextmanager
-def _stop_flag() -> Iterator[list[int]]:
-    """A list that fills when Ctrl-C or SIGTERM comes: the step in flight ends, then the loop saves. A second one kills."""
-    caught: list[int] = []
-
-    def catch(number: int, frame: Any) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-        print("\nstopping after this step; press Ctrl-C again to stop at once", file=sys.stderr)
-
+def _memory_advice() -> Iterator[None]:
+    """Turn an out-of-memory error into a sentence."""
     try:
-        previous = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: nobody can press Ctrl-C here
-        previous = {}
-    try:
-        yield caught
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not tiles.is_out_of_memory(error):
+            raise
+        raise ValueError(
+            "the batch does not fit in memory; lower --batch or --patch-px, or use --recipe edsr-small-memory"
+        ) from None

@@ -1,1 +1,1 @@
-"""Frames as planes: y4m files, colour, resizing, ffmpeg, cuts and bars, stand-in clips."""
+"""Frames as planes: y4m files, colour, resizing, ffmpeg, codecs, degradations, stand-in clips."""

@@ -79,9 +79,6 @@ class Clip:
 
     def frame(self, index: int) -> Planes:
         """All planes of one frame as read-only views of the file."""
-        return self._planes(index)
-
-    def _planes(self, index: int) -> Planes:
         offset = self._offset(index)
         planes = []
         for shape in self._shapes:
@@ -97,7 +94,7 @@ class Clip:
 
     def patch(self, index: int, top_px: int, left_px: int, height_px: int, width_px: int) -> Planes:
         """Cut a box given in luma pixels out of one frame as views; edges must fall on whole chroma samples."""
-        planes = self._planes(index)
+        planes = self.frame(index)
         luma = planes[0][top_px : top_px + height_px, left_px : left_px + width_px]
         if len(planes) == 1:
             return (luma,)
