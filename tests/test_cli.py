@@ -75,6 +75,24 @@ def test_system_errors_are_one_sentence(number: int, words: str, capsys: pytest.
     assert err.startswith("error: /some/file: ") and words in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize("verb", ["submit", "convert"])
+def test_a_bare_verb_that_needs_arguments_is_a_usage_error(verb: str, capsys: pytest.CaptureFixture) -> None:
+    """Exit 2 and the usage line, as argparse does for what it can check itself."""
+    with pytest.raises(SystemExit) as caught:
+        main([verb])
+    assert caught.value.code == 2
+    assert "usage: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["predict", "convert", "degrade"])
+def test_a_text_file_is_no_video(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """One sentence that says what the file is not, and exit 1."""
+    (tmp_path / "notes.txt").write_text("hello")
+    target = tmp_path / ("out" if verb == "degrade" else "out.y4m")
+    assert main([verb, str(tmp_path / "notes.txt"), str(target)]) == 1
+    assert "neither a y4m clip nor a video that ffmpeg reads" in capsys.readouterr().err
+
+
 def test_ctrl_c_is_130(capsys: pytest.CaptureFixture) -> None:
     """An interrupt says that finished work is kept."""
 

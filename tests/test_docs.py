@@ -74,3 +74,13 @@ def test_no_data_or_large_file_is_in_git() -> None:
     listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=False, cwd=ROOT)
     tracked = [ROOT / name for name in listed.stdout.splitlines()]
     assert all(path.stat().st_size < 3e6 for path in tracked if path.exists())
+
+
+@pytest.mark.parametrize("name", ["README.md", "benchmarks/RESULTS.md", "submissions/README.md"])
+def test_links_and_figures_are_filled_in(name: str) -> None:
+    """No placeholder is left, and every relative link and picture is a file."""
+    path = ROOT / name
+    text = path.read_text()
+    assert not re.search(r"@[A-Z]+@|TODO", text)
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    assert all((path.parent / link).exists() for link in links), links

@@ -12,6 +12,10 @@ import sys
 from collections.abc import Callable, Sequence
 
 
+class UsageError(ValueError):
+    """Arguments that do not make a command; the exit status is 2, as for an unknown flag."""
+
+
 def make_parser(verb: str, doc: str | None) -> argparse.ArgumentParser:
     """A parser without abbreviations whose help opens with the verb's module docstring."""
     return argparse.ArgumentParser(
@@ -29,6 +33,8 @@ def run(
     args = parser.parse_args(argv)
     try:
         return action(args)
+    except UsageError as error:
+        parser.error(str(error))
     except ValueError as error:  # user and data mistakes, already worded
         return _fail(str(error))
     except BrokenPipeError:  # the reader of our stdout went away; nothing more to say to it

@@ -265,12 +265,12 @@ def make_parser() -> argparse.ArgumentParser:
 def _act(args: argparse.Namespace) -> int:
     if args.report:
         if args.source or args.target:
-            raise ValueError("--report CLIP stands alone; leave IN and OUT out")
+            raise cli.UsageError("--report CLIP stands alone; leave IN and OUT out")
         cost = picture_cost(args.report, args.every)
         print(json.dumps(cost, indent=2)) if args.json else print_cost(cost)
         return 0
     if not args.source or not args.target:
-        raise ValueError("expected IN and OUT, or --report CLIP; see --help")
+        raise cli.UsageError("expected IN and OUT, or --report CLIP")
     names = ("size", "chroma", "fps", "every", "format", "route", "planes", "force")
     num_frames = convert(args.source, args.target, Options(**{name: vars(args)[name] for name in names}))
     line = (

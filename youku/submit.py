@@ -235,12 +235,12 @@ def _submit(args: argparse.Namespace) -> int:
     test_set = contest.test_set(args.test_set) if args.test_set else None
     if args.check:
         if args.predictions or args.name:
-            raise ValueError("--check validates only: give --check ZIP without PREDICTIONS and --name")
+            raise cli.UsageError("--check validates only: give --check ZIP without PREDICTIONS and --name")
         return _print_check(args.check, check_submission(args.check, test_set, args.low, progress=True), args.json)
     options = {"PREDICTIONS": args.predictions, "--name": args.name, "--low": args.low, "--test-set": test_set}
     missing = [flag for flag, value in options.items() if value is None]
     if missing:
-        raise ValueError(
+        raise cli.UsageError(
             f"{', '.join(missing)} not given; to pack: submit PREDICTIONS --name NAME --low FOLDER --test-set SET"
         )
     assert test_set is not None

@@ -68,7 +68,9 @@ def open_submission(path: str | Path) -> Submission:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, EOFError, NotImplementedError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected a zip or a folder, got a damaged or other file ({error})") from None
+        raise ValueError(
+            f"{path}: expected a zip or a folder of results, got a damaged or other file ({error}); pack or fetch it again"
+        ) from None
     faults: list[str] = []
     members: dict[str, int] = {}
     unreadable = set()

@@ -22,6 +22,10 @@ class FFmpegError(ValueError):
     """ffmpeg is missing, refused the input, or died."""
 
 
+class NoVideoError(FFmpegError):
+    """A file in which ffmpeg finds no video at all."""
+
+
 @lru_cache(maxsize=1)
 def binary() -> str:
     """Path of the ffmpeg binary."""
@@ -116,7 +120,9 @@ def decode(
         try:
             reader = y4m.read_stream(stdout, str(path))
         except y4m.Y4MError:
-            raise FFmpegError(f"{path}: ffmpeg finds no video in it; expected a y4m clip or a video file") from None
+            raise NoVideoError(
+                f"{path}: is neither a y4m clip nor a video that ffmpeg reads; check the file, or name another"
+            ) from None
         yield reader
 
 
@@ -129,6 +135,8 @@ def piped_output(line: list[str], what: str) -> Iterator[IO[bytes]]:
         try:
             yield process.stdout
             ended = not process.stdout.read(1)
+        except NoVideoError:
+            raise
         except ValueError as error:  # damage downstream is often ffmpeg's own death: say that instead
             process.kill()
             process.wait()
@@ -182,6 +190,8 @@ def filtered(line: list[str], frames: Iterator[bytes], what: str) -> Iterator[IO
         downstream: ValueError | None = None
         try:
             yield process.stdout
+        except NoVideoError:
+            raise
         except ValueError as error:  # damage downstream is often this command's own death: say that instead
             downstream = error
         finally:
