@@ -326,10 +326,8 @@ def test_test_set_is_guessed_from_names() -> None:
     [
         (["{pred}", "--name", "my name", "--low", "{low}", "--test-set", "200-206"], "no space"),
         (["{pred}", "--name", "a", "--low", "{low}", "--test-set", "200-206", "--level", "12"], "--level 12"),
-        (["{pred}", "--name", "a"], "--low, --test-set not given"),
         (["{pred}/none", "--name", "a", "--low", "{low}", "--test-set", "200-206"], "expected a folder"),
         (["{pred}", "--name", "a", "--low", "{pred}/none", "--test-set", "200-206"], "check --low"),
-        (["{pred}", "--check", "{pred}"], "--check validates only"),
         (["--check", "{pred}/none.zip"], "no such zip or folder"),
         (["--check", "{low}/.."], "say which with --test-set"),
     ],
@@ -340,6 +338,18 @@ def test_mistakes_on_the_command_line(
     """Exit 1 and one sentence."""
     filled = [part.format(low=made[0], pred=made[1]) for part in line]
     assert submit.main([*filled, "--out", str(tmp_path / "out")]) == 1
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [(["p", "--name", "a"], "--low, --test-set not given"), (["p", "--check", "p"], "--check validates only")],
+)
+def test_incomplete_commands_are_usage_errors(line: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2, the usage line, and what is missing."""
+    with pytest.raises(SystemExit) as caught:
+        submit.main(line)
+    assert caught.value.code == 2
     assert words in capsys.readouterr().err
 
 
