@@ -203,7 +203,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", choices=list(MODELS), help="network, where the weights file does not name it")
     parser.add_argument("--scale", type=int, help="factor, where the weights file does not name it (default 4)")
     parser.add_argument("--frames", default="all", help="all (default), scored, N, or FIRST-LAST")
-    parser.add_argument("--test-set", default="round1-test", help="for --frames scored: split name, val or id range")
+    parser.add_argument("--test-set", help="with --frames scored: split name, val or id range (default round1-test)")
     parser.add_argument("--ensemble", action="store_true", help="average 8 flips and rotations (8 times slower)")
     parser.add_argument(
         "--sharpen",
@@ -235,11 +235,13 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(
             f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 or more and tiles of 8 or more"
         )
+    if args.test_set and args.frames != "scored":
+        raise cli.UsageError("--test-set has no effect without --frames scored")
     network = weights.load(args.weights, args.model, args.scale, weights.pick_device(args.device), args.half)
     if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
         raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
     options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
-    jobs = plan(args.source, args.target, args.frames, args.test_set, network.scale)
+    jobs = plan(args.source, args.target, args.frames, args.test_set or "round1-test", network.scale)
     if any(Path(job.target).absolute() == Path(job.source).absolute() for job in jobs if job.target != "-"):
         raise ValueError(f"{args.target}: is the input itself; choose another output name")
     print(f"{network.spec.name} x{network.scale} on {network.device}: {len(jobs)} clip(s)", file=sys.stderr)
