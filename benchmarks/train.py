@@ -70,7 +70,7 @@ def main() -> None:
         folder = Path(name)
         write_pairs(folder)
         compare("fsrcnn", folder, args.device, steps=40, repeats=9)
-        compare("edsr-baseline", folder, args.device, steps=2, repeats=5)
+        compare("edsr-baseline", folder, args.device, steps=2, repeats=9)
 
 
 if __name__ == "__main__":

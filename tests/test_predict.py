@@ -253,6 +253,17 @@ def test_ahead_hands_errors_over_and_stops_early() -> None:
     endless.close()
 
 
+def test_the_caller_keeps_its_threads(tmp_path: Path) -> None:
+    """Stages limit torch's threads inside themselves only: the network and the caller keep all of theirs."""
+    before = torch.get_num_threads()
+    clip = clip_of(tmp_path / "in.y4m")
+    seen = []
+    probe = network()
+    probe.module.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    assert len(list(pipeline.upscale_frames(probe, clip.header, clip, Options(tile_px=64)))) == 3
+    assert seen == [before] * 3 and torch.get_num_threads() == before
+
+
 def test_result_name_for_all_frames(tmp_path: Path) -> None:
     """A folder predicted whole is named as whole results."""
     low = tmp_path / "low"

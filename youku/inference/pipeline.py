@@ -43,11 +43,13 @@ class Options:
 
 def upscale_frames(network: Network, header: Header, frames: Iterable[Planes], options: Options) -> Iterator[Planes]:
     """Yield each frame enlarged; `header` is the input clip's."""
+    num_threads = torch.get_num_threads()
     if not network.spec.trainable and not options.ensemble and not options.sharpen:
-        yield from ahead(interpolate.upscale(planes, header, network.scale) for planes in frames)
+        enlarged = (interpolate.upscale(planes, header, network.scale) for planes in frames)
+        yield from ahead(enlarged, num_threads=num_threads)
         return
     batches = _batches(ahead(iter(frames)), options.batch)
-    outputs = ahead(_forward_all(network, header, batches, options))
+    outputs = ahead(_forward_all(network, header, batches, options), num_threads=num_threads)
     yield from ahead(_finish_all(network, header, outputs, options))
 
 
@@ -81,8 +83,12 @@ def sharpen(luma: Tensor, sigma_px: float, amount: float) -> Tensor:
     return luma + amount * (luma - blurred)
 
 
-def ahead(items: Iterable[Item], depth: int = AHEAD) -> Iterator[Item]:
-    """Run an iterator in a thread, at most `depth` items ahead; its error is raised here, leaving early stops it."""
+def ahead(items: Iterable[Item], depth: int = AHEAD, num_threads: int = 1) -> Iterator[Item]:
+    """Run an iterator in a thread, at most `depth` items ahead; its error is raised here, leaving early stops it.
+
+    `num_threads` is how many threads torch may use in there: stages beside the network take one, so that they do not
+    break into its team of threads.
+    """
     waiting: queue.Queue = queue.Queue(depth)
     stop = threading.Event()
 
@@ -96,6 +102,8 @@ def ahead(items: Iterable[Item], depth: int = AHEAD) -> Iterator[Item]:
         return False
 
     def work() -> None:
+        torch.get_num_threads()  # a thread's first call to torch takes over the last number set anywhere: get it done
+        torch.set_num_threads(num_threads)
         try:
             for item in items:
                 if not put(("item", item)):

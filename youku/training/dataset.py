@@ -241,7 +241,8 @@ def _turn(patch: Tensor, turn: int) -> Tensor:
 
 def batches(sampler: Sampler, first_step: int, num_workers: int) -> Iterator[Batch]:
     """Batches of `first_step`, `first_step` + 1, ... without end, cut in threads ahead of the consumer, in order."""
-    with ThreadPoolExecutor(num_workers, thread_name_prefix="patches") as pool:
+    # one torch thread each, so that they do not break into the network's team of threads
+    with ThreadPoolExecutor(num_workers, "patches", torch.set_num_threads, (1,)) as pool:
         waiting: deque = deque()
         step = first_step
         try:
