@@ -115,6 +115,22 @@ def test_batch_is_a_function_of_seed_and_step(pairs: Path) -> None:
     assert first[2].names == again.names and not torch.equal(first[2].low, first[3].low)
 
 
+def test_the_network_keeps_its_threads() -> None:
+    """Cutting patches in a fresh process leaves the caller all of its torch threads, so that results do not depend on it."""
+    code = (
+        "import os, torch; from youku.training.dataset import batches\n"
+        "class One:\n"
+        "    def draw(self, step): return torch.get_num_threads()\n"
+        "drawn = batches(One(), 0, 2)\n"
+        "inside = [next(drawn) for _ in range(6)]; drawn.close()\n"
+        "assert inside == [1] * 6, inside\n"
+        "assert torch.get_num_threads() == 2, torch.get_num_threads()\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code], check=False, cwd=REPO, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_low_and_high_patches_show_the_same_place(pairs: Path) -> None:
     """Shrinking the high patch gives the low patch, flips and rotations included."""
     sampler = _sampler(settings(pairs, batch=8), find_pairs([str(pairs)], 4))

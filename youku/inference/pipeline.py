@@ -102,8 +102,7 @@ def ahead(items: Iterable[Item], depth: int = AHEAD, num_threads: int = 1) -> It
         return False
 
     def work() -> None:
-        torch.get_num_threads()  # a thread's first call to torch takes over the last number set anywhere: get it done
-        torch.set_num_threads(num_threads)
+        limit_threads(num_threads)
         try:
             for item in items:
                 if not put(("item", item)):
@@ -127,6 +126,16 @@ def ahead(items: Iterable[Item], depth: int = AHEAD, num_threads: int = 1) -> It
         thread.join()
         if isinstance(items, Generator):
             items.close()
+
+
+def limit_threads(number: int) -> None:
+    """Let torch use `number` threads in the calling thread alone.
+
+    A thread's first call to torch takes over the last number set anywhere, so that call is got over with first; a
+    caller that wants to keep its own number makes it (`torch.get_num_threads()`) before others limit theirs.
+    """
+    torch.get_num_threads()
+    torch.set_num_threads(number)
 
 
 def _batches(frames: Iterable[Planes], size: int) -> Iterator[list[Planes]]:

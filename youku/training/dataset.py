@@ -20,6 +20,7 @@ from torch import Tensor
 
 from youku import contest
 from youku.inference import border
+from youku.inference.pipeline import limit_threads
 from youku.video import color, pictures, resize
 from youku.video.y4m import Clip
 
@@ -241,8 +242,8 @@ def _turn(patch: Tensor, turn: int) -> Tensor:
 
 def batches(sampler: Sampler, first_step: int, num_workers: int) -> Iterator[Batch]:
     """Batches of `first_step`, `first_step` + 1, ... without end, cut in threads ahead of the consumer, in order."""
-    # one torch thread each, so that they do not break into the network's team of threads
-    with ThreadPoolExecutor(num_workers, "patches", torch.set_num_threads, (1,)) as pool:
+    torch.get_num_threads()  # see limit_threads: the network keeps all of its threads, the workers take one each
+    with ThreadPoolExecutor(num_workers, "patches", limit_threads, (1,)) as pool:
         waiting: deque = deque()
         step = first_step
         try:
