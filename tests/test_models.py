@@ -87,7 +87,7 @@ def test_halo_is_needed(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "scale"), HALF)
 def test_half_precision_stays_close(name: str, scale: int) -> None:
-    """bf16 convolutions move the output by less than two code values on average where the spec says half_safe."""
+    """bf16 convolutions move the output by under 2/255 of its range on average where the spec says half_safe."""
     module, x = build(name, scale), picture(name, 24, 24)
     with torch.inference_mode():
         full = module(x)
@@ -115,8 +115,6 @@ def test_gradient_reaches_every_parameter(name: str, scale: int) -> None:
     module = build(name, scale).train()
     module(torch.rand(2, MODELS[name].channels, 8, 8)).square().mean().backward()
     dead = [key for key, parameter in module.named_parameters() if parameter.grad is None or not parameter.grad.any()]
-    if name == "srresnet":  # a bias before batch norm has no effect on the output: its gradient is rounding noise or 0
-        dead = [key for key in dead if not key.endswith("bias")]
     assert dead == []
 
 
