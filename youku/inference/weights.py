@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from youku.files import atomic_path
-from youku.models import ModelSpec, spec_of
+from youku.models import spec_of
+from youku.models.spec import ModelSpec
 
 
 @dataclass(frozen=True)

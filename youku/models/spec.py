@@ -1,0 +1,41 @@
+"""What the rest of the kit needs to know about a network: its planes, scales, frames and reach.
+
+Model border: float tensors (N, T * C, H, W) in [0, 1] (code values / 255), T frames of C planes oldest first, in the
+colours that the spec names; output (N, C, scale * H, scale * W) of the middle frame, of the same kind, not clipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """What a network eats and needs; `build(scale)` makes it with fresh weights."""
+
+    name: str
+    """As typed on the command line."""
+    build: Callable[[int], nn.Module]
+    colours: str
+    """"y" = luma (1 channel; the kit interpolates chroma), "rgb" = BT.601 R'G'B' (3 channels)."""
+    halo_px: Callable[[int], int]
+    """Receptive-field radius in input pixels for a scale: the margin a tile needs to equal the whole frame."""
+    source: str
+    scales: tuple[int, ...] = (2, 3, 4)
+    any_scale: bool = False
+    """One set of weights serves every scale: the network works on the interpolated picture (SRCNN, VDSR)."""
+    num_frames: int = 1
+    """Consecutive frames seen at once, odd; the neighbours come motion-compensated to the middle one."""
+    local: bool = True
+    """False where the network looks at the whole picture (pooled attention): it then runs untiled."""
+    half_safe: bool = True
+    """Whether bf16 activations keep the output near float32: under 2/255 of its range on average (tests/test_models.py)."""
+    trainable: bool = True
+
+    @property
+    def channels(self) -> int:
+        """Planes of one frame."""
+        return 1 if self.colours == "y" else 3
