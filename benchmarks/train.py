@@ -13,10 +13,11 @@ from machine import bar, describe, interleaved, median_ratio
 
 from youku import contest
 from youku.inference import weights
-from youku.models import spec_of
 from youku.training import losses, trainer
 from youku.training.config import TrainConfig
-from youku.training.dataset import Sampler, batches, find_pairs
+from youku.training.dataset import batches
+from youku.training.pairs import find_pairs
+from youku.training.state import make_state
 from youku.video import degradation, standin
 
 
@@ -33,20 +34,11 @@ def write_pairs(folder: Path) -> None:
 def compare(name: str, folder: Path, device_name: str, steps: int, repeats: int) -> None:
     config = TrainConfig(model=name, batch=16, patch_px=48, data=(str(folder),), device=device_name)
     device = weights.pick_device(device_name)
-    state = trainer.make_state(config, device)
+    state = make_state(config, device)
     state.module.train()
     loss_of = losses.make_loss(config.loss)
-    sampler = Sampler(
-        pairs=find_pairs(config.data, 4),
-        scale=4,
-        patch_px=config.patch_px,
-        batch=config.batch,
-        colours=spec_of(name, 4).colours,
-        augment=True,
-        seed=0,
-        device=device,
-    )
-    ready, drawn = sampler.draw(0), batches(sampler, 0, config.workers)
+    (sampler,) = trainer.make_samplers(config, find_pairs(config.data, 4), device)
+    ready, drawn = sampler.draw(0), batches(sampler.draw, 0, config.workers)
 
     def streaming() -> None:
         for _ in range(steps):

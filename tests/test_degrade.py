@@ -98,8 +98,61 @@ def test_seed_changes_noise_and_clips_differ(tmp_path: Path) -> None:
     assert 3.5 < luma.std() < 6.5
 
 
+def test_darken_takes_its_share_above_black() -> None:
+    """A fifth of what lies above 16 goes, chroma stays."""
+    header = y4m.make_header(64, 64)
+    flat = tuple(np.full(shape, 116, np.uint8) for shape in header.plane_shapes)
+    luma, u, v = next(degradation.degrade_frames([flat], header, PRESETS["darken"], 0))
+    assert (luma == 96).all() and (u == 116).all() and (v == 116).all()
+
+
+def test_unsharp_sharpens_both_clips_of_its_share(tmp_path: Path) -> None:
+    """Chance 0 keeps a clip, chance 1 raises the contrast of its luma alone, and the small clip is made from that."""
+    header, frames = y4m.make_header(64, 64), frames_of(y4m.make_header(64, 64), 2)
+    noisy = [(np.random.default_rng(0).integers(60, 180, (64, 64), dtype=np.uint8), *frames[0][1:])] * 2
+    for chance in (0.0, 1.0):
+        low, high = tmp_path / f"l{chance}.y4m", tmp_path / f"h{chance}.y4m"
+        degrade.make_pair(iter(noisy), header, low, high, Degradation(unsharp=chance), 5)
+    kept, sharp = (y4m.Clip(tmp_path / f"h{chance}.y4m").frame(1) for chance in (0.0, 1.0))
+    assert np.array_equal(kept[0], noisy[0][0]) and sharp[0].std() > 1.05 * kept[0].std()
+    assert np.array_equal(kept[1], sharp[1])
+    small = y4m.Clip(tmp_path / "l1.0.y4m").frame(1)
+    assert np.array_equal(small[0], interpolate.downscale(sharp, header, 4)[0])
+    shares = [next(degradation.sharpen_some(noisy, header, 0.3, seed))[0].std() > kept[0].std() for seed in range(60)]
+    assert 8 <= sum(shares) <= 28
+
+
+def test_box_is_the_mean_of_a_block() -> None:
+    """The box kernel averages each block of luma at every scale."""
+    for scale in (2, 3, 4):
+        header = y4m.make_header(24, 24)
+        luma = np.random.default_rng(0).integers(0, 256, (24, 24), dtype=np.uint8)
+        chroma = np.full((12, 12), 128, np.uint8)
+        small = interpolate.downscale((luma, chroma, chroma), header, scale, "box")[0]
+        side = 24 // scale
+        mean = luma.reshape(side, scale, side, scale).mean((1, 3))
+        assert np.abs(small - mean).max() <= 0.5 + 1e-3
+
+
+def test_presets_are_listed_with_their_sources(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every preset has its settings and a verdict on stdout; the report's choice is named as such."""
+    assert degrade.main(["--list-presets"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n{name} " in f"\n{out}" and degradation.VERDICTS[name] in out for name in PRESETS)
+    assert "mpeg1 bitrate 768k, x264 bitrate 354k" in out and "the report's choice" in out
+    assert max(map(len, out.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("line", [[], ["a.y4m"], ["--check", "x", "a.y4m", "out"], ["--check", "x", "--list-presets"]])
+def test_a_line_that_is_no_command_exits_2(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Too few paths, or two jobs at once, are a usage error."""
+    with pytest.raises(SystemExit) as stop:
+        degrade.main(line)
+    assert stop.value.code == 2 and "error: " in capsys.readouterr().err
+
+
 def test_mixed_draws_every_kernel(tmp_path: Path) -> None:
-    """Over a few seeds the mixed preset equals each of the three kernels at least once."""
+    """Over a few seeds the mixed preset equals each of its kernels at least once."""
     header = y4m.make_header(64, 64)
     frame = frames_of(header, 1)
     seen = set()
@@ -248,6 +301,7 @@ BAD = [
     (["a.y4m", "out", "--codec", "x264"], "exactly one of crf"),
     (["a.y4m", "out", "--order", "code-first"], "no effect without a codec"),
     (["a.y4m", "out", "--blur", "-1"], "expected 0 to 20"),
+    (["a.y4m", "out", "--unsharp", "2"], "expected 0 to 1"),
     (["a.y4m", "out", "--size", "big"], "expected WIDTHxHEIGHT"),
     (["a.y4m", "out", "--every", "0"], "expected 1 or more"),
     (["a.y4m", "out", "--first-id", "100000"], "five digits"),

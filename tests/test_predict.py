@@ -13,7 +13,7 @@ import torch
 
 from tests.conftest import textured_frame, write_pair
 from youku import contest, predict
-from youku.inference import pipeline, weights
+from youku.inference import pipeline, shipped, weights
 from youku.inference.pipeline import Options
 from youku.inference.weights import Network
 from youku.models import MODELS
@@ -54,8 +54,9 @@ def run(*argv: str) -> int:
 def test_every_layout_keeps_its_header_and_sizes(tmp_path: Path, name: str, chroma: str) -> None:
     """Odd 4:2:0, 4:2:2, 4:4:4, mono and 10 bit come out in their own layout, tokens kept, W and H times scale."""
     clip = clip_of(tmp_path / "in.y4m", chroma)
-    args = [] if name == "bicubic" else ["--weights", str(save_weights(tmp_path / "w.safetensors", name, 2))]
-    assert run(str(clip.path), str(tmp_path / "out.y4m"), *args, *(["--scale", "2"] if not args else [])) == 0
+    weights_path = str(save_weights(tmp_path / "w.safetensors", name, 2)) if name != "bicubic" else ""
+    args = ["--weights", weights_path] if weights_path else ["--model", "bicubic", "--scale", "2"]
+    assert run(str(clip.path), str(tmp_path / "out.y4m"), *args) == 0
     out = y4m.Clip(tmp_path / "out.y4m")
     assert out.header == clip.header.resized(66, 50)
     assert out.num_frames == 3
@@ -100,10 +101,23 @@ def test_tile_and_batch_do_not_change_the_picture(tmp_path: Path) -> None:
 def test_frames_can_be_chosen(tmp_path: Path) -> None:
     """--frames N and FIRST-LAST pick source frames, from a file and from a stream."""
     clip = clip_of(tmp_path / "in.y4m", num_frames=4)
-    assert run(str(clip.path), str(tmp_path / "some.y4m"), "--frames", "1-2") == 0
+    assert run(str(clip.path), str(tmp_path / "some.y4m"), "--frames", "1-2", "--model", "bicubic") == 0
     expected = [interpolate.upscale(clip.frame(index), clip.header, 4)[0] for index in (1, 2)]
     assert all(np.array_equal(a[0], b) for a, b in zip(y4m.Clip(tmp_path / "some.y4m"), expected, strict=True))
     assert run(str(clip.path), str(tmp_path / "x.y4m"), "--frames", "9") == 1
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_kit_brings_a_network(tmp_path: Path, scale: int, capsys: pytest.CaptureFixture) -> None:
+    """Without --weights the shipped network of that scale enlarges, and it is said."""
+    clip = clip_of(tmp_path / "in.y4m")
+    path = shipped.path_of(None, scale)
+    assert path is not None
+    assert run(str(clip.path), str(tmp_path / "own.y4m"), "--scale", str(scale)) == 0
+    assert f"fsrcnn x{scale} with the kit's own weights" in capsys.readouterr().err
+    assert run(str(clip.path), str(tmp_path / "named.y4m"), "--weights", str(path)) == 0
+    assert "kit's own" not in capsys.readouterr().err
+    assert (tmp_path / "own.y4m").read_bytes() == (tmp_path / "named.y4m").read_bytes()
 
 
 def test_folder_is_predicted_as_the_contest_scores_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -16,10 +16,15 @@ import torch
 from PIL import Image
 
 from youku import train as verb
-from youku.inference import weights
-from youku.training import checkpoint, config, precision, trainer
+from youku.inference import pipeline, weights
+from youku.metrics import psnr
+from youku.models import MODELS
+from youku.training import checkpoint, config, losses, precision, recipe, run, trainer
+from youku.training import state as states
 from youku.training.config import TrainConfig
-from youku.training.dataset import Sampler, batches, find_pairs, split_pairs
+from youku.training.dataset import Sampler, batches, in_turn
+from youku.training.pairs import find_pairs, split_pairs
+from youku.training.validation import validate
 
 REPO = Path(__file__).parents[1]
 
@@ -34,25 +39,25 @@ def settings(pairs: Path, **changes: object) -> TrainConfig:
     return TrainConfig(**{**values, **changes})
 
 
-def last(run: TrainConfig) -> dict:
-    return checkpoint.load(run.folder / "last.pt", torch.device("cpu"))
+def last(made: TrainConfig) -> dict:
+    return checkpoint.load(made.folder / "last.pt", torch.device("cpu"))
 
 
 @pytest.mark.parametrize("changes", [{}, {"model": "srresnet", "accumulate": 2, "loss": "l1+0.2*ssim"}, {"amp": True}])
 def test_resume_is_bit_identical(pairs: Path, changes: dict) -> None:
     """Three steps, then a resume of three more, leave the very bits of six steps in one go."""
     straight = settings(pairs, name="straight", **changes)
-    assert verb.train(straight, progress=False).finished
+    assert run.start(straight, progress=False).finished
     broken = settings(pairs, name="broken", **changes)
-    train_pairs, val_pairs = verb.load_pairs(broken)
+    train_pairs, val_pairs = run.load_pairs(broken)
     broken.folder.mkdir(parents=True)
-    state = trainer.make_state(broken, torch.device("cpu"))
-    sampler_steps = batches(_sampler(broken, train_pairs), 0, 1)
+    state = states.make_state(broken, torch.device("cpu"))
+    sampler_steps = batches(in_turn(trainer.make_samplers(broken, train_pairs, torch.device("cpu"))), 0, 1)
     state.module.train()
     for _ in range(3):
         trainer.train_step(state, broken, _loss(broken), [next(sampler_steps) for _ in range(broken.accumulate)])
     sampler_steps.close()
-    trainer.save(state, broken)
+    states.save(state, broken)
     assert trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False).step == 6
     first, second = last(straight), last(broken)
     for part in ("module", "average"):
@@ -61,27 +66,23 @@ def test_resume_is_bit_identical(pairs: Path, changes: dict) -> None:
         assert all(torch.equal(value, second["optimizer"]["state"][key][name]) for name, value in moments.items())
 
 
-def _sampler(run: TrainConfig, train_pairs: list) -> Sampler:
-    return Sampler(
-        pairs=train_pairs, scale=run.scale, patch_px=run.patch_px, batch=run.batch,
-        colours=trainer.spec_of(run.model, run.scale).colours, augment=run.augment, seed=run.seed,
-        device=torch.device("cpu"),
-    )  # fmt: skip
+def _sampler(made: TrainConfig, train_pairs: list) -> Sampler:
+    return trainer.make_samplers(made, train_pairs, torch.device("cpu"))[0]
 
 
-def _loss(run: TrainConfig):
-    return trainer.losses.make_loss(run.loss)
+def _loss(made: TrainConfig):
+    return losses.make_loss(made.loss)
 
 
 def test_run_folder_holds_what_it_promises(pairs: Path) -> None:
     """config.toml reads back, log.jsonl has every step once, best weights name their network."""
-    run = settings(pairs)
-    verb.train(run, command="python -m youku train", progress=False)
-    assert TrainConfig(**config.read_recipe(str(run.folder / "config.toml"))) == run
-    lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
+    made = settings(pairs)
+    run.start(made, command="python -m youku train", progress=False)
+    assert TrainConfig(**recipe.read_recipe(str(made.folder / "config.toml"))) == made
+    lines = [json.loads(line) for line in (made.folder / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6]
     assert [line["step"] for line in lines if "val_psnr" in line] == [3, 6]
-    network = weights.load(run.folder / "best.safetensors", None, None, torch.device("cpu"))
+    network = weights.load(made.folder / "best.safetensors", None, None, torch.device("cpu"))
     assert (network.spec.name, network.scale) == ("fsrcnn", 4)
 
 
@@ -89,25 +90,25 @@ def test_same_seed_same_loss(pairs: Path) -> None:
     """Two runs log the same losses; another seed does not."""
     logs = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        run = settings(pairs, name=name, seed=seed)
-        verb.train(run, progress=False)
-        lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
+        made = settings(pairs, name=name, seed=seed)
+        run.start(made, progress=False)
+        lines = [json.loads(line) for line in (made.folder / "log.jsonl").read_text().splitlines()]
         logs.append([line["loss"] for line in lines if "loss" in line])
     assert logs[0] == logs[1] != logs[2]
 
 
 def test_validation_in_the_contest_metric(pairs: Path) -> None:
     """--val-metric score logs PSNR, VMAF and 0.8 PSNR + 0.2 VMAF."""
-    run = settings(pairs, val_metric="score", val_every=6)
-    verb.train(run, progress=False)
-    line = json.loads((run.folder / "log.jsonl").read_text().splitlines()[-1])
+    made = settings(pairs, val_metric="score", val_every=6)
+    run.start(made, progress=False)
+    line = json.loads((made.folder / "log.jsonl").read_text().splitlines()[-1])
     assert line["val_score"] == pytest.approx(0.8 * line["val_psnr"] + 0.2 * line["val_vmaf"])
 
 
 def test_batch_is_a_function_of_seed_and_step(pairs: Path) -> None:
     """Any order and number of threads gives the same patches."""
     sampler = _sampler(settings(pairs), find_pairs([str(pairs)], 4))
-    stream = batches(sampler, 0, 3)
+    stream = batches(sampler.draw, 0, 3)
     first = [next(stream) for _ in range(4)]
     stream.close()
     again = sampler.draw(2)
@@ -119,9 +120,7 @@ def test_the_network_keeps_its_threads() -> None:
     """Cutting patches in a fresh process leaves the caller all of its torch threads, so that results do not depend on it."""
     code = (
         "import os, torch; from youku.training.dataset import batches\n"
-        "class One:\n"
-        "    def draw(self, step): return torch.get_num_threads()\n"
-        "drawn = batches(One(), 0, 2)\n"
+        "drawn = batches(lambda index: torch.get_num_threads(), 0, 2)\n"
         "inside = [next(drawn) for _ in range(6)]; drawn.close()\n"
         "assert inside == [1] * 6, inside\n"
         "assert torch.get_num_threads() == 2, torch.get_num_threads()\n"
@@ -147,9 +146,21 @@ def test_pictures_train_too(tmp_path: Path) -> None:
         pixels = rng.integers(0, 255, (12, 16, 3), np.uint8).repeat(6, 0).repeat(6, 1)
         Image.fromarray(pixels).save(tmp_path / "pictures" / f"{index}.png")
     for model in ("fsrcnn", "edsr-baseline"):
-        run = settings(tmp_path / "pictures", name=model, model=model, steps=2, val_every=2, patch_px=8, scale=2)
-        assert verb.train(run, progress=False).finished
-        assert (run.folder / "best.safetensors").exists()
+        made = settings(tmp_path / "pictures", name=model, model=model, steps=2, val_every=2, patch_px=8, scale=2)
+        assert run.start(made, progress=False).finished
+        assert (made.folder / "best.safetensors").exists()
+
+
+def test_frames_of_a_clip_train_together(pairs: Path) -> None:
+    """A three-frame network gets three frames a patch, and validates each frame among its neighbours."""
+    made = settings(pairs, model="enhancenet-3frame", steps=1, val_every=1, batch=1, val_frames=2, patch_px=8)
+    train_pairs, val_pairs = run.load_pairs(made)
+    assert _sampler(made, train_pairs).draw(0).low.shape == (1, 9, 8, 8)
+    assert run.start(made, progress=False).finished
+    network = weights.load(made.folder / "best.safetensors", None, None, torch.device("cpu"))
+    whole = list(pipeline.upscale_frames(network, val_pairs[0].low.header, val_pairs[0].low, pipeline.Options()))
+    scores = [psnr.yuv(whole[index], val_pairs[0].high.frame(index)) for index in (0, 2)]
+    assert validate(network, val_pairs, 2, with_vmaf=False).psnr == pytest.approx(sum(scores) / 2, abs=1e-6)
 
 
 def test_split_holds_whole_clips_out(pairs: Path) -> None:
@@ -185,10 +196,10 @@ def _has_lines(path: Path, number: int) -> bool:
 
 def test_nonfinite_loss_names_step_and_clips(pairs: Path) -> None:
     """An exploding run stops, names the step and the clips, and leaves the last good checkpoint."""
-    run = settings(pairs, lr=1e30, steps=50, val_every=50, save_every=1, loss="l2")
+    made = settings(pairs, lr=1e30, steps=50, val_every=50, save_every=1, loss="l2")
     with pytest.raises(ValueError, match=r"step \d+: the loss is (nan|inf).*Youku_0000\d_l.y4m frame \d"):
-        verb.train(run, progress=False)
-    saved = last(run)
+        run.start(made, progress=False)
+    saved = last(made)
     assert saved["step"] >= 1 and all(bool(value.isfinite().all()) for value in saved["module"].values())
 
 
@@ -234,10 +245,10 @@ def test_apex_is_driven_where_it_can_be_imported(pairs: Path, monkeypatch: pytes
     package = type(sys)("apex")
     package.amp = Amp  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "apex", package)
-    run = settings(pairs, amp=True, amp_backend="apex", steps=2, val_every=2, clip_norm=1.0)
-    assert verb.train(run, progress=False).finished
+    made = settings(pairs, amp=True, amp_backend="apex", steps=2, val_every=2, clip_norm=1.0)
+    assert run.start(made, progress=False).finished
     assert calls[0] == "O1" and calls.count("scale") == 2
-    assert last(run)["precision"] == {"scale": 1}
+    assert last(made)["precision"] == {"scale": 1}
 
 
 def test_learning_rates() -> None:
@@ -252,17 +263,17 @@ def test_learning_rates() -> None:
 
 def test_recipes_are_valid_and_every_fault_is_listed(tmp_path: Path) -> None:
     """All shipped recipes load; an unknown key and a wrong type are reported together."""
-    for path in sorted(config.RECIPES.glob("*.toml")):
-        assert TrainConfig(**config.read_recipe(path.stem)).model in ("fsrcnn", "srresnet", "edsr-baseline", "edsr")
+    for path in sorted(recipe.RECIPES.glob("*.toml")):
+        assert TrainConfig(**recipe.read_recipe(path.stem)).model in MODELS
     bad = tmp_path / "bad.toml"
     bad.write_text('lrr = 1\nbatch = "many"\namp = 1\n')
     with pytest.raises(ValueError, match=r"unknown key lrr; batch = 'many': expected int; amp = 1: expected bool"):
-        config.read_recipe(str(bad))
+        recipe.read_recipe(str(bad))
     bad.write_text("= nonsense")
     with pytest.raises(ValueError, match="not a TOML recipe"):
-        config.read_recipe(str(bad))
+        recipe.read_recipe(str(bad))
     with pytest.raises(ValueError, match="expected a path ending in .toml or one of demo"):
-        config.read_recipe("nothing")
+        recipe.read_recipe("nothing")
 
 
 def test_all_wrong_values_are_reported_together() -> None:
@@ -313,27 +324,27 @@ def test_bad_checkpoints_are_refused(tmp_path: Path, damage: str) -> None:
 
 def test_a_run_is_never_overwritten(pairs: Path) -> None:
     """The same name again is refused with both ways out."""
-    verb.train(settings(pairs), progress=False)
+    run.start(settings(pairs), progress=False)
     with pytest.raises(ValueError, match="go on with --resume .* or choose another --name"):
-        verb.train(settings(pairs), progress=False)
+        run.start(settings(pairs), progress=False)
 
 
 def test_a_torn_log_and_a_missing_start_do_not_block_resume(pairs: Path) -> None:
     """A half-written log line is dropped; --init-from is needed only once."""
     first = settings(pairs, name="first", steps=3)
-    verb.train(first, progress=False)
+    run.start(first, progress=False)
     start = pairs.parent / "start.safetensors"
     (first.folder / "best.safetensors").rename(start)
-    run = settings(pairs, name="second", steps=4, init_from=str(start))
-    train_pairs, val_pairs = verb.load_pairs(run)
-    run.folder.mkdir(parents=True)
-    state = trainer.make_state(run, torch.device("cpu"))
+    made = settings(pairs, name="second", steps=4, init_from=str(start))
+    train_pairs, val_pairs = run.load_pairs(made)
+    made.folder.mkdir(parents=True)
+    state = states.make_state(made, torch.device("cpu"))
     state.step = 2
-    trainer.save(state, run)
+    states.save(state, made)
     start.unlink()
-    (run.folder / "log.jsonl").write_text('{"step": 1, "loss": 1}\n{"step": 3, "loss": 1}\n{"step": 2, "lo')
-    assert trainer.train(run, train_pairs, val_pairs, resume=True, progress=False).finished
-    steps = [json.loads(line)["step"] for line in (run.folder / "log.jsonl").read_text().splitlines()]
+    (made.folder / "log.jsonl").write_text('{"step": 1, "loss": 1}\n{"step": 3, "loss": 1}\n{"step": 2, "lo')
+    assert trainer.train(made, train_pairs, val_pairs, resume=True, progress=False).finished
+    steps = [json.loads(line)["step"] for line in (made.folder / "log.jsonl").read_text().splitlines()]
     assert steps == [1, 3, 3, 4, 4]
 
 
@@ -343,15 +354,15 @@ def test_vmaf_needs_are_checked_before_the_first_step(pairs: Path, tmp_path: Pat
     for index in range(3):
         Image.new("RGB", (64, 64), (index, 2, 3)).save(tmp_path / "p" / f"{index}.png")
     with pytest.raises(ValueError, match="VMAF needs clips with chroma; use --val-metric psnr"):
-        verb.train(settings(tmp_path / "p", val_metric="score"), progress=False)
+        run.start(settings(tmp_path / "p", val_metric="score"), progress=False)
     with pytest.raises(ValueError, match="names a folder of --data"):
-        verb.load_pairs(settings(pairs, val_data=(str(pairs),)))
+        run.load_pairs(settings(pairs, val_data=(str(pairs),)))
 
 
 def test_flags_override_the_recipe(tmp_path: Path) -> None:
     """Defaults < recipe < flags."""
-    recipe = tmp_path / "r.toml"
-    recipe.write_text("batch = 3\nlr = 1\n")
-    args = verb.make_parser().parse_args(["--recipe", str(recipe), "--batch", "5", "--no-augment"])
-    made = config.from_flags(args, args.recipe)
+    path = tmp_path / "r.toml"
+    path.write_text("batch = 3\nlr = 1\n")
+    args = verb.make_parser().parse_args(["--recipe", str(path), "--batch", "5", "--no-augment"])
+    made = config.from_flags(args, recipe.read_recipe(args.recipe))
     assert (made.batch, made.lr, made.augment, made.model) == (5, 1.0, False, "fsrcnn")

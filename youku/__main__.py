@@ -34,6 +34,12 @@ def _train() -> Main:
     return main
 
 
+def _experiment() -> Main:
+    from youku.experiment import main
+
+    return main
+
+
 def _predict() -> Main:
     from youku.predict import main
 
@@ -52,8 +58,32 @@ def _score() -> Main:
     return main
 
 
+def _curves() -> Main:
+    from youku.curves import main
+
+    return main
+
+
 def _report() -> Main:
     from youku.report import main
+
+    return main
+
+
+def _evaluate() -> Main:
+    from youku.evaluate import main
+
+    return main
+
+
+def _models() -> Main:
+    from youku.models.__main__ import main
+
+    return main
+
+
+def _inspect() -> Main:
+    from youku.inspect import main
 
     return main
 
@@ -75,10 +105,15 @@ VERBS: dict[str, tuple[str, Callable[[], Main]]] = {
     "degrade": ("make contest-shaped pairs from your own video or pictures", _degrade),
     "convert": ("y4m <-> yuv, bmp, png; every 25th frame; any video -> y4m", _convert),
     "train": ("train a network on clip pairs", _train),
+    "experiment": ("change one thing at a time, train, and print the table", _experiment),
     "predict": ("enlarge clips with a network", _predict),
     "submit": ("check every rule, then pack a submission", _submit),
     "score": ("PSNR, SSIM, VMAF and the contest's score, beside bicubic", _score),
+    "curves": ("training curves of several runs, in the terminal and as a picture", _curves),
     "report": ("one HTML page: totals, curves, before/after pictures", _report),
+    "evaluate": ("PSNR and SSIM of test pictures under each paper's protocol", _evaluate),
+    "models": ("the networks: parameters, multiply-adds, reach; one layer by layer", _models),
+    "inspect": ("weights: numbers a layer, vanished ones, feature maps, checkerboard", _inspect),
     "demo": ("the whole way on stand-in clips, in under three minutes", _demo),
     "doctor": ("check this machine and say what to do", _doctor),
 }

@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 
 class UsageError(ValueError):
@@ -32,7 +34,8 @@ def run(
     """Parse `argv`, run `action`, turn user and system errors into one sentence on stderr; returns the exit status."""
     args = parser.parse_args(argv)
     try:
-        return action(args)
+        with _terminable():
+            return action(args)
     except UsageError as error:
         parser.error(str(error))
     except ValueError as error:  # user and data mistakes, already worded
@@ -45,6 +48,20 @@ def run(
     except KeyboardInterrupt:
         print("stopped by Ctrl-C; finished files are kept, run the same command to go on", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends like Ctrl-C, so that no half-written file is left."""
+    try:
+        previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def explain(error: OSError) -> str:

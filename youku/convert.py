@@ -1,4 +1,4 @@
-"""Convert clips: y4m <-> yuv, y4m <-> numbered bmp or png, every N-th frame, any video -> y4m, lossless gray planes.
+"""Convert clips: y4m <-> yuv, y4m <-> numbered bmp or png, every N-th frame, any video -> y4m; pictures <-> HDF5.
 
 IN and OUT decide by their names: x.y4m or - (stdin, stdout), x.yuv (needs --size), frame%3d.bmp, a folder of pictures,
 any other file is a video that ffmpeg decodes. Results equal the organiser's five ffmpeg commands byte for byte:
@@ -11,6 +11,10 @@ any other file is a video that ffmpeg decodes. Results equal the organiser's fiv
 
 Header tokens are kept, also those that ffmpeg drops. RGB pictures cost quality (`--report CLIP` says how much);
 `--planes` writes y, u and v as gray pictures instead and reads them back exactly.
+`--deblock` smooths the borders of 8x8 blocks: predict from `convert l.y4m soft.y4m --deblock` and from l.y4m, score both.
+
+A folder of pictures -> x.h5 gives the luma patches that FSRCNN-pytorch trains on (`--patch 16 --stride 5` at x4: the
+old-film report's 64x64 at 20), `--hdf5 eval` its evaluation file; x.h5 -> folder gives them back as gray png.
 
 Run: python -m youku convert IN OUT
 """
@@ -27,17 +31,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from youku import cli
 from youku.files import atomic_write
-from youku.video import ffmpeg, pictures, y4m
-from youku.video.picture_cost import measure
+from youku.video import ffmpeg, hdf5, picture_sets, pictures, y4m
+from youku.video.picture_cost import describe, measure
 from youku.video.y4m import Header, Planes
 
 ROUTES = ("ffmpeg", "float")
+FRAME_FLAGS = ("size", "chroma", "fps", "every", "format", "route", "planes", "force", "deblock")
+HDF5_FLAGS = ("hdf5", "scale", "patch", "stride", "augment")
+Item = TypeVar("Item")
 Frames = Iterable[tuple[Planes, str]]  # planes and the FRAME line's parameters
 
 
@@ -61,6 +68,8 @@ class Options:
     """Write gray pictures of the planes instead of RGB."""
     force: bool = False
     """Replace pictures that are already there."""
+    deblock: bool = False
+    """Pass a y4m file or video through ffmpeg's deblock filter (old-film report, 4.9.4)."""
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -87,7 +96,10 @@ def open_source(source: str | Path, options: Options) -> Iterator[tuple[Header, 
     """
     path, kind = Path(source), _kind(source)
     _refuse_useless(kind, options)
-    if kind == "y4m":
+    if options.deblock:
+        with ffmpeg.deblock(path, kind == "y4m") as (header, planes_of_frames):
+            yield header, ((planes, "") for planes in planes_of_frames)
+    elif kind == "y4m":
         clip = y4m.Clip(path)
         yield clip.header, ((clip.frame(index), clip.frame_params(index)) for index in range(clip.num_frames))
     elif kind == "stream":
@@ -104,6 +116,15 @@ def open_source(source: str | Path, options: Options) -> Iterator[tuple[Header, 
         pix_fmt = ffmpeg.pix_fmt(_unsited(options.chroma)) if options.chroma else None
         with ffmpeg.decode(path, pix_fmt) as reader:
             yield reader.header, ((planes, "") for planes in reader)
+
+
+def convert_hdf5(source: str | Path, target: str | Path, plan: hdf5.Plan) -> int:
+    """Pictures to an HDF5 file, or such a file to gray pictures; returns how many patches or pictures."""
+    if _kind(source) != "hdf5":
+        return hdf5.write(picture_sets.find(source, plan.scale), Path(target), plan, _progress)
+    if _kind(target) != "pictures":
+        raise ValueError(f"{target}: HDF5 turns into a folder of gray png; name a folder")
+    return hdf5.to_pictures(source, Path(target))
 
 
 def read_yuv(path: Path, options: Options) -> tuple[Header, Frames]:
@@ -188,6 +209,8 @@ def _kind(path: str | Path) -> str:
         return "pictures"
     if path.suffix.lower() in (".y4m", ".yuv"):
         return path.suffix.lower()[1:]
+    if path.suffix.lower() in hdf5.SUFFIXES:
+        return "hdf5"
     return "video" if path.suffix or path.is_file() else "pictures"
 
 
@@ -203,6 +226,8 @@ def _refuse_useless(kind: str, options: Options) -> None:
         "--chroma": options.chroma is not None and kind in ("y4m", "stream"),
         "--fps": options.fps is not None and kind not in ("yuv", "pictures"),
     }
+    if options.deblock and (kind not in ("y4m", "video") or options.chroma):
+        raise ValueError(f"--deblock wants a y4m file or a video, and no --chroma; got {kind}: convert it to y4m first")
     for flag in (flag for flag, given in useless.items() if given):
         raise ValueError(f"{flag} has no effect on this input ({kind}), whose own header says it; leave it out")
 
@@ -225,21 +250,16 @@ def _fps(options: Options) -> Fraction:
     return fps
 
 
-def _progress(frames: Frames) -> Frames:
+def _progress(items: Iterable[Item]) -> Iterable[Item]:
     from tqdm import tqdm
 
-    return tqdm(frames, unit="frame", disable=None, leave=False)
+    return tqdm(items, unit="frame", disable=None, leave=False)
 
 
-def print_cost(cost: dict[str, Any]) -> None:
-    """The report as a table."""
-    print(f"{cost['clip']}: {cost['frames']} frames through 8-bit RGB and back, PSNR in dB")
-    names = {"ffmpeg": f"ffmpeg bmp ({cost['ffmpeg_version'][:20]})", "float": "float, chroma at its siting"}
-    print(f"{'route':<36}{'Y':>8}{'U':>8}{'V':>8}{'all':>8}")
-    for route, row in cost["psnr_db"].items():
-        cells = ["exact" if value is None else f"{value:.2f}" for value in row.values()]
-        print(f"{names[route]:<36}" + "".join(f"{cell:>8}" for cell in cells))
-    print(f"{'planes: y4m, yuv, --planes':<36}" + f"{'exact':>8}" * 4)
+def _refuse_flags(args: argparse.Namespace, flags: Iterable[str]) -> None:
+    """Flags that this pair of IN and OUT would silently ignore."""
+    for flag in (flag for flag in flags if vars(args)[flag] != make_parser().get_default(flag)):
+        raise ValueError(f"--{flag} has no effect on {args.source} -> {args.target}; leave it out")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -257,7 +277,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", choices=pictures.WRITABLE, help="kind of pictures in an OUT folder (default png)")
     parser.add_argument("--route", choices=ROUTES, default="ffmpeg", help="who converts colours for pictures")
     parser.add_argument("--planes", action="store_true", help="write y, u, v as gray png: no loss")
+    parser.add_argument("--deblock", action="store_true", help="smooth block borders of a y4m file or video first")
     parser.add_argument("--force", action="store_true", help="replace pictures that are there already")
+    parser.add_argument("--hdf5", choices=hdf5.FORMS, default="train", help="OUT.h5: patches (default) or pictures")
+    parser.add_argument("--scale", type=int, default=4, metavar="N", help="factor of an OUT.h5 (default 4)")
+    parser.add_argument("--patch", type=int, metavar="PX", help="side of an lr patch (default 10, 7, 6 for x2, x3, x4)")
+    parser.add_argument("--stride", type=int, metavar="PX", help="step between lr patches (default: the scale)")
+    parser.add_argument("--augment", action="store_true", help="FSRCNN's 20 views of each picture: sizes, rotations")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 
@@ -267,15 +293,20 @@ def _act(args: argparse.Namespace) -> int:
         if args.source or args.target:
             raise cli.UsageError("--report CLIP stands alone; leave IN and OUT out")
         cost = picture_cost(args.report, args.every)
-        print(json.dumps(cost, indent=2)) if args.json else print_cost(cost)
+        print(json.dumps(cost, indent=2)) if args.json else print(describe(cost))
         return 0
     if not args.source or not args.target:
         raise cli.UsageError("expected IN and OUT, or --report CLIP")
-    names = ("size", "chroma", "fps", "every", "format", "route", "planes", "force")
-    num_frames = convert(args.source, args.target, Options(**{name: vars(args)[name] for name in names}))
-    line = (
-        json.dumps({"out": args.target, "frames": num_frames}) if args.json else f"{num_frames} frames -> {args.target}"
-    )
+    to_hdf5 = _kind(args.target) == "hdf5"
+    is_hdf5 = "hdf5" in (_kind(args.source), _kind(args.target))
+    _refuse_flags(args, (FRAME_FLAGS if is_hdf5 else ()) + (() if to_hdf5 else HDF5_FLAGS))
+    if is_hdf5:
+        plan = hdf5.Plan(**{name: vars(args)[name] for name in HDF5_FLAGS})
+        number, what = convert_hdf5(args.source, args.target, plan), "pairs"
+    else:
+        options = Options(**{name: vars(args)[name] for name in FRAME_FLAGS})
+        number, what = convert(args.source, args.target, options), "frames"
+    line = json.dumps({"out": args.target, what: number}) if args.json else f"{number} {what} -> {args.target}"
     print(line, file=sys.stderr if args.target == "-" else sys.stdout)
     return 0
 

@@ -5,7 +5,12 @@ SRC... -> OUT/Youku_NNNNN_h_GT.y4m (cropped to a multiple of the factor) and OUT
 real video codecs, before or after the scaling. The presets follow the old-film report's list of degradations and the
 contest's own data, which were compressed by a real platform. Same seed and sources, same bytes.
 
+`--check` measures pairs that were made elsewhere (a restored film against the old print) and refuses those whose
+frames, pixels (0.25 small pixels) or brightness (gain 5 %, mean 2 code values) disagree.
+
 Run: python -m youku degrade film.mp4 data/clips/train --preset youku --split-every 100
+     python -m youku degrade --list-presets
+     python -m youku degrade --check data/clips/train
 """
 
 from __future__ import annotations
@@ -14,8 +19,8 @@ import argparse
 import itertools
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,18 +28,12 @@ from typing import Any
 import numpy as np
 
 from youku import __version__, cli, contest, files
-from youku.video import codecs, ffmpeg, pictures, y4m
-from youku.video.degradation import KERNELS, ORDERS, PRESETS, Degradation, crop, make_pair
+from youku.video import alignment, codecs, ffmpeg, y4m
+from youku.video.degradation import KERNELS, ORDERS, PRESETS, VERDICTS, Degradation, crop, make_pair
+from youku.video.sources import Source, find_sources, open_source
 from youku.video.y4m import Header, Planes
 
 MANIFEST = "pairs.json"
-VIDEO_SUFFIXES = tuple(
-    f".{name}"
-    for name in (
-        *("y4m", "mp4", "m4v", "mkv", "webm", "avi", "mov", "mpg", "mpeg", "vob", "ts", "mxf", "wmv", "flv"),
-        *("264", "h264", "265", "h265", "hevc", "rm", "rmvb"),
-    )
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,55 +54,6 @@ class Cut:
     def __post_init__(self) -> None:
         if self.split_every < 0 or self.max_frames < 0 or self.every < 1:
             raise ValueError("split-every and max-frames: expected 0 or more; every: expected 1 or more")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One video, or the pictures that make one clip."""
-
-    name: str
-    paths: tuple[Path, ...]
-
-
-def find_sources(names: Sequence[str | Path], sequence: bool = False) -> list[Source]:
-    """Videos and pictures named, or lying in the folders named, in order; ValueError for what is neither."""
-    found: list[Source] = []
-    for name in names:
-        path = Path(name)
-        if path.is_dir() or pictures.is_pattern(path):
-            found += _in_folder(path, sequence)
-        elif not path.is_file():
-            raise ValueError(f"{path}: no such file or folder")
-        else:
-            found.append(Source(str(path), (path,)))
-    return found
-
-
-def _in_folder(folder: Path, sequence: bool) -> list[Source]:
-    inside = sorted(folder.iterdir()) if folder.is_dir() else []
-    videos = [path for path in inside if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")]
-    if videos:
-        return [Source(str(path), (path,)) for path in videos]
-    found = pictures.find(folder)
-    return [Source(str(folder), tuple(found))] if sequence else [Source(str(path), (path,)) for path in found]
-
-
-@contextmanager
-def open_source(source: Source) -> Iterator[tuple[Header, Iterator[Planes]]]:
-    """Header and frames as 8-bit 4:2:0: y4m of that kind as it is, pictures in float, all else converted by ffmpeg."""
-    first = source.paths[0]
-    if first.suffix.lower() in pictures.SUFFIXES:
-        width, height = pictures.common_size(list(source.paths))
-        header = y4m.make_header(width, height)
-        yield header, pictures.to_planes(list(source.paths), header)
-        return
-    if first.suffix.lower() == ".y4m":
-        clip = y4m.Clip(first)
-        if clip.header.depth == 8 and clip.header.layout[:2] == (2, 2):
-            yield clip.header, iter(clip)
-            return
-    with ffmpeg.decode(first, "yuv420p") as reader:
-        yield reader.header, iter(reader)
 
 
 def degrade_sources(
@@ -226,15 +176,21 @@ def _progress(frames: Iterable[Planes], source: Source) -> Iterable[Planes]:
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("degrade", __doc__)
     parser.add_argument(
-        "sources", nargs="+", metavar="SRC", help="video, y4m, picture, frame%%3d.png or a folder of them"
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="SRC... OUT_FOLDER: each source a video, y4m, picture, frame%%3d.png or a folder of them",
     )
-    parser.add_argument("folder", metavar="OUT_FOLDER", help="where the pairs go")
     parser.add_argument(
         "--preset", choices=PRESETS, default="bicubic", help="where the settings start (default bicubic)"
     )
+    parser.add_argument("--list-presets", action="store_true", help="say what each preset does and where it comes from")
+    parser.add_argument("--check", metavar="FOLDER", help="measure the pairs in FOLDER and exit 1 if any is bad")
     parser.add_argument("--scale", type=int, choices=(2, 3, 4), help="factor between the sizes (default 4)")
     parser.add_argument("--kernel", choices=(*KERNELS, "mixed"), help="mixed draws one for each clip")
     parser.add_argument("--blur", type=float, metavar="SIGMA", help="Gaussian before scaling, in large pixels")
+    parser.add_argument("--unsharp", type=float, metavar="CHANCE", help="share of clips sharpened first, both sizes")
+    parser.add_argument("--darken", type=float, metavar="SHARE", help="luma above black taken away, 0.2 = 20 %%")
     parser.add_argument("--tone", type=float, metavar="SHARE", help="largest random change of contrast, 0.1 = 10 %%")
     parser.add_argument("--noise", type=float, metavar="SIGMA", help="Gaussian noise after scaling, in code values")
     parser.add_argument("--codec", choices=(*codecs.CODECS, "none"), help="video codec, in place of the preset's")
@@ -245,7 +201,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--first-id", type=int, default=0, help="number of the first pair (default 0)")
     parser.add_argument("--split-every", type=int, default=0, metavar="N", help="cut a source into clips of N frames")
     parser.add_argument("--max-frames", type=int, default=0, metavar="N", help="take at most N frames of a source")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th frame")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th frame, such as 20 or 1000")
     parser.add_argument("--size", metavar="WxH", help="cut larger frames to this size around their middle")
     parser.add_argument("--sequence", action="store_true", help="a folder of pictures is one clip")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default 0)")
@@ -255,7 +211,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def choose(args: argparse.Namespace) -> Degradation:
     """The preset with the given flags in place of its values."""
-    names = ("scale", "kernel", "blur", "tone", "noise", "order")
+    names = ("scale", "kernel", "unsharp", "blur", "darken", "tone", "noise", "order")
     changes: dict[str, Any] = {name: vars(args)[name] for name in names if vars(args)[name] is not None}
     rates = {name: vars(args)[name] for name in ("crf", "qscale", "bitrate") if vars(args)[name] is not None}
     if args.codec == "none":
@@ -272,7 +228,59 @@ def choose(args: argparse.Namespace) -> Degradation:
     return chosen
 
 
+def list_presets() -> str:
+    """A line or two each: name, what differs from plain bicubic, what its source says of it."""
+    plain, lines = asdict(PRESETS["bicubic"]), []
+    for name, preset in PRESETS.items():
+        changed = {key: value for key, value in asdict(preset).items() if value != plain[key] and key != "codings"}
+        words = [f"{key} {value}" for key, value in changed.items()]
+        words += [_describe(coding) for coding in preset.codings]
+        lines += [f"{name:<17}{', '.join(words) or 'bicubic'}", f"{'':17}{VERDICTS[name]}"]
+    lines += [
+        "",
+        "Old and restored prints of one film (4.8.1, 4.9.1) are not made here: name them like the contest's and --check.",
+        "Fewer, more different frames of one film (4.9.6): --every 20 or --every 1000. One scene (4.8.1): --max-frames.",
+    ]
+    return "\n".join(lines)
+
+
+def _describe(coding: codecs.Coding) -> str:
+    rates = {"crf": coding.crf, "qscale": coding.qscale, "bitrate": coding.bitrate}
+    return " ".join([coding.codec, *(f"{name} {value}" for name, value in rates.items() if value is not None)])
+
+
+def check_pairs(folder: str | Path, as_json: bool = False) -> None:
+    """Print how the clips of each pair lie to each other; ValueError naming the pairs that are none."""
+    from tqdm import tqdm
+
+    pairs, lonely = alignment.find_pairs(folder)
+    found = [alignment.measure(*pair) for pair in tqdm(pairs, unit="pair", disable=None, leave=False)]
+    if as_json:
+        rows = [{**asdict(one), "faults": alignment.faults(one)} for one in found]
+        print(json.dumps({"folder": str(folder), "pairs": rows, "alone": lonely}).replace("NaN", "null"))
+    else:
+        print("\n".join(alignment.table(found)))
+    bad = [f"{one.clip_id:05d} ({', '.join(alignment.faults(one))})" for one in found if alignment.faults(one)]
+    bad += [f"{name} (its other half is missing)" for name in lonely]
+    shift = alignment.common_shift(found)
+    if shift:
+        print(
+            f"all pairs share a shift of {shift[0]:+.2f}, {shift[1]:+.2f} small pixels: {alignment.PHASE}",
+            file=sys.stderr,
+        )
+    if bad:
+        raise ValueError(f"{folder}: {len(bad)} bad of {len(pairs) + len(lonely)}: {'; '.join(bad)}")
+
+
 def _act(args: argparse.Namespace) -> int:
+    if args.list_presets or args.check:
+        if args.paths or (args.list_presets and args.check):
+            raise cli.UsageError("--list-presets and --check FOLDER stand alone; leave the rest out")
+        print(list_presets()) if args.list_presets else check_pairs(args.check, args.json)
+        return 0
+    if len(args.paths) < 2:
+        raise cli.UsageError("expected SRC... OUT_FOLDER, --check FOLDER or --list-presets")
+    *names, folder = args.paths
     size = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", args.size) if args.size else None
     if args.size and not size:
         raise ValueError(f"--size {args.size}: expected WIDTHxHEIGHT such as 1920x1080")
@@ -285,14 +293,14 @@ def _act(args: argparse.Namespace) -> int:
         size=(int(size[1]), int(size[2])) if size else None,
         sequence=args.sequence,
     )
-    sources = find_sources(args.sources, cut.sequence)
-    made = degrade_sources(sources, args.folder, choose(args), cut, args.first_id, args.seed)
+    sources = find_sources(names, cut.sequence)
+    made = degrade_sources(sources, folder, choose(args), cut, args.first_id, args.seed)
     if args.json:
-        print(json.dumps({"folder": args.folder, "made": made}))
+        print(json.dumps({"folder": folder, "made": made}))
     elif made:
-        print(f"{len(made)} pairs made in {args.folder}: {', '.join(f'{clip_id:05d}' for clip_id in made)}")
+        print(f"{len(made)} pairs made in {folder}: {', '.join(f'{clip_id:05d}' for clip_id in made)}")
     else:
-        print(f"{args.folder}: up to date")
+        print(f"{folder}: up to date")
     return 0
 
 

@@ -15,10 +15,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from youku import cli, contest, files, predict, report, score, submit, train
+from youku import cli, contest, files, predict, report, score, submit
 from youku.inference import weights
 from youku.inference.pipeline import Options
-from youku.training import config as configs
+from youku.training import recipe, run
 from youku.training.config import TrainConfig
 from youku.video import degradation, standin, y4m
 
@@ -44,9 +44,9 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
     config = demo_config(out, steps)
     _say(2, f"train {config.model} x{config.scale} for {config.steps} steps")
     resume = (config.folder / "last.pt").exists()
-    if resume and train.resumed_config(config.folder).steps != config.steps:
+    if resume and run.resumed_config(config.folder).steps != config.steps:
         raise ValueError(f"{config.folder}: is a demo of other --steps; remove it, or give another --out")
-    if not train.train(config, resume).finished:
+    if not run.start(config, resume).finished:
         raise KeyboardInterrupt
 
     _say(3, "predict the frames that the contest scores")
@@ -55,7 +55,7 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
     low, high, predictions = str(out / "clips" / "val"), out / "clips" / "val", config.folder / "predictions"
     test_set = f"{TEST_SET.first}-{TEST_SET.last}"
     jobs = predict.plan(low, str(predictions), "scored", test_set, network.scale)
-    predict.predict_all(network, jobs, Options(), predict.settings_key(weights_path, network, Options()))
+    predict.predict_all(network, jobs, Options(), predict.settings_key(network, Options()))
 
     _say(4, "check every rule and pack the submission")
     manifest = submit.make_submission(predictions, "demo", low, TEST_SET, out / "submissions", progress=True)
@@ -73,7 +73,7 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
 
 def demo_config(out: Path, steps: int | None = None) -> TrainConfig:
     """The recipe "demo" with its folders below `out`."""
-    values = configs.read_recipe("demo")
+    values = recipe.read_recipe("demo")
     values |= {"name": "demo", "runs": str(out / "runs"), "data": (str(out / "clips" / "train"),)}
     config = TrainConfig(**values)
     return config if steps is None else dataclasses.replace(config, steps=steps, val_every=steps)

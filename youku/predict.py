@@ -2,8 +2,10 @@
 
 IN is a y4m clip, any video that ffmpeg reads, "-" for y4m on stdin, or a folder of contest clips (Youku_NNNNN_l.y4m);
 OUT is a file, "-" for stdout, or a folder. A finished output made with the same weights, options and input is skipped
-on a re-run; a broken or outdated one is made again. Whole frames or tiles give the same picture for local networks.
+on a re-run; a broken or outdated one is made again. Without --weights the kit's own FSRCNN enlarges. Whole frames or
+tiles give the same picture for local networks.
 
+    python -m youku predict low.y4m high.y4m
     python -m youku predict low.y4m high.y4m --weights runs/demo/best.safetensors
     python -m youku predict data/clips/test runs/demo/predictions --weights runs/demo/best.safetensors --frames scored
 """
@@ -66,36 +68,45 @@ def predict_clip(network: Network, job: Job, options: Options, progress: bool = 
     """Enlarge one clip into its target file; returns the number of frames written."""
     from tqdm import tqdm
 
-    with open_clip(job.source, job.frames) as (header, frames, total):
+    radius = network.spec.num_frames // 2
+    with open_clip(job.source, job.frames, whole=radius > 0) as (header, frames, total):
         if header.is_interlaced:
             raise ValueError(
                 f"{job.source}: is interlaced; deinterlace it first: "
                 f"ffmpeg -i {job.source} -vf bwdif=send_frame -pix_fmt yuv420p OUT.y4m"
             )
         target = interpolate.scaled_header(header, network.scale)
-        outputs = pipeline.upscale_frames(network, header, frames, options)
+        outputs = pipeline.upscale_frames(network, header, frames, options, job.frames if radius else None)
         bar = tqdm(outputs, Path(job.target).name, total, unit="frame", disable=not progress, file=sys.stderr)
         with y4m.create(job.target, target) as writer:
             for planes in bar:
                 writer.write(planes)
+            if total is not None and writer.num_frames < total:
+                raise _too_short(job.source, job.frames)
         return writer.num_frames
 
 
 @contextmanager
-def open_clip(source: str, wanted: range | None) -> Iterator[tuple[Header, Iterable[Planes], int | None]]:
-    """(header, chosen frames, their number if known) of a y4m file, a pipe or any video."""
+def open_clip(
+    source: str, wanted: range | None, whole: bool = False
+) -> Iterator[tuple[Header, Iterable[Planes], int | None]]:
+    """(header, chosen frames, their number if known) of a y4m file, a pipe or any video.
+
+    `whole` gives every frame, the wanted ones among their true neighbours: what a multi-frame network needs.
+    """
+    total, chosen = None if wanted is None else len(wanted), None if whole else wanted
     if source == "-":
         with y4m.open_stream("-") as reader:
-            yield reader.header, _choose(reader, wanted, "stdin"), None if wanted is None else len(wanted)
+            yield reader.header, _choose(reader, chosen, "stdin"), total
     elif _is_y4m(source):
         clip = y4m.Clip(source)
         indices = wanted if wanted is not None else range(clip.num_frames)
         if indices and indices[-1] >= clip.num_frames:
             raise ValueError(f"{source}: has {clip.num_frames} frames, frame {indices[-1]} was asked for")
-        yield clip.header, (clip.frame(index) for index in indices), len(indices)
+        yield clip.header, clip if whole else (clip.frame(index) for index in indices), len(indices)
     else:
         with ffmpeg.decode(source) as reader:
-            yield reader.header, _choose(reader, wanted, source), None if wanted is None else len(wanted)
+            yield reader.header, _choose(reader, chosen, source), total
 
 
 def predict_all(network: Network, jobs: list[Job], options: Options, key: dict[str, str], force: bool = False) -> int:
@@ -123,11 +134,11 @@ def predict_all(network: Network, jobs: list[Job], options: Options, key: dict[s
     return num_run
 
 
-def settings_key(weights_path: str | None, network: Network, options: Options) -> dict[str, str]:
+def settings_key(network: Network, options: Options) -> dict[str, str]:
     """What an output depends on besides its input clip."""
     return {
         "model": f"{network.spec.name} x{network.scale}",
-        "weights": files.sha256(weights_path) if weights_path else "none",
+        "weights": files.sha256(network.path) if network.path else "none",
         "half": str(network.half),
         "ensemble": str(options.ensemble),
         "sharpen": str(options.sharpen),
@@ -159,7 +170,12 @@ def _choose(reader: Iterable[Planes], wanted: range | None, name: str) -> Iterat
         if wanted is not None and index == wanted[-1]:
             return
     if wanted is not None and num_found < len(wanted):
-        raise ValueError(f"{name}: ended before frame {wanted[-1]}, which was asked for")
+        raise _too_short(name, wanted)
+
+
+def _too_short(name: str, wanted: range | None) -> ValueError:
+    last = wanted[-1] if wanted else 0
+    return ValueError(f"{'stdin' if name == '-' else name}: ended before frame {last}, which was asked for")
 
 
 def _is_y4m(path: str) -> bool:
@@ -199,8 +215,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("predict", __doc__)
     parser.add_argument("source", metavar="IN", help="clip, video, folder of contest clips, or - for y4m on stdin")
     parser.add_argument("target", metavar="OUT", help="y4m file, folder, or - for stdout")
-    parser.add_argument("--weights", help="best.safetensors of a run; without it the model is bicubic")
-    parser.add_argument("--model", choices=list(MODELS), help="network, where the weights file does not name it")
+    parser.add_argument(
+        "--weights",
+        help="best.safetensors of a run, or published weights (safetensors, .pth); without it, the kit's own FSRCNN",
+    )
+    parser.add_argument(
+        "--model", choices=list(MODELS), help="network, where the weights file does not name it; bicubic"
+    )
     parser.add_argument("--scale", type=int, help="factor, where the weights file does not name it (default 4)")
     parser.add_argument("--frames", default="all", help="all (default), scored, N, or FIRST-LAST")
     parser.add_argument("--test-set", help="with --frames scored: split name, val or id range (default round1-test)")
@@ -240,12 +261,17 @@ def _run(args: argparse.Namespace) -> int:
     network = weights.load(args.weights, args.model, args.scale, weights.pick_device(args.device), args.half)
     if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
         raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
+    if args.tile and not network.spec.local:
+        raise ValueError(
+            f"--tile {args.tile}: {network.spec.name} looks at the whole picture, so tiles would change its output; drop --tile"
+        )
     options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
     jobs = plan(args.source, args.target, args.frames, args.test_set or "round1-test", network.scale)
     if any(Path(job.target).absolute() == Path(job.source).absolute() for job in jobs if job.target != "-"):
         raise ValueError(f"{args.target}: is the input itself; choose another output name")
-    print(f"{network.spec.name} x{network.scale} on {network.device}: {len(jobs)} clip(s)", file=sys.stderr)
-    predict_all(network, jobs, options, settings_key(args.weights, network, options), args.force)
+    own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"
+    print(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)", file=sys.stderr)
+    predict_all(network, jobs, options, settings_key(network, options), args.force)
     return 0
 
 

@@ -2,7 +2,8 @@
 
 ZIP_OR_FOLDER, LR clips, GT clips -> a table, score.json and score.csv next to the zip (or --out). One pass over each
 clip, frames streamed: PSNR under every convention of `contest`, SSIM of luma, VMAF and VMAF-NEG; then
-score = 0.8 PSNR + 0.2 VMAF. An exact match is inf dB, and so is every mean that contains one.
+score = 0.8 PSNR + 0.2 VMAF. An exact match is inf dB, and so is every mean that contains one. `--artefacts` adds
+flicker between frames, overshoot beside edges and colour shift, which none of these figures shows.
 
     python -m youku score submissions/fsrcnn/fsrcnn.zip --low data/clips/val --high data/clips/val --test-set val
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import youku
-from youku import cli, contest, files
+from youku import cli, contest
 from youku.contest import TestSet
+from youku.exchange.scorefile import plain, write_score
 from youku.exchange.submission import Submission, open_submission
-from youku.metrics import tally, vmaf
+from youku.metrics import artefacts, tally, vmaf
+from youku.metrics.artefacts import Artefacts, Gauge
 from youku.metrics.tally import SYSTEMS, Frames, Protocol, format_table
 from youku.video import interpolate, y4m
 from youku.video.y4m import Header
@@ -55,6 +57,7 @@ def score_submission(
     with_vmaf: bool = True,
     jobs: int | None = None,
     progress: bool = False,
+    with_artefacts: bool = False,
 ) -> dict[str, Any]:
     """Score a zip or folder of results; returns the content of score.json. ValueError where inputs do not fit together.
 
@@ -78,14 +81,17 @@ def score_submission(
         _torch_threads(threads // 2),
         ThreadPoolExecutor(jobs) as pool,
     ):
-        futures = [pool.submit(_measure, submission, job, model, threads, versions, bar.update) for job in work]
+        futures = [
+            pool.submit(_measure, submission, job, model, threads, versions, bar.update, with_artefacts) for job in work
+        ]
         try:
             measured = [future.result() for future in futures]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    clips = list(zip(work, measured, strict=True))
-    return {
+    clips = [(job, both) for job, (both, _) in zip(work, measured, strict=True)]
+    found = [marks for _, marks in measured]
+    score = {
         "name": name or _name(submission.path),
         "test_set": f"{test_set.first}-{test_set.last}",
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -97,6 +103,17 @@ def score_submission(
         },
         "clips": [_clip_row(job, both, protocol) for job, both in clips],
     }
+    return _add_artefacts(score, found) if with_artefacts else score
+
+
+def _add_artefacts(score: dict[str, Any], found: Sequence[dict[str, Artefacts]]) -> dict[str, Any]:
+    """The score with an entry of totals and one in every clip, each by system."""
+    clips = [
+        {**clip, "artefacts": {system: asdict(marks[system]) for system in SYSTEMS}}
+        for clip, marks in zip(score["clips"], found, strict=True)
+    ]
+    totals = {system: artefacts.totals([marks[system] for marks in found]) for system in SYSTEMS}
+    return {**score, "artefacts": totals, "clips": clips}
 
 
 @contextmanager
@@ -152,9 +169,11 @@ def _measure(
     threads: int,
     versions: set[str],
     on_frame: Callable[[], object],
-) -> dict[str, Frames]:
-    """Stream one clip once and measure both systems on each of its frames."""
+    with_artefacts: bool,
+) -> tuple[dict[str, Frames], dict[str, Artefacts]]:
+    """Stream one clip once and measure both systems on each of its frames; artefacts only where wanted."""
     header, rows = job.high.header, {system: Frames() for system in SYSTEMS}
+    gauges = {system: Gauge(header.depth) for system in SYSTEMS if with_artefacts}
     with submission.open(job.name) as reader, ExitStack() as stack:
         _check_shape(reader.header, header, job.name)
         meters = {
@@ -170,6 +189,8 @@ def _measure(
                 for system, planes in (("submission", pred), ("bicubic", low)):
                     if meters:
                         meters[system].add(planes, high)
+                    if gauges:
+                        gauges[system].add(index, planes, high)
                 on_frame()
             num_frames += 1
         if num_frames != len(job.frames):
@@ -182,7 +203,7 @@ def _measure(
             rows[system].vmaf.extend(result.vmaf)
             rows[system].vmaf_neg.extend(result.neg)
             versions.add(result.version)
-    return rows
+    return rows, {system: gauge.result() for system, gauge in gauges.items()}
 
 
 def _check_shape(got: Header, wanted: Header, name: str) -> None:
@@ -230,32 +251,6 @@ def _name(path: Path) -> str:
     return path.parent.name if path.name == "predictions" else path.name.removesuffix(".zip")
 
 
-def write_score(score: dict[str, Any], out: str | Path) -> tuple[Path, Path]:
-    """Write OUT/score.json and OUT/score.csv (one line a clip and system, then totals); infinite values are "inf"."""
-    import pandas
-
-    out = files.make_folder(out)
-    rows = []
-    for clip in score["clips"]:
-        for system in SYSTEMS:
-            values = {key: value for key, value in clip[system].items() if key != "per_frame"}
-            about = {"id": clip["id"], "file": clip["file"], "whole": clip["whole"], "frames": len(clip["frames"])}
-            rows.append({**about, "system": system, **values})
-    with files.atomic_write(out / "score.csv") as file:
-        pandas.DataFrame(rows).to_csv(file, index=False, lineterminator="\n", float_format="%.6f")
-    files.write_json(out / "score.json", _plain(score))
-    return out / "score.json", out / "score.csv"
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no infinity: the string "inf" stands for it."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return "inf" if isinstance(value, float) and math.isinf(value) else value
-
-
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("score", __doc__)
     parser.add_argument("submission", metavar="ZIP_OR_FOLDER", help="what was shipped, or a folder of the same files")
@@ -275,6 +270,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--vmaf-model", choices=tuple(vmaf.MODELS), default=default.vmaf_model, help="libvmaf model")
     parser.add_argument("--vmaf-pool", choices=vmaf.POOLS, default=default.vmaf_pool, help="mean over a clip's frames")
     parser.add_argument("--no-vmaf", action="store_true", help="PSNR and SSIM only: quicker, and no final score")
+    parser.add_argument("--artefacts", action="store_true", help="measure flicker, overshoot and colour shift as well")
     parser.add_argument("--jobs", type=int, help="clips measured at once (default: from the CPU count)")
     parser.add_argument("--name", help="name of the row (default: the zip's)")
     parser.add_argument("--out", help="folder of score.json and score.csv (default: where the zip or folder lies)")
@@ -298,13 +294,16 @@ def _score(args: argparse.Namespace) -> int:
     )
     test_set = contest.test_set(args.test_set)
     score = score_submission(
-        args.submission, args.low, args.high, test_set, protocol, args.name, not args.no_vmaf, args.jobs, progress=True
-    )
+        args.submission, args.low, args.high, test_set, protocol, args.name, not args.no_vmaf, args.jobs,
+        progress=True, with_artefacts=args.artefacts,
+    )  # fmt: skip
     written = write_score(score, args.out or Path(args.submission).absolute().parent)
     if args.json:
-        print(json.dumps(_plain(score), indent=2))
+        print(json.dumps(plain(score), indent=2))
     else:
         print(format_table(score))
+        if args.artefacts:
+            print("\n" + artefacts.format_table(score))
         print("\n" + "\n".join(map(str, written)))
     return 0
 

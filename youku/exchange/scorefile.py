@@ -1,6 +1,6 @@
-"""Read a submission's score.json back into numbers: null is None, "inf" is infinity, damage is one clear sentence.
+"""Write a submission's score.json and score.csv, and read score.json back into numbers: null is None, "inf" infinity.
 
-submissions/NAME/score.json (written by `score`) -> a dict of the same shape for tables and plots.
+The dict of `score` <-> submissions/NAME/score.json; damage is one clear sentence.
 """
 
 from __future__ import annotations
@@ -32,6 +32,37 @@ def read_score(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         reason = str(error)
     raise ValueError(f"{path}: expected a score written by this kit: {reason}; score the submission again")
+
+
+def write_score(score: dict[str, Any], out: str | Path) -> tuple[Path, Path]:
+    """Write OUT/score.json and OUT/score.csv (one line a clip and system, then totals); infinite values are "inf"."""
+    import pandas
+
+    out = files.make_folder(out)
+    rows = []
+    for clip in score["clips"]:
+        for system in SIDES:
+            values = {key: value for key, value in clip[system].items() if key != "per_frame"}
+            about = {"id": clip["id"], "file": clip["file"], "whole": clip["whole"], "frames": len(clip["frames"])}
+            rows.append({**about, "system": system, **values, **_artefacts(clip, system)})
+    with files.atomic_write(out / "score.csv") as file:
+        pandas.DataFrame(rows).to_csv(file, index=False, lineterminator="\n", float_format="%.6f")
+    files.write_json(out / "score.json", plain(score))
+    return out / "score.json", out / "score.csv"
+
+
+def _artefacts(clip: dict[str, Any], side: str) -> dict[str, Any]:
+    """Columns of score.csv that are there only when they were measured."""
+    return clip.get("artefacts", {}).get(side, {})
+
+
+def plain(value: Any) -> Any:
+    """JSON has no infinity: the string "inf" stands for it."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return "inf" if isinstance(value, float) and math.isinf(value) else value
 
 
 def _normalise(score: dict[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,17 @@ def to_model(planes: Sequence[Tensor], layout: Layout, colours: str) -> Tensor:
     return color.yuv444_to_rgb(torch.stack([luma, *chroma], dim=-3))
 
 
+def windows_to_model(
+    windows: Sequence[Sequence[Planes]], depth: int, layout: Layout, colours: str, device: torch.device
+) -> Tensor:
+    """Windows of T frames, oldest first, to network input (N, T * C, H, W)."""
+    by_place = []
+    for frames in zip(*windows, strict=True):
+        needed = [planes[:1] for planes in frames] if colours == "y" else frames
+        by_place.append(to_model(to_tensors(needed, depth, device), layout, colours))
+    return torch.cat(by_place, dim=1)
+
+
 def to_planes(output: Tensor, layout: Layout, colours: str) -> list[Tensor]:
     """Network output (N, C, H, W) to float planes (N, h, w): luma alone for "y", all planes of the layout for "rgb"."""
     if colours == "y":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from youku.inference import border, tiles
 from youku.inference.ensemble import ensemble
 from youku.inference.weights import Network
+from youku.inference.window import windows
 from youku.video import interpolate
 from youku.video.y4m import Header, Planes
 
@@ -36,19 +37,28 @@ class Options:
     sharpen: tuple[float, float] | None = None
     """(sigma in output pixels, amount): unsharp mask on luma. Raises VMAF, lowers PSNR: metric gaming, off by default."""
     tile_px: int | None = None
-    """Tile side in input pixels; None picks it from free memory."""
+    """Tile side in input pixels; None picks it from free memory. Networks that are not local always run whole."""
     batch: int = 1
     """Frames through the network at once."""
 
 
-def upscale_frames(network: Network, header: Header, frames: Iterable[Planes], options: Options) -> Iterator[Planes]:
-    """Yield each frame enlarged; `header` is the input clip's."""
+def upscale_frames(
+    network: Network, header: Header, frames: Iterable[Planes], options: Options, wanted: Sequence[int] | None = None
+) -> Iterator[Planes]:
+    """Yield each frame enlarged, or the `wanted` ones (increasing numbers) of all; `header` is the input clip's.
+
+    A multi-frame network sees each frame among its neighbours in `frames`: give it the clip, not a choice of frames.
+    """
     num_threads = torch.get_num_threads()
     if not network.spec.trainable and not options.ensemble and not options.sharpen:
-        enlarged = (interpolate.upscale(planes, header, network.scale) for planes in frames)
+        chosen = windows(frames, header, 1, wanted)
+        enlarged = (interpolate.upscale(planes, header, network.scale) for (planes,) in chosen)
         yield from ahead(enlarged, num_threads=num_threads)
         return
-    batches = _batches(ahead(iter(frames)), options.batch)
+    seen = windows(ahead(iter(frames)), header, network.spec.num_frames, wanted, network.spec.colours == "y")
+    if network.spec.num_frames > 1:
+        seen = ahead(seen)  # motion compensation is a stage of its own
+    batches = _batches(seen, options.batch)
     outputs = ahead(_forward_all(network, header, batches, options), num_threads=num_threads)
     yield from ahead(_finish_all(network, header, outputs, options))
 
@@ -65,6 +75,8 @@ def run_network(network: Network, x: Tensor, options: Options, tile_px: int) -> 
 
     def whole(picture: Tensor) -> Tensor:
         nonlocal used_px
+        if not network.spec.local:
+            return tiles.forward_whole(forward, picture).float()
         out, used_px = tiles.forward_within_memory(forward, picture, network.scale, halo_px, used_px)
         return out.float()
 
@@ -138,10 +150,10 @@ def limit_threads(number: int) -> None:
     torch.set_num_threads(number)
 
 
-def _batches(frames: Iterable[Planes], size: int) -> Iterator[list[Planes]]:
-    batch: list[Planes] = []
-    for planes in frames:
-        batch.append(planes)
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    for item in items:
+        batch.append(item)
         if len(batch) == size:
             yield batch
             batch = []
@@ -150,19 +162,22 @@ def _batches(frames: Iterable[Planes], size: int) -> Iterator[list[Planes]]:
 
 
 def _forward_all(
-    network: Network, header: Header, batches: Iterable[list[Planes]], options: Options
+    network: Network, header: Header, batches: Iterable[list[tuple[Planes, ...]]], options: Options
 ) -> Iterator[tuple[list[Planes], Tensor]]:
     spec = network.spec
-    tile_px = options.tile_px or tiles.choose_tile_px(
-        network.module, spec.channels, network.device, spec.halo_px(network.scale), options.batch
-    )
-    for frames in batches:
-        needed = [planes[:1] for planes in frames] if spec.colours == "y" else frames
+    tile_px = options.tile_px or (_free_tile_px(network, options.batch) if spec.local else 0)
+    for batch in batches:
         with torch.inference_mode():
-            tensors = border.to_tensors(needed, header.depth, network.device)
-            x = border.to_model(tensors, header.layout, spec.colours)
+            x = border.windows_to_model(batch, header.depth, header.layout, spec.colours, network.device)
         output, tile_px = run_network(network, x, options, tile_px)
-        yield frames, output
+        yield [window[len(window) // 2] for window in batch], output
+
+
+def _free_tile_px(network: Network, batch: int) -> int:
+    spec = network.spec
+    return tiles.choose_tile_px(
+        network.module, spec.channels * spec.num_frames, network.device, spec.halo_px(network.scale), batch
+    )
 
 
 def _finish_all(

@@ -58,6 +58,19 @@ def forward_within_memory(
             torch.cuda.empty_cache()
 
 
+def forward_whole(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """`forward` over whole pictures, for networks that tiles would change; ValueError where memory does not suffice."""
+    try:
+        return forward(x)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    raise ValueError(
+        f"{x.shape[0]} picture(s) of {x.shape[-1]}x{x.shape[-2]} do not fit in memory at once, and this network looks at "
+        "the whole picture, so it cannot run in tiles; lower --batch, free memory, or choose a network that runs in tiles"
+    )
+
+
 def choose_tile_px(module: nn.Module, channels: int, device: torch.device, halo_px: int, batch: int = 1) -> int:
     """The largest tile side (input pixels) whose activations fit in half of the free memory, for `batch` frames."""
     side = (MEMORY_SHARE * _free_bytes(device) / (batch * bytes_per_px(module, channels, device))) ** 0.5

@@ -1,12 +1,13 @@
 """Network weights as safetensors files that name their model and scale; loading is strict and lists the keys at fault.
 
-The file's metadata holds "model", "scale" and free text about training; files of others have none, so the model and
-scale are then named by the caller.
+The file's metadata holds "model", "scale" and free text about training. Files of others (safetensors, .pth, .pt) have
+none: `published` knows their network by its keys, and mostly the scale; the caller names what they do not tell.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import torch
 from torch import nn
 
 from youku.files import atomic_path
-from youku.models import spec_of
+from youku.inference import pickles, published, shipped
+from youku.models import MODELS, spec_of
+from youku.models.centering import center
 from youku.models.spec import ModelSpec
 
 
@@ -28,6 +31,8 @@ class Network:
     device: torch.device
     half: bool = False
     """Run convolutions in bf16 (autocast)."""
+    path: Path | None = None
+    """The file its weights came from."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -56,7 +61,7 @@ def save(
 
 
 def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """(state dict, metadata) of a safetensors file; ValueError for anything else."""
+    """(state dict, metadata) of a safetensors file or a torch checkpoint (no metadata); ValueError for anything else."""
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
@@ -64,6 +69,8 @@ def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise ValueError(f"{path}: expected a weights file, found a folder; name the best.safetensors in it")
     if not path.exists():
         raise ValueError(f"{path}: no such weights file; `python -m youku train` writes runs/NAME/best.safetensors")
+    if pickles.is_pickle(path):
+        return pickles.read(path), {}
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
@@ -74,54 +81,106 @@ def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         ) from None
 
 
+def read_known(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """`read`, published weights under this kit's keys and with "model" and, where shapes tell it, "scale" filled in."""
+    state, about, _ = _read_form(path)
+    return state, about
+
+
 def load(
     weights: str | Path | None, model: str | None, scale: int | None, device: torch.device, half: bool = False
 ) -> Network:
-    """Build the network that a weights file names (or `model` at `scale` where it names none) and load it strictly."""
+    """Build the network that a weights file names (or `model` at `scale` where it names none) and load it strictly.
+
+    Without a file: the kit's own weights of `model` (None: the shipped network), or a model that needs none.
+    """
+    weights = weights or shipped.path_of(model, scale)
     if weights is None:
-        spec, factor = spec_of(model or "bicubic", scale or 4), scale or 4
+        spec, factor = spec_of(model or shipped.MODEL, scale or 4), scale or 4
         if spec.trainable:
-            raise ValueError(f"model {spec.name}: needs trained weights; give --weights runs/NAME/best.safetensors")
-        return _ready(spec, factor, spec.build(factor), device, half)
-    state, about = read(weights)
-    name, factor = _named(str(weights), about, model, scale)
+            raise ValueError(
+                f"model {spec.name}: the kit has no trained weights for it at x{factor}; "
+                "give --weights runs/NAME/best.safetensors, or take --model bicubic"
+            )
+        return _ready(spec, factor, spec.build(factor), device, half, None)
+    state, about, form = _read_form(weights)
+    name, factor = _named(str(weights), state, about, model, scale)
     spec = spec_of(name, factor)
     module = spec.build(factor)
-    load_strictly(module, state, f"{weights}: as {name} x{factor}")
-    return _ready(spec, factor, module, device, half)
+    what = f"{weights}: as {name} x{factor}" + (f" of {form.source}" if form else "")
+    load_strictly(module, state, what, form.their_key if form else str)
+    module = center(module, float(about.get("input_mean", 0)), float(about.get("input_std", 1)))
+    return _ready(spec, factor, module, device, half, Path(weights))
 
 
-def load_strictly(module: nn.Module, state: dict[str, torch.Tensor], what: str) -> None:
-    """Load a state dict or raise ValueError with every key that is missing, unknown or of another shape."""
+def load_strictly(
+    module: nn.Module, state: dict[str, torch.Tensor], what: str, shown: Callable[[str], str] = str
+) -> None:
+    """Load a state dict or raise ValueError with every key that is missing, unknown or of another shape.
+
+    `shown` turns a key of the module into the name that the user's file has for it.
+    """
     own = module.state_dict()
-    wrong = [f"missing {key}" for key in own if key not in state]
+    wrong = [f"missing {shown(key)}" for key in own if key not in state]
     wrong += [f"unknown {key}" for key in state if key not in own]
     for key in own:
         if key in state and own[key].shape != state[key].shape:
-            wrong.append(f"{key} has shape {tuple(state[key].shape)}, expected {tuple(own[key].shape)}")
+            wrong.append(f"{shown(key)} has shape {tuple(state[key].shape)}, expected {tuple(own[key].shape)}")
     if wrong:
-        listed = "; ".join(wrong[:8]) + (f"; and {len(wrong) - 8} more" if len(wrong) > 8 else "")
-        raise ValueError(f"{what}: the weights do not fit this network: {listed}")
+        raise ValueError(f"{what}: the weights do not fit this network: {'; '.join(wrong)}")
     module.load_state_dict(state)
 
 
-def _named(path: str, about: dict[str, str], model: str | None, scale: int | None) -> tuple[str, int]:
+def _read_form(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str], published.Published | None]:
+    """`read_known`, and the published form that the file has, if any."""
+    state, about = read(path)
+    form = None if "model" in about else published.recognise(state)
+    if form is None:
+        return state, about, None
+    scale = form.scale(state)
+    known = {"model": form.model, **({"scale": str(scale)} if scale else {}), "source": form.source}
+    return published.in_our_names(form, state, str(path)), {**about, **known}, form
+
+
+def _named(
+    path: str, state: dict[str, torch.Tensor], about: dict[str, str], model: str | None, scale: int | None
+) -> tuple[str, int]:
     """Model and scale from the file, checked against what the caller asked for."""
-    if "model" not in about or not about.get("scale", "").isdigit():
-        if model is None or scale is None:
-            raise ValueError(f"{path}: does not say which network it is; name it with --model and --scale")
+    if "model" not in about:
+        return _named_by_caller(path, state, model, scale)
+    name, factor = about["model"], about.get("scale", "")
+    if model is not None and model != name:
+        raise ValueError(f"{path}: holds weights of {name}, not of {model}; drop --model or give other weights")
+    if name in MODELS and MODELS[name].any_scale and scale is not None:
+        return name, scale  # what the file says is the scale of training
+    if not factor.isdigit():
+        if scale is None:
+            scales = ", ".join(map(str, MODELS[name].scales))
+            raise ValueError(f"{path}: holds weights of {name}, which do not tell a scale; name it: --scale {scales}")
+        return name, scale
+    if scale is not None and scale != int(factor):
+        raise ValueError(f"{path}: is for x{factor}, not x{scale}; drop --scale or give other weights")
+    return name, int(factor)
+
+
+def _named_by_caller(
+    path: str, state: dict[str, torch.Tensor], model: str | None, scale: int | None
+) -> tuple[str, int]:
+    """Model and scale of a file that does not say them and is of no published form."""
+    if model is not None and scale is not None:
         return model, scale
-    if model is not None and model != about["model"]:
-        raise ValueError(
-            f"{path}: holds weights of {about['model']}, not of {model}; drop --model or give other weights"
-        )
-    if scale is not None and scale != int(about["scale"]):
-        raise ValueError(f"{path}: is for x{about['scale']}, not x{scale}; drop --scale or give other weights")
-    return about["model"], int(about["scale"])
+    near = published.near_misses(state)
+    looks = f"looks like {near[0]}" if near else f"its keys ({', '.join(list(state)[:3])}, ...) are of no network known"
+    raise ValueError(
+        f"{path}: does not say which network it is; name it with --model and --scale if this kit trained it: {looks}; "
+        f"known published weights: {', '.join(f'{form.model} ({form.source})' for form in published.PUBLISHED)}"
+    )
 
 
-def _ready(spec: ModelSpec, scale: int, module: nn.Module, device: torch.device, half: bool) -> Network:
+def _ready(
+    spec: ModelSpec, scale: int, module: nn.Module, device: torch.device, half: bool, path: Path | None
+) -> Network:
     if half and not spec.half_safe:
         raise ValueError(f"model {spec.name}: loses accuracy in 16 bit; run it without --half")
     module = module.to(device).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Network(spec, scale, module.requires_grad_(False), device, half)
+    return Network(spec, scale, module.requires_grad_(False), device, half, path)

@@ -2,6 +2,7 @@
 
 Equals scikit-image's structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False), whose
 border crop is this valid region. Differentiable, finite on flat and equal inputs, float32 inside under autocast.
+MS-SSIM [Wang et al. 2003] is the product of its factors over five scales.
 The interface is pytorch-ssim's: `ssim(img1, img2, window_size, size_average)` and class `SSIM`.
 """
 
@@ -16,6 +17,9 @@ from torch.nn import functional
 
 SIGMA_PX = 1.5
 K1, K2 = 0.01, 0.03
+# exponents of the five scales, finest first [Wang et al. 2003, section 3.2]
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+CONTRAST_FLOOR = 1e-4  # a power below 1 has no value below 0 and an infinite gradient at 0
 
 
 def ssim(
@@ -56,6 +60,31 @@ def factors(img1: Tensor, img2: Tensor, window_size: int = 11, data_range: float
         means, powers = mean1 * mean2, mean1 * mean1 + mean2 * mean2
         luminance = (2 * means + c1) / (powers + c1)
         return luminance, (2 * (product - means) + c2) / (energy - powers + c2)
+
+
+def ms_ssim(img1: Tensor, img2: Tensor, size_average: bool = True, data_range: float = 1.0) -> Tensor:
+    """MS-SSIM of images (N, C, H, W) in [0, data_range], sides over 160: a scalar, or (N,) without `size_average`.
+
+    Per image and channel: mean contrast-structure of scales 1 to 4 and mean SSIM of scale 5, each to its exponent.
+    Scales are 2x2 means; at an odd side the last sample stands for itself. Factors under 1e-4 count as 1e-4.
+    """
+    window_size, halvings = 11, len(SCALE_WEIGHTS) - 1
+    if min(img1.shape[-2:]) <= (window_size - 1) << halvings:
+        height, width = img1.shape[-2:]
+        raise ValueError(
+            f"MS-SSIM: five scales need sides over {(window_size - 1) << halvings} px, got {width}x{height}; "
+            "use larger patches or ssim"
+        )
+    with torch.autocast(img1.device.type, enabled=False):
+        working = torch.float64 if torch.float64 in (img1.dtype, img2.dtype) else torch.float32
+        first, second = img1.to(working), img2.to(working)
+        value = first.new_ones(first.shape[:2])  # (N, C)
+        for index, weight in enumerate(SCALE_WEIGHTS):
+            luminance, contrast = factors(first, second, window_size, data_range)
+            factor = (luminance * contrast if index == halvings else contrast).mean(dim=(2, 3))
+            value = value * factor.clamp(min=CONTRAST_FLOOR) ** weight
+            first, second = (functional.avg_pool2d(image, 2, ceil_mode=True) for image in (first, second))
+        return value.mean() if size_average else value.mean(dim=1)
 
 
 def plane(pred: np.ndarray, high: np.ndarray, depth: int = 8) -> float:

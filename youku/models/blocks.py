@@ -9,9 +9,12 @@ from torch.nn import functional as F
 from youku.video import resize
 
 
-def conv(num_in: int, num_out: int, kernel_px: int, bias: bool = True) -> nn.Conv2d:
+def conv(
+    num_in: int, num_out: int, kernel_px: int, bias: bool = True, dilation_px: int = 1, groups: int = 1
+) -> nn.Conv2d:
     """Convolution with zero "same" padding."""
-    return nn.Conv2d(num_in, num_out, kernel_px, padding=kernel_px // 2, bias=bias)
+    padding_px = dilation_px * (kernel_px // 2)
+    return nn.Conv2d(num_in, num_out, kernel_px, padding=padding_px, dilation=dilation_px, groups=groups, bias=bias)
 
 
 class FullPrecision(nn.Module):
@@ -29,29 +32,60 @@ class FullPrecision(nn.Module):
 class SubPixel(nn.Sequential):
     """Sub-pixel upsampler: conv to r^2 channels and pixel shuffle, x4 as two x2 stages [Shi et al. 2016; EDSR]."""
 
-    def __init__(self, num_channels: int, scale: int, activation: bool = False) -> None:
+    def __init__(self, num_channels: int, scale: int, activation: bool = False, bias: bool = True) -> None:
         layers: list[nn.Module] = []
         for factor in (2, 2) if scale == 4 else (scale,):
-            layers += [conv(num_channels, num_channels * factor * factor, 3), nn.PixelShuffle(factor)]
+            layers += [conv(num_channels, num_channels * factor * factor, 3, bias), nn.PixelShuffle(factor)]
             if activation:
                 layers.append(nn.PReLU())
         super().__init__(*layers)
 
 
+class ResizeConv(nn.Sequential):
+    """Nearest-neighbour enlargement by powers of two, each x2 followed by conv3, BN where asked, ReLU [Odena et al. 2016].
+
+    Every output sample is covered by the same number of taps, so it cannot draw the checkerboard of a strided
+    transposed convolution.
+    """
+
+    def __init__(self, num_channels: int, scale: int, batch_norm: bool = False, bias: bool = True) -> None:
+        layers: list[nn.Module] = []
+        for _ in range(scale.bit_length() - 1):
+            layers += [nn.Upsample(scale_factor=2, mode="nearest"), conv(num_channels, num_channels, 3, bias)]
+            if batch_norm:
+                layers.append(nn.BatchNorm2d(num_channels))
+            layers.append(nn.ReLU())
+        super().__init__(*layers)
+
+
 class Interpolate(nn.Module):
-    """Enlarge (N, C, H, W) by an integer factor with a fixed kernel as one convolution and a pixel shuffle; edges repeat."""
+    """Enlarge (N, C, H, W) by an integer factor with a fixed kernel as one convolution and a pixel shuffle.
+
+    `edge` is "symmetric" (mirrored with the edge sample, MATLAB's `imresize` and so the papers') or "replicate".
+    """
 
     kernel: Tensor
 
-    def __init__(self, scale: int, kernel: str = "bicubic") -> None:
+    def __init__(self, scale: int, kernel: str = "bicubic", edge: str = "symmetric") -> None:
         super().__init__()
         phases, self.margin_px = resize.polyphase(scale, kernel)  # (scale, taps)
         square = torch.einsum("ay,bx->abyx", torch.from_numpy(phases), torch.from_numpy(phases))
-        self.scale = scale
+        self.scale, self.edge = scale, edge
         self.register_buffer("kernel", square.flatten(0, 1)[:, None].float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             flat = x.float().flatten(0, 1)[:, None]  # (N C, 1, H, W)
-            padded = F.pad(flat, [self.margin_px] * 4, mode="replicate").contiguous(memory_format=torch.channels_last)
+            padded = pad(flat, self.margin_px, self.edge).contiguous(memory_format=torch.channels_last)
             return F.pixel_shuffle(F.conv2d(padded, self.kernel), self.scale)[:, 0].unflatten(0, x.shape[:2])
+
+
+def pad(x: Tensor, margin_px: int, edge: str) -> Tensor:
+    """`margin_px` more on each side of (N, C, H, W), "replicate" or "symmetric" (see resize.EDGES)."""
+    if edge == "replicate":
+        return F.pad(x, [margin_px] * 4, mode="replicate")
+    for axis in (-2, -1):
+        size = x.shape[axis]
+        folded = torch.arange(-margin_px, size + margin_px, device=x.device) % (2 * size)
+        x = x.index_select(axis, torch.where(folded < size, folded, 2 * size - 1 - folded))
+    return x

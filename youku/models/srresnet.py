@@ -1,26 +1,28 @@
-"""SRResNet, the generator of SRGAN: 16 residual blocks with batch norm, long skip, two sub-pixel stages.
+"""SRResNet, the generator of SRGAN, in the paper's form and in that of the course slides.
 
-(N, 3, H, W) in [0, 1] -> (N, 3, s H, s W) in [0, 1]; inside, the output lives in [-1, 1] as in the paper and is mapped
-back at the end (no tanh: the paper's is optional, and it saturates near black and white). 1,549,462 parameters at x4.
+(N, 3, H, W) in [0, 1] -> (N, 3, s H, s W) in [0, 1]: 16 residual blocks with batch norm, long skip, sub-pixel stages.
+Learnable parameters at x4: paper 1,549,462 (1,546,771 without biases), slides 1,546,754. The paper's output lives in
+[-1, 1] and is mapped back at the end (no tanh: there it is optional, and it saturates near black and white).
 Source: Ledig et al. 2017, "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network".
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from youku.models.blocks import FullPrecision, SubPixel, conv
 
 
 class ResidualBlock(nn.Sequential):
-    """x + BN(conv(PReLU(BN(conv(x)))))."""
+    """x + BN(conv(act(BN(conv(x)))))."""
 
-    def __init__(self, num_channels: int) -> None:
+    def __init__(self, num_channels: int, activation: nn.Module, bias: bool = True) -> None:
         super().__init__(
-            conv(num_channels, num_channels, 3),
+            conv(num_channels, num_channels, 3, bias),
             nn.BatchNorm2d(num_channels),
-            nn.PReLU(),
-            conv(num_channels, num_channels, 3),
+            activation,
+            conv(num_channels, num_channels, 3, bias),
             nn.BatchNorm2d(num_channels),
         )
 
@@ -31,19 +33,43 @@ class ResidualBlock(nn.Sequential):
 class SRResNet(nn.Module):
     """conv9 + PReLU, blocks, conv3 + BN + long skip, sub-pixel upscaling with PReLU, conv9."""
 
-    def __init__(self, scale: int, num_channels: int = 64, num_blocks: int = 16) -> None:
+    def __init__(self, scale: int, num_channels: int = 64, num_blocks: int = 16, bias: bool = True) -> None:
         super().__init__()
-        self.head = nn.Sequential(conv(3, num_channels, 9), nn.PReLU())
+        self.head = nn.Sequential(conv(3, num_channels, 9, bias), nn.PReLU())
         self.body = nn.Sequential(
-            *(ResidualBlock(num_channels) for _ in range(num_blocks)),
-            conv(num_channels, num_channels, 3),
+            *(ResidualBlock(num_channels, nn.PReLU(), bias) for _ in range(num_blocks)),
+            conv(num_channels, num_channels, 3, bias),
             nn.BatchNorm2d(num_channels),
         )
-        self.upscale = SubPixel(num_channels, scale, activation=True)
-        self.tail = FullPrecision(conv(num_channels, 3, 9))
+        self.upscale = SubPixel(num_channels, scale, activation=True, bias=bias)
+        self.tail = FullPrecision(conv(num_channels, 3, 9, bias))
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.head(x)
         features = features + self.body(features)
         signed = self.tail(self.upscale(features))  # [-1, 1]
+        return (signed + 1) / 2
+
+
+class SlidesSRResNet(nn.Module):
+    """The slides' "original": no biases, linear head, slopes only after the upscaling, input and tanh output in [-1, 1].
+
+    Their count of 1,546,754 leaves no room for a slope in the blocks; that it is ReLU there is our choice.
+    """
+
+    def __init__(self, scale: int, num_channels: int = 64, num_blocks: int = 16) -> None:
+        super().__init__()
+        self.head = conv(3, num_channels, 9, bias=False)
+        self.body = nn.Sequential(
+            *(ResidualBlock(num_channels, nn.ReLU(), bias=False) for _ in range(num_blocks)),
+            conv(num_channels, num_channels, 3, bias=False),
+            nn.BatchNorm2d(num_channels),
+        )
+        self.upscale = SubPixel(num_channels, scale, activation=True, bias=False)
+        self.tail = FullPrecision(conv(num_channels, 3, 9, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.head(x * 2 - 1)
+        features = features + self.body(features)
+        signed = torch.tanh(self.tail(self.upscale(features)))  # [-1, 1]
         return (signed + 1) / 2

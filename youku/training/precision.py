@@ -7,11 +7,32 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+
+@dataclass(frozen=True)
+class Clip:
+    """How gradients are kept bounded before a step: 0 turns either off."""
+
+    norm: float = 0.0
+    """Largest norm of all gradients together (0.4 in the PyTorch port of VDSR)."""
+    element: float = 0.0
+    """Largest size of any element: theta / learning rate in VDSR's paper, so that the step stays bounded."""
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self.norm or self.element)
+
+    def __call__(self, parameters: list[Tensor]) -> None:
+        if self.element:
+            nn.utils.clip_grad_value_(parameters, self.element)
+        if self.norm:
+            nn.utils.clip_grad_norm_(parameters, self.norm)
 
 
 class TorchPrecision:
@@ -32,10 +53,10 @@ class TorchPrecision:
     def backward(self, loss: Tensor, optimizer: Optimizer) -> None:
         self.scaler.scale(loss).backward()
 
-    def step(self, module: nn.Module, optimizer: Optimizer, clip_norm: float) -> None:
-        if clip_norm:
+    def step(self, module: nn.Module, optimizer: Optimizer, clip: Clip) -> None:
+        if clip.is_on:
             self.scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
+            clip(list(module.parameters()))
         self.scaler.step(optimizer)
         self.scaler.update()
 
@@ -70,9 +91,8 @@ class ApexPrecision:
         with self.amp.scale_loss(loss, optimizer) as scaled:
             scaled.backward()
 
-    def step(self, module: nn.Module, optimizer: Optimizer, clip_norm: float) -> None:
-        if clip_norm:
-            nn.utils.clip_grad_norm_(self.amp.master_params(optimizer), clip_norm)
+    def step(self, module: nn.Module, optimizer: Optimizer, clip: Clip) -> None:
+        clip(list(self.amp.master_params(optimizer)))
         optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:

@@ -11,14 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from youku import contest
-from youku.inference import pipeline
+from youku.inference import evaluation, pipeline
 from youku.inference.weights import Network
 from youku.metrics import psnr, vmaf
-from youku.training.dataset import ClipPair, Pair, PicturePair, load_picture_pair
-from youku.video import color, resize
+from youku.training.pairs import DEFAULT_RESIZER, ClipPair, Pair, PicturePair, load_picture_pair
 from youku.video.y4m import Planes
 
 
@@ -40,12 +38,14 @@ def frame_indices(num_frames: int, wanted: int) -> list[int]:
     return [index * num_frames // wanted for index in range(wanted)]
 
 
-def validate(network: Network, pairs: Sequence[Pair], num_frames: int, with_vmaf: bool) -> Result:
-    """Score the network on held-out pairs."""
+def validate(
+    network: Network, pairs: Sequence[Pair], num_frames: int, with_vmaf: bool, resizer: str = DEFAULT_RESIZER
+) -> Result:
+    """Score the network on held-out pairs; `resizer` shrinks pictures that bring no low resolution."""
     clips, vmafs = [], []
     for pair in pairs:
         if isinstance(pair, PicturePair):
-            clips.append([picture_psnr(network, pair)])
+            clips.append([picture_psnr(network, pair, resizer)])
             continue
         indices = frame_indices(pair.num_frames, num_frames)
         preds = list(_predicted(network, pair, indices))
@@ -56,20 +56,15 @@ def validate(network: Network, pairs: Sequence[Pair], num_frames: int, with_vmaf
     return Result(psnr.pool(clips, "clip"), float(np.mean(vmafs)) if vmafs else math.nan)
 
 
-def picture_psnr(network: Network, pair: PicturePair) -> float:
-    """PSNR on Y of MATLAB's rgb2ycbcr, crop = scale; a luma network is fed Y of the low-resolution picture."""
-    low, high = load_picture_pair(pair.path, pair.scale)
-    if network.spec.colours == "rgb":
-        x = torch.from_numpy(low.transpose(2, 0, 1).copy()).to(network.device).float()[None] / 255
-        out = pipeline.run_network(network, x, pipeline.Options(), max(low.shape))[0]
-        rgb = resize.to_integers(out[0].cpu().numpy().transpose(1, 2, 0) * 255)
-        return psnr.luma_crop(color.luma_of_picture(rgb), color.luma_of_picture(high), pair.scale)
-    luma = torch.from_numpy(color.luma_of_picture(low)).to(network.device).float()[None, None] / 255
-    out = pipeline.run_network(network, luma, pipeline.Options(), max(low.shape))[0]
-    rounded = resize.to_integers(out[0, 0].cpu().numpy().astype(np.float64) * 255).astype(np.float64)
-    return psnr.luma_crop(rounded, color.luma_of_picture(high), pair.scale)
+def picture_psnr(network: Network, pair: PicturePair, resizer: str = DEFAULT_RESIZER) -> float:
+    """PSNR under the protocol y_crop_s, as `evaluate` measures it."""
+    low, high = load_picture_pair(pair, resizer)
+    pred = evaluation.Picture(*evaluation.enlarge_picture(network, low, pipeline.Options()))
+    return evaluation.error(pred, evaluation.read_picture(high), "y_crop_s", pair.scale).psnr
 
 
 def _predicted(network: Network, pair: ClipPair, indices: Sequence[int]) -> Iterator[Planes]:
+    if network.spec.num_frames > 1:  # it sees each frame among its true neighbours
+        return pipeline.upscale_frames(network, pair.low.header, pair.low, pipeline.Options(), indices)
     frames = (pair.low.frame(index) for index in indices)
     return pipeline.upscale_frames(network, pair.low.header, frames, pipeline.Options())

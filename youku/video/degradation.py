@@ -1,4 +1,4 @@
-"""Degrade high-resolution frames into low-resolution ones: blur, scaling, tone, noise, video codecs.
+"""Degrade high-resolution frames into low-resolution ones: sharpening, blur, scaling, tone, noise, video codecs.
 
 Frames -> frames (8-bit or deeper planes; codecs want 8-bit 4:2:0), streaming, so a clip of any length fits. Scaling is
 plane by plane at the chroma's own siting. Same frames, settings and seed, same bytes.
@@ -18,7 +18,7 @@ from youku.video import codecs, interpolate, resize, y4m
 from youku.video.codecs import Coding
 from youku.video.y4m import Header, Planes
 
-KERNELS = ("bicubic", "bilinear", "lanczos")
+KERNELS = ("bicubic", "bilinear", "lanczos", "box")
 ORDERS = ("scale-first", "code-first")
 
 
@@ -29,9 +29,13 @@ class Degradation:
     scale: int = contest.SCALE
     """Factor between the two sizes: 2, 3 or 4."""
     kernel: str = "bicubic"
-    """Down-sampling kernel, anti-aliased; mixed draws one of bicubic, bilinear, lanczos for each clip."""
+    """Down-sampling kernel, anti-aliased; mixed draws one of KERNELS for each clip."""
     blur: float = 0.0
     """Sigma of a Gaussian before scaling, in pixels of the large picture."""
+    unsharp: float = 0.0
+    """Chance that a clip's luma is sharpened before the pair is made, which changes both of its clips."""
+    darken: float = 0.0
+    """Share of the luma above black that is taken away."""
     tone: float = 0.0
     """Largest relative change of luma contrast; each clip draws one, and a brightness shift of up to 64 times it."""
     noise: float = 0.0
@@ -48,25 +52,60 @@ class Degradation:
             raise ValueError(f"kernel {self.kernel!r}: expected one of {', '.join(KERNELS)}, mixed")
         if self.order not in ORDERS:
             raise ValueError(f"order {self.order!r}: expected one of {', '.join(ORDERS)}")
-        for name, value, most in (("blur", self.blur, 20), ("noise", self.noise, 100), ("tone", self.tone, 0.9)):
+        for name, value, most in (
+            *(("blur", self.blur, 20), ("noise", self.noise, 100), ("tone", self.tone, 0.9)),
+            *(("unsharp", self.unsharp, 1), ("darken", self.darken, 0.9)),
+        ):
             if not 0 <= value <= most:
                 raise ValueError(f"{name} {value}: expected 0 to {most}")
 
 
-# Source: old-film report, sections 4.8.1 and 4.9 (bitrates as given there); contest.md for youku.
-PRESETS = {
-    "bicubic": Degradation(),
-    "bilinear": Degradation(kernel="bilinear"),
-    "mixed": Degradation(kernel="mixed"),
-    "blur+noise": Degradation(blur=1.6, noise=3.0),
-    "blur+tone": Degradation(blur=1.0, tone=0.1),
-    "jpeg": Degradation(codings=(Coding(codec="mjpeg", qscale=6),)),
-    "youku": Degradation(noise=1.0, codings=(Coding(codec="x264", crf=23),)),
-    "oldfilm-mpg": Degradation(codings=(Coding(codec="mpeg1", bitrate="768k"),)),
-    "oldfilm-mp4": Degradation(codings=(Coding(codec="mpeg4", bitrate="768k"),)),
-    # second generation of an mpg as a 354 kbit/s rm; x264 stands in for RealVideo
-    "oldfilm-rm": Degradation(codings=(Coding(codec="mpeg1", bitrate="768k"), Coding(codec="x264", bitrate="354k"))),
+# name -> (settings, what its source says of it). Sources: old-film report, sections 4.3.2, 4.8.1, 4.9.1 and 4.9.2
+# (bitrates as given there; strengths of blur, tone and darkening are ours), waifu2x's published training code for its
+# name, contest.md for youku.
+_TABLE: dict[str, tuple[Degradation, str]] = {
+    "bicubic": (
+        Degradation(),
+        "down-sampling alone (4.9.1), as in the papers; a network serves the resizer it was trained with (4.8.1)",
+    ),
+    "bilinear": (Degradation(kernel="bilinear"), "the other resizer of the cross test of 4.8.1"),
+    "mixed": (Degradation(kernel="mixed"), "a kernel drawn for each clip, so that no one resizer is learned (4.8.1)"),
+    "waifu2x": (
+        Degradation(kernel="mixed", unsharp=0.3),
+        "mixed kernels, and 3 of 10 clips sharpened first: waifu2x's photo setting",
+    ),
+    "light-blur": (Degradation(blur=0.8), "slightly out of focus (4.9.1)"),
+    "darken": (Degradation(darken=0.2), "a faded print: a fifth of the luma taken away (4.9.1)"),
+    "blur+noise": (Degradation(blur=1.6, noise=3.0), "not in the report: soft and grainy"),
+    "blur+tone": (
+        Degradation(blur=1.0, tone=0.1),
+        "batch-processed stills (4.3.2): brightness no longer agrees within a pair, and --check says so",
+    ),
+    "jpeg": (Degradation(codings=(Coding(codec="mjpeg", qscale=6),)), "compression picture by picture (4.9.1)"),
+    "youku": (
+        Degradation(noise=1.0, codings=(Coding(codec="x264", crf=23),)),
+        "like the contest's clips: a little noise, then a platform's H.264",
+    ),
+    "oldfilm-mpg": (
+        Degradation(codings=(Coding(codec="mpeg1", bitrate="768k"),)),
+        "video compression, the report's choice (4.9.1): first generation (4.9.2)",
+    ),
+    "oldfilm-mp4": (
+        Degradation(codings=(Coding(codec="mpeg4", bitrate="768k"),)),
+        "video compression, the report's choice (4.9.1): MPEG-4 (4.8.1)",
+    ),
+    # x264 stands in for RealVideo, which no free encoder writes
+    "oldfilm-rm": (
+        Degradation(codings=(Coding(codec="mpeg1", bitrate="768k"), Coding(codec="x264", bitrate="354k"))),
+        "video compression, the report's choice (4.9.1): an mpg coded again at 354 kbit/s (4.9.2)",
+    ),
+    "oldfilm-rm-386k": (
+        Degradation(codings=(Coding(codec="mpeg1", bitrate="768k"), Coding(codec="x264", bitrate="386k"))),
+        "the same at 386 kbit/s (4.8.1)",
+    ),
 }
+PRESETS = {name: settings for name, (settings, _) in _TABLE.items()}
+VERDICTS = {name: verdict for name, (_, verdict) in _TABLE.items()}
 
 
 def make_pair(
@@ -83,7 +122,8 @@ def make_pair(
     high_header = header.resized(width, height)
     low_header = header.resized(width // scale, height // scale)
     with y4m.create(high_path, high_header) as high, y4m.create(low_path, low_header) as low:
-        source = _tee((crop(planes, high_header) for planes in frames), high)
+        whole = sharpen_some((crop(planes, high_header) for planes in frames), high_header, degradation.unsharp, seed)
+        source = _tee(whole, high)
         for planes in degrade_frames(source, high_header, degradation, seed):
             low.write(planes)
         if low.num_frames != high.num_frames:
@@ -92,17 +132,21 @@ def make_pair(
 
 
 def degrade_frames(frames: Iterable[Planes], header: Header, degradation: Degradation, seed: int) -> Iterator[Planes]:
-    """Low-resolution frames of a clip with `header`, whose sides are multiples of the factor, in order and as many."""
+    """Low-resolution frames of a clip with `header`, whose sides are multiples of the factor, in order and as many.
+
+    `unsharp` is not applied here: it belongs to both clips of a pair.
+    """
     rng = np.random.default_rng(seed)
     kernel = str(rng.choice(KERNELS)) if degradation.kernel == "mixed" else degradation.kernel
     gain, shift = 1 + degradation.tone * rng.uniform(-1, 1), 64 * degradation.tone * rng.uniform(-1, 1)
+    gain *= 1 - degradation.darken
     low_header = header.resized(header.width // degradation.scale, header.height // degradation.scale)
     if degradation.order == "code-first":
         frames = _code(frames, header, degradation)
 
     def shrink(planes: Planes) -> Planes:
         small = interpolate.downscale(_blur(planes, header, degradation.blur), header, degradation.scale, kernel)
-        if degradation.tone:
+        if degradation.tone or degradation.darken:
             black = 16 << (header.depth - 8)
             small = (_round((small[0].astype(np.float64) - black) * gain + black + shift, header.depth), *small[1:])
         return _add_noise(small, header, degradation.noise, rng)
@@ -111,6 +155,23 @@ def degrade_frames(frames: Iterable[Planes], header: Header, degradation: Degrad
     if degradation.order == "scale-first":
         return _code(small_frames, low_header, degradation)
     return small_frames
+
+
+def sharpen_some(frames: Iterable[Planes], header: Header, chance: float, seed: int) -> Iterator[Planes]:
+    """The clip's frames, their luma passed through one unsharp mask in `chance` of all seeds.
+
+    Sigma 0.5-1.5 px and amount 0.1-0.9 as in waifu2x's random_unsharp_mask; its threshold is left out.
+    """
+    rng = np.random.default_rng([seed, 1])  # its own stream: clips of other presets keep their noise
+    if rng.random() >= chance:
+        return iter(frames)
+    sigma, amount = rng.uniform(0.5, 1.5), rng.uniform(0.1, 0.9)
+
+    def sharpen(planes: Planes) -> Planes:
+        soft = _blur(planes[:1], header, sigma)[0]
+        return _round(planes[0] + amount * (planes[0] - soft), header.depth), *planes[1:]
+
+    return map(sharpen, frames)
 
 
 def _code(frames: Iterable[Planes], header: Header, degradation: Degradation) -> Iterator[Planes]:

@@ -127,6 +127,19 @@ def decode(
 
 
 @contextmanager
+def deblock(path: str | Path, keep_header: bool) -> Iterator[tuple[y4m.Header, y4m.StreamReader]]:
+    """Header and frames of a clip with its 8x8 block borders smoothed, in the source's own pixel format.
+
+    `keep_header` takes a y4m clip's own header, with the tokens that ffmpeg drops.
+    """
+    own = y4m.Clip(path).header if keep_header else None
+    with decode(path, filters={"deblock": ""}) as reader:
+        if own and (own.plane_shapes, own.depth) != (reader.header.plane_shapes, reader.header.depth):
+            raise FFmpegError(f"{path}: ffmpeg's deblock cannot keep C{own.chroma}; convert to 420 first")
+        yield own or reader.header, reader
+
+
+@contextmanager
 def piped_output(line: list[str], what: str) -> Iterator[IO[bytes]]:
     """Run a command and yield its stdout; raises ffmpeg's last words if it failed, kills it if the reader leaves."""
     with tempfile.TemporaryFile() as errors:

@@ -35,6 +35,17 @@ def measure(header: Header, frames: Iterable[Planes]) -> dict[str, Any]:
     return {"frames": num_frames, "ffmpeg_version": ffmpeg.version(), "psnr_db": routes}
 
 
+def describe(cost: dict[str, Any]) -> str:
+    """A `measure` of a named clip as a table."""
+    lines = [f"{cost['clip']}: {cost['frames']} frames through 8-bit RGB and back, PSNR in dB"]
+    names = {"ffmpeg": f"ffmpeg bmp ({cost['ffmpeg_version'][:20]})", "float": "float, chroma at its siting"}
+    lines.append(f"{'route':<36}{'Y':>8}{'U':>8}{'V':>8}{'all':>8}")
+    for route, row in cost["psnr_db"].items():
+        cells = ["exact" if value is None else f"{value:.2f}" for value in row.values()]
+        lines.append(f"{names[route]:<36}" + "".join(f"{cell:>8}" for cell in cells))
+    return "\n".join([*lines, f"{'planes: y4m, yuv, --planes':<36}" + f"{'exact':>8}" * 4])
+
+
 def _with_ffmpeg_rgb(frames: Iterable[Planes], header: Header) -> Iterator[tuple[Planes, Planes]]:
     """Pair each frame with what ffmpeg gives back after bgr24, the pixel format of its bmp files."""
     waiting: list[Planes] = []

@@ -16,7 +16,7 @@ import torch
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
-KERNELS = ("bicubic", "bilinear", "lanczos", "nearest")
+KERNELS = ("bicubic", "bilinear", "lanczos", "box", "nearest")
 EDGES = ("symmetric", "replicate")
 
 
@@ -109,9 +109,13 @@ def polyphase(scale: int, kernel: str, shift: float = 0.0) -> tuple[np.ndarray, 
 
 
 def _kernel(name: str) -> tuple:
-    return {"bicubic": (_cubic, 2.0), "bilinear": (_triangle, 1.0), "lanczos": (_lanczos, 3.0), "nearest": (None, 0.5)}[
-        name
-    ]
+    return {
+        "bicubic": (_cubic, 2.0),
+        "bilinear": (_triangle, 1.0),
+        "lanczos": (_lanczos, 3.0),
+        "box": (_box, 0.5),
+        "nearest": (None, 0.5),
+    }[name]
 
 
 def _cubic(x: np.ndarray) -> np.ndarray:
@@ -127,6 +131,10 @@ def _triangle(x: np.ndarray) -> np.ndarray:
 
 def _lanczos(x: np.ndarray) -> np.ndarray:
     return np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0)
+
+
+def _box(x: np.ndarray) -> np.ndarray:
+    return np.where((x >= -0.5) & (x < 0.5), 1.0, 0.0)
 
 
 def _inside(index: np.ndarray, size: int, edge: str) -> np.ndarray:

@@ -1,0 +1,185 @@
+"""curves: logs of any kind are read, averaged and drawn; damage is one clear sentence."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from youku import curves
+from youku.pages import logs, terminal
+from youku.pages.logs import Series
+
+
+def write_run(folder: Path, num_lines: int = 40, scale: float = 1.0) -> Path:
+    """A run as `train` writes it: a loss line each 100 steps, validation each 1000."""
+    folder.mkdir(parents=True)
+    lines: list[dict[str, Any]] = []
+    for index in range(1, num_lines + 1):
+        step = 100 * index
+        told = {"loss": scale / index, "steps_per_sec": 10.0, "data_wait": 0.01, "lr": 1e-3 / index}
+        lines.append({"step": step, **told})
+        if index % 10 == 0:
+            lines.append({"step": step, "val_psnr": 30 + index / 10, "val_vmaf": 50.0, "val_score": 34.0})
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_strides_are_averaged_as_in_the_report(tmp_path: Path) -> None:
+    """250 `err:` lines in strides of 100: the means of 1-100, 101-200 and 201-250, at their last steps."""
+    path = tmp_path / "train.txt"
+    path.write_text("\n".join(f"epoch 1 [{n}/250] err: {n / 1000:.4f} time 0.1" for n in range(1, 251)))
+    loss = logs.average(logs.read(path).series["loss"], 100)
+    assert loss.steps == [100, 200, 250]
+    assert loss.values == pytest.approx([0.0505, 0.1505, 0.2255])
+    assert logs.last(loss, 2).steps == [200, 250] and logs.last(loss, 0) == loss
+
+
+def test_run_folder_gives_every_quantity(tmp_path: Path) -> None:
+    """A folder is its log.jsonl; each key becomes a series at its own steps."""
+    log = logs.read(write_run(tmp_path / "runs/a"))
+    assert log.name == "a" and log.series["val_psnr"].steps == [1000, 2000, 3000, 4000]
+    assert log.series["loss"].values[3] == 0.25
+
+
+def test_end_cuts_the_loss_and_nothing_else(tmp_path: Path) -> None:
+    """The last 35 means of 40 are shown and the title says so; validation is whole."""
+    panels = curves.panels_of([logs.read(write_run(tmp_path / "a"))], 100, 35)
+    assert [panel.key for panel in panels] == ["loss", "val_psnr", "val_vmaf", "val_score", "lr", "steps_per_sec"]
+    assert len(panels[0].curves["a"].steps) == 35 and "last 35 of 40" in panels[0].title
+    assert len(panels[1].curves["a"].steps) == 4 and len(panels[4].curves["a"].steps) == 40
+
+
+def test_patterns_name_their_series(tmp_path: Path) -> None:
+    """A named group is a series, `step` places it, an unnamed one is `value`; several series come from one pattern."""
+    path = tmp_path / "x.log"
+    path.write_text("it 10 PSNR 31.5\nit 20 PSNR 32.5\n")
+    named = logs.read(path, r"it (?P<step>\d+) PSNR (?P<val_psnr>[\d.]+)").series
+    assert named == {"val_psnr": Series([10, 20], [31.5, 32.5])}
+    assert logs.read(path, r"PSNR ([\d.]+)").series == {"value": Series([1, 2], [31.5, 32.5])}
+    path.write_text("Loss: 1e-3 psnr=30.1\nloss = 5e-4\nval_loss: 3\nloss: nan\n")
+    both = logs.read(path, "(?i)" + logs.PATTERN).series
+    assert both == {"loss": Series([1, 2], [1e-3, 5e-4]), "val_psnr": Series([1], [30.1])}
+
+
+def test_a_line_being_written_is_left_for_later(tmp_path: Path) -> None:
+    """A torn last line is no damage; the same line in the middle is, and is named."""
+    run = write_run(tmp_path / "a", 3)
+    text = (run / "log.jsonl").read_text()
+    (run / "log.jsonl").write_text(text + '{"step": 400, "lo')
+    assert logs.read(run).series["loss"].steps == [100, 200, 300]
+    (run / "log.jsonl").write_text('{"step": 400, "lo\n' + text)
+    with pytest.raises(ValueError, match=r"log\.jsonl: line 1 is not JSON"):
+        logs.read(run)
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """By the folder above, and where that is alike too by a number."""
+    paths = [write_run(tmp_path / place / "a", 2) for place in ("x", "y")]
+    assert [log.name for log in logs.read_all(paths)] == ["x/a", "y/a"]
+    assert [log.name for log in logs.read_all([paths[0], paths[0]])] == ["1: x/a", "2: x/a"]
+
+
+def test_a_rising_line_rises_in_braille() -> None:
+    """The first column has its dots at the bottom, the last at the top; labels are the extremes."""
+    lines = terminal.draw("t", {"a": Series([0, 100], [1.0, 3.0])})
+    rows = [line.split("|")[1].ljust(terminal.WIDTH) for line in lines[1 : 1 + terminal.HEIGHT]]
+    assert rows[0][-1] != " " and rows[-1][0] != " " and rows[0][0] == " " and rows[-1][-1] == " "
+    assert all(0x2800 < ord(sign) <= 0x28FF for row in rows for sign in row if sign != " ")
+    assert lines[1].split()[0] == "3" and lines[terminal.HEIGHT].split()[0] == "1"
+
+
+def test_plain_and_overlaid_plots_are_ascii() -> None:
+    """Asked for ASCII, or with several runs, no other sign is used; each run keeps its letter, the line its value."""
+    one, two = Series([0, 9], [1.0, 2.0]), Series([0, 9], [4.0, 4.0])
+    assert "\n".join(terminal.draw("t", {"a": one}, plain=True)).isascii()
+    text = "\n".join(terminal.draw("t", {"x": one, "y": two}, reference=3.0))
+    assert text.isascii() and "aa" in text and "bb" in text and "--- " not in text and "3 |---" in text
+    assert "b" in "\n".join(terminal.draw("t", {"x": Series([], []), "y": two}))
+
+
+def test_flat_and_single_points_are_drawn() -> None:
+    """One value, or the same value throughout, is a point or a level line, not an error."""
+    for one in (Series([5], [1.0]), Series([1, 2], [7.0, 7.0])):
+        assert any(ord(sign) > 0x2800 for line in terminal.draw("t", {"a": one}) for sign in line)
+
+
+def test_command_prints_plots_and_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two runs: a line each with the best validation figure, then a panel each quantity with both letters."""
+    paths = [str(write_run(tmp_path / name, 40, scale)) for name, scale in (("first", 1.0), ("second", 2.0))]
+    assert curves.main([*paths, "--reference", "37.53"]) == 0
+    out = capsys.readouterr().out
+    assert "a first" in out and "b second" in out and "34.000" in out and "validation PSNR, dB" in out
+    assert "37.53 |---" in out and "learning rate" in out and "steps per second" in out
+
+
+def test_json_holds_the_averages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Points as drawn: four losses a mean of 400 steps."""
+    assert curves.main([str(write_run(tmp_path / "a")), "--stride", "400", "--end", "0", "--json"]) == 0
+    loss = json.loads(capsys.readouterr().out)["runs"][0]["series"]["loss"]
+    assert loss["steps"] == list(range(400, 4001, 400))
+    assert loss["values"][0] == pytest.approx(math.fsum((1, 1 / 2, 1 / 3, 1 / 4)) / 4)
+
+
+def test_png_has_a_colour_for_each_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The picture holds the colours of both runs and nothing half-written beside it."""
+    pytest.importorskip("matplotlib")
+    paths = [str(write_run(tmp_path / name, 40, scale)) for name, scale in (("first", 1.0), ("second", 2.0))]
+    assert curves.main([*paths, "--png", str(tmp_path / "out/c.png")]) == 0
+    pixels = np.asarray(Image.open(tmp_path / "out/c.png").convert("RGB"))
+    assert pixels.shape[0] > 600 and pixels.shape[1] > 1000
+    for colour in curves.COLOURS[:2]:
+        rgb = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+        assert (np.abs(pixels.astype(int) - rgb).max(-1) < 3).sum() > 100
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["c.png"]
+    assert "wrote" in capsys.readouterr().err
+
+
+def test_png_without_matplotlib_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """matplotlib is optional: one sentence, no file."""
+    real = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert curves.main([str(write_run(tmp_path / "a")), "--png", str(tmp_path / "c.png")]) == 1
+    assert "pip install matplotlib" in capsys.readouterr().err and not (tmp_path / "c.png").exists()
+
+
+BAD = [
+    (["nowhere"], "no such log"),
+    (["empty.txt"], "found none"),
+    (["a", "--stride", "0"], "a stride of 1 or more"),
+    (["a", "--end", "-1"], "an end of 0 or more"),
+    (["lossonly.txt", "--reference", "30"], "no PSNR in lossonly"),
+    (["lossonly.txt", "--pattern", "("], "expected a Python regular expression"),
+    (["lossonly.txt", "--pattern", "loss"], "no group around the number"),
+    (["lossonly.txt", "--pattern", "(loss)"], "expected a number"),
+    (["stepless.jsonl"], "line 1"),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), BAD, ids=range(len(BAD)))
+def test_bad_input_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: list[str], words: str
+) -> None:
+    """Each mistake exits with 1 and says one line on stderr."""
+    monkeypatch.chdir(tmp_path)
+    write_run(Path("a"), 3)
+    Path("empty.txt").write_text("hello\n")
+    Path("lossonly.txt").write_text("loss: 0.5\n")
+    Path("stepless.jsonl").write_text('{"loss": 1}\n')
+    assert curves.main(line) == 1
+    message = capsys.readouterr().err
+    assert words in message and message.startswith("error: ") and message.count("\n") == 1

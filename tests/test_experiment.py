@@ -1,0 +1,85 @@
+"""Controlled experiments: every shipped one is valid, a small one runs, goes on and prints its table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.test_training_data import write_pictures
+from youku.experiment import main
+from youku.training import experiment
+
+SMALL = """
+question = "Many steps or few?"
+source = "a test"
+tests = ["matlab-bicubic", "box"]
+[base]
+model = "espcn"
+scale = 2
+patch_px = 8
+batch = 2
+val_metric = "psnr"
+[variants.two]
+steps = 2
+[variants.one]
+steps = 1
+"""
+
+
+@pytest.mark.parametrize("name", experiment.names())
+def test_every_experiment_is_valid_and_changes_little(name: str) -> None:
+    """All variants are good settings, differ from each other, and share everything that [base] says or they change."""
+    told = experiment.read(name)
+    settings = experiment.configs(told, "runs", {})
+    assert len(settings) >= 2 and told.question and told.source
+    assert len({str(sorted(changes.items())) for changes in told.variants.values()}) == len(settings)
+
+
+def test_a_small_experiment_runs_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Two variants, two tests: a value for each; run again, nothing is trained anew and the figures are the same."""
+    (tmp_path / "e.toml").write_text(SMALL)
+    folder = write_pictures(tmp_path / "p", number=4)
+    command = [str(tmp_path / "e.toml"), "--data", str(folder), "--runs", str(tmp_path / "runs"), "--device", "cpu"]
+    assert main([*command, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["variant"] for row in rows] == ["two", "one"] and all(len(row["psnr"]) == 2 for row in rows)
+    assert rows[0]["psnr"] != rows[1]["psnr"] and rows[0]["bicubic"] == rows[1]["bicubic"]
+    written = (tmp_path / "runs" / "e" / "two" / "log.jsonl").read_text()
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert (tmp_path / "runs" / "e" / "two" / "log.jsonl").read_text() == written
+    assert "Many steps or few?  [a test]" in out and f"{rows[0]['psnr'][0]:.2f}" in out and "steps = 2" in out
+
+
+def test_other_settings_do_not_mix_with_an_old_run(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A finished variant with other settings is refused, not silently reported."""
+    (tmp_path / "e.toml").write_text(SMALL)
+    folder = write_pictures(tmp_path / "p", number=4)
+    command = [str(tmp_path / "e.toml"), "--data", str(folder), "--runs", str(tmp_path / "runs"), "--device", "cpu"]
+    assert main(command) == 0
+    assert main([*command, "--batch", "3"]) == 1
+    assert "holds a run with other settings" in capsys.readouterr().err
+
+
+def test_bad_experiments_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Unknown names list the known ones; unknown keys are named; none at all is a usage error."""
+    assert main(["l1-or-l2"]) == 1
+    assert "one of batch-norm" in capsys.readouterr().err
+    (tmp_path / "e.toml").write_text("[base]\n[variants.a]\nstepz = 1\n")
+    assert main([str(tmp_path / "e.toml")]) == 1
+    assert "[variants.a]: unknown key stepz" in capsys.readouterr().err
+    (tmp_path / "e.toml").write_text("question = 'what'\n")
+    assert main([str(tmp_path / "e.toml")]) == 1
+    assert "at least one variant" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 2
+
+
+def test_the_list_tells_the_questions(capsys: pytest.CaptureFixture) -> None:
+    """--list shows every experiment of the kit."""
+    assert main(["--list"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in experiment.names()) and "L1 or L2?" in out

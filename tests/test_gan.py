@@ -1,0 +1,134 @@
+"""Adversarial training: two stages, an adversary that learns, exact resume, warnings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.test_train import last, settings
+from youku.training import gan, losses, run, trainer
+from youku.training import state as states
+from youku.training.config import TrainConfig
+from youku.training.dataset import Batch, in_turn
+
+
+def adversarial(pairs: Path, **changes: object) -> TrainConfig:
+    """Two steps of pretraining, four with an adversary; 32 px patches of the output."""
+    values: dict = {
+        "patch_px": 8, "loss": "l1+0.01*gan", "pretrain_steps": 2, "pretrain_loss": "l2", "d_lr": 1e-3, "batch": 2,
+        "discriminator": "enhancenet", "model": "espcn", "samples": False,
+    }  # fmt: skip
+    return settings(pairs, **{**values, **changes})
+
+
+@pytest.mark.parametrize(("kind", "d_steps"), [("gan", 1), ("ragan", 2), ("wgan-gp", 1)])
+def test_both_stages_run_and_resume_bit_identically(pairs: Path, kind: str, d_steps: int) -> None:
+    """A run broken inside either stage ends in the very bits of an unbroken one, discriminator included."""
+    straight = adversarial(pairs, name="straight", d_steps=d_steps, loss=f"l1+0.01*{kind}")
+    run.start(straight, progress=False)
+    for stop in (1, 4):
+        broken = adversarial(pairs, name=f"broken{stop}", d_steps=d_steps, loss=f"l1+0.01*{kind}")
+        train_pairs, val_pairs = run.load_pairs(broken)
+        broken.folder.mkdir(parents=True)
+        state = states.make_state(broken, torch.device("cpu"))
+        draw = in_turn(trainer.make_samplers(broken, train_pairs, torch.device("cpu")))
+        state.module.train()
+        for step in range(stop):
+            first, end = broken.batches_before(step), broken.batches_before(step + 1)
+            loss_of = losses.make_loss(broken.loss_at(step))
+            trainer.train_step(state, broken, loss_of, [draw(index) for index in range(first, end)])
+        states.save(state, broken)
+        trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False)
+        one, other = last(straight), last(broken)
+        for left, right in (
+            (one["module"], other["module"]),
+            (one["adversary"]["module"], other["adversary"]["module"]),
+        ):
+            assert all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_the_stages_leave_their_traces(pairs: Path) -> None:
+    """Pretrained weights are kept, and the log tells the discriminator's figures in the second stage only."""
+    made = adversarial(pairs)
+    run.start(made, progress=False)
+    assert (made.folder / "pretrained.safetensors").exists() and (made.folder / "best.safetensors").exists()
+    lines = [json.loads(line) for line in (made.folder / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "d_loss" in line] == [3, 4, 5, 6]
+
+
+def test_the_discriminator_learns_to_tell_apart() -> None:
+    """On flat against noisy pictures its loss falls below chance, 2 log 2."""
+    config = TrainConfig(loss="gan", patch_px=8, model="espcn", discriminator="enhancenet", d_lr=1e-3, steps=2)
+    torch.manual_seed(0)
+    adversary = gan.make_adversary(config, 1, torch.device("cpu"))
+    high, pred = torch.rand(4, 1, 32, 32), torch.full((4, 1, 32, 32), 0.5)
+    for _ in range(20):
+        adversary.learn(pred, high)
+    figures = [entry[0] for entry in adversary.past]
+    assert figures[0] == pytest.approx(1.386, abs=0.05) and figures[-1] < 0.5 * figures[0]
+
+
+def test_the_loss_reaches_the_picture_and_not_the_discriminator() -> None:
+    """Its gradient is the network's to follow; the adversary's weights get none."""
+    config = TrainConfig(loss="0.5*gan", patch_px=8, model="espcn", discriminator="enhancenet", steps=2)
+    adversary = gan.make_adversary(config, 1, torch.device("cpu"))
+    pred = torch.rand(2, 1, 32, 32, requires_grad=True)
+    loss = adversary.loss(pred, torch.rand(2, 1, 32, 32))
+    loss.backward()
+    assert loss.item() == pytest.approx(0.5 * 0.693, abs=0.02) and pred.grad is not None and pred.grad.any()
+    assert isinstance(adversary, gan.Adversary)
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in adversary.module.parameters())
+
+
+def test_k_discriminator_steps_draw_their_own_batches(pairs: Path) -> None:
+    """With d_steps 3 the adversary sees three different batches for each step of the network."""
+    made = adversarial(pairs, pretrain_steps=0, d_steps=3)
+    seen: list[torch.Tensor] = []
+
+    class Watching(gan.NoAdversary):
+        def learn(self, pred: torch.Tensor, high: torch.Tensor) -> None:
+            seen.append(high)
+
+    state = states.make_state(made, torch.device("cpu"))
+    state.adversary = Watching()
+    draw = in_turn(trainer.make_samplers(made, run.load_pairs(made)[0], torch.device("cpu")))
+    drawn: list[Batch] = [draw(index) for index in range(made.batches_before(0), made.batches_before(1))]
+    trainer.train_step(state, made, losses.make_loss(made.loss), drawn)
+    assert len(seen) == 3 and not torch.equal(seen[0], seen[1]) and not torch.equal(seen[1], seen[2])
+
+
+def test_a_winning_discriminator_is_reported() -> None:
+    """A loss near zero leaves no signal: the warning says what to change; a healthy one is silent."""
+    assert "lower --d-lr" in gan.collapse_warning("gan", {"d_loss": 0.001})
+    assert gan.collapse_warning("gan", {"d_loss": 1.2}) == ""
+
+
+def test_wrong_patch_sides_and_stages_are_explained(pairs: Path) -> None:
+    """A patch that the discriminator cannot halve, and stages that do not fit, are refused before the first step."""
+    with pytest.raises(ValueError, match="multiple of 16"):
+        run.start(adversarial(pairs, patch_px=10, discriminator="srgan"), progress=False)
+    with pytest.raises(ValueError, match=r"pretrain_steps = 6: expected less than steps = 6"):
+        adversarial(pairs, pretrain_steps=6)
+    with pytest.raises(ValueError, match=r"d_steps = 2: has no effect on loss l1"):
+        adversarial(pairs, loss="l1", d_steps=2)
+
+
+def test_batches_are_counted_without_gaps() -> None:
+    """Schedules that change how many batches a step takes still number every batch once."""
+    for changes in (
+        {"accumulate": 3},
+        {"schedule": "batch", "lr_step": 4, "accumulate": 2},
+        {"scales": "2,3,4", "model": "vdsr", "accumulate": 2},
+        {"loss": "l1+gan", "d_steps": 3, "pretrain_steps": 5},
+    ):
+        config = TrainConfig(steps=20, **changes)  # type: ignore[arg-type]
+        needed = [config.batches_before(step + 1) - config.batches_before(step) for step in range(12)]
+        expected = [
+            config.accumulate_at(step) * len(config.all_scales)
+            + (config.d_steps - 1 if step >= config.pretrain_steps else 0)
+            for step in range(12)
+        ]
+        assert needed == expected and config.batches_before(0) == 0

@@ -1,0 +1,193 @@
+"""The verb `inspect` on weights: statistics, the vanishing check, histograms, feature maps, every message."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from youku.__main__ import main
+from youku.inference import inspection, weights
+from youku.models import MODELS
+
+DATA = Path(__file__).parents[2] / "shared/data"
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """A seeded FSRCNN x2 as a weights file with metadata."""
+    torch.manual_seed(0)
+    path = tmp_path / "best.safetensors"
+    weights.save(path, MODELS["fsrcnn"].build(2).state_dict(), "fsrcnn", 2, {"step": "4000"})
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A gray-to-red ramp of 30x20."""
+    rgb = np.zeros((20, 30, 3), np.uint8)
+    rgb[..., 0] = np.arange(30) * 8
+    Image.fromarray(rgb).save(tmp_path / "in.png")
+    return tmp_path / "in.png"
+
+
+def change(path: Path, key: str, value: torch.Tensor) -> None:
+    """Put `value` into the file in place of `key`."""
+    state, _ = weights.read(path)
+    weights.save(path, {**state, key: value}, "fsrcnn", 2, {})
+
+
+def test_statistics_of_known_values() -> None:
+    """Mean, spread, range, median magnitude and the vanished share of five numbers; integers are left out."""
+    state = {"w": torch.tensor([[0.0, 1e-31, -3.0, 1.0, 2.0]]), "count": torch.tensor(3)}
+    (found,) = inspection.summarise(state)
+    assert (found.mean, found.least, found.most, found.median_magnitude) == (0, -3, 2, 1)
+    assert found.std == pytest.approx(math.sqrt(14 / 5)) and found.vanished == 0.4 and found.is_weight
+
+
+def test_all_is_well_with_fresh_weights(trained: Path, capsys: pytest.CaptureFixture) -> None:
+    """Network, metadata and a line a tensor; zero biases are no alarm."""
+    assert main(["inspect", str(trained)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("network    fsrcnn x2, 12,809 parameters") and "step       4000" in out
+    assert all(name in out for name in weights.read(trained)[0])
+    assert "56x1x9x9" in out and "no weight tensor has vanished" in out and "warning" not in out
+
+
+@pytest.mark.parametrize(("share", "warned"), [(0.5, True), (0.005, False)])
+def test_vanished_weights_are_warned_about(
+    share: float, warned: bool, trained: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """A layer with many |w| < 1e-30 is named with its share; a few are no alarm."""
+    value = torch.full((56, 1, 9, 9), 1e-3)
+    value.view(-1)[: int(share * value.numel())] = 1e-35
+    change(trained, "last.weight", value)
+    assert main(["inspect", str(trained), "--layers", "last"]) == 0
+    assert ("warning: last.weight: 50.0% of the weights vanished" in capsys.readouterr().out) == warned
+
+
+def test_broken_weights_are_counted_and_left_out(trained: Path, capsys: pytest.CaptureFixture) -> None:
+    """NaN and infinity are reported; the other numbers stay readable, also when nothing is left."""
+    change(trained, "last.bias", torch.tensor([math.nan]))
+    assert main(["inspect", str(trained), "--histogram"]) == 0
+    assert "warning: last.bias: 1 values are NaN or infinite" in capsys.readouterr().out
+    (found,) = inspection.summarise({"w": torch.tensor([[1.0, math.inf, 3.0]])})
+    assert (found.mean, found.num_broken) == (2, 1)
+
+
+def test_histogram_holds_every_value(trained: Path, capsys: pytest.CaptureFixture) -> None:
+    """Counts add up, edges enclose the range, bars are drawn; --layers keeps to one layer."""
+    value = torch.linspace(-1, 1, 1000)
+    bins = inspection.histogram(value, 16)
+    assert sum(count for _, _, count in bins) == 1000 and (bins[0][0], bins[-1][1]) == (-1, 1)
+    assert main(["inspect", str(trained), "--histogram", "--layers", "first.0.weight"]) == 0
+    out = capsys.readouterr().out
+    assert "first.0.weight (1,400 values)" in out and "#" * 50 in out and "middle" not in out
+
+
+def test_histogram_picture(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """--png draws one panel a weight tensor, as a picture that is not blank."""
+    assert main(["inspect", str(trained), "--png", str(tmp_path / "weights.png")]) == 0
+    assert "histograms of 8 weight tensors" in capsys.readouterr().err
+    with Image.open(tmp_path / "weights.png") as drawn:
+        assert drawn.width > 1000 and np.asarray(drawn.convert("L")).std() > 10
+
+
+def test_feature_maps_on_one_sheet(trained: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A layer's 56 maps lie side by side; the sheet shows the very maps that the layer made."""
+    arguments = ["inspect", str(trained), "--features", "first.0", "--picture", str(picture)]
+    assert main([*arguments, "--out", str(tmp_path / "maps")]) == 0
+    assert "56 maps of 30x20" in capsys.readouterr().err
+    sheet = np.asarray(Image.open(tmp_path / "maps" / "first.0.png"))
+    network = weights.load(trained, None, None, torch.device("cpu"))
+    x = inspection.picture_input(network, np.asarray(Image.open(picture)))
+    expected = network.module.first[0](x)[0]  # type: ignore[index, operator]
+    first = expected[0]
+    scaled = ((first - first.min()) / (first.max() - first.min()) * 255).round().byte().numpy()
+    assert sheet.shape == (8 * 22 - 2, 7 * 32 - 2)
+    assert np.array_equal(sheet[:20, :30], scaled)
+
+
+def test_flat_maps_are_gray_and_counted() -> None:
+    """A dead map divides by no zero."""
+    maps = torch.stack([torch.full((4, 6), 7.0), torch.arange(24.0).view(4, 6)])
+    sheet = inspection.contact_sheet(maps)
+    assert inspection.num_flat(maps) == 1 and set(np.unique(sheet[:4, :6])) == {128}
+    assert sheet.min() == 0 and sheet.max() == 255
+
+
+def test_luma_network_sees_studio_range() -> None:
+    """White reaches a luma network as 235/255, an RGB network as 1."""
+    white = np.full((4, 4, 3), 255, np.uint8)
+    device = torch.device("cpu")
+    luma = weights.Network(MODELS["fsrcnn"], 2, torch.nn.Identity(), device)
+    rgb = weights.Network(MODELS["edsr-baseline"], 2, torch.nn.Identity(), device)
+    assert inspection.picture_input(luma, white).unique().item() == pytest.approx(235 / 255)
+    assert inspection.picture_input(rgb, white).shape == (1, 3, 4, 4)
+    assert inspection.picture_input(rgb, white).min() == 1
+
+
+def test_checkerboard_and_json(trained: Path, capsys: pytest.CaptureFixture) -> None:
+    """An untrained FSRCNN x2 shows its 9x9 deconvolution's grid; --json carries the same facts."""
+    assert main(["inspect", str(trained), "--checkerboard"]) == 0
+    assert "verdict: checkerboard: " in capsys.readouterr().out
+    assert main(["inspect", str(trained), "--checkerboard", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["model"], found["scale"], found["metadata"]["step"]) == ("fsrcnn", 2, "4000")
+    assert found["checkerboard"]["fires"] and len(found["checkerboard"]["lines"]) == 4
+    assert {entry["name"] for entry in found["tensors"]} == set(weights.read(trained)[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--features", "first.0"], 2, "go together"),
+        (["--json", "--histogram"], 2, "drop one"),
+        (["--png", "weights.pdf"], 2, "ends in .png"),
+        (["--layers", "nowhere"], 1, "no tensor of fsrcnn begins so"),
+        (["--model", "edsr"], 1, "holds weights of fsrcnn"),
+        (["--features", "first.9", "--picture", "PICTURE", "--out", "OUT"], 1, "has no such layer"),
+        (["--features", "first.0", "--picture", "WEIGHTS", "--out", "OUT"], 1, "not a picture"),
+        (["--features", "first.0", "--picture", "absent.png", "--out", "OUT"], 1, "no such file"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    arguments: list[str], status: int, words: str, trained: Path, picture: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Each wrong use says what was expected, and nothing is written."""
+    names = {"PICTURE": str(picture), "WEIGHTS": str(trained), "OUT": str(picture.parent / "out")}
+    try:
+        found = main(["inspect", str(trained), *(names.get(word, word) for word in arguments)])
+    except SystemExit as error:
+        found = error.code
+    assert found == status and words in capsys.readouterr().err
+    assert not list(picture.parent.glob("out/*"))
+
+
+def test_a_sheet_never_replaces_the_picture(trained: Path, picture: Path, capsys: pytest.CaptureFixture) -> None:
+    """Input files are left alone even when the sheet would have their name."""
+    own = picture.rename(picture.with_name("first.0.png"))
+    before = own.read_bytes()
+    arguments = ["--features", "first.0", "--picture", str(own), "--out", str(own.parent)]
+    assert main(["inspect", str(trained), *arguments]) == 1
+    assert "is the input picture" in capsys.readouterr().err and own.read_bytes() == before
+
+
+def test_huge_sheets_are_refused() -> None:
+    """Over 100 megapixels the message asks for a crop."""
+    with pytest.raises(ValueError, match="give a smaller --picture"):
+        inspection.contact_sheet(torch.zeros(1).expand(64, 2000, 2000))
+
+
+@pytest.mark.skipif(not (DATA / "weights/vdsr_official.safetensors").exists(), reason="published weights are not here")
+def test_published_weights_are_healthy(capsys: pytest.CaptureFixture) -> None:
+    """VDSR as published: nothing vanished, no checkerboard."""
+    path = str(DATA / "weights/vdsr_official.safetensors")
+    assert main(["inspect", path, "--model", "vdsr", "--scale", "2", "--checkerboard"]) == 0
+    out = capsys.readouterr().out
+    assert "no weight tensor has vanished" in out and "verdict: no checkerboard" in out

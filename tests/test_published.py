@@ -1,0 +1,346 @@
+"""Weights of others: recognised by their keys, renamed, loaded strictly; real published files give their papers' numbers."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.conftest import textured_frame
+from youku import predict
+from youku.inference import evaluation, pipeline, published, tiles, weights
+from youku.inference.pipeline import Options
+from youku.inference.published import PUBLISHED, Published
+from youku.models import MODELS
+from youku.models.edsr import DIV2K_MEAN
+from youku.models.span import SPAN
+from youku.video import picture_sets, y4m
+
+CPU = torch.device("cpu")
+DATA = Path(__file__).parents[2] / "shared/data"
+needs_data = pytest.mark.skipif(
+    not (DATA / "weights").is_dir() or not (DATA / "bench/Set5").is_dir(), reason="needs shared/data: weights, Set5"
+)
+FORMS = [(form, scale) for form in PUBLISHED if not form.branched for scale in MODELS[form.model].scales]
+SCALE_UNTOLD = {"fsrcnn", "srcnn-955", "vdsr"}
+
+
+def form_of(model: str) -> Published:
+    return next(form for form in PUBLISHED if form.model == model and not form.branched)
+
+
+def foreign_state(form: Published, scale: int) -> dict[str, Tensor]:
+    """Seeded weights of the form's network under its authors' keys."""
+    torch.manual_seed(0)
+    return {form.their_key(key): value for key, value in MODELS[form.model].build(scale).state_dict().items()}
+
+
+def written(path: Path, state: dict[str, Tensor]) -> Path:
+    """The state dict as a file of others: safetensors without a model's name, or a pickle."""
+    from safetensors.torch import save_file
+
+    if path.suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path)
+    return path
+
+
+def complaint(path: Path, model: str | None = None, scale: int | None = None) -> str:
+    """What loading says."""
+    with pytest.raises(ValueError) as caught:
+        weights.load(path, model, scale, CPU)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("form", "scale"), FORMS, ids=[f"{form.source}-{form.model}-{scale}" for form, scale in FORMS])
+def test_every_form_is_told_from_all_others(form: Published, scale: int) -> None:
+    """Keys and shapes alone find the network and, where they tell it, the scale; every key has its place in ours."""
+    with torch.device("meta") if form.model == "edsr" else torch.device("cpu"):  # 43 M parameters: shapes are enough
+        own = MODELS[form.model].build(scale).state_dict()
+    state = {form.their_key(key): value for key, value in own.items()}
+    assert len(state) == len(own)
+    assert published.recognise(state) is form
+    assert form.scale(state) == (None if form.model in SCALE_UNTOLD else scale)
+    renamed = published.in_our_names(form, state, "file")
+    assert {key: value.shape for key, value in renamed.items()} == {key: value.shape for key, value in own.items()}
+
+
+@pytest.mark.parametrize(
+    "model", ["rlfn", "span-28", "srvgg-16", "fsrcnn", "espcn", "srcnn-955", "vdsr", "edsr-baseline"]
+)
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_published_file_computes_what_its_network_computed(tmp_path: Path, model: str, suffix: str) -> None:
+    """Through the file and back under their keys, the network gives the same output to the bit."""
+    path = written(tmp_path / f"theirs{suffix}", foreign_state(form_of(model), 3))
+    network = weights.load(path, None, 3 if model in SCALE_UNTOLD else None, CPU)
+    assert (network.spec.name, network.scale) == (model, 3)
+    torch.manual_seed(0)
+    expected = MODELS[model].build(3).eval().to(memory_format=torch.channels_last)
+    x = torch.rand(1, network.spec.channels, 20, 18).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        assert torch.equal(network.module(x), expected(x))
+
+
+def test_read_known_renames_and_says_what_it_found(tmp_path: Path) -> None:
+    """Our keys, the network and the scale for a published file; a file of this kit comes as it is."""
+    path = written(tmp_path / "theirs.pth", foreign_state(form_of("span-28"), 4))
+    state, about = weights.read_known(path)
+    assert set(state) == set(MODELS["span-28"].build(4).state_dict())
+    assert (about["model"], about["scale"]) == ("span-28", "4")
+    weights.save(tmp_path / "own.safetensors", state, "span-28", 4, {"step": "7"})
+    assert weights.read_known(tmp_path / "own.safetensors")[1] == {"model": "span-28", "scale": "4", "step": "7"}
+
+
+def branched_state(num_channels: int, merged: bool, scale: int = 4) -> tuple[SPAN, dict[str, Tensor]]:
+    """A seeded SPAN in training form and its state dict as published; `merged` adds stale merged kernels."""
+    torch.manual_seed(0)
+    module = SPAN(scale, num_channels, branched=True).eval()
+    names = {"head": "conv_1", "mid": "conv_2", "join": "conv_cat", "upscale.0.layer": "upsampler.0"}
+    names |= {f"blocks.{at}.convs.{index}": f"block_{at + 1}.c{index + 1}_r" for at in range(6) for index in range(3)}
+    state = {}
+    for key, value in module.state_dict().items():
+        own = next(own for own in names if key.startswith(own + "."))
+        state[names[own] + key.removeprefix(own)] = value
+    if merged:
+        layers = {key.removesuffix(".sk.bias"): value.shape[0] for key, value in state.items() if ".sk.bias" in key}
+        for layer, num_out in layers.items():
+            state[f"{layer}.eval_conv.weight"] = torch.zeros(num_out, state[f"{layer}.sk.weight"].shape[1], 3, 3)
+            state[f"{layer}.eval_conv.bias"] = torch.zeros(num_out)
+    return module, state
+
+
+@pytest.mark.parametrize("merged", [True, False], ids=["with eval_conv", "branches alone"])
+@pytest.mark.parametrize(("num_channels", "scale"), [(28, 4), (48, 2)])
+def test_span_loads_from_its_training_form(tmp_path: Path, num_channels: int, scale: int, merged: bool) -> None:
+    """Branches are merged on loading; the plain network computes what the branched one did, stale kernels or none."""
+    module, state = branched_state(num_channels, merged, scale)
+    torch.save({"params": state}, tmp_path / "trained.pth")
+    network = weights.load(tmp_path / "trained.pth", None, None, CPU)
+    assert (network.spec.name, network.scale) == (f"span-{num_channels}", scale)
+    assert set(network.module.state_dict()) == set(MODELS[f"span-{num_channels}"].build(scale).state_dict())
+    x = torch.rand(1, 3, 14, 11)
+    with torch.inference_mode():
+        expected = module(x)
+        assert (network.module(x) - expected).abs().max() < 1e-5 * max(1, expected.abs().max())
+
+
+def test_half_precision_branches_are_merged_in_float32(tmp_path: Path) -> None:
+    """A file in 16 bit gives the network that its float32 copy gives."""
+    _, state = branched_state(28, False)
+    halves = {key: value.half() for key, value in state.items()}
+    short, _ = weights.read_known(written(tmp_path / "half.pth", halves))
+    long, _ = weights.read_known(written(tmp_path / "float.pth", {key: value.float() for key, value in halves.items()}))
+    assert all(torch.equal(short[key].float(), long[key]) for key in long)
+
+
+def test_every_branch_at_fault_is_listed(tmp_path: Path) -> None:
+    """Missing, misshapen and unknown keys of a training form are named as in the file."""
+    _, state = branched_state(28, True)
+    del state["block_3.c2_r.sk.bias"]
+    state["conv_2.conv.1.weight"] = torch.zeros(56, 56, 1, 1)
+    state["block_1.c1_r.eval_conv.bias"] = torch.zeros(3)
+    said = complaint(written(tmp_path / "branches.safetensors", state))
+    assert "span-28 of hongyuanyu/SPAN (training form): missing block_3.c2_r.sk.bias" in said
+    assert "conv_2.conv.1.weight has shape (56, 56, 1, 1), expected (56, 56, 3, 3)" in said
+    assert "block_1.c1_r.eval_conv.bias has shape (3,), expected (28,)" in said
+    _, whole = branched_state(28, False)
+    whole["block_1.c1_r.conv.3.weight"] = torch.zeros(1)
+    assert "unknown block_1.c1_r.conv.3.weight" in complaint(written(tmp_path / "more.safetensors", whole))
+    del whole["block_1.c1_r.conv.3.weight"], whole["conv_cat.bias"]
+    assert "missing conv_cat.bias" in complaint(written(tmp_path / "less.safetensors", whole))
+
+
+@pytest.mark.parametrize("under", [("params",), ("params_ema",), ("state_dict",), ("model",), ("model", "state_dict")])
+def test_nested_state_dicts_are_found(tmp_path: Path, under: tuple[str, ...]) -> None:
+    """Weights lie under params, params_ema, state_dict or model, beside other entries, with DataParallel's prefix."""
+    content: dict = {f"module.{key}": value for key, value in foreign_state(form_of("espcn"), 2).items()}
+    for key in reversed(under):
+        content = {"epoch": 3, key: content}
+    torch.save(content, tmp_path / "nested.pth")
+    assert weights.load(tmp_path / "nested.pth", None, None, CPU).scale == 2
+
+
+def test_the_average_is_preferred(tmp_path: Path) -> None:
+    """Of BasicSR's two sets the exponential average is loaded."""
+    state = foreign_state(form_of("espcn"), 2)
+    torch.save({"params": {key: value + 1 for key, value in state.items()}, "params_ema": state}, tmp_path / "two.pth")
+    loaded, _ = weights.read(tmp_path / "two.pth")
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())
+
+
+class Trap:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    """Refused with the function it names and what to do; nothing is run."""
+    torch.save(
+        {"params": foreign_state(form_of("espcn"), 2), "extra": Trap(tmp_path / "sprung")}, tmp_path / "trap.pth"
+    )
+    said = complaint(tmp_path / "trap.pth")
+    assert "refused: loading it would run" in said and "mkdir" in said and "state_dict()" in said
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_whole_pickled_network_is_refused(tmp_path: Path) -> None:
+    """A module saved instead of its state dict needs its class, so it is refused by name."""
+    torch.save(torch.nn.Conv2d(1, 1, 3), tmp_path / "whole.pth")
+    assert "Conv2d" in complaint(tmp_path / "whole.pth")
+
+
+def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
+    """Truncated, a zip of something else, bytes, text, and things that are no state dict: one sentence each."""
+    whole = written(tmp_path / "whole.pth", foreign_state(form_of("espcn"), 2)).read_bytes()
+    (tmp_path / "cut.pth").write_bytes(whole[: len(whole) // 2])
+    with zipfile.ZipFile(tmp_path / "clips.zip", "w") as archive:
+        archive.writestr("clip.y4m", "YUV4MPEG2")
+    (tmp_path / "noise.pt").write_bytes(np.random.default_rng(0).bytes(500))
+    (tmp_path / "empty.pth").write_bytes(b"")
+    for name in ("cut.pth", "clips.zip", "noise.pt", "empty.pth"):
+        assert "expected a whole torch checkpoint" in complaint(tmp_path / name)
+    torch.save({"step": 5, "best": 1.0}, tmp_path / "last.pt")
+    assert "got: step, best; of a run of this kit give best.safetensors" in complaint(tmp_path / "last.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    assert "got: list" in complaint(tmp_path / "list.pt")
+    torch.save({}, tmp_path / "none.pt")
+    assert "got: nothing" in complaint(tmp_path / "none.pt")
+
+
+def test_every_key_at_fault_is_listed_in_the_files_own_names(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Missing, unknown and misshapen keys all appear, and predict exits with 1."""
+    state = foreign_state(form_of("rlfn"), 4)
+    for at in range(1, 6):
+        del state[f"block_{at}.c5.bias"]
+    state |= {f"surplus.{at}": torch.zeros(1) for at in range(6)}
+    state["conv_2.weight"] = torch.zeros(52, 52, 1, 1)
+    path = written(tmp_path / "rlfn.safetensors", state)
+    said = complaint(path)
+    assert all(f"missing block_{at}.c5.bias" in said for at in range(1, 6))
+    assert all(f"unknown surplus.{at}" in said for at in range(6))
+    assert "conv_2.weight has shape (52, 52, 1, 1), expected (52, 52, 3, 3)" in said
+    with y4m.create(tmp_path / "in.y4m", y4m.make_header(16, 16)) as writer:
+        writer.write(textured_frame(y4m.make_header(16, 16), 0))
+    command = [str(tmp_path / "in.y4m"), str(tmp_path / "out.y4m"), "--weights", str(path), "--device", "cpu"]
+    assert predict.main(command) == 1
+    assert "missing block_1.c5.bias" in capsys.readouterr().err
+    assert not (tmp_path / "out.y4m").exists()
+
+
+def test_another_network_or_scale_is_refused(tmp_path: Path) -> None:
+    """The file's own network and scale win over a wrong --model or --scale, and are named."""
+    path = written(tmp_path / "span.pth", foreign_state(form_of("span-28"), 4))
+    assert "holds weights of span-28, not of rlfn" in complaint(path, "rlfn")
+    assert "is for x4, not x2" in complaint(path, None, 2)
+    fsrcnn = written(tmp_path / "fsrcnn.pth", foreign_state(form_of("fsrcnn"), 4))
+    assert "do not tell a scale; name it: --scale 2, 3, 4" in complaint(fsrcnn)
+    with pytest.raises(ValueError, match="has scales 2, 3, 4, not 5"):
+        weights.load(fsrcnn, None, 5, CPU)
+
+
+def test_an_unknown_network_is_refused(tmp_path: Path) -> None:
+    """No entry of the table fits: the first keys and the known sources are said; a near miss says what differs."""
+    said = complaint(written(tmp_path / "other.pth", {"stem.weight": torch.zeros(3, 3)}))
+    assert "stem.weight" in said and "bytedance/RLFN" in said and "--model" in said
+    state = foreign_state(form_of("span-28"), 4)
+    state["conv_1.eval_conv.weight"] = torch.zeros(40, 3, 3, 3)
+    said = complaint(written(tmp_path / "wide.pth", state))
+    assert "conv_1.eval_conv.weight has shape (40, 3, 3, 3), expected (28, 3, 3, 3)" in said
+
+
+def test_edsr_with_another_mean_is_refused(tmp_path: Path) -> None:
+    """EDSR-PyTorch's fixed shift layers are accepted with the DIV2K mean in 0-255 and refused with any other."""
+    state = foreign_state(form_of("edsr-baseline"), 2)
+    for name, sign in (("sub_mean", -1), ("add_mean", 1)):
+        state[f"{name}.weight"] = torch.eye(3).view(3, 3, 1, 1)
+        state[f"{name}.bias"] = sign * 255 * torch.tensor(DIV2K_MEAN)
+    assert weights.load(written(tmp_path / "edsr.pt", state), None, None, CPU).scale == 2
+    state["sub_mean.bias"] = state["sub_mean.bias"] / 255
+    assert "sub_mean.bias is [-0.45, -0.44, -0.40]" in complaint(written(tmp_path / "unit.pt", state))
+
+
+def test_weights_for_every_scale_take_any_scale(tmp_path: Path) -> None:
+    """The scale in the metadata of SRCNN or VDSR is that of training; another may be asked, of FSRCNN not."""
+    for model in ("srcnn", "fsrcnn"):
+        state = MODELS[model].build(3).state_dict()
+        weights.save(tmp_path / f"{model}.safetensors", state, model, 3, {})
+    assert weights.load(tmp_path / "srcnn.safetensors", None, 2, CPU).scale == 2
+    assert weights.load(tmp_path / "srcnn.safetensors", None, None, CPU).scale == 3
+    assert "is for x3, not x2" in complaint(tmp_path / "fsrcnn.safetensors", None, 2)
+
+
+def test_a_network_that_looks_at_the_whole_picture_runs_untiled(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """RLFN's output never depends on a tile side, and --tile is refused with the reason."""
+    path = written(tmp_path / "rlfn.pth", foreign_state(form_of("rlfn"), 2))
+    network = weights.load(path, None, None, CPU)
+    x = torch.rand(1, 3, 40, 50).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        whole = network.module(x)
+        tiled = tiles.forward_tiled(network.module, x, 2, 10, 20)
+    assert torch.equal(pipeline.run_network(network, x, Options(), 16)[0], whole)
+    assert (tiled - whole).abs().max() > 1e-5  # what running it in tiles would have cost
+    with y4m.create(tmp_path / "in.y4m", y4m.make_header(16, 16)) as writer:
+        writer.write(textured_frame(y4m.make_header(16, 16), 0))
+    command = [str(tmp_path / "in.y4m"), str(tmp_path / "out.y4m"), "--weights", str(path), "--device", "cpu"]
+    assert predict.main([*command, "--tile", "8"]) == 1
+    assert "looks at the whole picture" in capsys.readouterr().err
+    assert predict.main(command) == 0
+    assert y4m.Clip(tmp_path / "out.y4m").header.width == 32
+
+
+def test_an_untiled_picture_that_does_not_fit_is_one_sentence() -> None:
+    """Out of memory becomes advice; another error passes through."""
+
+    def tight(x: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("no room")
+
+    def broken(x: Tensor) -> Tensor:
+        raise RuntimeError("weights and input differ")
+
+    with pytest.raises(ValueError, match="2 picture\\(s\\) of 64x48 do not fit in memory"):
+        tiles.forward_whole(tight, torch.zeros(2, 3, 48, 64))
+    with pytest.raises(RuntimeError, match="differ"):
+        tiles.forward_whole(broken, torch.zeros(1, 3, 8, 8))
+
+
+def set5_y(model_file: str, scale: int) -> float:
+    """Mean PSNR of Set5 under y_crop_s, from the MATLAB pictures."""
+    network = weights.load(DATA / "weights" / model_file, None, scale, CPU)
+    values = []
+    for files in picture_sets.find(DATA / "bench/Set5", scale):
+        low, high = picture_sets.load(files, scale)
+        pred = evaluation.Picture(*evaluation.enlarge_picture(network, low, Options(tile_px=96)))
+        values.append(evaluation.error(pred, evaluation.read_picture(high), "y_crop_s", scale).psnr)
+    return float(np.mean(values))
+
+
+@needs_data
+@pytest.mark.parametrize(("file", "expected"), [("rlfn_x4.safetensors", 32.24), ("span_ch28_x4.safetensors", 31.74)])
+def test_efficient_networks_reach_their_published_psnr(file: str, expected: float) -> None:
+    """The published weights give Set5 x4 within 0.01 dB of their authors' number, so the architecture is theirs."""
+    assert set5_y(file, 4) == pytest.approx(expected, abs=0.01)
+
+
+@needs_data
+@pytest.mark.parametrize(("scale", "expected"), [(2, 37.51), (3, 33.65), (4, 31.35)])
+def test_vdsr_reaches_its_published_psnr(scale: int, expected: float) -> None:
+    """The official weights on MATLAB's bicubic Y give Set5 within 0.01 dB of what others measure with them."""
+    assert set5_y("vdsr_official.safetensors", scale) == pytest.approx(expected, abs=0.01)
+
+
+@needs_data
+def test_animevideov3_is_srvgg() -> None:
+    """The published compact network loads strictly and, made for animation, still draws Set5 above 28 dB."""
+    assert set5_y("animevideov3_x4.safetensors", 4) > 28

@@ -1,0 +1,186 @@
+"""What networks train on beyond plain clips: picture folders with partners, sizes, resizers, noise, several scales."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.test_train import settings
+from youku.inference import weights
+from youku.training import pairs as data
+from youku.training import run, trainer
+from youku.training.config import TrainConfig
+from youku.training.pairs import PicturePair, find_pairs
+from youku.video import resize, shrink
+
+
+def write_pictures(folder: Path, number: int = 3, height: int = 72, width: int = 96) -> Path:
+    """Coloured blocks, different in every picture."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for index in range(number):
+        blocks = rng.integers(0, 255, (height // 6, width // 6, 3), np.uint8)
+        Image.fromarray(blocks.repeat(6, 0).repeat(6, 1)).save(folder / f"{index}.png")
+    return folder
+
+
+def sampler(made: TrainConfig, scale_index: int = 0):
+    train_pairs, _ = run.load_pairs(made)
+    return trainer.make_samplers(made, train_pairs, torch.device("cpu"))[scale_index]
+
+
+def test_a_low_resolution_folder_is_used(tmp_path: Path) -> None:
+    """DIV2K's layout brings its own low resolution: it is read, not made."""
+    high = write_pictures(tmp_path / "DIV2K_train_HR")
+    low = tmp_path / "DIV2K_train_LR_bicubic" / "X2"
+    low.mkdir(parents=True)
+    for path in sorted(high.iterdir()):
+        Image.new("RGB", (48, 36), (9, 9, 9)).save(low / f"{path.stem}x2.png")
+    pairs = find_pairs([str(tmp_path)], 2)
+    assert [pair.low_path.name for pair in pairs] == ["0x2.png", "1x2.png", "2x2.png"]
+    assert (data.load_picture_pair(pairs[0])[0] == 9).all()
+    Image.new("RGB", (40, 36)).save(low / "0x2.png")
+    with pytest.raises(ValueError, match=r"0x2.png: expected 48x36 \(x2 of 0.png\), got 40x36"):
+        data._read_pair(PicturePair(high / "0.png", 2, low / "0x2.png"), data.DEFAULT_RESIZER)
+
+
+def test_resizers_are_mixed_patch_by_patch(tmp_path: Path) -> None:
+    """With two resizers, patches of one batch come from both; each equals that resizer's own result."""
+    folder = write_pictures(tmp_path / "p", number=2)
+    made = settings(
+        folder, scale=2, patch_px=36, batch=16, resizers=("box", "nearest"), augment=False, model="espcn-rgb"
+    )
+    batch = sampler(made).draw(0)
+    found = set()
+    for low, name in zip(batch.low, batch.names, strict=True):
+        high = np.asarray(Image.open(folder / name.split()[0]))
+        for resizer in ("box", "nearest"):
+            small = torch.from_numpy(shrink.shrink(high, 2, resizer).transpose(2, 0, 1).copy()).float() / 255
+            fits = [torch.equal(low, small[:, :, left : left + 36]) for left in range(0, 13, 2)]
+            found |= {resizer} if any(fits) else set()
+    assert found == {"box", "nearest"}
+
+
+def test_pictures_are_used_at_several_sizes(tmp_path: Path) -> None:
+    """--rescale 1,0.5 doubles the pictures; the small ones are MATLAB reductions of the large."""
+    folder = write_pictures(tmp_path / "p", number=2)
+    made = settings(folder, scale=2, rescale="1,0.5", patch_px=8)
+    train_pairs, val_pairs = run.load_pairs(made)
+    assert [pair.zoom for pair in train_pairs] == [1.0, 0.5] and [pair.zoom for pair in val_pairs] == [1.0]
+    picture = np.asarray(Image.open(train_pairs[1].path))
+    assert np.array_equal(data.load_picture_pair(train_pairs[1])[1], resize.imresize(picture, 36, 48))
+
+
+def test_clips_refuse_what_only_pictures_can_do(pairs: Path) -> None:
+    """--rescale and --resizers would do nothing to clips: one sentence, no training."""
+    with pytest.raises(ValueError, match="--rescale: Youku_0000"):
+        run.load_pairs(settings(pairs, rescale="1,0.9"))
+    with pytest.raises(ValueError, match="--resizers has no effect on Youku_0000"):
+        run.start(settings(pairs, resizers=("box",)), progress=False)
+
+
+def test_noise_is_added_to_the_input_only(pairs: Path) -> None:
+    """Its sigma is in code values; the target stays clean; the same step has the same noise."""
+    clean, noisy = (sampler(settings(pairs, noise=noise, batch=8)) for noise in (0.0, 5.0))
+    one, other = clean.draw(0), noisy.draw(0)
+    assert torch.equal(one.high, other.high) and torch.equal(noisy.draw(0).low, other.low)
+    assert ((other.low - one.low) * 255).std().item() == pytest.approx(5.0, rel=0.05)
+
+
+def test_every_and_num_pairs_thin_the_data(pairs: Path) -> None:
+    """--every 2 uses frames 0, 2, 4 only; --num-pairs 1 one clip only."""
+    made = settings(pairs, every=2, num_pairs=1, batch=16)
+    names = {name for step in range(6) for name in sampler(made).draw(step).names}
+    assert {name.split()[0] for name in names} == {next(iter(names)).split()[0]}
+    assert {int(name.split()[-1]) for name in names} == {0, 2, 4}
+
+
+def test_mixed_scales_train_one_set_of_weights(tmp_path: Path) -> None:
+    """--scales 2,3,4: each step has a batch of every scale, and the saved weights run at each of them."""
+    folder = write_pictures(tmp_path / "p", number=4, height=96)
+    made = settings(folder, model="srcnn", scales="2,3,4", patch_px=8, steps=2, val_every=2)
+    train_pairs, _ = run.load_pairs(made)
+    samplers = trainer.make_samplers(made, train_pairs, torch.device("cpu"))
+    assert [one.draw(0).high.shape[-1] for one in samplers] == [16, 24, 32]
+    run.start(made, progress=False)
+    lines = [json.loads(line) for line in (made.folder / "log.jsonl").read_text().splitlines()]
+    assert np.isfinite(lines[-1]["val_psnr"])
+    for scale in (2, 3, 4):
+        network = weights.load(made.folder / "best.safetensors", None, scale, torch.device("cpu"))
+        assert network.module(torch.rand(1, 1, 8, 9)).shape == (1, 1, 8 * scale, 9 * scale)
+
+
+def test_mixed_scales_need_a_network_for_them(pairs: Path) -> None:
+    """A network with an upsampler of its own is refused, and the able ones are named."""
+    with pytest.raises(ValueError, match=r"fsrcnn has weights for one scale only; use srcnn.*vdsr"):
+        settings(pairs, scales="2,3,4")
+    with pytest.raises(ValueError, match="scales = 'x2': expected factors such as 2,3,4"):
+        settings(pairs, scales="x2")
+
+
+def test_zero_mean_input_travels_with_the_weights(pairs: Path) -> None:
+    """A network trained on centred input is centred again when its weights are loaded."""
+    made = settings(pairs, input_mean=0.44, input_std=0.5, ema=0.0)
+    run.start(made, progress=False)
+    _, about = weights.read(made.folder / "best.safetensors")
+    assert (about["input_mean"], about["input_std"]) == ("0.44", "0.5")
+    network = weights.load(made.folder / "best.safetensors", None, None, torch.device("cpu"))
+    x = torch.rand(1, 1, 12, 12)
+    with torch.inference_mode():
+        got = network.module(x)
+        plain = network.spec.build(4)
+        plain.load_state_dict(weights.read(made.folder / "best.safetensors")[0])
+        torch.testing.assert_close(got, plain((x - 0.44) / 0.5) * 0.5 + 0.44)
+
+
+def test_training_stops_early(pairs: Path) -> None:
+    """With a rate that only makes it worse, two validations without a new best end the run."""
+    made = settings(pairs, steps=50, val_every=1, early_stop=2, lr=1.0, optimizer="sgd", clip_norm=1.0, ema=0.0)
+    outcome = run.start(made, progress=False)
+    assert outcome.finished and outcome.stopped_early and outcome.step < 50
+
+
+def test_weights_are_kept_along_the_way(pairs: Path) -> None:
+    """--keep-every 2 leaves the weights of steps 2, 4 and 6, and every validation leaves a picture."""
+    made = settings(pairs, keep_every=2)
+    run.start(made, progress=False)
+    assert sorted(path.name for path in made.folder.glob("step-*")) == [
+        f"step-000000{step}.safetensors" for step in (2, 4, 6)
+    ]
+    strips = sorted((made.folder / "samples").iterdir())
+    assert [path.name for path in strips] == ["step-0000003-x4.png", "step-0000006-x4.png"]
+    strip = np.asarray(Image.open(strips[0]))
+    assert strip.shape == (96, 3 * 96 + 2 * 4) and strip[:, :96].std() > 10 and strip[:, 200:].std() > 10
+
+
+@pytest.mark.parametrize("how", ["gaussian", "xavier", "kaiming"])
+def test_initialisations_have_their_spread(pairs: Path, how: str) -> None:
+    """Standard deviations of FSRCNN's first layer (1 -> 56, 5x5): 0.01, sqrt(2 / (25 + 1400)), sqrt(2 / 25)."""
+    weight = trainer.make_state(settings(pairs, init=how), torch.device("cpu")).module.state_dict()["first.0.weight"]
+    expected = {"gaussian": 0.01, "xavier": (2 / (25 + 1400)) ** 0.5, "kaiming": (2 / 25) ** 0.5}[how]
+    assert weight.std().item() == pytest.approx(expected, rel=0.08)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adadelta", "adamw"])
+def test_every_optimizer_lowers_the_loss(pairs: Path, optimizer: str) -> None:
+    """Twelve steps on the same clips end below where they began."""
+    made = settings(pairs, optimizer=optimizer, lr=1.0 if optimizer == "adadelta" else 1e-2, steps=12, batch=8)
+    run.start(made, progress=False)
+    lines = [json.loads(line) for line in (made.folder / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < losses[0]
+
+
+def test_element_clipping_bounds_the_step(pairs: Path) -> None:
+    """VDSR's paper: with plain SGD no weight moves by more than theta, whatever the learning rate."""
+    made = settings(pairs, optimizer="sgd", momentum=0.0, lr=50.0, clip_element=1e-4, steps=1, val_every=1, ema=0.0)
+    before = trainer.make_state(made, torch.device("cpu")).module.state_dict()
+    run.start(made, progress=False)
+    after, _ = weights.read(made.folder / "best.safetensors")
+    largest = max((after[key] - before[key]).abs().max().item() for key in after)
+    assert 0.9e-4 < largest <= 1.01e-4

@@ -1,0 +1,208 @@
+"""Measure an enlarged picture against its truth under the protocol that a paper used, by name.
+
+(network, low uint8 RGB or float luma) -> picture enlarged; (that, high, protocol, scale) -> squared error and so PSNR,
+SSIM on Y.
+Protocols differ by up to 2 dB on the same pictures, so a number without its protocol means nothing.
+Sources: the papers named in PROTOCOLS; MATLAB `rgb2ycbcr`; SSIM of Wang et al. 2004 (metrics/ssim.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from youku.inference import pipeline
+from youku.inference.pipeline import Options
+from youku.inference.weights import Network
+from youku.metrics import psnr, ssim
+from youku.video import color, resize
+
+EDSR_GRAY = (65.738, 129.057, 25.064)  # over 256, as EDSR-PyTorch writes them; MATLAB has 65.481, 128.553, 24.966
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to compare: luma (H, W) float in code values, 16-235 nominal, and RGB uint8 (H, W, 3) where there is one."""
+
+    luma: np.ndarray
+    rgb: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Error:
+    """Mean squared error of one picture over `num_samples`; `psnr` is inf for an exact match."""
+
+    mse: float
+    num_samples: int
+
+    @property
+    def psnr(self) -> float:
+        return psnr.decibels(self.mse)
+
+
+Samples = Callable[[Picture, Picture], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """Which samples of (pred, high) are compared, with how much left off each side; peak is 255 throughout."""
+
+    samples: Samples
+    crop_px: Callable[[int], int]
+    needs_rgb: bool
+    source: str
+    scales: tuple[int, ...] | None = None
+    """Factors that it is defined for; None: all."""
+
+
+def read_picture(rgb: np.ndarray) -> Picture:
+    """A uint8 RGB picture (H, W, 3) with its MATLAB luma, not rounded."""
+    return Picture(color.luma_of_picture(rgb), rgb)
+
+
+def enlarge_picture(network: Network, low: np.ndarray, options: Options) -> tuple[np.ndarray, np.ndarray]:
+    """(luma, rgb) of uint8 RGB `low` (h, w, 3): float (H, W) in 0-255 as rounded when shipped, and uint8 (H, W, 3).
+
+    A luma network gets MATLAB's Y, and Cb, Cr are bicubic; an RGB network's luma is that of its rounded output. A
+    network of several frames sees the picture in each of them.
+    """
+    codes = np.moveaxis(low, -1, 0)  # (3, h, w)
+    if network.spec.colours == "rgb":
+        out = _forward(network, codes, options)
+        rgb = resize.to_integers(np.moveaxis(out, 0, -1) * 255)
+        return color.luma_of_picture(rgb), rgb
+    luma = _forward(network, color.luma_of_picture(low)[None], options)
+    chroma = resize.resize(color.rgb_to_yuv444(codes.astype(np.float64) / 255)[1:], *luma.shape[1:])
+    rgb = resize.to_integers(np.moveaxis(color.yuv444_to_rgb(np.concatenate([luma, chroma])), 0, -1) * 255)
+    return _round(luma[0] * 255), rgb
+
+
+def enlarge_luma(network: Network, low: np.ndarray, options: Options) -> np.ndarray:
+    """Luma (h, w) in code values through a luma network: float (H, W) in 0-255 as rounded when shipped."""
+    if network.spec.colours != "y":
+        raise ValueError(f"model {network.spec.name}: works on RGB, here is luma alone; give a folder of pictures")
+    return _round(_forward(network, low[None], options)[0] * 255)
+
+
+def error(pred: Picture, high: Picture, protocol: str, scale: int) -> Error:
+    """Squared error under a protocol of PROTOCOLS."""
+    rule = protocol_of(protocol, scale)
+    if pred.luma.shape != high.luma.shape:
+        raise ValueError(
+            f"expected two pictures of one size, got {pred.luma.shape} and {high.luma.shape}; check --scale"
+        )
+    if rule.needs_rgb and (pred.rgb is None or high.rgb is None):
+        raise ValueError(f"protocol {protocol}: needs RGB pictures, here is luma alone; choose y_crop_s or y_full")
+    first, second = (_inside(samples, rule.crop_px(scale)) for samples in rule.samples(pred, high))
+    return Error(psnr.squared_error(first, second) / first.size, first.size)
+
+
+def similarity(pred: Picture, high: Picture, protocol: str, scale: int) -> float:
+    """SSIM on Y, whatever the protocol's channels, with its crop; L = 255."""
+    crop_px = protocol_of(protocol, scale).crop_px(scale)
+    return ssim.plane(_inside(pred.luma, crop_px), _inside(high.luma, crop_px))
+
+
+def pooled(errors: Sequence[Error]) -> float:
+    """dB of one MSE over the samples of all pictures: lower than the mean of their dB, which the papers print."""
+    total = sum(one.mse * one.num_samples for one in errors)
+    return psnr.decibels(total / sum(one.num_samples for one in errors))
+
+
+def protocol_of(name: str, scale: int) -> Protocol:
+    """The protocol of that name; ValueError lists the choices, or the factors that it has."""
+    if name not in PROTOCOLS:
+        raise ValueError(f"protocol {name!r}: expected one of {', '.join(PROTOCOLS)}")
+    rule = PROTOCOLS[name]
+    if rule.scales is not None and scale not in rule.scales:
+        raise ValueError(
+            f"protocol {name}: defined for x{', x'.join(map(str, rule.scales))}, not x{scale}; use y_crop_s"
+        )
+    return rule
+
+
+def on_luma(pred: Picture, high: Picture) -> tuple[np.ndarray, np.ndarray]:
+    """MATLAB's Y of both, the truth's not rounded."""
+    return pred.luma, high.luma
+
+
+def on_planes(pred: Picture, high: Picture) -> tuple[np.ndarray, np.ndarray]:
+    """The Y planes that a y4m would hold: both rounded."""
+    return _round(pred.luma), _round(high.luma)
+
+
+def on_rgb(pred: Picture, high: Picture) -> tuple[np.ndarray, np.ndarray]:
+    """All three channels."""
+    assert pred.rgb is not None and high.rgb is not None
+    return pred.rgb, high.rgb
+
+
+def on_edsr_gray(pred: Picture, high: Picture) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted sums of the channels, whose difference is the weighted difference: no offset, weights over 256."""
+    assert pred.rgb is not None and high.rgb is not None
+    weights = np.array(EDSR_GRAY) / 256
+    return pred.rgb @ weights, high.rgb @ weights
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "y_crop_s": Protocol(
+        samples=on_luma,
+        crop_px=lambda scale: scale,
+        needs_rgb=False,
+        source="SRCNN, FSRCNN, VDSR, EDSR and nearly all tables: Y, the factor off each side",
+    ),
+    "y_crop_4": Protocol(
+        samples=on_luma,
+        crop_px=lambda scale: 4,
+        needs_rgb=False,
+        scales=(4,),
+        source="SRGAN and SRResNet, Ledig et al. 2017: Y, 4 px off each side",
+    ),
+    "rgb_crop_s": Protocol(
+        samples=on_rgb,
+        crop_px=lambda scale: scale,
+        needs_rgb=True,
+        source="BasicSR's and mmagic's tables: RGB, the factor off each side",
+    ),
+    "rgb_crop_s6": Protocol(
+        samples=on_rgb,
+        crop_px=lambda scale: scale + 6,
+        needs_rgb=True,
+        source="EDSR's code on DIV2K: RGB, the factor + 6 off each side",
+    ),
+    "y_diff_edsr": Protocol(
+        samples=on_edsr_gray,
+        crop_px=lambda scale: scale,
+        needs_rgb=True,
+        source="EDSR-PyTorch on the benchmark sets: luma of the RGB difference, the factor off each side",
+    ),
+    "y_full": Protocol(
+        samples=on_planes,
+        crop_px=lambda scale: 0,
+        needs_rgb=False,
+        source="the Youku score's Y plane: rounded luma, nothing cropped",
+    ),
+}
+
+
+def _forward(network: Network, codes: np.ndarray, options: Options) -> np.ndarray:
+    """(C, h, w) in 0-255 through the network: float64 (C, H, W) in [0, 1], neither clipped nor rounded."""
+    x = torch.from_numpy(np.ascontiguousarray(codes)).to(network.device).float() / 255
+    x = x.repeat(network.spec.num_frames, 1, 1)[None]  # (1, T * C, h, w)
+    out, _ = pipeline.run_network(network, x, options, options.tile_px or max(codes.shape[1:]))
+    return out[0].cpu().numpy().astype(np.float64)
+
+
+def _round(luma: np.ndarray) -> np.ndarray:
+    return np.floor(np.clip(luma, 0, 255) + 0.5)
+
+
+def _inside(samples: np.ndarray, crop_px: int) -> np.ndarray:
+    """`crop_px` off each side of (H, W) or (H, W, 3)."""
+    height, width = samples.shape[:2]
+    if min(height, width) <= 2 * crop_px:
+        raise ValueError(f"crop of {crop_px} px a side leaves nothing of {width}x{height}; use larger pictures")
+    return samples[crop_px : height - crop_px, crop_px : width - crop_px]

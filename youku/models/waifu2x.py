@@ -1,0 +1,70 @@
+"""waifu2x's vgg_7 and upconv_7: seven valid convolutions on the repeated picture, or six and a deconvolution.
+
+(N, C, H, W) -> (N, C, 2 H, 2 W) in [0, 1], C = 3 or 1. The convolutions lose a border, so the picture is first
+continued by its edge pixels. Learnable parameters RGB / Y: vgg_7 290,467 / 287,585, upconv_7 552,480 / 544,000.
+Deviation: the original clips its output to [0, 1] here; the kit clips when it rounds, so that gradients pass.
+Source: nagadomi/waifu2x (after Dong et al. 2014, arXiv:1501.00092).
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from youku.models.blocks import FullPrecision
+
+SLOPE = 0.1  # of the leaky ReLUs
+VGG_WIDTHS = (32, 32, 64, 64, 128, 128)
+UPCONV_WIDTHS = (16, 32, 64, 128, 128, 256)
+MARGIN_PX = (
+    7  # vgg_7 loses 1 a convolution at full size; upconv_7 6 at low resolution and 2 more, output pixels, at its end
+)
+
+
+class VGG7(nn.Module):
+    """Nearest-neighbour x2, then seven valid 3x3 convolutions."""
+
+    def __init__(self, scale: int, num_planes: int) -> None:
+        super().__init__()
+        assert scale == 2
+        self.body = _valid_convolutions(num_planes, VGG_WIDTHS)
+        self.last = FullPrecision(nn.Conv2d(VGG_WIDTHS[-1], num_planes, 3))
+        _initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        repeated = F.interpolate(x, scale_factor=2, mode="nearest")
+        return self.last(self.body(F.pad(repeated, [MARGIN_PX] * 4, mode="replicate")))
+
+
+class Upconv7(nn.Module):
+    """Six valid 3x3 convolutions at low resolution, then a 4x4 deconvolution of stride 2 and padding 3, without bias."""
+
+    def __init__(self, scale: int, num_planes: int) -> None:
+        super().__init__()
+        assert scale == 2
+        self.body = _valid_convolutions(num_planes, UPCONV_WIDTHS)
+        last = nn.ConvTranspose2d(UPCONV_WIDTHS[-1], num_planes, 4, stride=2, padding=3, bias=False)
+        self.last = FullPrecision(last)
+        _initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.body(F.pad(x, [MARGIN_PX] * 4, mode="replicate")))
+
+
+def _valid_convolutions(num_planes: int, widths: tuple[int, ...]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for num_in, num_out in zip((num_planes, *widths), widths, strict=False):
+        layers += [nn.Conv2d(num_in, num_out, 3), nn.LeakyReLU(SLOPE)]
+    return nn.Sequential(*layers)
+
+
+def _initialise(network: nn.Module) -> None:
+    """The original's: weights N(0, sqrt(4 / ((1 + slope^2) (fan in + fan out)))), biases 0."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            fans = (layer.in_channels + layer.out_channels) * layer.kernel_size[0] * layer.kernel_size[1]
+            nn.init.normal_(layer.weight, 0.0, math.sqrt(4 / ((1 + SLOPE**2) * fans)))
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

@@ -1,0 +1,24 @@
+"""A table as plain text: a header and rows of strings -> aligned lines, numbers to the right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def lay_out(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lines of columns two spaces apart; a column of numbers (or "-") is set flush right, any other flush left."""
+    columns = list(zip(header, *rows, strict=True))
+    aligned = []
+    for column in columns:
+        width = max(map(len, column))
+        numeric = all(_is_number(cell) for cell in column[1:])
+        aligned.append([cell.rjust(width) if numeric else cell.ljust(width) for cell in column])
+    return "\n".join("  ".join(cells).rstrip() for cells in zip(*aligned, strict=True))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "").rstrip("%"))
+    except ValueError:
+        return cell == "-"
+    return True

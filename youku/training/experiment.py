@@ -1,0 +1,134 @@
+"""Controlled experiments: one base setting, variants that change one thing each, a table of what came out.
+
+An experiment is a TOML file: `question`, `source`, [base] with keys of TrainConfig, [variants.NAME] with what changes,
+and `tests`, resizers that every trained network is tested on (one column each; empty: the validation data as it is).
+The form is the old-film report's (tables 4.6.1 and 4.9): same, different, result, conclusion.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from youku.inference import weights
+from youku.inference.weights import Network
+from youku.training import recipe, run
+from youku.training.config import TrainConfig
+from youku.training.pairs import DEFAULT_RESIZER, ClipPair
+from youku.training.validation import validate
+
+EXPERIMENTS = Path(__file__).parent / "experiments"
+KEYS = {"question", "source", "base", "variants", "tests"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """What an experiment file says."""
+
+    name: str
+    question: str
+    source: str
+    base: Mapping[str, Any]
+    variants: Mapping[str, Mapping[str, Any]]
+    tests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trained variant; dB for each test, and what bicubic reaches on the same data."""
+
+    variant: str
+    changes: str
+    psnr: tuple[float, ...]
+    bicubic: tuple[float, ...]
+
+    @property
+    def gains(self) -> tuple[float, ...]:
+        return tuple(own - base for own, base in zip(self.psnr, self.bicubic, strict=True))
+
+
+def names() -> list[str]:
+    """Experiments that the kit brings."""
+    return sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))
+
+
+def read(name: str) -> Experiment:
+    """An experiment by name or path; ValueError for anything that is not one, unknown keys listed."""
+    path = Path(name) if name.endswith(".toml") else EXPERIMENTS / f"{name}.toml"
+    if not path.is_file():
+        raise ValueError(f"experiment {name!r}: expected a path ending in .toml or one of {', '.join(names())}")
+    try:
+        table = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a TOML experiment: {error}") from None
+    unknown = set(table) - KEYS
+    if unknown or not isinstance(table.get("variants"), dict) or not table["variants"]:
+        raise ValueError(
+            f"{path}: expected {', '.join(sorted(KEYS))} with at least one variant, got {', '.join(table) or 'nothing'}"
+        )
+    return Experiment(
+        name=path.stem,
+        question=table.get("question", path.stem),
+        source=table.get("source", ""),
+        base=recipe.typed(table.get("base", {}), f"{path} [base]"),
+        variants={
+            variant: recipe.typed(changes, f"{path} [variants.{variant}]")
+            for variant, changes in table["variants"].items()
+        },
+        tests=tuple(table.get("tests", ())),
+    )
+
+
+def configs(experiment: Experiment, runs: str, given: Mapping[str, Any]) -> dict[str, TrainConfig]:
+    """The settings of every variant below RUNS/EXPERIMENT; `given` (flags) override the base, not the variants."""
+    folder = str(Path(runs) / experiment.name)
+    return {
+        variant: TrainConfig(**{**experiment.base, **given, **changes, "runs": folder, "name": variant})
+        for variant, changes in experiment.variants.items()
+    }
+
+
+def run_variant(config: TrainConfig, changes: Mapping[str, Any], tests: tuple[str, ...], progress: bool = True) -> Row:
+    """Train one variant (or take up where it stopped) and test its best weights."""
+    begun = (config.folder / "last.pt").exists()
+    if begun and run.resumed_config(config.folder) != replace(
+        config, runs=str(config.folder.parent.absolute()), name=config.folder.name
+    ):
+        raise ValueError(f"{config.folder}: holds a run with other settings; remove it, or give another --runs")
+    if not run.start(config, resume=begun, progress=progress).finished:
+        raise KeyboardInterrupt
+    device = weights.pick_device(config.device)
+    trained = weights.load(config.folder / "best.safetensors", None, None, device)
+    bicubic = weights.load(None, "bicubic", trained.scale, device)
+    columns = tests or (DEFAULT_RESIZER,)
+    scored = [tuple(_test(network, config, test) for test in columns) for network in (trained, bicubic)]
+    return Row(config.name, ", ".join(f"{key} = {value}" for key, value in changes.items()), *scored)
+
+
+def _test(network: Network, config: TrainConfig, resizer: str) -> float:
+    _, pairs = run.load_pairs(config)
+    if resizer != DEFAULT_RESIZER and any(isinstance(pair, ClipPair) for pair in pairs):
+        raise ValueError(f"tests = {resizer}: clips bring their own low resolution; give pictures with --val-data")
+    return validate(network, pairs, config.val_frames, with_vmaf=False, resizer=resizer).psnr
+
+
+def table(experiment: Experiment, rows: list[Row]) -> str:
+    """The rows as text: dB, gain over bicubic, and the difference to the first variant."""
+    columns = experiment.tests or ("PSNR",)
+    width = max(len(row.variant) for row in rows) + 2
+    wide = max(10, *(len(column) + 2 for column in columns))
+    lines = [f"{experiment.question}  [{experiment.source}]"]
+    lines += [f"same: {', '.join(f'{key} = {value}' for key, value in experiment.base.items())}"]
+    lines += [f"{'different':<{width}}" + "".join(f"{column:>{wide}}" for column in columns) + "   changes"]
+    best = max(math.fsum(row.psnr) for row in rows)
+    for row in rows:
+        cells = "".join(f"{value:>{wide}.2f}" for value in row.psnr)
+        mark = " *" if math.fsum(row.psnr) == best else ""
+        lines.append(f"{row.variant:<{width}}{cells}   {row.changes}{mark}")
+    lines.append("gain over bicubic on the same data, dB")
+    lines += [f"{row.variant:<{width}}" + "".join(f"{gain:>+{wide}.2f}" for gain in row.gains) for row in rows]
+    return "\n".join(lines)

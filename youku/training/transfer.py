@@ -1,0 +1,63 @@
+"""Start a network from the weights of another scale or of a relative, and say what was loaded, new and skipped.
+
+Between scales, the layers that enlarge are new: EDSR keeps head, body and tail [Lim et al. 2017], FSRCNN all but its
+deconvolution [Dong et al. 2016]. A network whose weights serve every scale keeps everything. VSRnet starts from SRCNN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from youku.inference import weights
+from youku.models import MODELS
+from youku.models.spec import ModelSpec
+from youku.models.vsrnet import from_srcnn
+
+SCALE_LAYERS = ("upscale", "last")  # what a network calls its enlarging layer
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Keys of a transfer."""
+
+    loaded: tuple[str, ...]
+    new: tuple[str, ...]
+    """Keys of the network that keep their fresh weights."""
+    skipped: tuple[str, ...]
+    """Keys of the file that were left."""
+
+    def __str__(self) -> str:
+        parts = (f"{len(self.loaded)} tensors loaded", _listed(self.new, "new"), _listed(self.skipped, "skipped"))
+        return "; ".join(parts)
+
+
+def load_into(module: nn.Module, spec: ModelSpec, scale: int, path: str) -> Transfer:
+    """Load what fits of a weights file into `module`, a fresh network of `spec` at `scale`; ValueError if nothing does."""
+    state, about = weights.read_known(path)
+    name, factor = about.get("model", spec.name), about.get("scale", str(scale))
+    if spec.name.startswith("vsrnet") and name.startswith("srcnn"):
+        state = from_srcnn(state, symmetric=spec.name == "vsrnet-symmetric").state_dict()
+    fixed = spec.any_scale or (name in MODELS and MODELS[name].any_scale) or factor == str(scale)
+    done = load_fitting(module, state, () if fixed else SCALE_LAYERS)
+    if not done.loaded:
+        raise ValueError(f"--init-from {path}: holds {name} x{factor}, of which nothing fits {spec.name} x{scale}")
+    return done
+
+
+def load_fitting(module: nn.Module, state: dict[str, Tensor], new_layers: tuple[str, ...]) -> Transfer:
+    """Copy the tensors whose key and shape fit, but none of the layers in `new_layers` (first part of a key)."""
+    own = module.state_dict()
+    loaded = [
+        key
+        for key, value in state.items()
+        if key in own and own[key].shape == value.shape and key.split(".")[0] not in new_layers
+    ]
+    module.load_state_dict({**own, **{key: state[key] for key in loaded}})
+    new = tuple(key for key in own if key not in loaded)
+    return Transfer(tuple(loaded), new, tuple(key for key in state if key not in loaded))
+
+
+def _listed(keys: tuple[str, ...], what: str) -> str:
+    return f"{what}: {', '.join(keys)}" if keys else f"none {what}"

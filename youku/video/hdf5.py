@@ -1,0 +1,242 @@
+"""HDF5 files as FSRCNN-pytorch's trainer reads them: pictures -> training or evaluation file, and back to gray png.
+
+    training     datasets `lr` (N, h, w) and `hr` (N, s h, s w)
+    evaluation   groups `lr` and `hr`, one dataset (h, w) a picture, named "0", "1", ...
+
+Values are float32 Y in 0-255 (BT.601, 16-235), which the trainer divides by 255. Ours is MATLAB's Y, not rounded, and
+low resolution is MATLAB's bicubic; the public prepare.py has Pillow's bicubic and rounder coefficients.
+Source: github.com/yjn870/FSRCNN-pytorch; patches of Dong et al. 2016; 64x64 at stride 20 from the old-film report.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from youku import files
+from youku.video import color, picture_sets, resize, shrink
+from youku.video.picture_sets import PictureFiles
+
+SUFFIXES = (".h5", ".hdf5")
+FORMS = ("train", "eval")
+PATCH_PX = {2: 10, 3: 7, 4: 6}  # of the low resolution, FSRCNN's
+AUGMENT_ZOOMS = (1.0, 0.9, 0.8, 0.7, 0.6)  # FSRCNN's, each in four rotations
+
+Watch = Callable[[Iterable[PictureFiles]], Iterable[PictureFiles]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to write, the flags of `convert`; patch and stride are in low-resolution pixels."""
+
+    hdf5: str = "train"
+    """train: patches; eval: whole pictures."""
+    scale: int = 4
+    patch: int | None = None
+    """None: FSRCNN's 10, 7, 6 for x2, x3, x4. The report's 64x64 of high resolution is 16 at x4."""
+    stride: int | None = None
+    """None: the scale, as the public file. The report's 20 px of high resolution are 5 at x4."""
+    augment: bool = False
+    """FSRCNN's 20 views of each picture: five sizes, four rotations."""
+
+    def __post_init__(self) -> None:
+        if self.hdf5 not in FORMS:
+            raise ValueError(f"--hdf5 {self.hdf5}: expected one of {', '.join(FORMS)}")
+        for flag, value in (("--scale", self.scale), ("--patch", self.patch), ("--stride", self.stride)):
+            if value is not None and value < 1:
+                raise ValueError(f"{flag} {value}: expected 1 or more")
+        if self.hdf5 == "eval" and (self.patch or self.stride or self.augment):
+            raise ValueError("--patch, --stride and --augment have no effect on whole pictures; leave --hdf5 eval out")
+        if self.hdf5 == "train" and not self.patch and self.scale not in PATCH_PX:
+            raise ValueError(f"--scale {self.scale}: FSRCNN names no patch for it; give --patch")
+
+
+@dataclass(frozen=True)
+class LumaPair:
+    """A picture of an evaluation file: float luma in 0-255, (h, w) and (s h, s w)."""
+
+    name: str
+    low: np.ndarray
+    high: np.ndarray
+
+
+def write(pairs: Sequence[PictureFiles], target: Path, plan: Plan, watch: Watch = iter) -> int:
+    """Write a file whole; returns how many patches or pictures it holds. `watch` wraps the pictures for progress."""
+    h5py = _h5py()
+    if plan.hdf5 == "train":
+        return _write_patches(h5py, pairs, target, plan, watch)
+    with files.atomic_path(target) as temporary, h5py.File(temporary, "w") as file:
+        for number, pair in enumerate(watch(pairs)):
+            for key, picture in zip(("lr", "hr"), picture_sets.load(pair, plan.scale), strict=True):
+                dataset = file.create_dataset(f"{key}/{number}", data=_luma(picture))
+                dataset.attrs["name"] = pair.name
+    return len(pairs)
+
+
+def _write_patches(h5py: Any, pairs: Sequence[PictureFiles], target: Path, plan: Plan, watch: Watch) -> int:
+    """Two passes, so that memory holds one picture and the datasets are one piece, quick to index."""
+    patch_px, stride_px = plan.patch or PATCH_PX[plan.scale], plan.stride or plan.scale
+    num_patches = 0
+    for pair in pairs:
+        shapes = (low.shape[:2] for low, _ in _views(pair, plan))
+        num_patches += sum(_steps(h, patch_px, stride_px) * _steps(w, patch_px, stride_px) for h, w in shapes)
+    if not num_patches:
+        raise ValueError(f"--patch {patch_px}: every picture is smaller at low resolution; lower it")
+    sides = {"lr": patch_px, "hr": patch_px * plan.scale}
+    total_bytes = num_patches * sum(4 * side * side for side in sides.values())
+    files.require_free(target.parent, total_bytes, target.name)
+    with files.atomic_path(target) as temporary, h5py.File(temporary, "w") as file:
+        for key, side in sides.items():
+            file.create_dataset(key, (num_patches, side, side), dtype="f4")
+        start = 0
+        for pair in watch(pairs):
+            for low, high in _views(pair, plan):
+                patches = _patches(_luma(low), patch_px, stride_px)
+                stop = start + len(patches)
+                file["lr"][start:stop] = patches
+                file["hr"][start:stop] = _patches(_luma(high), patch_px * plan.scale, stride_px * plan.scale)
+                start = stop
+    return num_patches
+
+
+def read_evaluation(path: str | Path, scale: int) -> Iterator[LumaPair]:
+    """The pictures of an evaluation file one by one; ValueError naming what was found where it is something else."""
+    with _open(path) as file:
+        if _form(file, path) != "eval":
+            raise ValueError(f"{path}: holds training patches, expected an evaluation file; write one with --hdf5 eval")
+        for key in _keys(file, path):
+            low, high = (np.asarray(file[group][key], np.float64) for group in ("lr", "hr"))
+            if high.shape != (low.shape[0] * scale, low.shape[1] * scale):
+                raise ValueError(
+                    f"{path}: picture {key} is {low.shape} and {high.shape}, expected x{scale}; check --scale"
+                )
+            if high.max() <= 1:
+                raise ValueError(f"{path}: picture {key} runs from 0 to 1, expected Y in 0-255; make the file again")
+            yield LumaPair(_name(file["hr"][key], key), low, high)
+
+
+def to_pictures(source: str | Path, folder: Path) -> int:
+    """Y of every patch or picture, rounded, as OUT/lr/NAME.png and OUT/hr/NAME.png; returns how many pairs."""
+    from PIL import Image
+
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder}: is not empty; name another folder")
+    files.make_folder(folder.parent)
+    with _open(source) as file:
+        if _form(file, source) == "eval":
+            keys: list[Any] = _keys(file, source)
+            names = [_name(file["hr"][key], key) for key in keys]
+            names = names if len(set(names)) == len(names) else keys
+        else:
+            keys = list(range(len(file["lr"])))
+            names = [f"{key:06d}" for key in keys]
+        building = Path(tempfile.mkdtemp(prefix=".hdf5.", dir=folder.parent))
+        try:
+            for group in ("lr", "hr"):
+                (building / group).mkdir()
+                for key, name in zip(keys, names, strict=True):
+                    plane = resize.to_integers(np.asarray(file[group][key]))
+                    Image.fromarray(plane).save(building / group / f"{name}.png")
+            building.chmod(0o755)
+            building.replace(folder)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    return len(keys)
+
+
+def _views(pair: PictureFiles, plan: Plan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(low, high) RGB of a picture, in its 20 views where asked; views are shrunk here, whatever the set brings."""
+    if not plan.augment:
+        yield picture_sets.load(pair, plan.scale)
+        return
+    picture = picture_sets.load(PictureFiles(pair.high, None), plan.scale)[1]
+    for zoom in AUGMENT_ZOOMS:
+        small = resize.imresize(picture, int(picture.shape[0] * zoom), int(picture.shape[1] * zoom))
+        for quarter_turns in range(4):
+            view = np.rot90(small, quarter_turns)
+            height, width = (side // plan.scale * plan.scale for side in view.shape[:2])
+            high = np.ascontiguousarray(view[:height, :width])
+            yield shrink.shrink(high, plan.scale, picture_sets.RESIZER), high
+
+
+def _steps(side: int, patch_px: int, stride_px: int) -> int:
+    return max(0, (side - patch_px) // stride_px + 1)
+
+
+def _patches(luma: np.ndarray, patch_px: int, stride_px: int) -> np.ndarray:
+    """(N, patch, patch), row by row; none of a picture that is smaller."""
+    if min(luma.shape) < patch_px:
+        return np.empty((0, patch_px, patch_px), luma.dtype)
+    windows = np.lib.stride_tricks.sliding_window_view(luma, (patch_px, patch_px))
+    return windows[::stride_px, ::stride_px].reshape(-1, patch_px, patch_px)
+
+
+def _luma(rgb: np.ndarray) -> np.ndarray:
+    return color.luma_of_picture(rgb).astype(np.float32)
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError:
+        raise ValueError("HDF5 needs the package h5py, which is not installed; run pip install h5py") from None
+    return h5py
+
+
+@contextmanager
+def _open(path: str | Path) -> Iterator[Any]:
+    h5py = _h5py()
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: expected an HDF5 file, found {'a folder' if Path(path).exists() else 'nothing'}")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise ValueError(f"{path}: expected an HDF5 file, got something else or a damaged one ({error})") from None
+    with file:
+        yield file
+
+
+def _form(file: Any, path: str | Path) -> str:
+    """ "train" or "eval"; ValueError saying what the file holds instead."""
+    kinds = [_describe(file[key]) for key in ("lr", "hr") if key in file]
+    if kinds == ["a group"] * 2:
+        return "eval"
+    if len(kinds) == 2 and "a group" not in kinds and file["lr"].ndim == file["hr"].ndim == 3:
+        if len(file["lr"]) != len(file["hr"]):
+            raise ValueError(f"{path}: {len(file['lr'])} patches in lr, {len(file['hr'])} in hr; make the file again")
+        return "train"
+    found = ", ".join(f"{key} ({_describe(file[key])})" for key in file) or "nothing"
+    raise ValueError(
+        f"{path}: expected datasets lr and hr (N, h, w), or groups of these names with a picture each; found {found}"
+    )
+
+
+def _describe(item: Any) -> str:
+    return f"a dataset {item.shape}" if hasattr(item, "shape") else "a group"
+
+
+def _keys(file: Any, path: str | Path) -> list[str]:
+    """ "0", "1", ... of both groups, each a plane."""
+    keys = [str(number) for number in range(len(file["lr"]))]
+    if not keys or set(file["lr"]) != set(keys) or set(file["hr"]) != set(keys):
+        raise ValueError(
+            f"{path}: expected pictures 0, 1, ... in lr and hr, found {list(file['lr'])}, {list(file['hr'])}"
+        )
+    for key in keys:
+        for group in ("lr", "hr"):
+            if getattr(file[group][key], "ndim", 0) != 2:
+                raise ValueError(f"{path}: {group}/{key}: expected a plane (h, w), found {_describe(file[group][key])}")
+    return keys
+
+
+def _name(dataset: Any, key: str) -> str:
+    """The picture's file name where the file tells one that is safe to write."""
+    name = dataset.attrs.get("name", key)
+    return name if isinstance(name, str) and name == Path(name).name and not name.startswith(".") else key
