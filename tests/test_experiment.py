@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.test_training_data import write_pictures
 from youku.experiment import main
@@ -51,6 +52,20 @@ def test_a_small_experiment_runs_once(tmp_path: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     assert (tmp_path / "runs" / "e" / "two" / "log.jsonl").read_text() == written
     assert "Many steps or few?  [a test]" in out and f"{rows[0]['psnr'][0]:.2f}" in out and "steps = 2" in out
+
+
+def test_tests_shrink_afresh_what_brings_its_own_low_resolution(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A validation set with a low-resolution folder is still tested under each resizer: the columns differ."""
+    (tmp_path / "e.toml").write_text(SMALL)
+    folder = write_pictures(tmp_path / "p", number=3)
+    high = write_pictures(tmp_path / "set" / "HR", number=1)
+    low = tmp_path / "set" / "LR_bicubic" / "X2"
+    low.mkdir(parents=True)
+    Image.new("RGB", (48, 36), (9, 9, 9)).save(low / "0x2.png")
+    command = [str(tmp_path / "e.toml"), "--data", str(folder), "--val-data", str(high.parent), "--json"]
+    assert main([*command, "--runs", str(tmp_path / "runs"), "--device", "cpu"]) == 0
+    row = json.loads(capsys.readouterr().out)[0]
+    assert row["bicubic"][0] != row["bicubic"][1] and min(row["bicubic"]) > 12
 
 
 def test_other_settings_do_not_mix_with_an_old_run(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -18,7 +18,7 @@ from youku.inference import weights
 from youku.inference.weights import Network
 from youku.training import recipe, run
 from youku.training.config import TrainConfig
-from youku.training.pairs import DEFAULT_RESIZER, ClipPair
+from youku.training.pairs import PicturePair
 from youku.training.validation import validate
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
@@ -104,16 +104,19 @@ def run_variant(config: TrainConfig, changes: Mapping[str, Any], tests: tuple[st
     device = weights.pick_device(config.device)
     trained = weights.load(config.folder / "best.safetensors", None, None, device)
     bicubic = weights.load(None, "bicubic", trained.scale, device)
-    columns = tests or (DEFAULT_RESIZER,)
-    scored = [tuple(_test(network, config, test) for test in columns) for network in (trained, bicubic)]
+    scored = [tuple(_test(network, config, test) for test in tests or ("",)) for network in (trained, bicubic)]
     return Row(config.name, ", ".join(f"{key} = {value}" for key, value in changes.items()), *scored)
 
 
 def _test(network: Network, config: TrainConfig, resizer: str) -> float:
+    """PSNR on the validation data, its low resolution made by `resizer` ("": as it is)."""
     _, pairs = run.load_pairs(config)
-    if resizer != DEFAULT_RESIZER and any(isinstance(pair, ClipPair) for pair in pairs):
+    if not resizer:
+        return validate(network, pairs, config.val_frames, with_vmaf=False).psnr
+    pictures = [replace(pair, low_path=None) for pair in pairs if isinstance(pair, PicturePair)]
+    if len(pictures) < len(pairs):
         raise ValueError(f"tests = {resizer}: clips bring their own low resolution; give pictures with --val-data")
-    return validate(network, pairs, config.val_frames, with_vmaf=False, resizer=resizer).psnr
+    return validate(network, pictures, config.val_frames, with_vmaf=False, resizer=resizer).psnr
 
 
 def table(experiment: Experiment, rows: list[Row]) -> str:
