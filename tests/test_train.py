@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import json
 import os
 import signal
@@ -366,3 +367,29 @@ def test_flags_override_the_recipe(tmp_path: Path) -> None:
     args = verb.make_parser().parse_args(["--recipe", str(path), "--batch", "5", "--no-augment"])
     made = config.from_flags(args, recipe.read_recipe(args.recipe))
     assert (made.batch, made.lr, made.augment, made.model) == (5, 1.0, False, "fsrcnn")
+
+
+def test_tensorboard_gets_the_log_where_it_is_installed(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every figure of log.jsonl goes to TensorBoard's writer at its step; without the package nothing is asked of it."""
+    told: list[tuple[str, float, int]] = []
+
+    class Writer:
+        def __init__(self, folder: str, purge_step: int | None) -> None:
+            assert folder.endswith("tensorboard") and purge_step is None
+
+        def add_scalar(self, key: str, value: float, step: int) -> None:
+            told.append((key, value, step))
+
+        def close(self) -> None:
+            told.append(("closed", 0.0, 0))
+
+    for name in ("tensorboard", "torch.utils.tensorboard"):
+        module = type(sys)(name)
+        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+        module.SummaryWriter = Writer  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, name, module)
+    made = settings(pairs)
+    run.start(made, progress=False)
+    lines = [json.loads(line) for line in (made.folder / "log.jsonl").read_text().splitlines()]
+    figures = [(key, value, line["step"]) for line in lines for key, value in line.items() if key != "step"]
+    assert told == [*figures, ("closed", 0.0, 0)]

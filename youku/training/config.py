@@ -106,6 +106,7 @@ class TrainConfig:
     log_every: int = option(100, "steps between lines of log.jsonl")
     save_every: int = option(1000, "steps between checkpoints")
     keep_every: int = option(0, "steps between weights that are kept beside the best; 0 keeps only the best")
+    tensorboard: bool = option(True, "log for TensorBoard too, where it is installed (pip install tensorboard)")
     samples: bool = option(True, "save a picture of input, output and target at every validation")
 
     def __post_init__(self) -> None:

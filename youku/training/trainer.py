@@ -100,7 +100,7 @@ def train(
     if state.transfer:
         print(f"{config.init_from}: {state.transfer}", file=sys.stderr)
     draw = in_turn(make_samplers(config, train_pairs, device))
-    log = Log(config.folder / "log.jsonl", state.step)
+    log = Log(config.folder / "log.jsonl", state.step, config.tensorboard)
     drawn = batches(draw, config.batches_before(state.step), config.workers)
     try:
         with stop_flag() as stopped, make_bar(config, state.step, progress) as bar:
@@ -192,7 +192,7 @@ def _log(state: State, config: TrainConfig, window: Window, log: Log, bar: Any) 
     figures = state.adversary.figures()
     rate = learning_rate(config, state.step - 1)
     log.write({"step": state.step, **window.summary(), "lr": rate, **finite(figures)})
-    bar.set_postfix(window.postfix(state.best))
+    bar.set_postfix(window.postfix(state.best, next(state.module.parameters()).device))
     term = losses.adversarial_term(config.loss)
     if term and figures and (warning := gan.collapse_warning(term.name, figures)):
         bar.write(f"step {state.step}: {warning}", file=sys.stderr)
