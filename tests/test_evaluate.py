@@ -16,6 +16,7 @@ from youku.inference import evaluation, pipeline, timing, weights
 from youku.inference.evaluation import PROTOCOLS, Picture
 from youku.inference.pipeline import Options
 from youku.inference.weights import Network
+from youku.metrics import fsim
 from youku.models import MODELS
 from youku.video import color, picture_sets
 
@@ -205,6 +206,22 @@ def test_json_agrees_with_the_protocols(folder: Path, capsys: pytest.CaptureFixt
         assert told["mean"]["psnr"] == pytest.approx(sum(values) / 2, abs=1e-4)
         assert told["mean"]["pooled_psnr"] < told["mean"]["psnr"]
     assert set(protocols) == set(PROTOCOLS) - {"y_crop_4"}
+
+
+def test_fsim_is_added_where_asked(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    """--fsim adds the metric's own value for each picture and its mean; without it there is no such figure."""
+    command = [str(folder), "--model", "bicubic", "--scale", "2", "--json"]
+    assert evaluate.main(command) == 0
+    assert "fsim" not in capsys.readouterr().out
+    assert evaluate.main([*command, "--fsim"]) == 0
+    told = json.loads(capsys.readouterr().out)["sets"][0]["protocols"]["y_crop_s"]["bicubic"]
+    values = []
+    for files in picture_sets.find(folder, 2):
+        low, high = picture_sets.load(files, 2)
+        luma, _ = evaluation.enlarge_picture(fresh("bicubic", 2), low, Options())
+        values.append(fsim.plane(luma, color.luma_of_picture(high)))
+    assert [row["fsim"] for row in told["pictures"]] == pytest.approx(values, abs=1e-4)
+    assert told["mean"]["fsim"] == pytest.approx(sum(values) / 2, abs=1e-4)
 
 
 def test_a_network_stands_beside_bicubic_and_its_pictures_are_kept(

@@ -14,6 +14,7 @@ from PIL import Image
 from youku.__main__ import main
 from youku.inference import inspection, weights
 from youku.models import MODELS
+from youku.training import vgg
 
 DATA = Path(__file__).parents[2] / "shared/data"
 
@@ -182,6 +183,77 @@ def test_huge_sheets_are_refused() -> None:
     """Over 100 megapixels the message asks for a crop."""
     with pytest.raises(ValueError, match="give a smaller --picture"):
         inspection.contact_sheet(torch.zeros(1).expand(64, 2000, 2000))
+
+
+def vgg_state(net: str) -> dict[str, torch.Tensor]:
+    """All layers of a network as torchvision names them: random up to relu2_2, deeper ones zeros that take no room."""
+    torch.manual_seed(0)
+    state = vgg.Features(net, ["relu2_2"]).state_dict()
+    with torch.device("meta"):
+        whole = vgg.Features(net, ["pool5"]).state_dict()
+    return {**{key: torch.zeros(1).expand(value.shape) for key, value in whole.items()}, **state}
+
+
+@pytest.mark.parametrize(
+    ("net", "layer", "size"), [("vgg19", "relu2_2", "128 maps of 15x10"), ("vgg16", "conv1_1", "64 maps of 30x20")]
+)
+def test_feature_maps_of_a_loss_network(
+    net: str, layer: str, size: str, tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """VGG is known by its file's keys; the sheet shows what the perceptual loss compares at that layer."""
+    state = vgg_state(net)
+    path = tmp_path / "judge.pth"
+    torch.save({**state, "classifier.0.weight": torch.zeros(2, 2)}, path)
+    command = ["inspect", str(path), "--features", layer, "--picture", str(picture), "--out", str(tmp_path / "maps")]
+    assert main(command) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(f"network    {net}, ") and f"layers     up to {layer}" in told.out and size in told.err
+    x = torch.from_numpy(np.asarray(Image.open(picture)).copy()).permute(2, 0, 1)[None] / 255
+    features = vgg.load(net, path, [layer])(x)[layer][0]
+    assert features.amax() > features.amin()
+    sheet = np.asarray(Image.open(tmp_path / "maps" / f"{layer}.png"))
+    assert np.array_equal(sheet, inspection.contact_sheet(features))
+
+
+def test_a_loss_network_from_arrays(tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture) -> None:
+    """A .npz of conv1_1_W and so on is looked at like the other forms, also as JSON."""
+    state = vgg.Features("vgg19", ["relu1_2"]).state_dict()
+    layers = {"conv1_1": "features.0", "conv1_2": "features.2"}
+    arrays = {f"{ours}_W": state[f"{theirs}.weight"].numpy() for ours, theirs in layers.items()}
+    arrays |= {f"{ours}_b": state[f"{theirs}.bias"].numpy() for ours, theirs in layers.items()}
+    np.savez(tmp_path / "vgg.npz", **arrays, conv3_4_W=np.zeros((256, 256, 3, 3), np.float32))
+    command = ["inspect", str(tmp_path / "vgg.npz"), "--features", "relu1_2", "--picture", str(picture), "--json"]
+    assert main([*command, "--out", str(tmp_path / "maps")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["model"] == "vgg19" and len(found["tensors"]) == 4
+    assert (tmp_path / "maps" / "relu1_2.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--features", "relu9_1"], "vgg19 has no layer 'relu9_1': expected conv or relu"),
+        (["--features", "relu2_2", "--scale", "2", "--checkerboard"], "enlarges nothing; drop --scale, --checkerboard"),
+        (["--features", "relu2_2", "--model", "edsr"], "holds weights of vgg19, through which losses look"),
+        (["--features", "pool5"], "is 30x20, and vgg19 halves it on the way to pool5; give one of at least 32x32"),
+    ],
+)
+def test_mistakes_with_a_loss_network_are_one_sentence(
+    arguments: list[str], words: str, tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Unknown layers, flags of other networks and tiny pictures are refused; nothing is written."""
+    torch.save(vgg_state("vgg19"), tmp_path / "vgg19.pth")
+    command = ["inspect", str(tmp_path / "vgg19.pth"), *arguments]
+    assert main([*command, "--picture", str(picture), "--out", str(tmp_path / "maps")]) == 1
+    assert words in capsys.readouterr().err and not (tmp_path / "maps").exists()
+
+
+def test_other_vggs_are_told_from_ours(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """With batch norm between (torchvision's vgg19_bn) the keys that do not belong are listed."""
+    state = {"features.0.weight": torch.zeros(64, 3, 3, 3), "features.0.bias": torch.zeros(64)}
+    torch.save({**state, "features.1.weight": torch.zeros(64)}, tmp_path / "bn.pth")
+    assert main(["inspect", str(tmp_path / "bn.pth")]) == 1
+    assert "as vgg19: the weights do not fit" in (said := capsys.readouterr().err) and "features.1.weight" in said
 
 
 @pytest.mark.skipif(not (DATA / "weights/vdsr_official.safetensors").exists(), reason="published weights are not here")

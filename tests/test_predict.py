@@ -311,3 +311,52 @@ def test_only_y4m_comes_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> No
     assert "the output is y4m" in capsys.readouterr().err
     assert run(str(clip.path), f"{tmp_path}/new/") == 0
     assert (tmp_path / "new" / "in_x4.y4m").exists()
+
+
+def test_sharpened_targets_train_a_sharpening_model() -> None:
+    """Folding: E[sharpen(y) | x] = sharpen(E[y | x]), exact for least squares, edges included.
+
+    Each output pixel is a linear function of the whole low patch; inputs do not determine the noisy targets.
+    """
+    rng = torch.Generator().manual_seed(0)
+    low = torch.rand(200, 5, 6, generator=rng, dtype=torch.float64)
+    high = low.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    high = high + 0.1 * torch.randn(high.shape, generator=rng, dtype=torch.float64)
+
+    def trained(targets: torch.Tensor) -> torch.Tensor:
+        weights_of_all = torch.linalg.lstsq(low.flatten(1), targets.flatten(1)).solution
+        return (low.flatten(1) @ weights_of_all).view_as(targets)
+
+    plain, folded = trained(high), trained(pipeline.sharpen(high, 1.5, 0.5))
+    assert (folded - pipeline.sharpen(plain, 1.5, 0.5)).abs().max() < 1e-12
+    assert (folded - plain).abs().max() > 0.01 < (plain - high).abs().mean()
+
+
+def test_sharpened_targets_train_a_sharpened_filter() -> None:
+    """The same for one filter shared by all places, once it is wide enough to hold the mask: here as wide as the picture.
+
+    Pictures repeat at their edges, so least squares has a closed form at each frequency and no border is special; a 3x3
+    filter cannot hold the mask, and there the two differ.
+    """
+    rng = torch.Generator().manual_seed(0)
+    picture = torch.rand(6, 24, 20, generator=rng, dtype=torch.float64)
+    target = picture + 0.3 * picture.roll(1, -1) + 0.1 * torch.randn(picture.shape, generator=rng, dtype=torch.float64)
+    radius_px = 5
+
+    def sharpened(y: torch.Tensor) -> torch.Tensor:
+        wrapped = torch.nn.functional.pad(y[:, None], [radius_px] * 4, mode="circular")[:, 0]
+        return pipeline.sharpen(wrapped, 1.5, 0.5)[:, radius_px:-radius_px, radius_px:-radius_px]
+
+    def wide(y: torch.Tensor) -> torch.Tensor:
+        seen, wanted = torch.fft.fft2(picture), torch.fft.fft2(y)
+        return torch.fft.ifft2(seen * (seen.conj() * wanted).mean(0) / seen.abs().square().mean(0)).real
+
+    def narrow(y: torch.Tensor) -> torch.Tensor:
+        shifts = [picture.roll((down, right), (-2, -1)).flatten() for down in (-1, 0, 1) for right in (-1, 0, 1)]
+        return (torch.stack(shifts, 1) @ torch.linalg.lstsq(torch.stack(shifts, 1), y.reshape(-1, 1)).solution).view_as(
+            y
+        )
+
+    assert (wide(sharpened(target)) - sharpened(wide(target))).abs().max() < 1e-12
+    assert (wide(target) - target).abs().mean() > 0.01
+    assert (narrow(sharpened(target)) - sharpened(narrow(target))).abs().max() > 1e-3

@@ -147,7 +147,7 @@ def test_every_branch_at_fault_is_listed(tmp_path: Path) -> None:
     state["conv_2.conv.1.weight"] = torch.zeros(56, 56, 1, 1)
     state["block_1.c1_r.eval_conv.bias"] = torch.zeros(3)
     said = complaint(written(tmp_path / "branches.safetensors", state))
-    assert "span-28 of hongyuanyu/SPAN (training form): missing block_3.c2_r.sk.bias" in said
+    assert "do not fit span-28 of hongyuanyu/SPAN (training form): " in said and "missing block_3.c2_r.sk.bias" in said
     assert "conv_2.conv.1.weight has shape (56, 56, 1, 1), expected (56, 56, 3, 3)" in said
     assert "block_1.c1_r.eval_conv.bias has shape (3,), expected (28,)" in said
     _, whole = branched_state(28, False)
@@ -155,6 +155,17 @@ def test_every_branch_at_fault_is_listed(tmp_path: Path) -> None:
     assert "unknown block_1.c1_r.conv.3.weight" in complaint(written(tmp_path / "more.safetensors", whole))
     del whole["block_1.c1_r.conv.3.weight"], whole["conv_cat.bias"]
     assert "missing conv_cat.bias" in complaint(written(tmp_path / "less.safetensors", whole))
+
+
+def test_a_header_length_is_not_taken_for_a_pickle(tmp_path: Path) -> None:
+    """A safetensors file whose first byte is a pickle's (header of 0x..80 bytes) is still read with its metadata."""
+    path = tmp_path / "w.safetensors"
+    for length in range(512):
+        weights.save(path, MODELS["fsrcnn-s"].build(2).state_dict(), "fsrcnn-s", 2, {"note": "x" * length})
+        if path.read_bytes()[0] == 0x80:
+            break
+    assert path.read_bytes()[0] == 0x80
+    assert weights.read(path)[1]["model"] == "fsrcnn-s"
 
 
 @pytest.mark.parametrize("under", [("params",), ("params_ema",), ("state_dict",), ("model",), ("model", "state_dict")])

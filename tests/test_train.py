@@ -16,6 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.conftest import write_pair
+from youku import predict
 from youku import train as verb
 from youku.inference import pipeline, weights
 from youku.metrics import psnr
@@ -26,6 +28,7 @@ from youku.training.config import TrainConfig
 from youku.training.dataset import Sampler, batches, in_turn
 from youku.training.pairs import find_pairs, split_pairs
 from youku.training.validation import validate
+from youku.video import y4m
 
 REPO = Path(__file__).parents[1]
 
@@ -150,6 +153,25 @@ def test_pictures_train_too(tmp_path: Path) -> None:
         made = settings(tmp_path / "pictures", name=model, model=model, steps=2, val_every=2, patch_px=8, scale=2)
         assert run.start(made, progress=False).finished
         assert (made.folder / "best.safetensors").exists()
+
+
+SMALL = [name for name, spec in MODELS.items() if spec.trainable and name != "edsr"]  # 43 M parameters
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_network_trains_and_predicts(tmp_path: Path, name: str) -> None:
+    """The same verbs for all: one step of training, its weights found again by name, one frame enlarged."""
+    scale = 4 if 4 in MODELS[name].scales else 2
+    for clip_id in range(2):
+        write_pair(tmp_path / "clips", clip_id, 16, 12, 2, scale)
+    made = settings(
+        tmp_path / "clips", model=name, scale=scale, steps=1, val_every=1, patch_px=8, batch=1, samples=False
+    )
+    assert run.start(made, progress=False).finished
+    low, out = str(tmp_path / "clips" / "Youku_00000_l.y4m"), tmp_path / "out.y4m"
+    trained = str(made.folder / "best.safetensors")
+    assert predict.main([low, str(out), "--weights", trained, "--device", "cpu", "--frames", "1"]) == 0
+    assert (y4m.Clip(out).header.width, y4m.Clip(out).num_frames) == (16 * scale, 1)
 
 
 def test_frames_of_a_clip_train_together(pairs: Path) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from youku import cli
+from youku import table as text_table
 from youku.files import atomic_path
 from youku.inference import evaluation, timing, weights
 from youku.inference.evaluation import PROTOCOLS, Error, Picture
@@ -67,6 +68,12 @@ class Row:
     name: str
     error: Error
     ssim: float
+    fsim: float | None = None
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What is printed of it."""
+        return {"psnr": self.error.psnr, "ssim": self.ssim, **({} if self.fsim is None else {"fsim": self.fsim})}
 
 
 Table = dict[str, dict[str, list[Row]]]  # protocol -> network -> a row a picture
@@ -86,7 +93,12 @@ def samples(source: Source, scale: int) -> Iterator[Sample]:
 
 
 def evaluate(
-    networks: Sequence[Network], source: Source, protocols: Sequence[str], options: Options, save: Path | None = None
+    networks: Sequence[Network],
+    source: Source,
+    protocols: Sequence[str],
+    options: Options,
+    save: Path | None = None,
+    with_fsim: bool = False,
 ) -> Table:
     """Rows of every network on every picture; `save` is a folder for the first network's pictures."""
     first = networks[0]
@@ -98,7 +110,7 @@ def evaluate(
         for network in networks:
             pred = enlarge(network, sample.low, options if network is first else Options())
             for protocol in protocols:
-                table[protocol][network.spec.name].append(measure(sample, pred, protocol, network.scale))
+                table[protocol][network.spec.name].append(measure(sample, pred, protocol, network.scale, with_fsim))
             if save and network is first:
                 if sample.name in saved:
                     raise ValueError(
@@ -116,11 +128,12 @@ def enlarge(network: Network, low: np.ndarray, options: Options) -> Picture:
     return Picture(*evaluation.enlarge_picture(network, low, options))
 
 
-def measure(sample: Sample, pred: Picture, protocol: str, scale: int) -> Row:
-    """Error and SSIM of one picture; a fault names the picture."""
+def measure(sample: Sample, pred: Picture, protocol: str, scale: int, with_fsim: bool = False) -> Row:
+    """Error, SSIM and, where asked, FSIM of one picture; a fault names the picture."""
     try:
         error = evaluation.error(pred, sample.high, protocol, scale)
-        return Row(sample.name, error, evaluation.similarity(pred, sample.high, protocol, scale))
+        ssim = evaluation.similarity(pred, sample.high, protocol, scale)
+        return Row(sample.name, error, ssim, evaluation.feature_similarity(pred, sample.high) if with_fsim else None)
     except ValueError as fault:
         raise ValueError(f"{sample.name}, {protocol}: {fault}") from None
 
@@ -149,8 +162,8 @@ def time_network(network: Network, source: Source, options: Options, runs: timin
 
 
 def means(rows: Sequence[Row], pooled: bool) -> dict[str, float]:
-    """Mean of the pictures' dB and SSIM; `pooled_psnr` where asked."""
-    out = {"psnr": psnr.mean([row.error.psnr for row in rows]), "ssim": psnr.mean([row.ssim for row in rows])}
+    """Mean of each figure over the pictures; `pooled_psnr` where asked."""
+    out = {key: psnr.mean([row.figures[key] for row in rows]) for key in rows[0].figures}
     return out | ({"pooled_psnr": evaluation.pooled([row.error for row in rows])} if pooled else {})
 
 
@@ -160,7 +173,7 @@ def as_json(table: Table, pooled: bool) -> dict[str, Any]:
         protocol: {
             name: {
                 "pictures": [
-                    {"name": row.name, "psnr": _finite(row.error.psnr), "ssim": round(row.ssim, 6)} for row in rows
+                    {"name": row.name, **{key: _finite(value) for key, value in row.figures.items()}} for row in rows
                 ],
                 "mean": {key: _finite(value) for key, value in means(rows, pooled).items()},
             }
@@ -171,20 +184,26 @@ def as_json(table: Table, pooled: bool) -> dict[str, Any]:
 
 
 def as_text(table: Table, title: str, pooled: bool) -> str:
-    """A block a protocol, a line a picture, two columns a network."""
-    lines = []
+    """A block a protocol, a line a picture, the figures of each network side by side."""
+    blocks = []
     for protocol, by_network in table.items():
-        lines += [f"{title}, {protocol} ({PROTOCOLS[protocol].source})"]
-        lines += [f"{'':<24}" + "".join(f"{name:>18}" for name in by_network)]
-        lines += [f"{'picture':<24}" + f"{'PSNR':>10}{'SSIM':>8}" * len(by_network)]
-        for rows in zip(*by_network.values(), strict=True):
-            lines += [f"{rows[0].name:<24}" + "".join(f"{row.error.psnr:>10.2f}{row.ssim:>8.4f}" for row in rows)]
+        keys = list(next(iter(by_network.values()))[0].figures)
+        header = ["picture", *(f"{name} {key.upper()}" for name in by_network for key in keys)]
+        lines = [
+            [rows[0].name, *(cell for row in rows for cell in _cells(row.figures, keys))]
+            for rows in zip(*by_network.values(), strict=True)
+        ]
         averages = [means(rows, pooled) for rows in by_network.values()]
-        lines += [f"{'mean of pictures':<24}" + "".join(f"{one['psnr']:>10.2f}{one['ssim']:>8.4f}" for one in averages)]
+        lines.append(["mean of pictures", *(cell for one in averages for cell in _cells(one, keys))])
         if pooled:
-            lines += [f"{'pooled MSE':<24}" + "".join(f"{one['pooled_psnr']:>10.2f}{'':>8}" for one in averages)]
-        lines += [""]
-    return "\n".join(lines)
+            empty = ["-"] * (len(keys) - 1)
+            lines.append(["pooled MSE", *(cell for one in averages for cell in [f"{one['pooled_psnr']:.2f}", *empty])])
+        blocks += [f"{title}, {protocol} ({PROTOCOLS[protocol].source})", text_table.lay_out(header, lines), ""]
+    return "\n".join(blocks)
+
+
+def _cells(figures: dict[str, float], keys: Sequence[str]) -> list[str]:
+    return [f"{figures[key]:.2f}" if key == "psnr" else f"{figures[key]:.4f}" for key in keys]
 
 
 def _finite(value: float) -> float | None:
@@ -200,7 +219,9 @@ def _progress(items: Iterable[Item], name: str) -> Iterable[Item]:
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("evaluate", __doc__)
     parser.add_argument("folders", metavar="FOLDER", nargs="+", help="folder of pictures, set, or evaluation file .h5")
-    parser.add_argument("--weights", metavar="FILE", help="safetensors of a run, or published weights")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="safetensors of a run, or published weights (default: the kit's own FSRCNN)"
+    )
     parser.add_argument(
         "--model", choices=MODELS, metavar="NAME", help="the network; weights of this kit name it themselves"
     )
@@ -208,6 +229,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--protocol", nargs="+", choices=PROTOCOLS, default=["y_crop_s"], metavar="NAME", help=", ".join(PROTOCOLS)
     )
+    parser.add_argument("--fsim", action="store_true", help="add FSIM on Y, uncropped (pictures of 48 px or more)")
     parser.add_argument("--pooled", action="store_true", help="add dB of the squared error pooled over all pictures")
     parser.add_argument("--kind", choices=picture_sets.KINDS, default="bicubic", help="which LR_ folder of a set")
     parser.add_argument("--resizer", choices=SHRINKERS, help="make low resolution by this, whatever the set brings")
@@ -241,7 +263,7 @@ def _act(args: argparse.Namespace) -> int:
     results = []
     for source in _sources(args):
         save = Path(args.save) / f"{source.name}_{network.spec.name}_x{network.scale}" if args.save else None
-        table = evaluate(networks, source, args.protocol, options, save)
+        table = evaluate(networks, source, args.protocol, options, save, args.fsim)
         times = time_network(network, source, options, runs) if args.time else None
         results.append(_result(network, source, table, times, args))
         if not args.json:

@@ -17,7 +17,7 @@ import torch
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
 from youku.inference.weights import Network
-from youku.metrics import psnr, ssim
+from youku.metrics import fsim, psnr, ssim
 from youku.video import color, resize
 
 EDSR_GRAY = (65.738, 129.057, 25.064)  # over 256, as EDSR-PyTorch writes them; MATLAB has 65.481, 128.553, 24.966
@@ -104,6 +104,11 @@ def similarity(pred: Picture, high: Picture, protocol: str, scale: int) -> float
     """SSIM on Y, whatever the protocol's channels, with its crop; L = 255."""
     crop_px = protocol_of(protocol, scale).crop_px(scale)
     return ssim.plane(_inside(pred.luma, crop_px), _inside(high.luma, crop_px))
+
+
+def feature_similarity(pred: Picture, high: Picture) -> float:
+    """FSIM on Y, nothing cropped; ValueError for pictures under 48 px."""
+    return fsim.plane(pred.luma, high.luma)
 
 
 def pooled(errors: Sequence[Error]) -> float:

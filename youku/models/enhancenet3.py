@@ -20,21 +20,29 @@ NUM_FRAMES = 3
 
 
 class PairHead(nn.Module):
-    """conv3(cat(t - 1, t)) and conv3(cat(t, t + 1)), half of the channels each, then ReLU.
+    """conv3(cat(t - 1, t)) and conv3(cat(t, t + 1)), half of the channels each, then ReLU."""
 
-    With `shared`, one convolution serves both pairs: it sees (neighbour, middle) each time.
-    """
-
-    def __init__(self, num_channels: int = 64, shared: bool = False) -> None:
+    def __init__(self, num_channels: int = 64) -> None:
         super().__init__()
         self.before = conv(2 * NUM_PLANES, num_channels // 2, 3)
-        self.after = self.before if shared else conv(2 * NUM_PLANES, num_channels // 2, 3)
-        self.shared = shared
+        self.after = conv(2 * NUM_PLANES, num_channels // 2, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         past, middle, future = x.split(NUM_PLANES, dim=1)
-        late = [future, middle] if self.shared else [middle, future]
-        features = [self.before(torch.cat([past, middle], dim=1)), self.after(torch.cat(late, dim=1))]
+        features = [self.before(torch.cat([past, middle], dim=1)), self.after(torch.cat([middle, future], dim=1))]
+        return torch.relu(torch.cat(features, dim=1))
+
+
+class SharedPairHead(nn.Module):
+    """One conv3 for both pairs, which sees (neighbour, middle) each time, then ReLU."""
+
+    def __init__(self, num_channels: int = 64) -> None:
+        super().__init__()
+        self.pair = conv(2 * NUM_PLANES, num_channels // 2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        past, middle, future = x.split(NUM_PLANES, dim=1)
+        features = [self.pair(torch.cat([neighbour, middle], dim=1)) for neighbour in (past, future)]
         return torch.relu(torch.cat(features, dim=1))
 
 
@@ -65,7 +73,7 @@ def pair_heads(scale: int) -> EnhanceNet3:
 
 def shared_pair_head(scale: int) -> EnhanceNet3:
     """`enhancenet-3frame-shared`."""
-    return EnhanceNet3(scale, PairHead(shared=True))
+    return EnhanceNet3(scale, SharedPairHead())
 
 
 def stacked_head(scale: int) -> EnhanceNet3:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from youku import table
 from youku.inference import weights
 from youku.inference.weights import Network
 from youku.training import recipe, run
@@ -119,19 +120,19 @@ def _test(network: Network, config: TrainConfig, resizer: str) -> float:
     return validate(network, pictures, config.val_frames, with_vmaf=False, resizer=resizer).psnr
 
 
-def table(experiment: Experiment, rows: list[Row]) -> str:
-    """The rows as text: dB, gain over bicubic, and the difference to the first variant."""
-    columns = experiment.tests or ("PSNR",)
-    width = max(len(row.variant) for row in rows) + 2
-    wide = max(10, *(len(column) + 2 for column in columns))
-    lines = [f"{experiment.question}  [{experiment.source}]"]
-    lines += [f"same: {', '.join(f'{key} = {value}' for key, value in experiment.base.items())}"]
-    lines += [f"{'different':<{width}}" + "".join(f"{column:>{wide}}" for column in columns) + "   changes"]
+def text(experiment: Experiment, rows: list[Row]) -> str:
+    """The report's form: what is the same, what differs, the results in dB and their gain over bicubic; * is the best."""
     best = max(math.fsum(row.psnr) for row in rows)
-    for row in rows:
-        cells = "".join(f"{value:>{wide}.2f}" for value in row.psnr)
-        mark = " *" if math.fsum(row.psnr) == best else ""
-        lines.append(f"{row.variant:<{width}}{cells}   {row.changes}{mark}")
-    lines.append("gain over bicubic on the same data, dB")
-    lines += [f"{row.variant:<{width}}" + "".join(f"{gain:>+{wide}.2f}" for gain in row.gains) for row in rows]
-    return "\n".join(lines)
+    header = ["different", *(experiment.tests or ("PSNR",)), *(["gain"] * len(rows[0].gains)), "", "changes"]
+    lines = [
+        [
+            row.variant,
+            *(f"{value:.2f}" for value in row.psnr),
+            *(f"{gain:+.2f}" for gain in row.gains),
+            "*" if math.fsum(row.psnr) == best else "",
+            row.changes,
+        ]
+        for row in rows
+    ]
+    same = ", ".join(f"{key} = {value}" for key, value in experiment.base.items())
+    return "\n".join([f"{experiment.question}  [{experiment.source}]", f"same: {same}", table.lay_out(header, lines)])
