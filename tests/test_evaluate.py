@@ -212,7 +212,7 @@ def test_fsim_is_added_where_asked(folder: Path, capsys: pytest.CaptureFixture) 
     """--fsim adds the metric's own value for each picture and its mean; without it there is no such figure."""
     command = [str(folder), "--model", "bicubic", "--scale", "2", "--json"]
     assert evaluate.main(command) == 0
-    assert "fsim" not in capsys.readouterr().out
+    assert '"fsim"' not in capsys.readouterr().out
     assert evaluate.main([*command, "--fsim"]) == 0
     told = json.loads(capsys.readouterr().out)["sets"][0]["protocols"]["y_crop_s"]["bicubic"]
     values = []
