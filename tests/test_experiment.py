@@ -78,6 +78,17 @@ def test_other_settings_do_not_mix_with_an_old_run(tmp_path: Path, capsys: pytes
     assert "holds a run with other settings" in capsys.readouterr().err
 
 
+def test_overrides_show_and_idle_ones_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """The table tells the settings that were used; a flag that every variant sets itself would change nothing."""
+    (tmp_path / "e.toml").write_text(SMALL)
+    folder = write_pictures(tmp_path / "p", number=4)
+    command = [str(tmp_path / "e.toml"), "--data", str(folder), "--runs", str(tmp_path / "runs"), "--device", "cpu"]
+    assert main([*command, "--batch", "3"]) == 0
+    assert "batch = 3" in capsys.readouterr().out
+    assert main([*command, "--steps", "9"]) == 1
+    assert "--steps: every variant sets it itself" in capsys.readouterr().err
+
+
 def test_bad_experiments_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Unknown names list the known ones; unknown keys are named; none at all is a usage error."""
     assert main(["l1-or-l2"]) == 1

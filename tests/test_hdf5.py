@@ -117,6 +117,15 @@ def test_back_to_gray_pictures(folder: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "patches/hr").glob("00000?.png"))) == 6
 
 
+def test_pairs_of_no_whole_scale_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """lr 8x8 with hr 17x17 belongs to no network; nothing is written."""
+    with h5py.File(tmp_path / "odd.h5", "w") as file:
+        file["lr"], file["hr"] = np.zeros((3, 8, 8), "f4"), np.zeros((3, 17, 17), "f4")
+    assert convert.main([str(tmp_path / "odd.h5"), str(tmp_path / "out")]) == 1
+    assert "lr (8, 8), hr (17, 17); expected hr a whole multiple" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_evaluate_reads_an_evaluation_file(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """The file and the folder that it was made from score alike; training patches are refused."""
     convert.main([str(folder), str(tmp_path / "eval.h5"), "--hdf5", "eval", "--scale", "2"])

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from youku.__main__ import main
-from youku.inference import inspection, weights
+from youku.inference import checkerboard, inspection, weights
 from youku.models import MODELS
 from youku.training import vgg
 
@@ -140,7 +140,7 @@ def test_checkerboard_and_json(trained: Path, capsys: pytest.CaptureFixture) -> 
     assert main(["inspect", str(trained), "--checkerboard", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["model"], found["scale"], found["metadata"]["step"]) == ("fsrcnn", 2, "4000")
-    assert found["checkerboard"]["fires"] and len(found["checkerboard"]["lines"]) == 4
+    assert found["checkerboard"]["fires"] and len(found["checkerboard"]["lines"]) == len(checkerboard.LEVELS) + 1
     assert {entry["name"] for entry in found["tensors"]} == set(weights.read(trained)[0])
 
 

@@ -26,6 +26,7 @@ COUNTS = {
     ("espcn-rgb", 2): 26_796, ("espcn-rgb", 3): 31_131, ("espcn-rgb", 4): 37_200,
     ("vdsr", 2): 665_921, ("vdsr", 3): 665_921, ("vdsr", 4): 665_921,
     ("srresnet", 2): 1_401_749, ("srresnet", 4): 1_549_462,
+    ("srgan", 2): 1_401_749, ("srgan", 4): 1_549_462,
     ("srresnet-slides", 2): 1_399_297, ("srresnet-slides", 4): 1_546_754,
     ("srresnet-improved", 2): 639_233, ("srresnet-improved", 4): 642_050,
     ("edsr-baseline", 2): 1_369_859, ("edsr-baseline", 3): 1_554_499, ("edsr-baseline", 4): 1_517_571,

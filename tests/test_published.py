@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import zipfile
 from pathlib import Path
 
@@ -212,6 +213,36 @@ def test_a_whole_pickled_network_is_refused(tmp_path: Path) -> None:
     assert "Conv2d" in complaint(tmp_path / "whole.pth")
 
 
+def test_a_bare_pickle_is_refused_as_one(tmp_path: Path) -> None:
+    """No warning of torch's, but one sentence that says what it is and what to do."""
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"run": Trap(tmp_path / "sprung")}))
+    assert "refused: " in complaint(tmp_path / "evil.pth") and not (tmp_path / "sprung").exists()
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps({"a": 1}))
+    assert "refused: is a bare pickle" in complaint(tmp_path / "plain.pth")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    """They would write garbage and be taken for finished; only `inspect` may look at them."""
+    state = MODELS["fsrcnn"].build(4).state_dict()
+    state["first.0.bias"][3] = float("nan")
+    weights.save(tmp_path / "nan.safetensors", state, "fsrcnn", 4, {})
+    assert "first.0.bias hold NaN or infinite values" in complaint(tmp_path / "nan.safetensors")
+    assert weights.load(tmp_path / "nan.safetensors", None, None, CPU, look=True).spec.name == "fsrcnn"
+
+
+def test_published_networks_see_the_range_of_pictures(tmp_path: Path) -> None:
+    """Video outside 16-235 leaves [0, 1] as RGB: a published network gets it clipped, one of this kit as it is."""
+    form = form_of("span-28")
+    path = written(tmp_path / "theirs.safetensors", foreign_state(form, 2))
+    theirs = weights.load(path, None, None, CPU).module
+    weights.save(tmp_path / "own.safetensors", weights.read_known(path)[0], "span-28", 2, {})
+    own = weights.load(tmp_path / "own.safetensors", None, None, CPU).module
+    x = torch.rand(1, 3, 12, 12) * 1.4 - 0.2
+    with torch.inference_mode():
+        assert torch.equal(theirs(x), own(x.clamp(0, 1)))
+        assert not torch.equal(own(x), own(x.clamp(0, 1)))
+
+
 def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
     """Truncated, a zip of something else, bytes, text, and things that are no state dict: one sentence each."""
     whole = written(tmp_path / "whole.pth", foreign_state(form_of("espcn"), 2)).read_bytes()
@@ -264,7 +295,7 @@ def test_another_network_or_scale_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_network_is_refused(tmp_path: Path) -> None:
     """No entry of the table fits: the first keys and the known sources are said; a near miss says what differs."""
     said = complaint(written(tmp_path / "other.pth", {"stem.weight": torch.zeros(3, 3)}))
-    assert "stem.weight" in said and "bytedance/RLFN" in said and "--model" in said
+    assert "stem.weight" in said and "known of rlfn, span-28" in said and "--model" in said
     state = foreign_state(form_of("span-28"), 4)
     state["conv_1.eval_conv.weight"] = torch.zeros(40, 3, 3, 3)
     said = complaint(written(tmp_path / "wide.pth", state))

@@ -345,6 +345,41 @@ def test_bad_checkpoints_are_refused(tmp_path: Path, damage: str) -> None:
         checkpoint.load(path, torch.device("cpu"))
 
 
+def test_what_cannot_work_leaves_no_run_behind(pairs: Path, tmp_path: Path) -> None:
+    """A missing VGG file of the second stage, a bad start and a bad layer are said before the folder is made."""
+    late = {"pretrain_steps": 3, "loss": "l2+0.01*vgg19:relu5_4", "model": "espcn"}
+    for changes in (late, {"init_from": str(tmp_path / "none.safetensors")}, {"train_only": ("tail",)}):
+        made = settings(pairs, name="never", **changes)
+        with pytest.raises(ValueError):
+            run.start(made, progress=False)
+        assert not made.folder.exists()
+
+
+def test_resume_may_name_the_vgg_file_anew(pairs: Path, capsys: pytest.CaptureFixture) -> None:
+    """Where a file lies is no setting of the run: --vgg-weights goes with --resume, other flags do not."""
+    made = settings(pairs)
+    run.start(made, progress=False)
+    assert verb.main(["--resume", str(made.folder), "--batch", "3"]) == 1
+    assert "drop --batch" in capsys.readouterr().err
+    assert verb.main(["--resume", str(made.folder), "--vgg-weights", "x.pth"]) == 1
+    assert "vgg_weights = x.pth: has no effect on loss l1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"vgg_weights": "x.pth"}, "vgg_weights = x.pth: has no effect on loss l1"),
+        ({"discriminator": "enhancenet"}, "discriminator: has no effect on loss l1, which has no adversary"),
+        ({"d_lr": 1e-3}, "d_lr: has no effect"),
+        ({"full_range": 1.5}, "full_range = 1.5: expected a share from 0 to 1"),
+    ],
+)
+def test_options_without_effect_are_refused(changes: dict, words: str) -> None:
+    """Nobody is left to think that a loss looked through VGG, or that there was an adversary."""
+    with pytest.raises(ValueError, match=words):
+        TrainConfig(**changes)
+
+
 def test_a_run_is_never_overwritten(pairs: Path) -> None:
     """The same name again is refused with both ways out."""
     run.start(settings(pairs), progress=False)

@@ -92,6 +92,18 @@ def test_noise_is_added_to_the_input_only(pairs: Path) -> None:
     assert ((other.low - one.low) * 255).std().item() == pytest.approx(5.0, rel=0.05)
 
 
+def test_full_range_stretches_some_patches(tmp_path: Path) -> None:
+    """A share of luma patches, low and high alike, is stretched so that 16-235 becomes 0-255; the rest stay."""
+    folder = write_pictures(tmp_path / "p", number=4)
+    plain, some = (sampler(settings(folder, full_range=share, batch=64, patch_px=8)).draw(0) for share in (0.0, 0.5))
+    stretched = [not torch.equal(one, other) for one, other in zip(plain.low, some.low, strict=True)]
+    assert 16 < sum(stretched) < 48
+    for index, is_stretched in enumerate(stretched):
+        for before, after in ((plain.low[index], some.low[index]), (plain.high[index], some.high[index])):
+            expected = (before * 255 - 16) / 219 if is_stretched else before
+            torch.testing.assert_close(after, expected)
+
+
 def test_every_and_num_pairs_thin_the_data(pairs: Path) -> None:
     """--every 2 uses frames 0, 2, 4 only; --num-pairs 1 one clip only."""
     made = settings(pairs, every=2, num_pairs=1, batch=16)

@@ -63,7 +63,7 @@ def degrade_sources(
 
     A file that this command did not make is never replaced: ValueError.
     """
-    folder = files.make_folder(folder)
+    folder = Path(folder)
     pairs = _read_manifest(folder)
     made: list[int] = []
     clip_id = first_id
@@ -74,6 +74,11 @@ def degrade_sources(
             continue
         with open_source(source) as (header, frames):
             header, frames = _cut_frames(header, frames, cut)
+            if min(header.width, header.height) < degradation.scale:
+                raise ValueError(
+                    f"{source.name}: {header.width}x{header.height} is too small for a factor of {degradation.scale}"
+                )
+            files.make_folder(folder)  # only now: what cannot be read leaves nothing behind
             first_frame = 0
             for piece in _pieces(_progress(frames, source), cut.split_every):
                 entry = {**settings, "first_frame": first_frame}

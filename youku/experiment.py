@@ -60,7 +60,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
     else:
-        print(experiments.text(experiment, rows))
+        print(experiments.text(experiment, rows, given))
     return 0
 
 

@@ -43,7 +43,7 @@ def inspect_weights(args: argparse.Namespace) -> int:
     if judge:
         network, about = open_judge(judge, args), {"layers": f"up to {args.features or DEEPEST}"}
     else:
-        network = weights.load(args.file, args.model, args.scale, weights.pick_device(args.device))
+        network = weights.load(args.file, args.model, args.scale, weights.pick_device(args.device), look=True)
         about = weights.read(args.file)[1]
     state = {name: value for name, value in network.module.state_dict().items() if name.startswith(args.layers)}
     if not state:

@@ -11,6 +11,7 @@ best.safetensors. Settings: defaults, then --recipe (a name or a TOML file), the
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
@@ -20,23 +21,27 @@ from youku import cli
 from youku.training import config as configs
 from youku.training import recipe, run
 
+MAY_CHANGE = ("resume", "vgg_weights")  # where a file lies is no setting of the run
+
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("train", __doc__)
     parser.add_argument("--recipe", help="name in youku/training/recipes, or a TOML file")
-    parser.add_argument("--resume", metavar="RUN", help="go on with this run folder; takes no other flag")
+    parser.add_argument("--resume", metavar="RUN", help="go on with this run folder; beside it only --vgg-weights")
     configs.add_flags(parser)
     return parser
 
 
 def _run(args: argparse.Namespace, command: str) -> int:
     if args.resume:
-        others = [key for key, value in vars(args).items() if key != "resume" and value is not None]
+        others = [key for key, value in vars(args).items() if key not in MAY_CHANGE and value is not None]
         if others:
             raise ValueError(
                 f"--resume takes its settings from the run; drop --{', --'.join(others)}".replace("_", "-")
             )
         config = run.resumed_config(Path(args.resume))
+        if args.vgg_weights is not None:
+            config = dataclasses.replace(config, vgg_weights=args.vgg_weights)
     else:
         config = configs.from_flags(args, recipe.read_recipe(args.recipe) if args.recipe else {})
     try:

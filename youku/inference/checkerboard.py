@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LEVELS = (0.25, 0.5, 0.75)
+LEVELS = (0.0, 1 / 16, 1 / 8, 0.25, 0.5, 0.75)  # dark ones too: networks trained on studio range fail there first
 SIDE_PX = 48  # input pixels looked at, without the border; divisible by 12, so that every line falls on a bin
 VISIBLE_CODES = 0.5
 """Amplitude in code values (of 255) from which a line counts: it survives rounding."""
@@ -154,6 +154,9 @@ def _surroundings(spectrum: Tensor, row: int, column: int) -> float:
 
 
 def _gain(out: Tensor, level: float) -> float:
-    """Factor that brings the output's mean size to the input's level: 1 for a trained network, any for a fresh one."""
+    """Factor that brings the output's mean size to the input's level: 1 for a trained network, any for a fresh one.
+
+    Black has no size to go by: 1.
+    """
     size = float(out.abs().mean())
-    return level / size if size else 1.0
+    return level / size if size and level else 1.0

@@ -103,6 +103,12 @@ def error(pred: Picture, high: Picture, protocol: str, scale: int) -> Error:
 def similarity(pred: Picture, high: Picture, protocol: str, scale: int) -> float:
     """SSIM on Y, whatever the protocol's channels, with its crop; L = 255."""
     crop_px = protocol_of(protocol, scale).crop_px(scale)
+    if min(high.luma.shape) < 2 * crop_px + ssim.WINDOW_PX:
+        least_px = 2 * crop_px + ssim.WINDOW_PX
+        raise ValueError(
+            f"{high.luma.shape[1]}x{high.luma.shape[0]} is too small for SSIM, which needs {least_px} px with the "
+            "protocol's border; remove it or choose y_full"
+        )
     return ssim.plane(_inside(pred.luma, crop_px), _inside(high.luma, crop_px))
 
 

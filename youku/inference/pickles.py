@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from pathlib import Path
 
 import torch
@@ -30,11 +31,18 @@ def is_pickle(path: Path) -> bool:
 def read(path: Path) -> dict[str, Tensor]:
     """The tensors of a .pth or .pt file, also nested as BasicSR and others save them; ValueError says what is wrong."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch warns of what is refused below
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"(?:GLOBAL|class) ([A-Za-z_][\w.]*)", str(error))
         if not found:
-            raise ValueError(_damaged(path, error)) from None
+            raise ValueError(
+                f"{path}: refused: is a bare pickle, not a file of torch.save, and may run any code; where you trust it, "
+                "save its weights with torch.save(network.state_dict(), 'weights.pth') and give that file"
+                if _is_bare_pickle(path)
+                else _damaged(path, error)
+            ) from None
         raise ValueError(
             f"{path}: refused: loading it would run {found[1]}, and a pickle that holds more than tensors "
             "can run any code; where you trust it, save its weights alone with "
@@ -61,6 +69,12 @@ def _tensors(path: Path, content: object) -> dict[str, Tensor]:
         )
     wrapped = all(key.startswith("module.") for key in content)
     return {key.removeprefix("module.") if wrapped else key: value for key, value in content.items()}
+
+
+def _is_bare_pickle(path: Path) -> bool:
+    """Opens with a pickle's protocol mark and closes with its full stop."""
+    data = path.read_bytes()
+    return data[:1] == b"\x80" and data[-1:] == b"."
 
 
 def _is_dict(content: dict, key: str) -> bool:

@@ -17,7 +17,7 @@ from torch import nn
 from youku.files import atomic_path
 from youku.inference import pickles, published, shipped
 from youku.models import MODELS, spec_of
-from youku.models.centering import center
+from youku.models.centering import center, keep_in_range
 from youku.models.spec import ModelSpec
 
 
@@ -74,10 +74,11 @@ def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except SafetensorError as error:
+    except SafetensorError:
+        with path.open("rb") as file:
+            found = "an HDF5 file" if file.read(4) == b"\x89HDF" else "something else or a damaged one"
         raise ValueError(
-            f"{path}: expected a whole safetensors file, got something else or a damaged one ({error}); "
-            "use best.safetensors of a run, or train again"
+            f"{path}: expected a whole safetensors file, got {found}; use best.safetensors of a run, or train again"
         ) from None
 
 
@@ -88,11 +89,17 @@ def read_known(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
 
 
 def load(
-    weights: str | Path | None, model: str | None, scale: int | None, device: torch.device, half: bool = False
+    weights: str | Path | None,
+    model: str | None,
+    scale: int | None,
+    device: torch.device,
+    half: bool = False,
+    look: bool = False,
 ) -> Network:
     """Build the network that a weights file names (or `model` at `scale` where it names none) and load it strictly.
 
-    Without a file: the kit's own weights of `model` (None: the shipped network), or a model that needs none.
+    Without a file: the kit's own weights of `model` (None: the shipped network), or a model that needs none. Values that
+    are not finite are refused unless the network is only to be looked at (`look`). Published networks see clipped input.
     """
     weights = weights or shipped.path_of(model, scale)
     if weights is None:
@@ -109,7 +116,12 @@ def load(
     module = spec.build(factor)
     what = f"{weights}: as {name} x{factor}" + (f" of {form.source}" if form else "")
     load_strictly(module, state, what, form.their_key if form else str)
+    broken = [key for key, value in module.state_dict().items() if not bool(torch.isfinite(value).all())]
+    if broken and not look:
+        raise ValueError(f"{weights}: {_few(broken)} hold NaN or infinite values; train again, or fetch the file again")
     module = center(module, float(about.get("input_mean", 0)), float(about.get("input_std", 1)))
+    if form:
+        module = keep_in_range(module)
     return _ready(spec, factor, module, device, half, Path(weights))
 
 
@@ -170,11 +182,16 @@ def _named_by_caller(
     if model is not None and scale is not None:
         return model, scale
     near = published.near_misses(state)
-    looks = f"looks like {near[0]}" if near else f"its keys ({', '.join(list(state)[:3])}, ...) are of no network known"
+    looks = f"looks like {near[0]}" if near else f"its keys ({_few(list(state))}) are of no network known"
+    known = ", ".join(dict.fromkeys(form.model for form in published.PUBLISHED))
     raise ValueError(
-        f"{path}: does not say which network it is; name it with --model and --scale if this kit trained it: {looks}; "
-        f"known published weights: {', '.join(f'{form.model} ({form.source})' for form in published.PUBLISHED)}"
+        f"{path}: does not say which network it is, and {looks}; if this kit trained it, name it with --model and "
+        f"--scale; published weights are known of {known}"
     )
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _ready(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SIGMA_PX = 1.5
+WINDOW_PX = 11
 K1, K2 = 0.01, 0.03
 # exponents of the five scales, finest first [Wang et al. 2003, section 3.2]
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)

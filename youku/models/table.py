@@ -86,6 +86,15 @@ OLD_FILM = ModelSpec(
     source="old-film restoration report, table 4.9.3",
 )
 
+SRRESNET = ModelSpec(
+    name="srresnet",
+    build=SRResNet,
+    colours="rgb",
+    scales=(2, 4),
+    halo_px=lambda scale: 4 + 2 * 16 + 1 + 2 + -(-4 // scale),  # conv9, blocks, mid, upscale, conv9 at full size
+    source="Ledig et al. 2017, arXiv:1609.04802",
+)
+
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
@@ -126,16 +135,8 @@ MODELS: dict[str, ModelSpec] = {
             halo_px=after_bicubic(20),
             source="Kim et al. 2016, arXiv:1511.04587",
         ),
-        ModelSpec(
-            name="srresnet",
-            build=SRResNet,
-            colours="rgb",
-            scales=(2, 4),
-            halo_px=lambda scale: (
-                4 + 2 * 16 + 1 + 2 + -(-4 // scale)
-            ),  # conv9, blocks, mid, upscale, conv9 at full size
-            source="Ledig et al. 2017, arXiv:1609.04802",
-        ),
+        SRRESNET,
+        replace(SRRESNET, name="srgan"),  # its generator; the adversary is a loss
         ModelSpec(
             name="srresnet-slides",
             build=SlidesSRResNet,

@@ -29,7 +29,7 @@ CHOICES = {
 AT_LEAST = {
     "val_clips": 1, "val_frames": 1, "val_every": 1, "patch_px": 8, "batch": 1, "accumulate": 1, "steps": 1,
     "lr_step": 1, "warmup": 0, "workers": 1, "log_every": 1, "save_every": 1, "seed": 0, "every": 1, "num_pairs": 0,
-    "early_stop": 0, "pretrain_steps": 0, "d_steps": 1, "keep_every": 0, "clip_norm": 0, "clip_element": 0,
+    "early_stop": 0, "pretrain_steps": 0, "d_steps": 1, "keep_every": 0, "clip_norm": 0, "clip_element": 0, "full_range": 0,
     "weight_decay": 0, "lr_min": 0, "noise": 0, "momentum": 0,
 }  # fmt: skip
 POSITIVE = ("lr", "lr_gamma", "d_lr", "input_std")
@@ -85,6 +85,7 @@ class TrainConfig:
     resizers: tuple[str, ...] = option(
         ("matlab-bicubic",), "how pictures are shrunk, drawn at random for each patch: " + ", ".join(SHRINKERS), "NAME"
     )
+    full_range: float = option(0.0, "share of luma patches stretched from 16-235 to 0-255, as full-range video has it")
     noise: float = option(0.0, "sigma of Gaussian noise added to the input, in code values")
     optimizer: str = option("adam", "adam, adamw, sgd or adadelta")
     momentum: float = option(0.9, "momentum of sgd")
@@ -181,6 +182,8 @@ def _data_problems(config: TrainConfig) -> list[str]:
     ]
     if not config.resizers:
         wrong.append("resizers: expected at least one")
+    if config.full_range > 1:
+        wrong.append(f"full_range = {config.full_range}: expected a share from 0 to 1")
     try:
         good = all(0.1 <= zoom <= 1 for zoom in config.zooms)
     except ValueError:
@@ -229,6 +232,11 @@ def _loss_problems(config: TrainConfig) -> list[str]:
     if wrong:
         return wrong
     adversarial = losses.adversarial_term(config.loss)
+    if config.vgg_weights and not any(losses.needs_vgg(text) for text in (config.loss, config.pretrain_loss)):
+        wrong.append(f"vgg_weights = {config.vgg_weights}: has no effect on loss {config.loss}; leave it out")
+    defaults = {"discriminator": "srgan", "d_lr": 1e-4}
+    for key in [key for key, value in defaults.items() if vars(config)[key] != value and not adversarial]:
+        wrong.append(f"{key}: has no effect on loss {config.loss}, which has no adversary; leave it out")
     if config.amp_backend == "apex" and adversarial:
         wrong.append("amp_backend = apex: trains one network, not a GAN; use --amp-backend torch")
     if adversarial and adversarial.name == "wgan-gp" and config.discriminator == "srgan":

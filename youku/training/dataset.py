@@ -60,6 +60,8 @@ class Sampler:
     """Only every N-th frame of a clip is used."""
     resizers: tuple[str, ...] = (DEFAULT_RESIZER,)
     """How pictures are shrunk: one of these for each patch."""
+    full_range: float = 0.0
+    """Share of a luma network's patches that are stretched from 16-235 to 0-255."""
     noise: float = 0.0
     """Sigma of Gaussian noise on the input, in code values."""
 
@@ -92,7 +94,7 @@ class Sampler:
                 continue
             cuts.append(cut)
             turns.append(int(rng.integers(8)) if self.augment else 0)
-        batch = self.stack(cuts, turns)
+        batch = self._stretch(self.stack(cuts, turns), rng)
         return replace(batch, low=self._add_noise(batch.low, rng))
 
     def cut(self, pair: Pair, frame: int, top: int, left: int, resizer: str = DEFAULT_RESIZER) -> Cut:
@@ -118,6 +120,14 @@ class Sampler:
         if any(turns):
             x = torch.stack([_turn(patch, turn) for patch, turn in zip(x, turns, strict=True)])
         return x
+
+    def _stretch(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        """Some patches as full-range video would hold them: pictures' luma never leaves 16-235, real clips' does."""
+        if not self.full_range or self.spec.colours != "y":
+            return batch
+        chosen = torch.from_numpy(rng.random(len(batch.names)) < self.full_range).to(self.device)[:, None, None, None]
+        low, high = (torch.where(chosen, (x * 255 - 16) / 219, x) for x in (batch.low, batch.high))
+        return replace(batch, low=_packed(low), high=_packed(high))
 
     def _add_noise(self, x: Tensor, rng: np.random.Generator) -> Tensor:
         if not self.noise:

@@ -86,6 +86,9 @@ def read(name: str) -> Experiment:
 
 def configs(experiment: Experiment, runs: str, given: Mapping[str, Any]) -> dict[str, TrainConfig]:
     """The settings of every variant below RUNS/EXPERIMENT; `given` (flags) override the base, not the variants."""
+    idle = [key for key in given if all(key in changes for changes in experiment.variants.values())]
+    if idle:
+        raise ValueError(f"--{idle[0].replace('_', '-')}: every variant sets it itself; edit the experiment's file")
     folder = str(Path(runs) / experiment.name)
     return {
         variant: TrainConfig(**{**experiment.base, **given, **changes, "runs": folder, "name": variant})
@@ -120,8 +123,8 @@ def _test(network: Network, config: TrainConfig, resizer: str) -> float:
     return validate(network, pictures, config.val_frames, with_vmaf=False, resizer=resizer).psnr
 
 
-def text(experiment: Experiment, rows: list[Row]) -> str:
-    """The report's form: what is the same, what differs, the results in dB and their gain over bicubic; * is the best."""
+def text(experiment: Experiment, rows: list[Row], given: Mapping[str, Any]) -> str:
+    """The report's form: what is the same, what differs, the results in dB and their gain over bicubic."""
     best = max(math.fsum(row.psnr) for row in rows)
     header = ["different", *(experiment.tests or ("PSNR",)), *(["gain"] * len(rows[0].gains)), "", "changes"]
     lines = [
@@ -134,5 +137,7 @@ def text(experiment: Experiment, rows: list[Row]) -> str:
         ]
         for row in rows
     ]
-    same = ", ".join(f"{key} = {value}" for key, value in experiment.base.items())
-    return "\n".join([f"{experiment.question}  [{experiment.source}]", f"same: {same}", table.lay_out(header, lines)])
+    same = ", ".join(f"{key} = {value}" for key, value in {**experiment.base, **given}.items())
+    source = f"  [{experiment.source}]" if experiment.source else ""
+    legend = "PSNR in dB, gain over bicubic on the same data, * the best"
+    return "\n".join([f"{experiment.question}{source}", f"same: {same}", table.lay_out(header, lines), legend])

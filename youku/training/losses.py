@@ -132,6 +132,11 @@ def adversarial_term(text: str) -> Term | None:
     return next((term for term in parse(text) if term.name in adversarial.KINDS), None)
 
 
+def needs_vgg(text: str) -> bool:
+    """Whether a loss looks through a VGG network, whose weights the user must have."""
+    return any(term.name in perceptual.NETS for term in parse(text))
+
+
 def make_loss(text: str, colours: str = "rgb", vgg_weights: str = "", device: torch.device | None = None) -> Loss:
     """The weighted sum of the content terms of `text`: (pred, high) -> scalar; without any, zero with a zero gradient.
 

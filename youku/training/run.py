@@ -14,8 +14,9 @@ import torch
 
 import youku
 from youku import files
+from youku.inference import weights
 from youku.metrics import vmaf
-from youku.training import recipe, trainer
+from youku.training import precision, recipe, trainer
 from youku.training.config import TrainConfig
 from youku.training.pairs import Pair, PicturePair, at_zooms, find_pairs, split_pairs, thin
 from youku.training.trainer import Outcome
@@ -34,6 +35,8 @@ def start(config: TrainConfig, resume: bool = False, command: str = "", progress
     else:
         if (folder / "last.pt").exists():
             raise ValueError(f"{folder}: has a run already; go on with --resume {folder}, or choose another --name")
+        precision.choose(config.amp, config.amp_backend, weights.pick_device(config.device))
+        trainer.rehearse(config, train_pairs)
         files.make_folder(folder)
         with files.atomic_write(folder / "config.toml") as file:
             file.write(recipe.to_toml(config, provenance(command)).encode())

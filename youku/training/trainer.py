@@ -112,6 +112,19 @@ def train(
     return Outcome(state.step, early or state.step >= config.steps, state.best, early)
 
 
+def rehearse(config: TrainConfig, train_pairs: Sequence[Pair]) -> None:
+    """One step of every stage on a state that is thrown away: what cannot work is said before anything is written."""
+    config = replace(config, amp=False, amp_backend="torch")
+    device = weights.pick_device(config.device)
+    state = make_state(config, device)
+    draw = in_turn(make_samplers(config, train_pairs, device))
+    state.module.train()
+    for first_of_stage in sorted({0, config.pretrain_steps}):
+        state.step = first_of_stage
+        indices = range(config.batches_before(first_of_stage), config.batches_before(first_of_stage + 1))
+        train_step(state, config, _loss(state, config), [draw(index) for index in indices])
+
+
 def make_samplers(config: TrainConfig, pairs: Sequence[Pair], device: torch.device) -> list[Sampler]:
     """One sampler for each scale of the run."""
     return [
@@ -126,6 +139,7 @@ def make_samplers(config: TrainConfig, pairs: Sequence[Pair], device: torch.devi
             device=device,
             every=config.every,
             resizers=config.resizers,
+            full_range=config.full_range,
             noise=config.noise,
         )
         for scale in config.all_scales
@@ -206,7 +220,10 @@ def _validate(state: State, config: TrainConfig, pairs: Sequence[Pair], log: Log
     log.write(
         {"step": state.step, **finite({"val_psnr": result.psnr, "val_vmaf": result.vmaf, "val_score": result.score})}
     )
-    bar.write(f"step {state.step}: {describe(result)}{' (best so far)' if value > state.best else ''}", file=sys.stderr)
+    bar.write(
+        f"step {state.step}: validation {describe(result)}{' (best so far)' if value > state.best else ''}",
+        file=sys.stderr,
+    )
     state.since_best += 1
     if value > state.best:
         state.best, state.since_best = value, 0
@@ -232,8 +249,8 @@ def _measure(state: State, config: TrainConfig, pairs: Sequence[Pair]) -> Result
 
 
 def describe(result: Result) -> str:
-    """One phrase: validation PSNR, and VMAF and score where measured."""
-    text = f"validation PSNR {result.psnr:.3f} dB"
+    """One phrase: PSNR, and VMAF and score where measured."""
+    text = f"PSNR {result.psnr:.3f} dB"
     return text if math.isnan(result.vmaf) else f"{text}, VMAF {result.vmaf:.2f}, score {result.score:.3f}"
 
 

@@ -29,8 +29,8 @@ class Transfer:
     """Keys of the file that were left."""
 
     def __str__(self) -> str:
-        parts = (f"{len(self.loaded)} tensors loaded", _listed(self.new, "new"), _listed(self.skipped, "skipped"))
-        return "; ".join(parts)
+        new, skipped = _listed(self.new, "new"), _listed(self.skipped, "of the file skipped")
+        return f"{len(self.loaded)} tensors loaded; {new}; {skipped}"
 
 
 def load_into(module: nn.Module, spec: ModelSpec, scale: int, path: str) -> Transfer:

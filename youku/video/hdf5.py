@@ -142,6 +142,8 @@ def to_pictures(source: str | Path, folder: Path) -> int:
             for group in ("lr", "hr"):
                 (building / group).mkdir()
                 for key, name in zip(keys, names, strict=True):
+                    if group == "lr":
+                        _check_scale(source, key, file["lr"][key].shape, file["hr"][key].shape)
                     plane = resize.to_integers(np.asarray(file[group][key]))
                     Image.fromarray(plane).save(building / group / f"{name}.png")
             building.chmod(0o755)
@@ -149,6 +151,14 @@ def to_pictures(source: str | Path, folder: Path) -> int:
         finally:
             shutil.rmtree(building, ignore_errors=True)
     return len(keys)
+
+
+def _check_scale(path: str | Path, key: Any, low: tuple[int, ...], high: tuple[int, ...]) -> None:
+    factor = high[0] // low[0]
+    if tuple(high) != (low[0] * factor, low[1] * factor) or not factor:
+        raise ValueError(
+            f"{path}: pair {key} is lr {low}, hr {high}; expected hr a whole multiple; make the file again"
+        )
 
 
 def _views(pair: PictureFiles, plan: Plan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
