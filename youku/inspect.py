@@ -1,9 +1,14 @@
-"""Look into a weights file: its network, every layer's numbers, vanished weights, feature maps, the checkerboard.
+"""Look into a clip or a weights file, told apart by what the file holds.
 
-In: a safetensors file (runs/NAME/best.safetensors). Out: tables on stdout, warnings among them; pictures where asked
-for: --png draws a histogram a layer, --features the maps that a layer makes of a picture. Vanishing-weight check and
-feature maps after the old-film restoration report (4.4.2, 5.1.7), checkerboard after Odena et al. 2016.
+A clip (y4m or any video): header, planes' statistics, range, cuts, bars, grey or colour, sharpness, information
+measures and whether super-resolution can be expected to help -> text or --json; --png draws the luma histogram and the
+change from frame to frame. Measures after the old-film report (D.2, D.4).
 
+Weights (safetensors, .pth): the network, every layer's numbers, vanished weights; --png draws a histogram a layer,
+--features the maps that a layer makes of a picture, --checkerboard looks for a grid. Vanishing-weight check and feature
+maps after the same report (4.4.2, 5.1.7), checkerboard after Odena et al. 2016.
+
+    python -m youku inspect old_film.mkv --png film.png
     python -m youku inspect runs/fsrcnn/best.safetensors --checkerboard
     python -m youku inspect runs/fsrcnn/best.safetensors --features first.0 --picture in.png --out maps
 """
@@ -13,22 +18,71 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 from torch import Tensor
 
 from youku import cli, table
-from youku.inference import checkerboard, inspection, weights
+from youku.inference import checkerboard, inspection, pickles, weights
 from youku.inference.checkerboard import Finding
 from youku.inference.inspection import Statistics
 from youku.inference.weights import Network
+from youku.metrics import facts
 from youku.models import MODELS
-from youku.video import pictures
+from youku.pages import clip as clip_page
+from youku.video import ffmpeg, pictures, y4m
+from youku.video.y4m import Header, Planes
 
 NUM_BINS = 16
 BAR_WIDTH = 50
+
+
+def is_weights(path: Path) -> bool:
+    """Whether the file is weights by its first bytes or, where it may be damaged, by its name."""
+    if path.suffix == ".safetensors" or pickles.is_pickle(path):
+        return True
+    with path.open("rb") as file:  # safetensors: eight bytes of length, then JSON
+        head = file.read(9)
+    return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
+
+
+@contextmanager
+def open_clip(path: Path) -> Iterator[tuple[Header, Iterator[Planes], int | None]]:
+    """Header, frames and, where it is known without decoding, their number; ValueError for what is no clip."""
+    with path.open("rb") as file:
+        is_y4m = file.read(len(y4m.MAGIC)) == y4m.MAGIC
+    if is_y4m:
+        clip = y4m.Clip(path)
+        yield clip.header, iter(clip), clip.num_frames
+        return
+    try:
+        with ffmpeg.decode(path) as reader:
+            yield reader.header, iter(reader), None
+    except ffmpeg.NoVideoError:
+        raise ValueError(
+            f"{path}: is neither weights (safetensors, .pth) nor a clip (y4m, a video that ffmpeg reads); check the file"
+        ) from None
+
+
+def inspect_clip(path: Path, num_frames: int | None, png: str | None, as_data: bool) -> int:
+    """Everything there is to say about a clip or its first `num_frames` frames."""
+    from tqdm import tqdm
+
+    with open_clip(path) as (header, frames, known):
+        total = min(known, num_frames or known) if known else num_frames
+        bar = tqdm(islice(frames, num_frames), total=total, unit="frame", leave=False, disable=not sys.stderr.isatty())
+        found = facts.gather(header, bar)
+    if png:
+        clip_page.draw(
+            found.survey, f"{path.name}: {header.width}x{header.height}, {found.survey.num_frames} frames", png
+        )
+        print(f"{png}: luma histogram and change from frame to frame", file=sys.stderr)
+    print(json.dumps({"clip": str(path), **facts.as_json(found)}, indent=2) if as_data else facts.describe(found))
+    return 0
 
 
 def inspect_weights(args: argparse.Namespace) -> int:
@@ -164,27 +218,56 @@ def as_json(
 
 
 def _run(args: argparse.Namespace) -> int:
+    path = Path(args.file)
+    if args.png and not args.png.lower().endswith(".png"):
+        raise cli.UsageError(f"--png {args.png}: expected a name that ends in .png")
+    if path.is_dir() or not path.exists():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise ValueError(f"{path}: expected a clip or a weights file, found {found}; name the file")
+    if not is_weights(path):
+        _check_clip_flags(args)
+        return inspect_clip(path, args.frames, args.png, args.json)
     asked = [bool(args.features), bool(args.picture), bool(args.out)]
     if any(asked) and not all(asked):
         raise cli.UsageError("--features LAYER, --picture IN.png and --out DIR go together; give all three or none")
     if args.json and args.histogram:
         raise cli.UsageError("--histogram is text and --json is for programs; drop one of them")
-    if args.png and not args.png.lower().endswith(".png"):
-        raise cli.UsageError(f"--png {args.png}: expected a name that ends in .png")
+    if args.frames is not None:
+        raise cli.UsageError(f"--frames is for clips, {path} holds weights; drop it")
     return inspect_weights(args)
+
+
+def _check_clip_flags(args: argparse.Namespace) -> None:
+    """UsageError where a flag of weights is given with a clip, or a clip that the picture would replace."""
+    given = {
+        "--model": args.model, "--scale": args.scale, "--layers": args.layers, "--histogram": args.histogram,
+        "--features": args.features, "--picture": args.picture, "--out": args.out, "--checkerboard": args.checkerboard,
+    }  # fmt: skip
+    wrong = [flag for flag, value in given.items() if value]
+    if wrong:
+        raise cli.UsageError(
+            f"{', '.join(wrong)}: for weights, {args.file} holds none; drop it, or name a weights file"
+        )
+    if args.frames is not None and args.frames < 1:
+        raise cli.UsageError(f"--frames {args.frames}: expected 1 or more")
+    if args.png and Path(args.png).exists() and Path(args.png).samefile(args.file):
+        raise cli.UsageError(f"--png {args.png}: is the clip itself; name another file")
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The verb's command line."""
     parser = cli.make_parser("inspect", __doc__)
-    parser.add_argument("file", metavar="WEIGHTS", help="weights file: best.safetensors of a run, or anyone's")
+    parser.add_argument("file", metavar="FILE", help="clip (y4m, any video) or weights (best.safetensors of a run)")
+    parser.add_argument("--frames", type=int, metavar="N", help="of a clip, look at the first N frames")
     parser.add_argument(
         "--model", metavar="NAME", choices=list(MODELS), help="network, where the weights file does not name it"
     )
     parser.add_argument("--scale", type=int, metavar="N", help="its enlargement, where the file does not name it")
     parser.add_argument("--layers", default="", metavar="PREFIX", help="only tensors whose name begins so")
     parser.add_argument("--histogram", action="store_true", help="also each tensor's histogram as text")
-    parser.add_argument("--png", metavar="FILE", help="draw every weight tensor's histogram into FILE (matplotlib)")
+    parser.add_argument(
+        "--png", metavar="FILE", help="draw histograms of a clip or of every weight tensor (matplotlib)"
+    )
     parser.add_argument("--features", metavar="LAYER", help="save what this layer makes of --picture into --out")
     parser.add_argument("--picture", metavar="IN.png", help="input picture of --features")
     parser.add_argument("--out", metavar="DIR", help="folder for DIR/LAYER.png, all maps on one sheet")
