@@ -88,6 +88,12 @@ def _inspect() -> Main:
     return main
 
 
+def _compare() -> Main:
+    from youku.compare import main
+
+    return main
+
+
 def _demo() -> Main:
     from youku.demo import main
 
@@ -113,7 +119,8 @@ VERBS: dict[str, tuple[str, Callable[[], Main]]] = {
     "report": ("one HTML page: totals, curves, before/after pictures", _report),
     "evaluate": ("PSNR and SSIM of test pictures under each paper's protocol", _evaluate),
     "models": ("the networks: parameters, multiply-adds, reach; one layer by layer", _models),
-    "inspect": ("weights: numbers a layer, vanished ones, feature maps, checkerboard", _inspect),
+    "inspect": ("a clip: statistics, cuts, bars, detail; weights: layers, feature maps", _inspect),
+    "compare": ("versions of a clip side by side, as a wipe, with error heat maps", _compare),
     "demo": ("the whole way on stand-in clips, in under three minutes", _demo),
     "doctor": ("check this machine and say what to do", _doctor),
 }
