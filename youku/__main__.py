@@ -109,10 +109,10 @@ def _doctor() -> Main:
 VERBS: dict[str, tuple[str, Callable[[], Main]]] = {
     "download": ("fetch the contest's clips, resume, unpack, verify", _download),
     "degrade": ("make contest-shaped pairs from your own video or pictures", _degrade),
-    "convert": ("y4m <-> yuv, bmp, png; every 25th frame; any video -> y4m", _convert),
+    "convert": ("y4m <-> yuv, bmp, png; every 25th frame; videos <-> y4m, pictures", _convert),
     "train": ("train a network on clip pairs", _train),
     "experiment": ("change one thing at a time, train, and print the table", _experiment),
-    "predict": ("enlarge clips with a network", _predict),
+    "predict": ("enlarge clips and videos with a network", _predict),
     "submit": ("check every rule, then pack a submission", _submit),
     "score": ("PSNR, SSIM, VMAF and the contest's score, beside bicubic", _score),
     "curves": ("training curves of several runs, in the terminal and as a picture", _curves),
