@@ -42,12 +42,13 @@ submission: setup ## predict what is missing for TEST_SET with runs/NAME, check 
 score: setup ## score the submission against ground truth (TEST_SET=val LOW=data/clips/val HIGH=data/clips/val)
 	$(RUN) score submissions/$(SUBMISSION)/$(SUBMISSION).zip --low $(LOW) --high $(HIGH) --test-set $(TEST_SET) $(ARGS)
 
-report: setup ## write the scored submission's report.html
+report: setup ## write the scored submission's report.html and the leaderboard (ARGS="--sweep")
 	$(RUN) report submissions/$(SUBMISSION) $(ARGS)
+	$(RUN) report --leaderboard
 
 notebooks: setup ## install jupyterlab and open the notebooks
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -e '.[notebooks]'
-	$(VENV)/bin/python -m jupyter lab notebooks
+	$(VENV)/bin/python -m jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 demo: setup ## the whole way on stand-in clips, under three minutes, no download
 	$(RUN) demo $(ARGS)

@@ -1,4 +1,4 @@
-"""The verb `inspect` on weights: statistics, the vanishing check, histograms, feature maps, every message."""
+"""The verb `inspect`: weights (statistics, vanishing check, histograms, feature maps), clips, every message."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from youku.__main__ import main
 from youku.inference import checkerboard, inspection, weights
 from youku.models import MODELS
 from youku.training import vgg
+from youku.video import ffmpeg, standin, y4m
 
 DATA = Path(__file__).parents[2] / "shared/data"
 
@@ -254,6 +255,93 @@ def test_other_vggs_are_told_from_ours(tmp_path: Path, capsys: pytest.CaptureFix
     torch.save({**state, "features.1.weight": torch.zeros(64)}, tmp_path / "bn.pth")
     assert main(["inspect", str(tmp_path / "bn.pth")]) == 1
     assert "as vgg19: the weights do not fit" in (said := capsys.readouterr().err) and "features.1.weight" in said
+
+
+@pytest.fixture
+def barred(tmp_path: Path) -> Path:
+    """Six frames of a stand-in clip: a cut at frame 3 between bars of 24 lines."""
+    scene = standin.Scene(1, ("coffee", "chelsea"), has_bars=True)
+    with y4m.create(tmp_path / "film.y4m", scene.header) as writer:
+        for planes in standin.scene_frames(scene, 6):
+            writer.write(planes)
+    return tmp_path / "film.y4m"
+
+
+def test_a_clip_is_told_from_weights_by_content(barred: Path, capsys: pytest.CaptureFixture) -> None:
+    """Header, planes, bars, cut and verdict of a y4m clip, whatever its name; the clip stays as it was."""
+    before = barred.read_bytes()
+    named = barred.rename(barred.with_name("film.bin"))
+    assert main(["inspect", str(named)]) == 0
+    out = capsys.readouterr().out
+    assert "header     YUV4MPEG2 W384 H216 F25:1 Ip" in out and "frames     6, 0.24 s at 25 a second" in out
+    assert "bars       top 24, bottom 24: picture 384x168" in out and "cuts       1, at frame 3" in out
+    assert "colour     colour" in out and "progressive" in out
+    assert out.strip().splitlines()[-1].startswith("predicted benefit of super-resolution: ")
+    assert named.read_bytes() == before
+
+
+def test_clip_as_json_and_as_picture(barred: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """--json carries the same facts with histogram and difference curve; --png is not blank."""
+    png = tmp_path / "film.png"
+    assert main(["inspect", str(barred), "--json", "--png", str(png)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["frames"], told["cuts"], told["is_grey"], told["is_interlaced"]) == (6, [3], False, False)
+    assert told["bars"] == {"top": 24, "bottom": 24, "left": 0, "right": 0} and len(told["differences"]) == 5
+    assert sum(told["luma_counts"]) == 6 * 384 * 216 and told["planes"][0]["least"] >= 0
+    assert told["information"]["num_frames"] == 3 and told["information"]["ratio"] > 1
+    with Image.open(png) as drawn:
+        assert drawn.width > 1000 and np.asarray(drawn.convert("L")).std() > 10
+
+
+def test_any_video_is_a_clip(barred: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A coded video is decoded; --frames looks at its start alone."""
+    video = tmp_path / "film.mp4"
+    ffmpeg.run(ffmpeg.build(str(barred), str(video), {}, {"c:v": "libx264", "format": "mp4"}), "test clip")
+    assert main(["inspect", str(video), "--frames", "2", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["frames"] == 2 and told["cuts"] == [] and told["bars"]["top"] in (23, 24, 25)
+
+
+def test_interlaced_and_mono_clips(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """The I token is read: what to do is said; a clip without chroma is grey, and one frame has no change."""
+    header = y4m.parse_header(b"YUV4MPEG2 W32 H16 F25:1 It Cmono\n", "test")
+    with y4m.create(tmp_path / "old.y4m", header) as writer:
+        writer.write((np.arange(512, dtype=np.uint16).reshape(16, 32).astype(np.uint8),))
+    assert main(["inspect", str(tmp_path / "old.y4m")]) == 0
+    out = capsys.readouterr().out
+    assert "interlaced: deinterlace before enlarging" in out and "grey" in out and "one frame alone" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["film.y4m", "--layers", "first", "--checkerboard"], 2, "--layers, --checkerboard: for weights"),
+        (["film.y4m", "--frames", "0"], 2, "expected 1 or more"),
+        (["best.safetensors", "--frames", "2"], 2, "--frames is for clips"),
+        (["notes.txt"], 1, "neither weights (safetensors, .pth) nor a clip"),
+        (["absent.y4m"], 1, "expected a clip or a weights file, found nothing"),
+        (["."], 1, "found a folder"),
+        (["cut.y4m"], 1, "the file is cut off"),
+    ],
+)
+def test_clip_mistakes_are_one_sentence(
+    arguments: list[str],
+    status: int,
+    words: str,
+    trained: Path,
+    barred: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Flags of the other kind, files that are neither, damage."""
+    monkeypatch.chdir(barred.parent)
+    Path("notes.txt").write_text("no video")
+    Path("cut.y4m").write_bytes(barred.read_bytes()[:-7])
+    try:
+        found = main(["inspect", *arguments])
+    except SystemExit as error:
+        found = error.code
+    assert found == status and words in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not (DATA / "weights/vdsr_official.safetensors").exists(), reason="published weights are not here")

@@ -23,6 +23,7 @@ VERBS = {
     "report",
     "evaluate",
     "inspect",
+    "compare",
     "demo",
     "doctor",
 }

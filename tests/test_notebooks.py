@@ -26,8 +26,9 @@ def test_runs_and_draws(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     folder = tmp_path / "notebooks"
     folder.mkdir()
     monkeypatch.setenv("YOUKU_CLIPS", str(tmp_path / "none"))
+    monkeypatch.setenv("YOUKU_STEPS", "120")
     book = nbformat.read(path, as_version=4)
-    nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    nbclient.NotebookClient(book, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
     pictures = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) >= 3 and all(len(picture) > 5000 for picture in pictures)

@@ -17,7 +17,7 @@ from youku.inference import pipeline, shipped, weights
 from youku.inference.pipeline import Options
 from youku.inference.weights import Network
 from youku.models import MODELS
-from youku.video import interpolate, resize, y4m
+from youku.video import ffmpeg, interpolate, resize, y4m
 
 REPO = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -304,11 +304,11 @@ def test_stdin_and_truncated_outputs_are_never_up_to_date(tmp_path: Path, capsys
     assert out.read_bytes() == whole
 
 
-def test_only_y4m_comes_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """OUT.mp4 is refused; a new folder is named with a slash."""
+def test_what_may_come_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """OUT.avi is refused with the names that are not; a new folder is named with a slash."""
     clip = clip_of(tmp_path / "in.y4m")
-    assert run(str(clip.path), str(tmp_path / "big.mp4")) == 1
-    assert "the output is y4m" in capsys.readouterr().err
+    assert run(str(clip.path), str(tmp_path / "big.avi")) == 1
+    assert "expected OUT.y4m, OUT.mp4" in capsys.readouterr().err
     assert run(str(clip.path), f"{tmp_path}/new/") == 0
     assert (tmp_path / "new" / "in_x4.y4m").exists()
 
@@ -360,3 +360,49 @@ def test_sharpened_targets_train_a_sharpened_filter() -> None:
     assert (wide(sharpened(target)) - sharpened(wide(target))).abs().max() < 1e-12
     assert (wide(target) - target).abs().mean() > 0.01
     assert (narrow(sharpened(target)) - sharpened(narrow(target))).abs().max() > 1e-3
+
+
+def test_a_clip_becomes_a_video_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """y4m -> mkv: the network's own planes; again: up to date; with another crf: made again; another's file is safe."""
+    clip = clip_of(tmp_path / "in.y4m", width=32, height=24)
+    out = tmp_path / "out.mkv"
+    command = (str(clip.path), str(out), "--model", "bicubic", "--scale", "2")
+    assert run(*command, "--codec", "ffv1") == 0
+    with ffmpeg.decode(out) as reader:
+        back = list(reader)
+    for planes, frame in zip(clip, back, strict=True):
+        assert all(map(np.array_equal, interpolate.upscale(planes, clip.header, 2), frame))
+    capsys.readouterr()
+    assert run(*command, "--codec", "ffv1") == 0
+    assert "up to date" in capsys.readouterr().err
+    assert run(*command, "--crf", "30") == 0
+    assert "3 frames" in capsys.readouterr().err
+    (tmp_path / ".out.mkv.json").unlink()
+    before = out.read_bytes()
+    assert run(*command) == 1
+    assert "was not made here" in capsys.readouterr().err and out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("target", "flags", "words", "status"),
+    [
+        ("out.y4m", ["--crf", "20"], "--crf has no effect on y4m output", 2),
+        ("out.y4m", ["--codec", "x265"], "--codec has no effect on y4m output", 2),
+        ("out/", ["--no-audio"], "--no-audio has no effect on y4m output", 2),
+        ("out.mp4", ["--no-subtitles"], "--no-subtitles has no effect on y4m input", 2),
+        ("out.mp4", ["--crf", "99"], "--crf 99: expected 0 to 51", 1),
+        ("out.mp4", ["--codec", "ffv1"], ".mp4 cannot hold ffv1", 1),
+        ("out.mp4", ["--frames", "scored"], "name OUT.y4m", 1),
+    ],
+)
+def test_flags_of_a_video_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture, target: str, flags: list[str], words: str, status: int
+) -> None:
+    """A flag without effect, or one that the output cannot have, is refused and nothing is made."""
+    clip = clip_of(tmp_path / "in.y4m")
+    try:
+        got = run(str(clip.path), f"{tmp_path}/{target}", *flags)
+    except SystemExit as ended:
+        got = int(ended.code or 0)
+    assert got == status and words in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["in.y4m"]

@@ -16,7 +16,8 @@ import pytest
 import skimage.data
 
 from youku import contest, report
-from youku.pages import chart, stills
+from youku.inference import sweep
+from youku.pages import album, chart, scatter, stills, tables
 from youku.video import color, interpolate, y4m
 
 HEADER = y4m.make_header(416, 288)
@@ -74,7 +75,7 @@ def make_clip(root: Path, clip_id: int, photo: np.ndarray, frames: list[int], am
 def total_of(clips: list[dict[str, Any]], side: str) -> dict[str, Any]:
     mean = {key: float(np.mean([clip[side][key] for clip in clips])) for key in clips[0][side] if key != "per_frame"}
     total: dict[str, Any] = {
-        f"psnr_{planes}_{pool}": mean[f"psnr_{planes}"] for planes in report.PLANES for pool in ("clip", "frame")
+        f"psnr_{planes}_{pool}": mean[f"psnr_{planes}"] for planes in tables.PLANES for pool in ("clip", "frame")
     }
     total |= {"psnr": mean["psnr_yuv"], "vmaf": mean["vmaf"], "ssim": mean["ssim"], "vmaf_full": mean["vmaf"]}
     total |= {"vmaf_all": None, "vmaf_neg_full": mean["vmaf_neg"], "vmaf_neg_all": None}
@@ -126,6 +127,17 @@ def page_path(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def pair_path(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the submission beside another of the same clips."""
+
+    def change(score: dict[str, Any]) -> None:
+        score["name"] = "second"
+        score["totals"]["submission"]["score"] = 40.0
+
+    return report.write_report(folder, others=[edited(folder, tmp_path_factory.mktemp("pair") / "other", change)])
+
+
+@pytest.fixture(scope="module")
 def text(page_path: Path) -> str:
     return page_path.read_text(encoding="utf-8")
 
@@ -162,13 +174,16 @@ class Tags(HTMLParser):
 
 
 def test_page_is_well_formed_and_self_contained(text: str) -> None:
-    """Every tag is closed in order, and nothing is loaded but data URIs."""
+    """Every tag is closed in order, nothing is loaded but data URIs, and links stay in the page."""
     tags = Tags()
     tags.feed(text)
     assert tags.open == []
     loaded = [values[key] for _, values in tags.found for key in ("src", "href", "srcset", "data") if values.get(key)]
     assert loaded
-    assert all((value or "").startswith("data:") for value in loaded)
+    assert all((value or "").startswith(("data:", "#")) for value in loaded)
+    ids = [values["id"] for _, values in tags.found if values.get("id")]
+    assert len(ids) == len(set(ids))
+    assert {value[1:] for value in loaded if value and value[0] == "#"} <= set(ids)
     assert not re.search(r"url\(|@import|https?://", text)
 
 
@@ -297,11 +312,12 @@ def test_command_prints_the_path_and_refuses_bad_flags(
 def test_packed_frame_is_the_same_from_zip_and_folder(folder: Path) -> None:
     """A frame read out of the zip equals the frame of the file."""
     name = contest.result_name(151, True)
-    _, packed = stills.packed_frame(folder / "made.zip", name, 5)
-    _, plain = stills.packed_frame(folder.parent / "shipped", name, 5)
-    assert all(np.array_equal(first, second) for first, second in zip(packed, plain, strict=True))
+    _, packed = stills.packed_frames(folder / "made.zip", name, [5, 2])
+    _, plain = stills.packed_frames(folder.parent / "shipped", name, [2, 5])
+    for position in (2, 5):
+        assert all(map(np.array_equal, packed[position], plain[position]))
     with pytest.raises(ValueError, match="has no frame 8"):
-        stills.packed_frame(folder / "made.zip", name, 8)
+        stills.packed_frames(folder / "made.zip", name, [3, 8])
 
 
 def test_detailed_box_finds_texture_and_avoids_bars() -> None:
@@ -317,6 +333,134 @@ def test_detailed_box_finds_texture_and_avoids_bars() -> None:
     assert (full.top, full.height, full.width) == (44, 156, 320)
     dark = stills.detailed_box(np.full((30, 50), 16, np.uint8), 8, 64, 96, 4)
     assert (dark.height, dark.width) == (28, 48)
+
+
+def test_wrong_box_lies_on_the_largest_error() -> None:
+    """The box holds the error, not the texture, and bars are left out."""
+    high = np.full((240, 320), 100, np.uint8)
+    high[:41] = 16
+    high[150:230, :100] = np.random.default_rng(0).integers(80, 120, (80, 100))
+    pred = high.copy()
+    pred[80:100, 220:240] += 40
+    pred[0:20, 0:20] += 90
+    box = stills.wrong_box(pred, high, 8, 64, 96)
+    assert box.top <= 80
+    assert box.top + box.height >= 100
+    assert box.left <= 220
+    assert box.left + box.width >= 240
+
+
+def clip_of(clip_id: str, values: list[float | None], frames: list[int] | None = None) -> dict[str, Any]:
+    """A normalised clip with a PSNR curve and no VMAF."""
+    known = [value for value in values if value is not None]
+    side = {"psnr": float(np.mean(known)), "per_frame": {"psnr_yuv": values}}
+    return {
+        "id": clip_id,
+        "whole": True,
+        "curve": "psnr_yuv",
+        "frames": frames or list(range(len(values))),
+        "submission": side,
+        "bicubic": {"per_frame": {}},
+    }
+
+
+def test_worst_frames_are_the_smallest_values_far_apart() -> None:
+    """The smallest values come first, neighbours of one clip are passed over, null and infinity never count."""
+    one = clip_of("00001", [20.0, 19.0, *[30.0] * 18, 21.0])
+    two = clip_of("00002", [25.0, None, float("inf"), 24.0], [0, 25, 50, 75])
+    found = album.choose_worst([one, two], None, 4)
+    assert [(choice.clip["id"], choice.frame) for choice in found] == [
+        ("00001", 1),
+        ("00001", 20),
+        ("00002", 75),
+        ("00002", 0),
+    ]
+    assert album.choose_worst([one, two], "vmaf", 4) == []
+
+
+def test_sweep_takes_the_worst_and_the_median_clip() -> None:
+    """Neighbouring frames in the middle of the clip with the lowest and the one with the median PSNR."""
+    clips = [clip_of(f"0000{index}", [float(value)] * 10) for index, value in enumerate((33, 31, 35, 30, 32))]
+    chosen = album.choose_for_sweep(clips)
+    assert [(clip["id"], reason) for clip, reason, _ in chosen] == [("00003", "lowest PSNR"), ("00004", "median PSNR")]
+    assert [positions for *_, positions in chosen] == [[3, 4, 5, 6]] * 2
+    assert len(album.choose_for_sweep(clips[:1])) == 1
+
+
+def test_scatter_places_every_point_on_one_scale() -> None:
+    """Lines start at the frame without a mask, both plots share their axes, the equal-score line falls 4 VMAF a dB."""
+    keys = ("sigma_px", "amount", "psnr", "vmaf", "vmaf_neg", "score")
+    values = [(0, 0, 30.0, 60.0, 58.0, 36.0), (1.5, 0.5, 29.0, 70.0, 57.0, 37.2), (1.5, 0.25, 29.5, 66.0, 58.5, 36.8)]
+    points = [dict(zip(keys, map(float, value), strict=True)) for value in values]
+    first, second = scatter.make_scatters(points, {"vmaf": "VMAF", "vmaf_neg": "VMAF NEG"})
+    assert first.ticks_y == second.ticks_y
+    assert first.ticks_x == second.ticks_x
+    assert first.lines[0].path.startswith(f"M{first.start[0]} {first.start[1]}L")
+    assert [text.split(":")[0] for *_, text in first.lines[0].marks] == ["amount 0.25", "amount 0.5"]
+    per_db = (first.ticks_x[-1][0] - first.ticks_x[0][0]) / (float(first.ticks_x[-1][1]) - float(first.ticks_x[0][1]))
+    per_vmaf = (first.ticks_y[0][0] - first.ticks_y[-1][0]) / (float(first.ticks_y[-1][1]) - float(first.ticks_y[0][1]))
+    x1, y1, x2, y2 = first.equal
+    assert ((y2 - y1) / per_vmaf) / ((x2 - x1) / per_db) == pytest.approx(4, rel=0.02)
+
+
+def test_gone_clips_leave_numbers_and_say_so(folder: Path, tmp_path: Path) -> None:
+    """With every clip gone the filmstrips and worst frames keep their numbers, and the page says what is missing."""
+    gone = edited(folder, tmp_path / "gone", lambda score: score.update(paths=dict.fromkeys(score["paths"], "gone")))
+    text = report.write_report(gone).read_text()
+    assert "The small pictures are left out: neither" in text
+    assert 'data-frame="3"' in text
+    assert 'class="worst"' in text
+    assert "<img" not in text
+    assert report.sweep_submission(gone, None, None)[0].startswith("Pictures are left out")
+    assert not (gone / "sweep.json").exists()
+
+
+def test_page_above_the_limit_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that grows too large is not written, and the sentence says what to do."""
+    monkeypatch.setattr(report, "MOST_PAGE_BYTES", 100_000)
+    with pytest.raises(ValueError, match="at most 0 MB, got .* picture less with --num-clips and --num-frames"):
+        report.write_report(folder, out=tmp_path / "large.html")
+    assert not (tmp_path / "large.html").exists()
+
+
+def test_submissions_side_by_side(folder: Path, pair_path: Path, tmp_path: Path) -> None:
+    """The page of two submissions names both, prints the signed difference, and has the second one's crops."""
+    text = pair_path.read_text()
+    assert pair_path.name == "compare-other.html"
+    assert "<td>40.000</td>" in text
+    assert 'data-layer="sr2"' in text
+    ours = json.loads((folder / "score.json").read_text())["totals"]["submission"]["score"]
+    assert f"{40.0 - ours:+.3f}".replace("-", "\u2212") in text
+    foreign = edited(folder, tmp_path / "foreign", lambda score: score["clips"].pop())
+    with pytest.raises(ValueError, match="are not those of .* score both on the same --test-set"):
+        report.write_report(folder, others=[foreign])
+    planes = edited(folder, tmp_path / "planes", lambda score: score["protocol"].update(psnr_planes="y"))
+    with pytest.raises(ValueError, match="another protocol"):
+        report.write_report(folder, others=[planes])
+    with pytest.raises(ValueError, match="at most 3 submissions, got 4"):
+        report.write_report(folder, others=[planes] * 3)
+
+
+def test_sweep_is_measured_kept_and_shown(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--sweep` writes sweep.json, the page draws it, and an older score's sweep is not shown."""
+    monkeypatch.setattr(sweep, "SIGMAS_PX", (1.5,))
+    monkeypatch.setattr(sweep, "AMOUNTS", (0.5,))
+    own = edited(folder, tmp_path / "own", lambda score: None)
+    assert "python -m youku report --sweep measures it" in report.write_report(own, num_clips=0).read_text()
+    assert report.sweep_submission(own, None, None) == []
+    kept = json.loads((own / "sweep.json").read_text())
+    plain, masked = kept["clips"][0]["points"]
+    assert plain["amount"] == 0
+    assert masked["vmaf"] > plain["vmaf"]
+    assert masked["score"] == pytest.approx(0.8 * masked["psnr"] + 0.2 * masked["vmaf"])
+    page = report.write_report(own, num_clips=0).read_text()
+    assert "gaming the metric, not a better picture" in page
+    assert page.count('class="card sweep"') == len(kept["clips"])
+    (own / "sweep.json").write_text(json.dumps(kept | {"created": "earlier"}))
+    assert "belongs to an earlier score" in report.write_report(own, num_clips=0).read_text()
+    (own / "sweep.json").write_text('{"created": "2026-01-02T03:04:05+00:00"}')
+    with pytest.raises(ValueError, match=r"sweep\.json: expected a sweep written by this kit"):
+        report.write_report(own, num_clips=0)
 
 
 def test_chart_breaks_at_gaps() -> None:
@@ -517,4 +661,80 @@ def test_curve_tells_the_values_under_the_pointer(browser: Any, page_path: Path)
     with Opened(browser, page_path) as page:
         plot = page.locator(".chart svg").first
         plot.hover()
-        assert re.fullmatch(r"frame 4: submission n/a, bicubic [\d.]+", page.locator(".readout").first.inner_text())
+        assert re.fullmatch(
+            r"frame 4: submission n/a, bicubic [\d.]+", page.locator(".chart .readout").first.inner_text()
+        )
+
+
+def focused(page: Any, key: str) -> str | None:
+    return page.evaluate(f"document.activeElement.dataset.{key} ?? null")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [375, 1440])
+def test_keys_walk_the_filmstrip(browser: Any, page_path: Path, width: int) -> None:
+    """A strip is one tab stop; arrows, Home and End walk it, each frame tells its values, the strip scrolls along."""
+    with Opened(browser, page_path, width) as page:
+        film = page.locator(".film").first
+        assert film.locator('.still[tabindex="0"]').count() == 1
+        film.locator(".still").first.focus()
+        page.keyboard.press("ArrowRight")
+        assert focused(page, "frame") == "1"
+        assert re.match(r"frame 1: PSNR [\d.]+ dB \(bicubic [\d.]+\), VMAF", film.locator(".readout").inner_text())
+        page.keyboard.press("End")
+        assert focused(page, "frame") == "9"
+        inside = page.evaluate(
+            """() => { const a = document.activeElement.getBoundingClientRect(),
+            b = document.activeElement.parentElement.getBoundingClientRect(); return a.right <= b.right + 1; }"""
+        )
+        assert inside
+        page.keyboard.press("ArrowRight")
+        assert focused(page, "frame") == "9"
+        page.keyboard.press("Home")
+        assert focused(page, "frame") == "0"
+        assert film.locator('.still[tabindex="0"]').get_attribute("data-frame") == "0"
+
+
+@pytest.mark.browser
+def test_filmstrip_leads_to_a_comparison_and_back(browser: Any, page_path: Path) -> None:
+    """Enter or a click on a pictured frame lands on its divider or row; the comparison's link leads back."""
+    with Opened(browser, page_path) as page:
+        still = page.locator('.still[data-anchor^="still-"]').first
+        still.focus()
+        page.keyboard.press("Enter")
+        anchor = still.get_attribute("data-anchor")
+        assert page.evaluate("document.activeElement.closest('article').id") == anchor
+        assert page.evaluate("document.activeElement.getAttribute('role')") == "slider"
+        assert page.evaluate("document.activeElement.closest('article').getBoundingClientRect().top") < 200
+        page.keyboard.press("ArrowLeft")
+        assert page.locator(f"#{anchor} .handle").get_attribute("aria-valuenow") == "48"
+        page.locator(f"#{anchor} .back").click()
+        assert focused(page, "frame") == still.get_attribute("data-frame")
+        row = page.locator('.film:visible .still[data-anchor^="worst-"]').first
+        row.click()
+        assert page.evaluate("document.activeElement.id") == row.get_attribute("data-anchor")
+
+
+@pytest.mark.browser
+def test_link_into_a_folded_strip_unfolds_it(browser: Any, page_path: Path) -> None:
+    """The link to a sampled clip's strip opens the part that holds it."""
+    with Opened(browser, page_path) as page:
+        assert not page.locator("#film-00155").is_visible()
+        page.locator('a[href="#film-00155"]').first.click()
+        assert page.locator("#film-00155").is_visible()
+        assert page.evaluate("document.activeElement.closest('.film').id") == "film-00155"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [375, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_side_by_side_in_both_themes(browser: Any, pair_path: Path, width: int, scheme: str) -> None:
+    """Two submissions start on the two sides of the divider; nothing scrolls sideways; links are readable."""
+    with Opened(browser, pair_path, width, color_scheme=scheme) as page:
+        page.evaluate('document.querySelectorAll("details").forEach((item) => { item.open = true; })')
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        viewer = page.locator(".viewer").first
+        assert viewer.locator(".layer.left").get_attribute("data-layer") == "sr2"
+        assert viewer.locator(".layer.right figcaption").inner_text() == NAME
+        link = page.evaluate("getComputedStyle(document.querySelector('.back')).color")
+        assert link == {"light": "rgb(10, 106, 140)", "dark": "rgb(95, 185, 220)"}[scheme]

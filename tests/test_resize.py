@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy import interpolate as interpolate_scipy
 
 from youku.metrics import psnr
 from youku.video import color, interpolate, resize, y4m
@@ -95,6 +96,39 @@ def test_agrees_with_pillow(kernel: str, method: str, size: tuple[int, int]) -> 
     theirs = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling[method])).astype(int)
     margin_y, margin_x = -(-size[0] * 4 // 60) + 3, -(-size[1] * 4 // 80) + 3
     assert np.abs(ours - theirs)[margin_y:-margin_y, margin_x:-margin_x].max() <= 1
+
+
+def kernel_at(kernel: str) -> tuple[np.ndarray, np.ndarray]:
+    """(x, value): a kernel sampled where an enlargement by 16 uses it."""
+    index, weight = resize.weights(40, 640, kernel, "replicate")
+    rows = np.arange(320, 336)
+    x = (rows[:, None] + 0.5) / 16 - 0.5 - index[rows]
+    order = np.argsort(x.ravel())
+    return x.ravel()[order], weight[rows].ravel()[order]
+
+
+def test_bell_is_the_quadratic_b_spline() -> None:
+    """Bell equals SciPy's B-spline of degree 2."""
+    x, value = kernel_at("bell")
+    spline = interpolate_scipy.BSpline.basis_element([-1.5, -0.5, 0.5, 1.5], extrapolate=False)
+    np.testing.assert_allclose(value, np.nan_to_num(spline(x)), atol=1e-12)
+
+
+def test_mitchell_is_a_third_b_spline_and_two_thirds_keys() -> None:
+    """Kernels of the (B, C) family mix linearly: (1/3, 1/3) = 1/3 of the cubic B-spline (1, 0) + 2/3 of Keys (0, 1/2)."""
+    x, value = kernel_at("mitchell")
+    spline = interpolate_scipy.BSpline.basis_element([-2, -1, 0, 1, 2], extrapolate=False)
+    keys = np.interp(x, *kernel_at("bicubic"))
+    np.testing.assert_allclose(value, np.nan_to_num(spline(x)) / 3 + keys * 2 / 3, atol=1e-12)
+
+
+def test_hermite_is_smoothstep_between_neighbours() -> None:
+    """Enlarging by Hermite goes from sample to sample along 3 t^2 - 2 t^3."""
+    line = np.random.default_rng(4).random((1, 12))
+    place = (np.arange(16, 80) + 0.5) / 8 - 0.5
+    left, t = np.floor(place).astype(int), place % 1
+    wanted = line[0, left] + (line[0, left + 1] - line[0, left]) * (3 - 2 * t) * t * t
+    np.testing.assert_allclose(resize.resize(line, 1, 96, "hermite")[0, 16:80], wanted, atol=1e-12)
 
 
 def test_imresize_refuses_float() -> None:

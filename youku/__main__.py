@@ -88,6 +88,12 @@ def _inspect() -> Main:
     return main
 
 
+def _compare() -> Main:
+    from youku.compare import main
+
+    return main
+
+
 def _demo() -> Main:
     from youku.demo import main
 
@@ -103,17 +109,18 @@ def _doctor() -> Main:
 VERBS: dict[str, tuple[str, Callable[[], Main]]] = {
     "download": ("fetch the contest's clips, resume, unpack, verify", _download),
     "degrade": ("make contest-shaped pairs from your own video or pictures", _degrade),
-    "convert": ("y4m <-> yuv, bmp, png; every 25th frame; any video -> y4m", _convert),
+    "convert": ("y4m <-> yuv, bmp, png; every 25th frame; videos <-> y4m, pictures", _convert),
     "train": ("train a network on clip pairs", _train),
     "experiment": ("change one thing at a time, train, and print the table", _experiment),
-    "predict": ("enlarge clips with a network", _predict),
+    "predict": ("enlarge clips and videos with a network", _predict),
     "submit": ("check every rule, then pack a submission", _submit),
     "score": ("PSNR, SSIM, VMAF and the contest's score, beside bicubic", _score),
     "curves": ("training curves of several runs, in the terminal and as a picture", _curves),
     "report": ("one HTML page: totals, curves, before/after pictures", _report),
     "evaluate": ("PSNR and SSIM of test pictures under each paper's protocol", _evaluate),
     "models": ("the networks: parameters, multiply-adds, reach; one layer by layer", _models),
-    "inspect": ("weights: numbers a layer, vanished ones, feature maps, checkerboard", _inspect),
+    "inspect": ("a clip: statistics, cuts, bars, detail; weights: layers, feature maps", _inspect),
+    "compare": ("versions of a clip side by side, as a wipe, with error heat maps", _compare),
     "demo": ("the whole way on stand-in clips, in under three minutes", _demo),
     "doctor": ("check this machine and say what to do", _doctor),
 }

@@ -1,13 +1,19 @@
-"""Convert clips: y4m <-> yuv, y4m <-> numbered bmp or png, every N-th frame, any video -> y4m; pictures <-> HDF5.
+"""Convert clips: y4m <-> yuv, numbered bmp or png; every N-th frame; videos <-> y4m, pictures; pictures <-> HDF5.
 
 IN and OUT decide by their names: x.y4m or - (stdin, stdout), x.yuv (needs --size), frame%3d.bmp, a folder of pictures,
-any other file is a video that ffmpeg decodes. Results equal the organiser's five ffmpeg commands byte for byte:
+any other file is a video: ffmpeg decodes it, or makes .mp4, .mkv, .mov, .webm of pictures or y4m. Results equal the
+organiser's five ffmpeg commands byte for byte:
 
     ffmpeg -i x.y4m -vsync 0 x.yuv                            convert x.y4m x.yuv
     ffmpeg -s 1920x1080 -i x.yuv -vsync 0 x.y4m               convert x.yuv x.y4m --size 1920x1080
     ffmpeg -i x.y4m -vsync 0 x%3d.bmp                         convert x.y4m x%3d.bmp
     ffmpeg -i x%3d.bmp -pix_fmt yuv420p -vsync 0 x.y4m        convert x%3d.bmp x.y4m
     ffmpeg -i x.y4m -vf select='not(mod(n\\,25))' -vsync 0 y.y4m   convert x.y4m y.y4m --every 25
+
+Pictures of a range of a film, and a film of pictures with the sound of that range:
+
+    convert film.mp4 f-%06d.png --start 1:30 --duration 10
+    convert f-%06d.png part.mkv --fps 24 --audio film.mp4 --start 1:30 --duration 10
 
 Header tokens are kept, also those that ffmpeg drops. RGB pictures cost quality (`--report CLIP` says how much);
 `--planes` writes y, u and v as gray pictures instead and reads them back exactly.
@@ -24,7 +30,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,16 +38,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from youku import cli
-from youku.files import atomic_write
-from youku.video import ffmpeg, hdf5, picture_sets, pictures, y4m
+from youku.video import clips, container, ffmpeg, hdf5, picture_sets, pictures, timeline, y4m, yuv
 from youku.video.picture_cost import describe, measure
 from youku.video.y4m import Header, Planes
 
 ROUTES = ("ffmpeg", "float")
-FRAME_FLAGS = ("size", "chroma", "fps", "every", "format", "route", "planes", "force", "deblock")
+FRAME_FLAGS = (
+    *("size", "chroma", "fps", "every", "format", "route", "planes", "force", "deblock"),
+    *("start", "duration", "audio", "codec", "crf"),
+)
 HDF5_FLAGS = ("hdf5", "scale", "patch", "stride", "augment")
 Item = TypeVar("Item")
 Frames = Iterable[tuple[Planes, str]]  # planes and the FRAME line's parameters
@@ -70,6 +75,16 @@ class Options:
     """Replace pictures that are already there."""
     deblock: bool = False
     """Pass a y4m file or video through ffmpeg's deblock filter (old-film report, 4.9.4)."""
+    start: float | None = None
+    """Seconds at which to begin; of pictures, where in the audio file they begin."""
+    duration: float | None = None
+    """Seconds to keep from there."""
+    audio: str | None = None
+    """File whose audio goes into an OUT video."""
+    codec: str | None = None
+    """One of container.CODECS, for an OUT video."""
+    crf: int | None = None
+    """Quality of an OUT video."""
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -83,9 +98,11 @@ class Options:
 def convert(source: str | Path, target: str | Path, options: Options) -> int:
     """Convert `source` to `target`; returns the number of frames written; ValueError for bad input."""
     _refuse_same(source, target)
+    _refuse_useless_for(source, target, options)
     with open_source(source, options) as (header, frames):
-        kept = itertools.islice(frames, 0, None, options.every)
-        return _write(target, header, _progress(kept), options)
+        kept = itertools.islice(clips.some(frames, str(source), options.start), 0, None, options.every)
+        from_rgb = _kind(source) == "pictures" and not (Path(source) / pictures.PLANE_INDEX).is_file()
+        return _write(target, header, _progress(kept), options, from_rgb)
 
 
 @contextmanager
@@ -98,23 +115,33 @@ def open_source(source: str | Path, options: Options) -> Iterator[tuple[Header, 
     _refuse_useless(kind, options)
     if options.deblock:
         with ffmpeg.deblock(path, kind == "y4m") as (header, planes_of_frames):
-            yield header, ((planes, "") for planes in planes_of_frames)
+            yield (
+                header,
+                clips.within(
+                    ((planes, "") for planes in planes_of_frames), header.fps, options.start, options.duration
+                ),
+            )
     elif kind == "y4m":
         clip = y4m.Clip(path)
-        yield clip.header, ((clip.frame(index), clip.frame_params(index)) for index in range(clip.num_frames))
+        every = ((clip.frame(index), clip.frame_params(index)) for index in range(clip.num_frames))
+        yield clip.header, clips.within(every, clip.header.fps, options.start, options.duration)
     elif kind == "stream":
         with y4m.open_stream("-") as reader:
-            yield reader.header, ((planes, "") for planes in reader)
+            yield (
+                reader.header,
+                clips.within(((planes, "") for planes in reader), reader.header.fps, options.start, options.duration),
+            )
     elif kind == "yuv":
-        yield read_yuv(path, options)
+        header, raw = yuv.read(path, options.size, _fps(options), options.chroma or "420jpeg")
+        yield header, clips.within(((planes, "") for planes in raw), header.fps, options.start, options.duration)
     elif kind == "pictures" and (path / pictures.PLANE_INDEX).is_file():
         yield pictures.read_planes(path)
     elif kind == "pictures":
-        with _open_pictures(path, options) as opened:
-            yield opened
+        with pictures.open_rgb(path, _fps(options), options.chroma, options.route == "float") as (header, coloured):
+            yield header, ((planes, "") for planes in coloured)
     else:
-        pix_fmt = ffmpeg.pix_fmt(_unsited(options.chroma)) if options.chroma else None
-        with ffmpeg.decode(path, pix_fmt) as reader:
+        pix_fmt = ffmpeg.pix_fmt(pictures.unsited(options.chroma)) if options.chroma else None
+        with ffmpeg.decode(path, pix_fmt, start_sec=options.start, duration_sec=options.duration) as reader:
             yield reader.header, ((planes, "") for planes in reader)
 
 
@@ -127,42 +154,7 @@ def convert_hdf5(source: str | Path, target: str | Path, plan: hdf5.Plan) -> int
     return hdf5.to_pictures(source, Path(target))
 
 
-def read_yuv(path: Path, options: Options) -> tuple[Header, Frames]:
-    """Header and frames of raw planes; the size must divide the file into whole frames."""
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", options.size or "")
-    if not match:
-        raise ValueError(f"{path}: raw planes have no header; give --size WIDTHxHEIGHT, got {options.size}")
-    header = y4m.make_header(int(match[1]), int(match[2]), _fps(options), options.chroma or "420jpeg")
-    total_bytes = path.stat().st_size
-    if not total_bytes or total_bytes % header.frame_bytes:
-        raise ValueError(
-            f"{path}: {total_bytes} bytes are not a whole number of {options.size} C{header.chroma} frames "
-            f"({header.frame_bytes} bytes each); check --size and --chroma"
-        )
-    return header, ((planes, "") for planes in _raw_frames(path, header))
-
-
-def _raw_frames(path: Path, header: Header) -> Iterator[Planes]:
-    with path.open("rb") as file:
-        while data := file.read(header.frame_bytes):
-            yield y4m.split_planes(data, header)
-
-
-@contextmanager
-def _open_pictures(path: Path, options: Options) -> Iterator[tuple[Header, Frames]]:
-    found = pictures.find(path)
-    if options.route == "float":
-        width, height = pictures.common_size(found)
-        header = y4m.make_header(width, height, _fps(options), options.chroma or "420mpeg2")
-        if header.depth != 8:
-            raise ValueError(f"--chroma {header.chroma}: 8-bit pictures give 8-bit planes; use --route ffmpeg for more")
-        yield header, ((planes, "") for planes in pictures.to_planes(found, header))
-        return
-    with pictures.open_by_ffmpeg(found, str(_fps(options)), _unsited(options.chroma or "420")) as reader:
-        yield reader.header, ((planes, "") for planes in reader)
-
-
-def _write(target: str | Path, header: Header, frames: Frames, options: Options) -> int:
+def _write(target: str | Path, header: Header, frames: Frames, options: Options, from_rgb: bool) -> int:
     kind = _kind(target)
     if kind in ("y4m", "stream"):
         with y4m.create(target, header) as writer:
@@ -170,9 +162,13 @@ def _write(target: str | Path, header: Header, frames: Frames, options: Options)
                 writer.write(planes, params)
         return writer.num_frames
     if kind == "yuv":
-        return _write_yuv(Path(target), frames)
+        return yuv.write(Path(target), (planes for planes, _ in frames))
     if kind == "video":
-        raise ValueError(f"{target}: expected OUT to be .y4m, .yuv, - , frame%3d.bmp or a folder")
+        plain = (planes for planes, _ in frames)
+        encoding = container.default_encoding(target, options.codec, options.crf)
+        colours = {"range": "tv", "colorspace": "smpte170m"} if from_rgb else {}  # the matrix of both routes
+        times = timeline.of_clip(header, options.audio, colours, options.start, options.duration)
+        return container.write_clip(target, header, plain, times, encoding)
     if options.planes:
         return pictures.write_planes(Path(target), header, frames, options.force)
     pattern = Path(target)
@@ -182,16 +178,6 @@ def _write(target: str | Path, header: Header, frames: Frames, options: Options)
         raise ValueError(f"{target}: --format {options.format} contradicts the name; leave one of them out")
     write = pictures.write_by_float if options.route == "float" else pictures.write_by_ffmpeg
     return write(pattern, header, (planes for planes, _ in frames), options.force)
-
-
-def _write_yuv(path: Path, frames: Frames) -> int:
-    num_frames = 0
-    with atomic_write(path) as file:
-        for planes, _ in frames:
-            for plane in planes:
-                file.write(np.ascontiguousarray(plane).data)
-            num_frames += 1
-    return num_frames
 
 
 def picture_cost(path: str | Path, every: int = 1) -> dict[str, Any]:
@@ -219,6 +205,23 @@ def _refuse_same(source: str | Path, target: str | Path) -> None:
         raise ValueError(f"{target}: OUT is IN; inputs are never overwritten, name another file")
 
 
+def _refuse_useless_for(source: str | Path, target: str | Path, options: Options) -> None:
+    """Options and pairs of names that make no sense together."""
+    kind, to_video = _kind(source), _kind(target) == "video"
+    if to_video and not container.is_video(target):
+        names = ", ".join(f"OUT{suffix}" for suffix in container.SUFFIXES)
+        raise ValueError(f"{target}: expected OUT to be .y4m, .yuv, -, frame%3d.bmp, a folder or a video ({names})")
+    if to_video and kind == "video":
+        raise ValueError(f"{source}: is a video already; `predict` makes videos of videos, or convert it to OUT.y4m")
+    given = {"--audio": options.audio, "--codec": options.codec, "--crf": options.crf}
+    for flag in (flag for flag, value in given.items() if value is not None and not to_video):
+        raise ValueError(f"{flag} has no effect on {target}, which is no video; leave it out, or name OUT.mp4")
+    if kind == "pictures" and not options.audio and (options.start is not None or options.duration is not None):
+        raise ValueError(f"{source}: pictures have no times; --start and --duration need a clip or a video, or --audio")
+    if to_video and options.every > 1 and options.audio:
+        raise ValueError("--every with --audio: the frames left would not last as long as the audio; drop one of them")
+
+
 def _refuse_useless(kind: str, options: Options) -> None:
     """Options that this kind of input would silently ignore."""
     useless = {
@@ -230,14 +233,6 @@ def _refuse_useless(kind: str, options: Options) -> None:
         raise ValueError(f"--deblock wants a y4m file or a video, and no --chroma; got {kind}: convert it to y4m first")
     for flag in (flag for flag, given in useless.items() if given):
         raise ValueError(f"{flag} has no effect on this input ({kind}), whose own header says it; leave it out")
-
-
-def _unsited(chroma: str) -> str:
-    if re.fullmatch(r"420(jpeg|mpeg2|paldv)", chroma):
-        raise ValueError(
-            f"--chroma {chroma}: ffmpeg decides the siting here; use --chroma 420, or --route float for pictures"
-        )
-    return chroma
 
 
 def _fps(options: Options) -> Fraction:
@@ -265,7 +260,7 @@ def _refuse_flags(args: argparse.Namespace, flags: Iterable[str]) -> None:
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("convert", __doc__)
     parser.add_argument("source", metavar="IN", nargs="?", help="y4m, - (stdin), yuv, frame%%3d.bmp, folder or video")
-    parser.add_argument("target", metavar="OUT", nargs="?", help="y4m, - (stdout), yuv, frame%%3d.bmp or folder")
+    parser.add_argument("target", metavar="OUT", nargs="?", help="y4m, - (stdout), yuv, frame%%3d.bmp, folder or video")
     parser.add_argument("--report", metavar="CLIP", help="print what an 8-bit RGB round trip costs, per plane, in dB")
     parser.add_argument("--size", metavar="WxH", help="size of a .yuv input")
     parser.add_argument(
@@ -278,6 +273,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--route", choices=ROUTES, default="ffmpeg", help="who converts colours for pictures")
     parser.add_argument("--planes", action="store_true", help="write y, u, v as gray png: no loss")
     parser.add_argument("--deblock", action="store_true", help="smooth block borders of a y4m file or video first")
+    parser.add_argument("--start", type=timeline.parse_sec, metavar="TIME", help="begin there: 90, 1:30 or 0:01:30.5")
+    parser.add_argument("--duration", type=timeline.parse_sec, metavar="TIME", help="keep that long from there")
+    parser.add_argument("--audio", metavar="FILE", help="copy the audio of this file into an OUT video")
+    parser.add_argument("--codec", choices=container.CODECS, help="of an OUT video (default x264; vp9 for .webm)")
+    parser.add_argument("--crf", type=int, help="quality of an OUT video, smaller is better (default x264 18)")
     parser.add_argument("--force", action="store_true", help="replace pictures that are there already")
     parser.add_argument("--hdf5", choices=hdf5.FORMS, default="train", help="OUT.h5: patches (default) or pictures")
     parser.add_argument("--scale", type=int, default=4, metavar="N", help="factor of an OUT.h5 (default 4)")

@@ -1,7 +1,8 @@
-"""A table as plain text: a header and rows of strings -> aligned lines, numbers to the right."""
+"""A table as plain text: a header and rows of strings -> aligned lines, numbers to the right; and its differences."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -14,6 +15,13 @@ def lay_out(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         numeric = all(_is_number(cell) for cell in column[1:])
         aligned.append([cell.rjust(width) if numeric else cell.ljust(width) for cell in column])
     return "\n".join("  ".join(cells).rstrip() for cells in zip(*aligned, strict=True))
+
+
+def minus(first: float | None, second: float | None) -> float | None:
+    """Difference; None where one is missing or both are infinite."""
+    if first is None or second is None or (math.isinf(first) and math.isinf(second)):
+        return None
+    return first - second
 
 
 def _is_number(cell: str) -> bool:

@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from youku.metrics.tally import SYSTEMS, minus
+from youku.metrics.tally import SYSTEMS
+from youku.table import minus
 from youku.video.y4m import Planes
 
 WINDOW_PX = 5

@@ -6,13 +6,13 @@ and score = 0.8 PSNR + 0.2 VMAF. An exact match is inf dB, and so is every mean 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from youku import contest
 from youku.metrics import psnr, vmaf
+from youku.table import minus
 from youku.video.y4m import Header, Planes
 
 SYSTEMS = ("submission", "bicubic")
@@ -160,13 +160,6 @@ def _clip_line(clip: dict[str, Any]) -> str:
         ),
     ]
     return " ".join([f"{clip['id']:05d} {len(clip['frames']):>6}", *(f"{cell:>8}" for cell in cells)])
-
-
-def minus(first: float | None, second: float | None) -> float | None:
-    """Difference; None where one is missing or both are infinite."""
-    if first is None or second is None or (math.isinf(first) and math.isinf(second)):
-        return None
-    return first - second
 
 
 def _cell(value: float | None, places: int, sign: str = "") -> str:

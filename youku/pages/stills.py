@@ -9,6 +9,7 @@ import base64
 import io
 import zipfile
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -45,14 +46,25 @@ class Box:
 def detailed_box(luma: np.ndarray, depth: int, height: int, width: int, multiple: int = 1) -> Box:
     """The box up to `height` x `width` with most gradient energy, off the bars; all sides multiples of `multiple`."""
     values = luma.astype(np.float32) / (1 << (depth - 8))
+    squares = np.diff(values, axis=0, append=values[-1:]) ** 2 + np.diff(values, axis=1, append=values[:, -1:]) ** 2
+    return _densest(values, np.minimum(squares, EDGE_LIMIT**2), height, width, multiple)
+
+
+def wrong_box(pred: np.ndarray, high: np.ndarray, depth: int, height: int, width: int) -> Box:
+    """The box up to `height` x `width` where `pred` has most squared error against `high`, off the bars."""
+    values, other = (luma.astype(np.float32) / (1 << (depth - 8)) for luma in (high, pred))
+    return _densest(values, (values - other) ** 2, height, width, 1)
+
+
+def _densest(values: np.ndarray, squares: np.ndarray, height: int, width: int, multiple: int) -> Box:
+    """The box off the bars of `values` with the largest sum of `squares`."""
     top, bottom = _content(values)
     left, right = _content(values.T)
     top, left = -(-top // multiple) * multiple, -(-left // multiple) * multiple
     height = min(height, bottom - top) // multiple * multiple
     width = min(width, right - left) // multiple * multiple
     energy = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
-    squares = np.diff(values, axis=0, append=values[-1:]) ** 2 + np.diff(values, axis=1, append=values[:, -1:]) ** 2
-    energy[1:, 1:] = np.minimum(squares, EDGE_LIMIT**2).cumsum(0, dtype=np.float64).cumsum(1)
+    energy[1:, 1:] = squares.cumsum(0, dtype=np.float64).cumsum(1)
     tops = np.arange(top, bottom - height + 1, multiple)[:, None]
     lefts = np.arange(left, right - width + 1, multiple)[None, :]
     inside = energy[tops + height, lefts + width] - energy[tops, lefts + width] - energy[tops + height, lefts]
@@ -70,10 +82,11 @@ def _content(values: np.ndarray) -> tuple[int, int]:
     return int(lines[0]), int(lines[-1]) + 1
 
 
-def packed_frame(shipped: Path, name: str, position: int) -> tuple[Header, Planes]:
-    """One frame as it was sent, from a folder or straight out of the zip."""
+def packed_frames(shipped: Path, name: str, positions: Collection[int]) -> tuple[Header, dict[int, Planes]]:
+    """Frames by position as they were sent, from a folder or in one pass straight out of the zip."""
     if shipped.is_dir():
-        return frame_at(shipped / name, [], position)
+        frames = {position: frame_at(shipped / name, [], position) for position in positions}
+        return next(iter(frames.values()))[0], {position: planes for position, (_, planes) in frames.items()}
     try:
         with zipfile.ZipFile(shipped) as archive:
             member = next((entry for entry in archive.namelist() if Path(entry).name == name), None)
@@ -81,11 +94,14 @@ def packed_frame(shipped: Path, name: str, position: int) -> tuple[Header, Plane
                 raise FileNotFoundError(f"{name} is not in {shipped.name}")
             with archive.open(member) as file:
                 reader = y4m.read_stream(file, f"{shipped}: {member}")
-                for planes in islice(reader, position, None):
-                    return reader.header, planes
+                read = enumerate(islice(reader, max(positions) + 1))
+                found = {position: planes for position, planes in read if position in positions}
     except (zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{shipped}: expected a zip, got a damaged one ({error}); make the submission again") from None
-    raise ValueError(f"{shipped}: {name} has no frame {position}; score the submission again")
+    missing = sorted(set(positions) - set(found))
+    if missing:
+        raise ValueError(f"{shipped}: {name} has no frame {missing[0]}; score the submission again")
+    return reader.header, found
 
 
 def frame_at(path: Path, frames: list[int], position: int) -> tuple[Header, Planes]:
@@ -106,11 +122,20 @@ def to_rgb(header: Header, planes: Planes) -> np.ndarray:
 
 def png_uri(picture: np.ndarray) -> str:
     """A picture (H, W, 3) as a data URI."""
+    return _uri(picture, "png", optimize=True)
+
+
+def jpeg_uri(picture: np.ndarray, quality: int = 72) -> str:
+    """A picture (H, W, 3) as a small lossy data URI: for finding one's way, never for judging."""
+    return _uri(picture, "jpeg", quality=quality)
+
+
+def _uri(picture: np.ndarray, kind: str, **options: int) -> str:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    Image.fromarray(picture).save(buffer, kind, **options)
+    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def thumbnail(picture: np.ndarray, max_width: int = 240) -> tuple[str, int, int]:

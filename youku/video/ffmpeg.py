@@ -40,8 +40,13 @@ def binary() -> str:
 @lru_cache(maxsize=8)
 def ask(*options: str) -> str:
     """What the binary prints for an information option such as "-version" or "-filters"."""
-    done = subprocess.run([binary(), "-hide_banner", *options], capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
+    return tell(*options)
+
+
+def tell(*options: str) -> str:
+    """What the binary prints now, for instance about an input; its exit status does not count."""
+    done = subprocess.run([binary(), "-hide_banner", *options], capture_output=True, check=False)
+    return (done.stdout + done.stderr).decode(errors="replace")
 
 
 def version() -> str:
@@ -59,6 +64,11 @@ def passthrough() -> dict[str, str]:
     if numbers and (int(numbers[1]), int(numbers[2])) < (5, 1):
         return {"vsync": "0"}
     return {"fps_mode": "passthrough"}
+
+
+def passthrough_flags() -> list[str]:
+    """The same as arguments of a command line."""
+    return [part for name, value in passthrough().items() for part in (f"-{name}", value)]
 
 
 def has_libvmaf() -> bool:
@@ -95,6 +105,24 @@ def run(line: list[str], what: str) -> None:
         raise FFmpegError(f"{what}: ffmpeg failed: {last_words(done.stderr)}")
 
 
+def messages(line: list[str], what: str) -> Iterator[str]:
+    """Run a command at `-loglevel level+info` and yield what it says line by line; FFmpegError where it fails."""
+    errors: list[str] = []
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        try:
+            for raw in process.stderr:
+                text = raw.decode(errors="replace").rstrip()
+                errors += [text] if "[error]" in text or "[fatal]" in text else []
+                yield text
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        words = re.sub(r"\[(error|fatal)\] ", "", errors[0]) if errors else "no message"
+        raise FFmpegError(f"{what}: ffmpeg failed: {last_words(words.encode())}")
+
+
 def last_words(stderr: bytes) -> str:
     """The last line that ffmpeg wrote, without its component address."""
     lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
@@ -103,14 +131,26 @@ def last_words(stderr: bytes) -> str:
 
 @contextmanager
 def decode(
-    path: str | Path, pix_fmt: str | None = None, filters: dict[str, str] | None = None
+    path: str | Path,
+    pix_fmt: str | None = None,
+    filters: dict[str, str] | None = None,
+    upright: bool = True,
+    start_sec: float | None = None,
+    duration_sec: float | None = None,
 ) -> Iterator[y4m.StreamReader]:
-    """Decode any video to a y4m stream, every frame once in display order; `pix_fmt` None keeps the source's."""
+    """Decode any video to a y4m stream, every frame once in display order; `pix_fmt` None keeps the source's.
+
+    `upright` turns the pictures as their rotation tag says; a range starts at the first frame at or after its start.
+    """
     import ffmpeg
 
     if not Path(path).is_file():
         raise FFmpegError(f"{path}: no such video file")
-    node = ffmpeg.input(str(Path(path).absolute()))["v:0"]
+    cut = {"ss": start_sec, "t": duration_sec}
+    source: dict[str, str | None] = {name: f"{value:.6f}" for name, value in cut.items() if value is not None}
+    if not upright:
+        source["noautorotate"] = None
+    node = ffmpeg.input(str(Path(path).absolute()), **source)["v:0"]
     for name, value in (filters or {}).items():
         node = node.filter(name, *([value] if value else []))
     options = {"format": "yuv4mpegpipe", "strict": "-1", **passthrough()}

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,32 @@ def common_size(paths: list[Path]) -> tuple[int, int]:
                 f"{path}: {sizes[-1][0]}x{sizes[-1][1]}, the first is {sizes[0][0]}x{sizes[0][1]}; sizes must agree"
             )
     return sizes[0]
+
+
+@contextmanager
+def open_rgb(
+    path: Path, fps: Fraction, chroma: str | None, by_float: bool
+) -> Iterator[tuple[Header, Iterable[Planes]]]:
+    """A picture set as the planes of a clip: by ffmpeg, or in float with chroma at its siting (8 bit)."""
+    found = find(path)
+    if by_float:
+        width, height = common_size(found)
+        header = y4m.make_header(width, height, fps, chroma or "420mpeg2")
+        if header.depth != 8:
+            raise ValueError(f"--chroma {header.chroma}: 8-bit pictures give 8-bit planes; use --route ffmpeg for more")
+        yield header, to_planes(found, header)
+        return
+    with open_by_ffmpeg(found, str(fps), unsited(chroma or "420")) as reader:
+        yield reader.header, reader
+
+
+def unsited(chroma: str) -> str:
+    """A chroma name for ffmpeg, which decides the siting by itself; ValueError for one that names it."""
+    if re.fullmatch(r"420(jpeg|mpeg2|paldv)", chroma):
+        raise ValueError(
+            f"--chroma {chroma}: ffmpeg decides the siting here; use --chroma 420, or --route float for pictures"
+        )
+    return chroma
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 The kernel is widened by the factor when shrinking (anti-aliasing), weights are normalised, and output sample u
 lies at input coordinate (u + 0.5) / scale - 0.5 + shift (half-pixel centres). Rounding is floor(x + 0.5).
 Bicubic is Keys' kernel with a = -0.5 [Keys 1981]. Pillow's BICUBIC is the same kernel; OpenCV's INTER_CUBIC and
-torch's plain bicubic are a = -0.75 without anti-aliasing, and differ.
+torch's plain bicubic are a = -0.75 without anti-aliasing, and differ. Hermite, Bell (the quadratic B-spline) and
+Mitchell (B = C = 1/3 [Mitchell, Netravali 1988]) are the old-film report's other ones (D.3); Bell and Mitchell smooth.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
-KERNELS = ("bicubic", "bilinear", "lanczos", "box", "nearest")
+KERNELS = ("bicubic", "bilinear", "lanczos", "box", "nearest", "hermite", "bell", "mitchell")
 EDGES = ("symmetric", "replicate")
 
 
@@ -115,6 +116,9 @@ def _kernel(name: str) -> tuple:
         "lanczos": (_lanczos, 3.0),
         "box": (_box, 0.5),
         "nearest": (None, 0.5),
+        "hermite": (_hermite, 1.0),
+        "bell": (_bell, 1.5),
+        "mitchell": (_mitchell, 2.0),
     }[name]
 
 
@@ -135,6 +139,23 @@ def _lanczos(x: np.ndarray) -> np.ndarray:
 
 def _box(x: np.ndarray) -> np.ndarray:
     return np.where((x >= -0.5) & (x < 0.5), 1.0, 0.0)
+
+
+def _hermite(x: np.ndarray) -> np.ndarray:
+    x = np.minimum(np.abs(x), 1.0)
+    return (2 * x - 3) * x * x + 1
+
+
+def _bell(x: np.ndarray) -> np.ndarray:
+    x = np.abs(x)
+    return np.where(x <= 0.5, 0.75 - x * x, 0.5 * np.maximum(1.5 - x, 0.0) ** 2)
+
+
+def _mitchell(x: np.ndarray) -> np.ndarray:
+    x = np.abs(x)
+    near = ((7 * x - 12) * x * x + 16 / 3) / 6
+    far = (((-7 / 3 * x + 12) * x - 20) * x + 32 / 3) / 6
+    return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
 
 
 def _inside(index: np.ndarray, size: int, edge: str) -> np.ndarray:

@@ -1,0 +1,254 @@
+"""The verb `compare`: what is laid out where, wipe, heat, audio, frame counts, every message."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import textured_frame
+from youku import compare
+from youku.__main__ import main
+from youku.pages import panels
+from youku.pages.panels import Sheet
+from youku.pages.stills import Box
+from youku.video import color, ffmpeg, interpolate, y4m
+from youku.video.y4m import Planes
+
+WIDTH, HEIGHT, STRIP = 160, 96, round(1.6 * panels.LEAST_FONT_PX)
+HEADER = y4m.make_header(WIDTH, HEIGHT)
+
+
+def write(path: Path, frames: list[Planes], header: y4m.Header = HEADER) -> Path:
+    with y4m.create(path, header) as writer:
+        for planes in frames:
+            writer.write(planes)
+    return path
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """high (160x96), pred (half its luma contrast), low (40x24); four frames."""
+    high = [textured_frame(HEADER, index) for index in range(4)]
+    pred = [((planes[0] // 2 + 45).astype(np.uint8), *planes[1:]) for planes in high]
+    low = [interpolate.downscale(planes, HEADER, 4) for planes in high]
+    return (
+        write(tmp_path / "high.y4m", high),
+        write(tmp_path / "pred.y4m", pred),
+        write(tmp_path / "low.y4m", low, HEADER.resized(40, 24)),
+    )
+
+
+def still(*arguments: object, frame: int = 2) -> np.ndarray:
+    """The PNG that the verb draws."""
+    out = Path(str(arguments[0])).parent / "cmp.png"
+    assert main(["compare", *map(str, arguments), "--out", str(out), "--frame", str(frame)]) == 0
+    return np.asarray(Image.open(out))
+
+
+def rgb(path: Path, frame: int = 2) -> np.ndarray:
+    clip = y4m.Clip(path)
+    return color.planes_to_rgb(clip.frame(frame), 8, clip.header.layout)
+
+
+def test_side_by_side_shows_the_very_pixels(clips: tuple[Path, ...]) -> None:
+    """B.1: twice the width, left and right exact, labels in a strip above; A is the left one."""
+    high, pred, _ = clips
+    canvas = still(high, pred)
+    assert canvas.shape == (STRIP + HEIGHT, 2 * WIDTH, 3)
+    assert np.array_equal(canvas[STRIP:, :WIDTH], rgb(high)) and np.array_equal(canvas[STRIP:, WIDTH:], rgb(pred))
+    for half in (canvas[:STRIP, :WIDTH], canvas[:STRIP, WIDTH:]):
+        assert (half > 200).any()
+
+
+def test_smaller_versions_are_enlarged_by_the_kit_bicubic(
+    clips: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three panels of the largest size; the small one is `interpolate.upscale`, and its label says so."""
+    high, pred, low = clips
+    labels: list[tuple[str, ...]] = []
+    draw = panels.compose
+    monkeypatch.setattr(panels, "compose", lambda sheet, *rest: labels.append(sheet.labels) or draw(sheet, *rest))
+    canvas = still(low, pred, high)
+    clip = y4m.Clip(low)
+    large = interpolate.upscale(clip.frame(2), clip.header, 4)
+    assert np.array_equal(canvas[STRIP:, :WIDTH], color.planes_to_rgb(large, 8, HEADER.layout))
+    assert canvas.shape[1] == 3 * WIDTH and labels == [("low (40x24, bicubic x4)", "pred", "high")]
+
+
+def test_odd_factors_keep_a_flat_picture_flat_and_a_ramp_in_place() -> None:
+    """97x55 to 388x220 and 2.5 times: planes of the target's shapes, luma ramp on the same places."""
+    for size, target in (((97, 55), (388, 219)), ((40, 24), (100, 60))):
+        small, large = HEADER.resized(*size), HEADER.resized(*target)
+        ramp = np.tile(np.linspace(20, 220, size[0]), (size[1], 1)).astype(np.uint8)
+        planes = (ramp, *(np.full(shape, 90, np.uint8) for shape in small.plane_shapes[1:]))
+        out = compare.fit(planes, small, large)
+        assert tuple(plane.shape for plane in out) == large.plane_shapes and set(np.unique(out[1])) == {90}
+        middle = (np.arange(target[0]) + 0.5) * size[0] / target[0] - 0.5
+        expected = np.interp(middle, np.arange(size[0]), ramp[0])
+        assert np.abs(out[0][10, 8:-8] - expected[8:-8]).max() < 2
+
+
+def test_zoom_repeats_the_region_and_outlines_it(clips: tuple[Path, ...]) -> None:
+    """Every pixel of the region is a 2x2 square below; around the region runs a line, inside nothing changes."""
+    high, pred, _ = clips
+    canvas = still(high, pred, "--zoom", "20,10,40,30")
+    picture, box = canvas[STRIP : STRIP + HEIGHT, :WIDTH], rgb(high)[10:40, 20:60]
+    assert np.array_equal(picture[10:40, 20:60], box)
+    assert (picture[9, 19:61] == panels.MARK).all() and (picture[9:41, 60] == panels.MARK).all()
+    row = canvas[2 * STRIP + HEIGHT :, :WIDTH]
+    assert row.shape[0] == 60 and np.array_equal(row[:, 40:120], box.repeat(2, 0).repeat(2, 1))
+
+
+def test_heat_maps_show_the_luma_error(clips: tuple[Path, ...]) -> None:
+    """B - A in code values: exact copies are black, errors get brighter, the key stands below A."""
+    high, pred, _ = clips
+    canvas = still(high, pred, high, "--heat", "--heat-max", "40")
+    row = canvas[2 * STRIP + HEIGHT :]
+    error = np.abs(y4m.Clip(high).frame(2)[0].astype(float) - y4m.Clip(pred).frame(2)[0])
+    assert np.array_equal(row[:, WIDTH : 2 * WIDTH], panels.heat_map(error, 40)) and not row[:, 2 * WIDTH :].any()
+    assert len(np.unique(row[:, :WIDTH].reshape(-1, 3), axis=0)) > 60  # the colour bar
+    light = panels.heat_map(np.arange(0, 50)[None], 40).astype(int).sum(axis=2)[0]
+    assert (np.diff(light[:41]) > 0).all() and len(set(light[40:])) == 1
+
+
+def test_wipe_swings_over_the_whole_picture() -> None:
+    """At 0 s half and half; a quarter period later all of one, three quarters later all of the other."""
+    black, white = np.zeros((4, 100, 3), np.uint8), np.full((4, 100, 3), 90, np.uint8)
+    first = panels.wiped([black, white], 0)
+    assert (first[:, :49] == 0).all() and (first[:, 51:] == 90).all() and (first[:, 49:51] == panels.INK).all()
+    assert (panels.wiped([black, white], panels.WIPE_SECONDS / 4)[:, :99] == 0).all()
+    assert (panels.wiped([black, white], panels.WIPE_SECONDS * 3 / 4)[:, 1:] == 90).all()
+    third = panels.wiped([black, white, black], 0)
+    assert (third[:, 34:66] == 90).all() and not third[:, 68:].any() and not black.any()
+
+
+def test_long_labels_are_cut_and_drawn_at_every_size() -> None:
+    """A label never runs into its neighbour; text grows with the picture."""
+    text = panels.shortened("a very long name of a clip", 80, 14)
+    assert text.endswith("...") and text.startswith("a ver") and panels.shortened("x", 80, 14) == "x"
+    heights = []
+    for height, width in ((270, 480), (1080, 1920)):
+        sheet = Sheet(labels=("A", "B"))
+        picture, luma = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.float32)
+        canvas = panels.compose(sheet, [picture] * 2, [luma] * 2, 0)
+        rows = np.flatnonzero((canvas[:-height, :width] > 200).any(axis=(1, 2)))
+        heights.append(rows[-1] - rows[0] + 1)
+    assert heights[0] >= 9 and heights[1] >= 2 * heights[0]  # capital letters, in lines
+
+
+def test_canvas_sides_are_even() -> None:
+    """4:2:0 wants it, whatever the pictures' sizes."""
+    sheet = Sheet(labels=("A", "B", "C"), zoom=Box(1, 1, 5, 5), heat_max=32)
+    picture, luma = np.zeros((55, 97, 3), np.uint8), np.zeros((55, 97), np.float32)
+    height, width = panels.compose(sheet, [picture] * 3, [luma] * 3, 0).shape[:2]
+    assert width == 3 * 97 + 1 and height % 2 == 0
+
+
+def test_video_has_every_frame_and_the_psnr(
+    clips: tuple[Path, ...], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """The mp4 has the frames in order, close to the canvas; --json tells each version's luma PSNR."""
+    high, pred, _ = clips
+    out = tmp_path / "cmp.mp4"
+    assert main(["compare", str(high), str(pred), "--out", str(out), "--json", "--crf", "1"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    squared = [np.square(a[0].astype(float) - b[0]).mean() for a, b in zip(y4m.Clip(high), y4m.Clip(pred), strict=True)]
+    assert told["frames"] == 4 and told["versions"][0]["is_reference"]
+    assert told["versions"][1]["psnr_db"] == pytest.approx(10 * np.log10(255**2 / np.mean(squared)), abs=1e-4)
+    with ffmpeg.decode(out) as reader:
+        frames = list(reader)
+    assert len(frames) == 4 and frames[0][0].shape == (STRIP + HEIGHT + (STRIP + HEIGHT) % 2, 2 * WIDTH)
+    for index, planes in enumerate(frames):  # the luma of what was drawn: the stripes' own colours leave RGB
+        luma = color.rgb_to_planes(rgb(high, index), HEADER.layout)[0].astype(float)
+        assert np.abs(planes[0][STRIP : STRIP + HEIGHT, :WIDTH] - luma).mean() < 1
+
+
+def test_audio_of_the_first_is_carried_over(clips: tuple[Path, ...], tmp_path: Path) -> None:
+    """A with a tone gives a comparison with a tone; without one there is no audio and no error."""
+    high, pred, _ = clips
+    loud = tmp_path / "loud.mkv"
+    tone = ["-f", "lavfi", "-i", "sine=frequency=440:duration=1", "-c:a", "pcm_s16le"]
+    line = [ffmpeg.binary(), "-v", "error", "-i", str(high), *tone, "-c:v", "ffv1", str(loud)]
+    subprocess.run(line, check=True)
+    for first, has_audio in ((loud, True), (high, False)):
+        out = tmp_path / "cmp.mp4"
+        assert main(["compare", str(first), str(pred), "--out", str(out)]) == 0
+        probe = subprocess.run([ffmpeg.binary(), "-i", str(out)], capture_output=True, text=True, check=False).stderr
+        assert ("Audio: aac" in probe) == has_audio and "Video: h264" in probe
+
+
+def test_different_lengths_name_both_counts(
+    clips: tuple[Path, ...], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """No video of unequal clips, nothing left behind; --frames takes what both have; a decoded clip is counted too."""
+    high, pred, _ = clips
+    short, out = write(tmp_path / "short.y4m", list(y4m.Clip(pred))[:3]), tmp_path / "cmp.mp4"
+    assert main(["compare", str(high), str(short), "--out", str(out)]) == 1
+    err = capsys.readouterr().err
+    assert "high.y4m has 4" in err and "short.y4m has 3" in err and "--frames 3" in err
+    streamed = compare.Version(high, HEADER, iter(y4m.Clip(high)))
+    with ExitStack() as stack, pytest.raises(ValueError, match=r"high.y4m has 4, .*short.y4m has 3"):
+        list(compare.together([streamed, compare.open_version(short, stack)], None))
+    assert not out.exists() and not list(tmp_path.glob(".cmp*"))
+    assert main(["compare", str(high), str(short), "--out", str(out), "--frames", "3"]) == 0
+
+
+def test_deep_clips_compare_with_shallow_ones(clips: tuple[Path, ...]) -> None:
+    """10 bit of the same picture differs by nothing in code values of 8 bit."""
+    high = clips[0]
+    header = y4m.make_header(WIDTH, HEIGHT, chroma="420p10")
+    frames = [tuple(plane.astype(np.uint16) * 4 for plane in planes) for planes in y4m.Clip(high)]
+    deep = write(high.with_name("deep.y4m"), frames, header)
+    assert not still(high, deep, "--heat")[2 * STRIP + HEIGHT :, WIDTH:].any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["HIGH", "--out", "x.mp4"], 2, "two or three clips"),
+        (["HIGH", "PRED", "--out", "x.avi"], 2, "ends in .mp4 or .png"),
+        (["HIGH", "PRED", "--out", "x.png"], 2, "--frame N goes with"),
+        (["HIGH", "PRED", "--out", "x.mp4", "--heat", "--wipe"], 2, "drop --wipe or --heat"),
+        (["HIGH", "PRED", "--out", "x.mp4", "--labels", "one"], 2, "expected 2 labels"),
+        (["HIGH", "PRED", "--out", "x.mp4", "--labels", "a,\u4e2d"], 2, "labels in ASCII"),
+        (["HIGH", "PRED", "--out", "x.mp4", "--zoom", "1,2,3"], 2, "expected X,Y,W,H"),
+        (["HIGH", "PRED", "--out", "x.mp4", "--zoom", "150,0,20,20"], 1, "inside the picture of 160x96"),
+        (["HIGH", "PRED", "--out", "x.mp4", "--zoom", "0,0,100,20"], 1, "W may be 80"),
+        (["HIGH", "PRED", "--out", "x.png", "--frame", "4"], 1, "ends before it"),
+        (["HIGH", "WIDE", "--out", "x.mp4"], 1, "of another shape"),
+        (["HIGH", "absent.y4m", "--out", "x.mp4"], 1, "absent.y4m: no such file"),
+        (["HIGH", "TEXT", "--out", "x.mp4"], 1, "neither a y4m clip nor a video"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    arguments: list[str], status: int, words: str, clips: tuple[Path, ...], capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Each wrong use says what was expected, and nothing is written."""
+    folder = clips[0].parent
+    monkeypatch.chdir(folder)
+    wide = y4m.make_header(96, 24)
+    write(folder / "wide.y4m", [textured_frame(wide, index) for index in range(4)], wide)
+    (folder / "notes.txt").write_text("no video")
+    names = {"HIGH": "high.y4m", "PRED": "pred.y4m", "WIDE": "wide.y4m", "TEXT": "notes.txt"}
+    try:
+        found = main(["compare", *(names.get(word, word) for word in arguments)])
+    except SystemExit as error:
+        found = error.code
+    assert found == status and words in capsys.readouterr().err
+    assert not list(folder.glob("x.*"))
+
+
+def test_no_clip_is_written_over(clips: tuple[Path, ...]) -> None:
+    """--out may not be one of the inputs."""
+    own = clips[0].rename(clips[0].with_name("own.mp4"))
+    before = own.read_bytes()
+    with pytest.raises(SystemExit):
+        main(["compare", str(own), str(clips[1]), "--out", str(own)])
+    assert own.read_bytes() == before

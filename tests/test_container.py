@@ -1,0 +1,317 @@
+"""Videos in and out: frames, times, sound, subtitles, tags and depth survive; what cannot is one clear sentence."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import textured_frame
+from youku import convert, predict
+from youku.video import clips, container, ffmpeg, timeline, y4m
+from youku.video.container import Encoding
+
+BICUBIC = ("--model", "bicubic", "--scale", "2", "--device", "cpu")
+SRT = "1\n00:00:00,100 --> 00:00:00,300\nhello\n\n2\n00:00:00,500 --> 00:00:00,700\nworld\n"
+# frames 2, 7, 12 ... of 25 a second are missing: the rate varies
+VARIABLE = "select='not(eq(mod(n\\,5)\\,2))'"
+
+
+def make(path: Path, *options: str, filters: str = "null", source: str = "testsrc2=s=48x32:r=25:d=0.8") -> Path:
+    """A small video by the bundled ffmpeg; `options` may begin with more inputs."""
+    line = [ffmpeg.binary(), "-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i", source]
+    coding = ["-vf", filters, *ffmpeg.passthrough_flags(), "-threads", "1"]
+    inputs = [index for index, word in enumerate(options) if word == "-i"]
+    split = inputs[-1] + 2 if inputs else 0
+    subprocess.run([*line, *options[:split], *coding, *options[split:], str(path)], check=True)
+    return path
+
+
+def sound(path: Path, *options: str, filters: str = "null") -> Path:
+    """The same with a tone."""
+    mapped = ("-map", "0:v", "-map", "1:a", "-pix_fmt", "yuv420p", *options)
+    return make(path, "-f", "lavfi", "-i", "sine=d=0.8", *mapped, filters=filters)
+
+
+def packets(path: Path, kind: str) -> list[tuple[str, str]]:
+    """(time in seconds, checksum) of every packet of a kind of stream, as it lies in the file."""
+    line = [ffmpeg.binary(), "-v", "error", "-copyts", "-i", str(path), "-map", f"0:{kind}", "-c", "copy"]
+    text = subprocess.run([*line, "-f", "framecrc", "-"], check=True, capture_output=True, text=True).stdout
+    unit = re.search(r"#tb 0: (\d+)/(\d+)", text)
+    assert unit
+    rows = [row.split(",") for row in text.splitlines() if not row.startswith("#")]
+    return [(f"{float(int(row[2]) * Fraction(int(unit[1]), int(unit[2]))):.3f}", row[5].strip()) for row in rows]
+
+
+def seconds(path: Path) -> list[Fraction]:
+    """When each frame is shown."""
+    times = timeline.scan(path)
+    assert times.times is not None
+    return [time * times.tick for time in times.times]
+
+
+def enlarge(*words: str | Path) -> int:
+    return predict.main([*map(str, words), *BICUBIC])
+
+
+def test_a_variable_rate_is_kept_to_the_tick(tmp_path: Path) -> None:
+    """mp4 -> mp4 and mkv -> mp4: the list of times is equal, and so are frame count and each frame's duration."""
+    for source in (make(tmp_path / "a.mp4", filters=VARIABLE), make(tmp_path / "a.mkv", filters=VARIABLE)):
+        assert enlarge(source, tmp_path / "b.mp4", "--force") == 0
+        before, after = timeline.scan(source), timeline.scan(tmp_path / "b.mp4")
+        old = seconds(source)
+        assert len(old) == 16 and len({b - a for a, b in itertools.pairwise(old)}) > 1
+        assert seconds(tmp_path / "b.mp4") == old
+        assert after.last_ticks * after.tick == before.last_ticks * before.tick
+
+
+def test_milliseconds_in_mkv(tmp_path: Path) -> None:
+    """mp4 at 30000/1001 -> mkv: every time is the source's, rounded to the millisecond that Matroska counts."""
+    source = make(tmp_path / "a.mp4", source="testsrc2=s=48x32:r=30000/1001:d=0.5")
+    assert enlarge(source, tmp_path / "b.mkv") == 0
+    pairs = list(zip(seconds(source), seconds(tmp_path / "b.mkv"), strict=True))
+    assert all(abs(a - b) <= Fraction(1, 2000) for a, b in pairs)
+
+
+@pytest.mark.parametrize(("suffix", "subtitles"), [(".mp4", "mov_text"), (".mkv", "srt")])
+def test_sound_and_subtitles_are_the_same_packets(tmp_path: Path, suffix: str, subtitles: str) -> None:
+    """Audio and subtitles come out with the bytes and times they had, chapters and title too."""
+    (tmp_path / "s.srt").write_text(SRT)
+    meta = tmp_path / "m.txt"
+    meta.write_text(";FFMETADATA1\ntitle=Old film\n[CHAPTER]\nTIMEBASE=1/10\nSTART=0\nEND=4\ntitle=One\n")
+    inputs = ("-f", "lavfi", "-i", "sine=d=0.8", "-i", str(tmp_path / "s.srt"), "-i", str(meta))
+    mapped = ("-map", "0:v", "-map", "1:a", "-map", "2", "-map_metadata", "3", "-map_chapters", "3", "-c:s", subtitles)
+    source = make(tmp_path / f"a{suffix}", *inputs, *mapped)
+    target = tmp_path / f"b{suffix}"
+    assert enlarge(source, target) == 0
+    for kind in "as":
+        assert packets(target, kind) == packets(source, kind) != []
+    said = ffmpeg.tell("-i", str(target))
+    assert "Old film" in said and "Chapter #0:0" in said
+
+
+def test_tags_come_along(tmp_path: Path) -> None:
+    """Matrix, primaries, transfer, full range, chroma siting, pixel aspect and rotation are the source's."""
+    tags = "setsar=4/3,setparams=range=pc:colorspace=bt709:color_primaries=bt470bg:color_trc=smpte170m"
+    flat = make(tmp_path / "flat.mp4", "-pix_fmt", "yuv420p", filters=f"{tags}:chroma_location=left")
+    source = tmp_path / "a.mp4"
+    line = [ffmpeg.binary(), "-v", "error", "-display_rotation", "90", "-i", str(flat), "-c", "copy", str(source)]
+    subprocess.run(line, check=True)
+    for name in ("b.mp4", "b.mkv", "b.mov"):
+        assert enlarge(source, tmp_path / name) == 0
+        before, after = timeline.scan(source), timeline.scan(tmp_path / name)
+        expected = {"range": "pc", "colorspace": "bt709", "color_primaries": "bt470bg", "color_trc": "smpte170m"}
+        assert after.colours == before.colours == expected
+        assert float(after.rotation_deg) == float(before.rotation_deg) == 90
+        assert after.siting == before.siting == "left"
+        assert "SAR 4:3" in ffmpeg.tell("-i", str(tmp_path / name))
+        assert "96x64" in ffmpeg.tell("-i", str(tmp_path / name))
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("x264", ".mp4"), ("x265", ".mp4"), ("vp9", ".webm"), ("ffv1", ".mkv")])
+def test_ten_bit_stay_ten_bit(tmp_path: Path, codec: str, suffix: str) -> None:
+    """Every codec keeps 10 bit."""
+    source = make(tmp_path / "a.mkv", "-c:v", "ffv1", "-pix_fmt", "yuv420p10le", source="testsrc2=s=48x32:d=0.12")
+    target = tmp_path / f"b{suffix}"
+    assert enlarge(source, target, "--codec", codec) == 0
+    with ffmpeg.decode(target) as reader:
+        assert reader.header.depth == 10 and len(list(reader)) == 3
+
+
+@pytest.mark.parametrize(
+    "chroma", ["420jpeg", "420mpeg2", "422", "444", "mono", "420p10", "422p12", "444p16", "mono10"]
+)
+def test_ffv1_loses_nothing(tmp_path: Path, chroma: str) -> None:
+    """Planes of every layout, odd sizes too, come back as they were: the pipe and the tags change no sample."""
+    header = y4m.make_header(33, 25, 24, chroma)
+    shift = header.depth - 8
+    frames = [tuple(p.astype(header.dtype) << shift for p in textured_frame(header, index)) for index in range(3)]
+    with container.create(tmp_path / "a.mkv", header, timeline.of_clip(header), Encoding(codec="ffv1")) as writer:
+        for planes in frames:
+            writer.write(planes)
+    with ffmpeg.decode(tmp_path / "a.mkv") as reader:
+        back = list(reader)
+    assert all(np.array_equal(a, b) for x, y in zip(frames, back, strict=True) for a, b in zip(x, y, strict=True))
+
+
+def test_full_range_is_not_rescaled(tmp_path: Path) -> None:
+    """A full-range clip keeps its code values: only the tag travels."""
+    header = y4m.parse_header(b"YUV4MPEG2 W16 H16 F25:1 Ip A1:1 C420mpeg2 XCOLORRANGE=FULL\n", "x")
+    planes = tuple(
+        np.full(shape, value, np.uint8) for shape, value in zip(header.plane_shapes, (255, 0, 255), strict=True)
+    )
+    with container.create(tmp_path / "a.mkv", header, timeline.of_clip(header), Encoding(codec="ffv1")) as writer:
+        writer.write(planes)
+    with ffmpeg.decode(tmp_path / "a.mkv") as reader:
+        assert all(map(np.array_equal, next(iter(reader)), planes))
+    assert timeline.scan(tmp_path / "a.mkv").colours["range"] == "pc"
+
+
+def test_a_range_of_frames_begins_at_zero_with_its_own_sound(tmp_path: Path) -> None:
+    """--frames 5-9: five frames from time 0, and exactly the packets of sound that begin in that range."""
+    source = sound(tmp_path / "a.mp4")
+    assert enlarge(source, tmp_path / "b.mp4", "--frames", "5-9") == 0
+    assert seconds(tmp_path / "b.mp4") == [Fraction(index, 25) for index in range(5)]
+    inside = [check for time, check in packets(source, "a") if 0.2 <= float(time) < 0.4]
+    assert [check for _, check in packets(tmp_path / "b.mp4", "a")] == inside != []
+
+
+def test_a_broadcast_clock_starts_at_zero(tmp_path: Path) -> None:
+    """An MPEG transport stream, whose clock starts at 1.4 s, becomes a file that starts at 0, sound still beside it."""
+    source = sound(tmp_path / "a.ts", "-c:v", "mpeg2video")
+    assert enlarge(source, tmp_path / "b.mp4") == 0
+    old, new = seconds(source), seconds(tmp_path / "b.mp4")
+    shift = old[0] - new[0]
+    assert shift > 1 and [time - shift for time in old] == new
+    gap = float(packets(source, "a")[0][0]) - float(shift)
+    assert abs(float(packets(tmp_path / "b.mp4", "a")[0][0]) - gap) < 0.002
+
+
+def test_interlaced_video_is_refused_with_a_command_that_works(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """The command in the message, run as it stands, makes a video that is taken."""
+    coding = ("-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1")
+    source = make(tmp_path / "a b.mp4", *coding, filters="setfield=tff")
+    assert enlarge(source, tmp_path / "b.mp4") == 1
+    message = capsys.readouterr().err
+    assert "is interlaced" in message and not (tmp_path / "b.mp4").exists()
+    command = message[message.index("ffmpeg -i") + 7 :].strip()
+    subprocess.run(f"{ffmpeg.binary()} -v error -nostdin {command}", shell=True, check=True, cwd=tmp_path)
+    assert enlarge(tmp_path / "OUT.mkv", tmp_path / "b.mp4") == 0
+    assert len(seconds(tmp_path / "b.mp4")) == 20
+
+
+def test_what_a_container_cannot_hold(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """srt in mp4, aac in webm: the stream, a container that takes it and the flag are named; the flag works."""
+    (tmp_path / "s.srt").write_text(SRT)
+    inputs = ("-f", "lavfi", "-i", "sine=d=0.8", "-i", str(tmp_path / "s.srt"))
+    source = make(tmp_path / "a.mkv", *inputs, "-map", "0", "-map", "1", "-map", "2", "-c:s", "srt", "-c:a", "aac")
+    assert enlarge(source, tmp_path / "b.mp4") == 1
+    message = capsys.readouterr().err
+    assert "cannot hold stream 2" in message and "OUT.mkv" in message and "--no-subtitles" in message
+    assert enlarge(source, tmp_path / "b.mp4", "--no-subtitles") == 0
+    assert packets(tmp_path / "b.mp4", "a") and "Subtitle" not in ffmpeg.tell("-i", str(tmp_path / "b.mp4"))
+    assert enlarge(source, tmp_path / "b.webm", "--no-subtitles") == 1
+    assert "--no-audio" in capsys.readouterr().err
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".mkv", ".mp4", ".srt"]
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    """An error in the middle of the frames leaves neither the video nor a temporary file."""
+    header = y4m.make_header(16, 16)
+    times = timeline.of_clip(header)
+    with (
+        pytest.raises(ValueError, match="my trouble"),
+        container.create(tmp_path / "a.mp4", header, times, Encoding()) as writer,
+    ):
+        writer.write(textured_frame(header, 0))
+        raise ValueError("my trouble")
+    with pytest.raises(ValueError, match="0 frames"), container.create(tmp_path / "a.mp4", header, times, Encoding()):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "chroma", "width", "words"),
+    [
+        ("a.webm", {}, "420mpeg2", 16, "cannot hold x264; use --codec vp9"),
+        ("a.mp4", {"codec": "ffv1"}, "420mpeg2", 16, "cannot hold ffv1; use --codec x264, x265, vp9, or OUT.mkv"),
+        ("a.mp4", {}, "420p12", 16, "x264 cannot hold C420p12"),
+        ("a.mp4", {}, "420mpeg2", 15, "wants even sides, the pictures are 15x16"),
+    ],
+)
+def test_what_does_not_go_together(
+    tmp_path: Path, name: str, fields: dict, chroma: str, width: int, words: str
+) -> None:
+    """Codec, container, depth and size are checked before anything is written."""
+    header = y4m.make_header(width, 16, chroma=chroma)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        container.check(header, tmp_path / name, Encoding(**fields))
+
+
+@pytest.mark.parametrize("fields", [{"codec": "h266"}, {"crf": 52}, {"crf": -1}, {"codec": "ffv1", "crf": 3}])
+def test_bad_encodings(fields: dict) -> None:
+    """Unknown codecs, rates that the codec does not have, a rate for a lossless one."""
+    with pytest.raises(ValueError, match="expected|lossless"):
+        Encoding(**fields)
+
+
+def test_times_that_do_not_increase_are_refused(tmp_path: Path) -> None:
+    """Frames without a time, or before the last one, are named with a command."""
+    good = timeline.Shown(0, 1, "yuv420p", "left", "P")
+    for bad, words in ((good, "before the last one"), (good._replace(time=None), "no time")):
+        with pytest.raises(ValueError, match=f"frame 1 has .*{words}.*ffmpeg -i"):
+            timeline._times("old film.avi", [good, bad])
+
+
+def test_pictures_of_a_range_and_a_film_of_them_again(tmp_path: Path) -> None:
+    """B.1: a time range as png, back to a video at its rate with the sound of that range, tagged as ffmpeg coloured it."""
+    source = sound(tmp_path / "a.mp4")
+    words = ("--start", "0.2", "--duration", "0:00.4")
+    pattern, part = str(tmp_path / "p" / "f-%06d.png"), tmp_path / "part.mkv"
+    assert convert.main([str(source), pattern, *words]) == 0
+    assert len(list((tmp_path / "p").iterdir())) == 10
+    assert convert.main([pattern, str(part), "--fps", "25", "--audio", str(source), *words]) == 0
+    assert seconds(part) == [Fraction(index, 25) for index in range(10)]
+    inside = [check for time, check in packets(source, "a") if 0.2 <= float(time) < 0.6]
+    assert [check for _, check in packets(part, "a")] == inside != []
+    assert timeline.scan(part).colours == {"range": "tv", "colorspace": "smpte170m"}
+    with ffmpeg.decode(source) as reader, ffmpeg.decode(part) as again:
+        wanted = list(reader)[5]
+        assert np.abs(wanted[0].astype(int) - next(iter(again))[0]).mean() < 3
+
+
+def test_a_range_of_a_clip(tmp_path: Path) -> None:
+    """y4m, at 24 frames a second: frames from the start on and before its end, as a y4m and as an mp4."""
+    header = y4m.make_header(32, 16, 24)
+    with y4m.create(tmp_path / "a.y4m", header) as writer:
+        for index in range(12):
+            writer.write(textured_frame(header, index))
+    words = ("--start", "0.1", "--duration", "0.2")
+    assert convert.main([str(tmp_path / "a.y4m"), str(tmp_path / "b.y4m"), *words]) == 0
+    assert np.array_equal(y4m.Clip(tmp_path / "b.y4m").frame(0)[0], y4m.Clip(tmp_path / "a.y4m").frame(3)[0])
+    assert y4m.Clip(tmp_path / "b.y4m").num_frames == 5
+    assert convert.main([str(tmp_path / "a.y4m"), str(tmp_path / "b.mp4"), *words]) == 0
+    assert seconds(tmp_path / "b.mp4") == [Fraction(index, 24) for index in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["a.mp4", "b.mkv"], "is a video already"),
+        (["a.mp4", "b.avi"], "OUT.mp4, OUT.mkv"),
+        (["a.mp4", "b.y4m", "--crf", "3"], "--crf has no effect"),
+        (["a.mp4", "b.y4m", "--audio", "a.mp4"], "--audio has no effect"),
+        (["a.mp4", "p/%3d.png", "--start", "9"], "has no frame at --start 9 s"),
+        (["x.y4m", "b.mp4", "--audio", "a.mp4"], "a.mp4: has no audio"),
+        (["x.y4m", "b.mp4", "--audio", "no.mp4"], "no.mp4: no such video or audio file"),
+        (["x.y4m", "b.mp4", "--audio", "text.mp4"], "text.mp4: is not a video or audio file"),
+        (["x.y4m", "y.y4m", "--start", "9"], "has no frame at --start 9 s"),
+    ],
+)
+def test_bad_conversions_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, line: list[str], words: str
+) -> None:
+    """Each mistake exits with 1, says one line, and makes nothing."""
+    monkeypatch.chdir(tmp_path)
+    make(Path("a.mp4"), source="testsrc2=s=16x16:d=0.2")
+    Path("text.mp4").write_text("not a video\n" * 20)
+    header = y4m.make_header(16, 16)
+    with y4m.create("x.y4m", header) as writer:
+        writer.write(textured_frame(header, 0))
+    before = sorted(tmp_path.rglob("*"))
+    assert convert.main(line) == 1
+    message = capsys.readouterr().err
+    assert words in message and message.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_within() -> None:
+    """A range keeps the frames at its start and leaves those at its end."""
+    assert list(clips.within(range(100), Fraction(25), 1.0, 0.2)) == [25, 26, 27, 28, 29]
+    assert list(clips.within(range(100), Fraction(30000, 1001), 0.05, 0.1)) == [2, 3, 4]
+    assert list(clips.within(range(5), Fraction(25), None, None)) == list(range(5))

@@ -1,0 +1,124 @@
+"""The leaderboard: order, text that stays text, markers, and scores that cannot be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from youku import report
+from youku.exchange import leaderboard
+
+HEAD = "# Mine\n\nWords before.\n\n"
+TAIL = "\n\nWords after.\n"
+PROTOCOL = {
+    "psnr_planes": "yuv",
+    "psnr_pool": "clip",
+    "vmaf_clips": "full",
+    "vmaf_model": "vmaf_v0.6.1",
+    "vmaf_pool": "mean",
+}
+
+
+def add_score(root: Path, folder: str, name: str, score: float | None, psnr: float = 30.0) -> None:
+    """A folder with the least that a score.json holds."""
+    totals: dict[str, Any] = {"score": score, "psnr": psnr, "vmaf": None, "ssim": 0.9, "vmaf_neg_full": 50.0}
+    clip = {"id": 150, "file": "a", "low": "b", "high": "c", "whole": True, "frames": [0], "width": 4, "height": 4}
+    (root / folder).mkdir(parents=True)
+    (root / folder / "score.json").write_text(
+        json.dumps(
+            {
+                "name": name,
+                "test_set": "150-199",
+                "created": "2026-01-02T03:04:05+00:00",
+                "protocol": PROTOCOL,
+                "tools": {},
+                "paths": {},
+                "totals": {"submission": totals, "bicubic": totals},
+                "clips": [clip | {"submission": {"psnr_yuv": psnr}, "bicubic": {"psnr_yuv": psnr}}],
+            }
+        )
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "submissions"
+    add_score(root, "plain", "plain", 35.5)
+    add_score(root, "best one", "a|b <i>", 41.25)
+    add_score(root, "unscored", "psnr only", None)
+    (root / "best one" / "report.html").write_text("")
+    (root / "README.md").write_text(f"{HEAD}{leaderboard.BEGIN}\nold\n{leaderboard.END}{TAIL}")
+    return root
+
+
+def test_best_score_comes_first_and_the_rest_of_the_readme_stays(root: Path) -> None:
+    """Rows fall in score, what has no score is last, and nothing outside the markers changes."""
+    path, faults = report.write_leaderboard(root)
+    text = path.read_text()
+    assert faults == []
+    assert text.startswith(HEAD + leaderboard.BEGIN)
+    assert text.endswith(leaderboard.END + TAIL)
+    assert "old" not in text
+    rows = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    assert [row.split(" | ")[3] for row in rows] == ["41.250", "35.500", "n/a"]
+    assert report.write_leaderboard(root)[0].read_text() == text
+
+
+def test_cells_are_escaped_and_pages_linked(root: Path) -> None:
+    """A name full of markup stays text in one cell; the link to a page holds no blank; protocol columns are there."""
+    row = next(
+        line for line in leaderboard.format_board(leaderboard.read_entries(root)[0]).splitlines() if "41" in line
+    )
+    assert row.startswith(
+        r"| a\|b \<i\> | 150-199 | 1 | 41.250 | 41.250 | 30.000 | n/a | 50.000 | 0.9000 | yuv by clip | "
+    )
+    assert row.endswith("| 2026-01-02 | [report](best%20one/report.html) |")
+    assert r"full clips, vmaf\_v0.6.1, mean" in row
+
+
+def test_damaged_score_is_left_out_and_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One damaged score does not stop the others; stderr names it."""
+    (root / "plain" / "score.json").write_text("{")
+    assert report.main(["--leaderboard", str(root)]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{root / 'README.md'}\n"
+    assert err.startswith("left out: ")
+    assert "plain/score.json" in err
+    assert "35.500" not in (root / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "text", ["no markers", leaderboard.END + leaderboard.BEGIN, (leaderboard.BEGIN + leaderboard.END) * 2]
+)
+def test_missing_markers_are_one_clear_error(root: Path, text: str) -> None:
+    """A README without its two markers in order is refused and left as it was."""
+    (root / "README.md").write_text(text)
+    with pytest.raises(ValueError, match=r"README\.md: expected one line .* add them where the table goes"):
+        report.write_leaderboard(root)
+    assert (root / "README.md").read_text() == text
+
+
+def test_empty_and_missing_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a score the board says so in a README that is made; a folder that is not there is an error."""
+    path, _ = report.write_leaderboard(tmp_path)
+    assert "No submission has been scored yet" in path.read_text()
+    assert report.main(["--leaderboard", str(tmp_path / "none")]) == 1
+    assert "expected a folder of submissions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [[], ["--leaderboard", "a", "b"], ["--leaderboard", "--sweep"]])
+def test_arguments_that_make_no_command(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing to report on, and flags of a page beside --leaderboard, are usage errors."""
+    with pytest.raises(SystemExit) as stopped:
+        report.main(argv)
+    assert stopped.value.code == 2
+    assert "expected a scored" in (err := capsys.readouterr().err) or "--leaderboard takes" in err
+
+
+def test_the_readme_of_the_submissions_has_its_markers() -> None:
+    """The project's own README holds both markers once, so `make report` can write it."""
+    text = (Path(__file__).parents[1] / "submissions" / "README.md").read_text()
+    assert text.count(leaderboard.BEGIN) == text.count(leaderboard.END) == 1

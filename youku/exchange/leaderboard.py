@@ -1,0 +1,107 @@
+"""Keep the leaderboard of a folder of submissions: the part of its README.md between two marker lines.
+
+submissions/*/score.json -> Entries, best score first -> a Markdown table. Nothing outside the markers changes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from youku import files
+from youku.exchange import scorefile
+
+BEGIN, END = "<!-- leaderboard: begin -->", "<!-- leaderboard: end -->"
+HEADS = ("Submission", "Test set", "Clips", "Score", "Bicubic", "PSNR", "VMAF", "VMAF NEG", "SSIM")
+PROTOCOL_HEADS = ("PSNR of", "VMAF of", "Scored", "Pages")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One scored submission: the normalised content of its score.json and the folder that holds it."""
+
+    folder: Path
+    score: dict[str, Any]
+
+
+def read_entries(root: Path) -> tuple[list[Entry], list[str]]:
+    """Every folder of `root` with a score.json, best score first, and a sentence for each that cannot be read."""
+    if not root.is_dir():
+        raise ValueError(f"{root}: expected a folder of submissions; make one with make submission, or check the path")
+    entries, faults = [], []
+    for path in sorted(root.glob("*/score.json")):
+        try:
+            entries.append(Entry(path.parent, scorefile.read_score(path.parent)))
+        except ValueError as error:
+            faults.append(str(error))
+    return sorted(entries, key=_rank), faults
+
+
+def format_board(entries: Sequence[Entry]) -> str:
+    """The Markdown between the markers: a sentence and a table, or a sentence alone."""
+    if not entries:
+        return "No submission has been scored yet: `make submission score report`."
+    heads = (*HEADS, *PROTOCOL_HEADS)
+    rule = ["---", "---", *["---:"] * 7, *["---"] * 4]
+    rows = [heads, rule, *(_cells(entry) for entry in entries)]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return f"Best score first. Compare only rows of one test set and one protocol.\n\n{table}"
+
+
+def write_board(root: Path, entries: Sequence[Entry]) -> Path:
+    """Rewrite the part of root/README.md between the markers (a README that is not there is made); returns its path.
+
+    ValueError where the markers are missing, repeated or the wrong way round.
+    """
+    path = root / "README.md"
+    text = path.read_text(encoding="utf-8") if path.is_file() else f"# Submissions\n\n{BEGIN}\n{END}\n"
+    begin, end = text.find(BEGIN), text.find(END)
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or end < begin:
+        raise ValueError(
+            f'{path}: expected one line "{BEGIN}" and, below it, one "{END}"; add them where the table goes'
+        )
+    fresh = f"{text[: begin + len(BEGIN)]}\n\n{format_board(entries)}\n\n{text[end:]}"
+    if fresh != text or not path.is_file():
+        with files.atomic_write(path) as file:
+            file.write(fresh.encode())
+    return path
+
+
+def _rank(entry: Entry) -> tuple[float, float, str]:
+    """Best score first, then what has none by PSNR."""
+    ours = entry.score["totals"]["submission"]
+    score, psnr = (math.inf if ours.get(key) is None else -float(ours[key]) for key in ("score", "psnr"))
+    return score, psnr, entry.folder.name
+
+
+def _cells(entry: Entry) -> list[str]:
+    score, protocol = entry.score, entry.score["protocol"]
+    ours, theirs = (score["totals"][side] for side in scorefile.SIDES)
+    numbers = [(ours, "score", 3), (theirs, "score", 3), (ours, "psnr", 3), (ours, "vmaf", 3), (ours, "vmaf_neg", 3)]
+    numbers += [(ours, "ssim", 4)]
+    pages = sorted(page.name for page in entry.folder.glob("*.html"))
+    links = [f"[{_plain(name.removesuffix('.html'))}]({quote(f'{entry.folder.name}/{name}')})" for name in pages]
+    return [
+        _plain(score["name"]),
+        _plain(score["test_set"]),
+        str(len(score["clips"])),
+        *(_number(side.get(key), digits) for side, key, digits in numbers),
+        _plain(f"{protocol['psnr_planes']} by {protocol['psnr_pool']}"),
+        _plain(f"{protocol['vmaf_clips']} clips, {protocol['vmaf_model']}, {protocol['vmaf_pool']}"),
+        _plain(str(score["created"])[:10]),
+        ", ".join(links) or "none",
+    ]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "n/a" if value is None else f"{value:.{digits}f}"
+
+
+def _plain(text: str) -> str:
+    """Text that stays text in a cell: signs of Markdown and HTML are escaped, line ends become spaces."""
+    escaped = "".join(f"\\{sign}" if sign in "\\|`*[]<>&_~" else sign for sign in text)
+    return " ".join(escaped.split())
