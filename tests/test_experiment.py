@@ -99,6 +99,15 @@ def test_bad_experiments_are_explained(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "e.toml").write_text("question = 'what'\n")
     assert main([str(tmp_path / "e.toml")]) == 1
     assert "at least one variant" in capsys.readouterr().err
+    for content, words in (
+        ("[variants]\na = 1\n", "a table [variants.NAME] each"),
+        ("tests = 'box'\n[variants.a]\nsteps = 1\n", "tests = 'box': expected a list"),
+        ("tests = ['bocks']\n[variants.a]\nsteps = 1\n", "expected a list of matlab-bicubic"),
+        ("base = 'x'\n[variants.a]\nsteps = 1\n", "base: expected a table"),
+    ):
+        (tmp_path / "e.toml").write_text(content)
+        assert main([str(tmp_path / "e.toml")]) == 1
+        assert words in capsys.readouterr().err
     with pytest.raises(SystemExit) as caught:
         main([])
     assert caught.value.code == 2

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.test_train import last, settings
+from youku.inference import weights
 from youku.training import gan, losses, run, trainer
 from youku.training import state as states
 from youku.training.config import TrainConfig
@@ -29,7 +30,7 @@ def test_both_stages_run_and_resume_bit_identically(pairs: Path, kind: str, d_st
     """A run broken inside either stage ends in the very bits of an unbroken one, discriminator included."""
     straight = adversarial(pairs, name="straight", d_steps=d_steps, loss=f"l1+0.01*{kind}")
     run.start(straight, progress=False)
-    for stop in (1, 4):
+    for stop in (1, 2, 4):
         broken = adversarial(pairs, name=f"broken{stop}", d_steps=d_steps, loss=f"l1+0.01*{kind}")
         train_pairs, val_pairs = run.load_pairs(broken)
         broken.folder.mkdir(parents=True)
@@ -43,6 +44,12 @@ def test_both_stages_run_and_resume_bit_identically(pairs: Path, kind: str, d_st
         states.save(state, broken)
         trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False)
         one, other = last(straight), last(broken)
+        assert [one[key] for key in ("best", "since_best", "validated")] == [
+            other[key] for key in ("best", "since_best", "validated")
+        ]
+        kept, made = (weights.read(config.folder / "best.safetensors")[0] for config in (straight, broken))
+        assert all(torch.equal(kept[key], made[key]) for key in kept)
+        assert stop == 4 or (broken.folder / "pretrained.safetensors").exists()  # at 4 the first stage was over
         for left, right in (
             (one["module"], other["module"]),
             (one["adversary"]["module"], other["adversary"]["module"]),
@@ -67,6 +74,7 @@ def test_the_discriminator_learns_to_tell_apart() -> None:
     high, pred = torch.rand(4, 1, 32, 32), torch.full((4, 1, 32, 32), 0.5)
     for _ in range(20):
         adversary.learn(pred, high)
+        adversary.step(1.0)
     figures = [entry[0] for entry in adversary.past]
     assert figures[0] == pytest.approx(1.386, abs=0.05) and figures[-1] < 0.5 * figures[0]
 
@@ -89,7 +97,7 @@ def test_k_discriminator_steps_draw_their_own_batches(pairs: Path) -> None:
     seen: list[torch.Tensor] = []
 
     class Watching(gan.NoAdversary):
-        def learn(self, pred: torch.Tensor, high: torch.Tensor) -> None:
+        def learn(self, pred: torch.Tensor, high: torch.Tensor, share: float = 1.0) -> None:
             seen.append(high)
 
     state = states.make_state(made, torch.device("cpu"))
@@ -98,6 +106,29 @@ def test_k_discriminator_steps_draw_their_own_batches(pairs: Path) -> None:
     drawn: list[Batch] = [draw(index) for index in range(made.batches_before(0), made.batches_before(1))]
     trainer.train_step(state, made, losses.make_loss(made.loss), drawn)
     assert len(seen) == 3 and not torch.equal(seen[0], seen[1]) and not torch.equal(seen[1], seen[2])
+
+
+def test_the_discriminator_learns_in_float32_and_once_a_step(pairs: Path) -> None:
+    """Under autocast its layers compute in float32; gradients of accumulated batches make one update of theirs."""
+    made = adversarial(pairs, pretrain_steps=0, accumulate=3, amp=True)
+    state = states.make_state(made, torch.device("cpu"))
+    state.precision.dtype = torch.bfloat16
+    assert isinstance(state.adversary, gan.Adversary)
+    kinds, updates = set(), []
+    state.adversary.module.tail[-1].register_forward_hook(lambda _, args, out: kinds.add(out.dtype))
+    state.adversary.optimizer.register_step_post_hook(lambda *_: updates.append(1))
+    draw = in_turn(trainer.make_samplers(made, run.load_pairs(made)[0], torch.device("cpu")))
+    trainer.train_step(state, made, losses.make_loss(made.loss), [draw(index) for index in range(3)])
+    assert kinds == {torch.float32} and len(updates) == 1
+
+
+def test_the_first_stage_is_not_stopped_early(pairs: Path) -> None:
+    """However bad its validations, the main loss gets its turn."""
+    made = adversarial(
+        pairs, pretrain_steps=4, val_every=1, early_stop=1, lr=1.0, optimizer="sgd", clip_norm=1.0, ema=0.0
+    )
+    run.start(made, progress=False)
+    assert last(made)["step"] > 4
 
 
 def test_a_winning_discriminator_is_reported() -> None:

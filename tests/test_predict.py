@@ -201,7 +201,7 @@ def test_failure_leaves_no_file(tmp_path: Path, capsys: pytest.CaptureFixture) -
         ("good", ["--model", "edsr"], "holds weights of fsrcnn, not of edsr"),
         ("truncated", [], "expected a whole safetensors file"),
         ("text", [], "expected a whole safetensors file"),
-        ("nameless", [], "does not say which network it is; name it with --model and --scale"),
+        ("nameless", [], "if this kit trained it, name it with --model and --scale"),
         ("nameless", ["--model", "edsr-baseline", "--scale", "4"], "do not fit this network: missing head.weight"),
         ("absent", [], "no such weights file"),
         ("folder", [], "expected a weights file, found a folder"),

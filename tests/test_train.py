@@ -78,6 +78,26 @@ def _loss(made: TrainConfig):
     return losses.make_loss(made.loss)
 
 
+def test_a_validation_that_was_cut_off_is_made_up_for(pairs: Path) -> None:
+    """Stopped on the step of a due validation, or killed after its best weights were written: the best is the same."""
+    straight = settings(pairs, name="straight")
+    run.start(straight, progress=False)
+    broken = settings(pairs, name="broken")
+    train_pairs, val_pairs = run.load_pairs(broken)
+    broken.folder.mkdir(parents=True)
+    state = states.make_state(broken, torch.device("cpu"))
+    state.module.train()
+    draw = in_turn(trainer.make_samplers(broken, train_pairs, torch.device("cpu")))
+    for step in range(3):
+        trainer.train_step(state, broken, _loss(broken), [draw(step)])
+    states.save(state, broken)  # the validation of step 3 did not come to pass
+    trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False)
+    first, second = last(straight), last(broken)
+    assert all(first[key] == second[key] for key in ("best", "since_best", "validated"))
+    kept, made = (weights.read(config.folder / "best.safetensors")[0] for config in (straight, broken))
+    assert all(torch.equal(kept[key], made[key]) for key in kept)
+
+
 def test_run_folder_holds_what_it_promises(pairs: Path) -> None:
     """config.toml reads back, log.jsonl has every step once, best weights name their network."""
     made = settings(pairs)
@@ -330,7 +350,7 @@ def test_wrong_scale_is_explained(pairs: Path) -> None:
         find_pairs([str(pairs)], 2)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "foreign", "pickle"])
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "one bit", "pickle"])
 def test_bad_checkpoints_are_refused(tmp_path: Path, damage: str) -> None:
     """A cut file, another file, and a pickle that would run code all give one sentence."""
     path = tmp_path / "last.pt"
@@ -339,8 +359,13 @@ def test_bad_checkpoints_are_refused(tmp_path: Path, damage: str) -> None:
         path.write_bytes(path.read_bytes()[:100])
     elif damage == "foreign":
         path.write_bytes(b"not a checkpoint")
+    elif damage == "one bit":
+        checkpoint.save(path, {"weight": torch.zeros(4000)})
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
     else:
-        torch.save({"format": 1, "run": os.system}, path)
+        torch.save({"format": 2, "run": os.system}, path)
     with pytest.raises(ValueError, match=r"last.pt: expected a whole checkpoint"):
         checkpoint.load(path, torch.device("cpu"))
 
@@ -371,6 +396,12 @@ def test_resume_may_name_the_vgg_file_anew(pairs: Path, capsys: pytest.CaptureFi
         ({"vgg_weights": "x.pth"}, "vgg_weights = x.pth: has no effect on loss l1"),
         ({"discriminator": "enhancenet"}, "discriminator: has no effect on loss l1, which has no adversary"),
         ({"d_lr": 1e-3}, "d_lr: has no effect"),
+        ({"pretrain_loss": "l1"}, "pretrain_loss = l1: has no effect without pretrain_steps"),
+        ({"model": "vdsr", "scales": "2,4", "scale": 3}, "scale = 3: is not among scales = 2,4"),
+        ({"clip_norm": float("nan")}, "clip_norm = nan: expected a number"),
+        ({"lr": 1e-8}, "lr_min = 1e-06: expected at most lr = 1e-08"),
+        ({"name": ".."}, "expected a plain folder name"),
+        ({"seed": 1 << 70}, "expected less than 2"),
         ({"full_range": 1.5}, "full_range = 1.5: expected a share from 0 to 1"),
     ],
 )
@@ -413,7 +444,7 @@ def test_vmaf_needs_are_checked_before_the_first_step(pairs: Path, tmp_path: Pat
         Image.new("RGB", (64, 64), (index, 2, 3)).save(tmp_path / "p" / f"{index}.png")
     with pytest.raises(ValueError, match="VMAF needs clips with chroma; use --val-metric psnr"):
         run.start(settings(tmp_path / "p", val_metric="score"), progress=False)
-    with pytest.raises(ValueError, match="names a folder of --data"):
+    with pytest.raises(ValueError, match="Youku_00000_l.y4m is in --data too"):
         run.load_pairs(settings(pairs, val_data=(str(pairs),)))
 
 

@@ -49,6 +49,21 @@ def test_a_low_resolution_folder_is_used(tmp_path: Path) -> None:
         data._read_pair(PicturePair(high / "0.png", 2, low / "0x2.png"), data.DEFAULT_RESIZER)
 
 
+def test_sizes_come_from_the_files_heads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run over many pictures begins at once: none is decoded to learn its size."""
+    folder = write_pictures(tmp_path / "p")
+    monkeypatch.setattr(data, "load_picture_pair", None)
+    made = settings(folder, scale=2, rescale="1,0.5", patch_px=8)
+    assert [pair.size for pair in run.load_pairs(made)[0]] == [(36, 48), (18, 24)] * 2
+
+
+def test_judged_pictures_are_not_trained_on(tmp_path: Path) -> None:
+    """A set's root and its HR folder are the same pictures."""
+    folder = write_pictures(tmp_path / "Set" / "HR")
+    with pytest.raises(ValueError, match=r"0.png is in --data too"):
+        run.load_pairs(settings(folder.parent, val_data=(str(folder),)))
+
+
 def test_resizers_are_mixed_patch_by_patch(tmp_path: Path) -> None:
     """With two resizers, patches of one batch come from both; each equals that resizer's own result."""
     folder = write_pictures(tmp_path / "p", number=2)

@@ -95,3 +95,24 @@ def test_layers_have_their_own_rates(pairs: Path) -> None:
     moved = {key: ((slow[key] - fresh[key]).norm() / (fast[key] - fresh[key]).norm()).item() for key in fresh}
     assert moved["last.bias"] == pytest.approx(0.1, rel=0.05)
     assert moved["first.0.weight"] == pytest.approx(1.0, rel=0.05)
+
+
+def test_centring_must_agree(tmp_path: Path) -> None:
+    """Weights trained on centred input start a run on centred input only."""
+    torch.manual_seed(1)
+    path = tmp_path / "centred.safetensors"
+    weights.save(path, MODELS["fsrcnn"].build(4).state_dict(), "fsrcnn", 4, {"input_mean": "0.44"})
+    module = MODELS["fsrcnn"].build(4)
+    with pytest.raises(ValueError, match="was trained with --input-mean 0.44 --input-std 1; give the same"):
+        transfer.load_into(module, spec_of("fsrcnn", 4), 4, str(path))
+    assert transfer.load_into(module, spec_of("fsrcnn", 4), 4, str(path), 0.44).loaded
+
+
+def test_frozen_norms_keep_their_statistics(pairs: Path) -> None:
+    """--train-only tail leaves every other tensor of a batch-norm network as it was, running statistics included."""
+    made = settings(pairs, model="srresnet", train_only=("tail",), ema=0.0, steps=2, val_every=2)
+    before = state.make_state(made, torch.device("cpu")).module.state_dict()
+    run.start(made, progress=False)
+    after, _ = weights.read(made.folder / "best.safetensors")
+    changed = {key for key in after if not torch.equal(after[key], before[key])}
+    assert changed and all(key.startswith("tail.") for key in changed)

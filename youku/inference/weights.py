@@ -41,8 +41,8 @@ def pick_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(1, device=device).item()  # "meta" has no values
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
             f"--device {name}: not available here ({str(error).splitlines()[0]}); try --device cpu"
         ) from None
@@ -161,6 +161,10 @@ def _named(
     if "model" not in about:
         return _named_by_caller(path, state, model, scale)
     name, factor = about["model"], about.get("scale", "")
+    if name not in MODELS:
+        raise ValueError(
+            f"{path}: says it is {name!r}, which is no network of this kit; `python -m youku models` lists them"
+        )
     if model is not None and model != name:
         raise ValueError(f"{path}: holds weights of {name}, not of {model}; drop --model or give other weights")
     if name in MODELS and MODELS[name].any_scale and scale is not None:

@@ -6,6 +6,7 @@ last.pt is read with weights_only=True, so a foreign file cannot run code.
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 
 from youku.files import atomic_path
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -27,9 +28,14 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     if not path.exists():
         raise ValueError(f"{path}: no checkpoint; the run saved none, start it again without --resume")
     try:
+        with zipfile.ZipFile(path) as archive:
+            if (bad := archive.testzip()) is not None:  # torch does not look at the checksums
+                raise RuntimeError(f"checksum of {bad}")
         state = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (
+        pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError,
+    ) as error:  # fmt: skip
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path}: expected a whole checkpoint, got damage or another file ({reason})") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(f"{path}: is not a checkpoint of format {FORMAT}; start the run again without --resume")

@@ -169,11 +169,20 @@ def _problems(config: TrainConfig) -> list[str]:
         wrong.append(f"ema = {config.ema}: expected 0 <= ema < 1")
     if not 0 <= config.input_mean <= 1:
         wrong.append(f"input_mean = {config.input_mean}: expected 0 to 1, the range of the input")
-    if not config.name or Path(config.name).name != config.name:
+    wrong += [f"{key} = {value}: expected a number" for key, value in values.items() if _is_endless(value)]
+    if config.lr_min > config.lr and config.schedule in ("step", "cosine"):
+        wrong.append(f"lr_min = {config.lr_min}: expected at most lr = {config.lr}")
+    if config.seed >= 2**63:
+        wrong.append(f"seed = {config.seed}: expected less than 2^63")
+    if not config.name or Path(config.name).name != config.name or config.name == "..":
         wrong.append(f"name = {config.name!r}: expected a plain folder name")
     if not config.data:
         wrong.append("data: expected at least one folder")
     return wrong + _data_problems(config) + _model_problems(config) + _loss_problems(config)
+
+
+def _is_endless(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _data_problems(config: TrainConfig) -> list[str]:
@@ -199,6 +208,8 @@ def _model_problems(config: TrainConfig) -> list[str]:
         scales = config.all_scales
     except ValueError:
         return [f"scales = {config.scales!r}: expected factors such as 2,3,4"]
+    if config.scales and config.scale not in (4, *scales):
+        wrong.append(f"scale = {config.scale}: is not among scales = {config.scales}; leave one of them out")
     for scale in scales:
         try:
             spec = spec_of(config.model, scale)
@@ -241,6 +252,10 @@ def _loss_problems(config: TrainConfig) -> list[str]:
         wrong.append("amp_backend = apex: trains one network, not a GAN; use --amp-backend torch")
     if adversarial and adversarial.name == "wgan-gp" and config.discriminator == "srgan":
         wrong.append("loss wgan-gp: needs a discriminator without batch norm; add --discriminator enhancenet")
+    if adversarial and config.scales and len(config.all_scales) > 1:
+        wrong.append("loss with an adversary: its patches have one size, so it takes one scale; drop --scales")
+    if config.pretrain_loss != "l2" and not config.pretrain_steps:
+        wrong.append(f"pretrain_loss = {config.pretrain_loss}: has no effect without pretrain_steps; give both")
     if config.d_steps > 1 and not adversarial:
         wrong.append(f"d_steps = {config.d_steps}: has no effect on loss {config.loss}, which has no adversary")
     if losses.adversarial_term(config.pretrain_loss):

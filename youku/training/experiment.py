@@ -21,6 +21,7 @@ from youku.training import recipe, run
 from youku.training.config import TrainConfig
 from youku.training.pairs import PicturePair
 from youku.training.validation import validate
+from youku.video.shrink import SHRINKERS
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
 KEYS = {"question", "source", "base", "variants", "tests"}
@@ -63,25 +64,39 @@ def read(name: str) -> Experiment:
     if not path.is_file():
         raise ValueError(f"experiment {name!r}: expected a path ending in .toml or one of {', '.join(names())}")
     try:
-        table = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a TOML experiment: {error}") from None
-    unknown = set(table) - KEYS
-    if unknown or not isinstance(table.get("variants"), dict) or not table["variants"]:
-        raise ValueError(
-            f"{path}: expected {', '.join(sorted(KEYS))} with at least one variant, got {', '.join(table) or 'nothing'}"
-        )
+    if wrong := _faults(content):
+        raise ValueError(f"{path}: {'; '.join(wrong)}")
     return Experiment(
         name=path.stem,
-        question=table.get("question", path.stem),
-        source=table.get("source", ""),
-        base=recipe.typed(table.get("base", {}), f"{path} [base]"),
+        question=str(content.get("question", path.stem)),
+        source=str(content.get("source", "")),
+        base=recipe.typed(content.get("base", {}), f"{path} [base]"),
         variants={
             variant: recipe.typed(changes, f"{path} [variants.{variant}]")
-            for variant, changes in table["variants"].items()
+            for variant, changes in content["variants"].items()
         },
-        tests=tuple(table.get("tests", ())),
+        tests=tuple(content.get("tests", ())),
     )
+
+
+def _faults(content: Mapping[str, Any]) -> list[str]:
+    """Everything wrong with the shape of an experiment file."""
+    wrong = [f"unknown key {key}, expected {', '.join(sorted(KEYS))}" for key in content if key not in KEYS]
+    variants, tests = content.get("variants"), content.get("tests", [])
+    if (
+        not isinstance(variants, dict)
+        or not variants
+        or not all(isinstance(entry, dict) for entry in variants.values())
+    ):
+        wrong.append("expected at least one variant, a table [variants.NAME] each")
+    if not isinstance(content.get("base", {}), dict):
+        wrong.append("base: expected a table [base]")
+    if not isinstance(tests, list) or not set(map(str, tests)) <= set(SHRINKERS):
+        wrong.append(f"tests = {tests!r}: expected a list of {', '.join(SHRINKERS)}")
+    return wrong
 
 
 def configs(experiment: Experiment, runs: str, given: Mapping[str, Any]) -> dict[str, TrainConfig]:
@@ -114,7 +129,7 @@ def run_variant(config: TrainConfig, changes: Mapping[str, Any], tests: tuple[st
 
 def _test(network: Network, config: TrainConfig, resizer: str) -> float:
     """PSNR on the validation data, its low resolution made by `resizer` ("": as it is)."""
-    _, pairs = run.load_pairs(config)
+    pairs = [pair for pair in run.load_pairs(config)[1] if pair.scale == network.scale]
     if not resizer:
         return validate(network, pairs, config.val_frames, with_vmaf=False).psnr
     pictures = [replace(pair, low_path=None) for pair in pairs if isinstance(pair, PicturePair)]

@@ -23,8 +23,11 @@ TOO_SURE = 0.02  # a discriminator loss below this leaves the network nothing to
 class NoAdversary:
     """Content losses only."""
 
-    def learn(self, pred: Tensor, high: Tensor) -> None:
+    def learn(self, pred: Tensor, high: Tensor, share: float = 1.0) -> None:
         """Nothing learns."""
+
+    def step(self, rate_factor: float) -> None:
+        """Nothing moves."""
 
     def loss(self, pred: Tensor, high: Tensor) -> Tensor:
         return pred.new_zeros(())
@@ -45,22 +48,29 @@ class Adversary:
     def __init__(self, config: TrainConfig, term: losses.Term, channels: int, device: torch.device) -> None:
         build = {"srgan": SRGANDiscriminator, "enhancenet": EnhanceNetDiscriminator}[config.discriminator]
         self.kind, self.weight = term.name, term.weight
-        self.module = build(config.patch_px * config.scale, channels).to(device)
+        self.module = build(config.patch_px * config.all_scales[0], channels).to(device)
         self.optimizer = torch.optim.Adam(self.module.parameters(), config.d_lr)
+        self.rate = config.d_lr
         self.past: list[tuple[float, float, float]] = []
 
-    def learn(self, pred: Tensor, high: Tensor) -> None:
-        """One update on real `high` and fake `pred` (N, C, H, W)."""
-        pred, high = pred.detach().float(), high.float()
-        real, fake = self.module(high), self.module(pred)
-        loss = adversarial.discriminator_loss(self.kind, real, fake)
-        penalty = adversarial.KINDS[self.kind].penalty_weight
-        if penalty:
-            loss = loss + penalty * adversarial.gradient_penalty(self.module, high, pred)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
+    def learn(self, pred: Tensor, high: Tensor, share: float = 1.0) -> None:
+        """Add the gradient of real `high` and fake `pred` (N, C, H, W), a `share` of the next step."""
+        with torch.autocast(pred.device.type, enabled=False):
+            pred, high = pred.detach().float(), high.float()
+            real, fake = self.module(high), self.module(pred)
+            loss = adversarial.discriminator_loss(self.kind, real, fake)
+            penalty = adversarial.KINDS[self.kind].penalty_weight
+            if penalty:
+                loss = loss + penalty * adversarial.gradient_penalty(self.module, high, pred)
+            (share * loss).backward()
         self.past.append((loss.item(), real.mean().item(), fake.mean().item()))
+
+    def step(self, rate_factor: float) -> None:
+        """Move along the gradients gathered; the rate follows the network's schedule by its factor."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate * rate_factor
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
 
     def loss(self, pred: Tensor, high: Tensor) -> Tensor:
         """Weighted adversarial loss of the network's output; its gradient reaches `pred` alone."""

@@ -7,6 +7,7 @@ finds: plain, Set5-style or DIV2K's layout. Folders -> pairs; a pair gives its t
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -34,6 +35,11 @@ class ClipPair:
     @property
     def name(self) -> str:
         return self.low.path.name
+
+    @property
+    def source(self) -> Path:
+        """The file that tells this pair from others."""
+        return self.low.path.resolve()
 
     @property
     def num_frames(self) -> int:
@@ -85,8 +91,16 @@ class PicturePair:
         return self.path.name
 
     @property
+    def source(self) -> Path:
+        return self.path.resolve()
+
+    @property
     def size(self) -> tuple[int, int]:
-        return load_picture_pair(self)[0].shape[:2]
+        """Height and width of the low resolution, from the file's head alone."""
+        if self.low_path is not None:
+            return _size_of(self.low_path)
+        height, width = _size_of(self.path)
+        return int(height * self.zoom) // self.scale, int(width * self.zoom) // self.scale
 
     def cut(
         self, frame: int, top: int, left: int, patch_px: int, num_frames: int = 1, resizer: str = DEFAULT_RESIZER
@@ -100,6 +114,8 @@ class PicturePair:
 
 
 Pair = ClipPair | PicturePair
+
+_size_of = functools.lru_cache(maxsize=None)(pictures.read_size)  # asked for every patch that is drawn
 
 
 class _PictureCache:
@@ -218,9 +234,11 @@ def split_pairs(pairs: Sequence[Pair], num_val: int) -> tuple[list[Pair], list[P
 
 
 def thin(pairs: Sequence[Pair], wanted: int) -> list[Pair]:
-    """`wanted` of the pairs, spread evenly; all of them for 0 or where there are fewer."""
-    if not wanted or wanted >= len(pairs):
+    """`wanted` of the pairs, spread evenly; all of them for 0."""
+    if not wanted:
         return list(pairs)
+    if wanted > len(pairs):
+        raise ValueError(f"--num-pairs {wanted}: found {len(pairs)} pairs to train on; ask for as many or fewer")
     return [pairs[index * len(pairs) // wanted] for index in range(wanted)]
 
 

@@ -6,7 +6,6 @@ bf16 needs no loss scaling; fp16 does. `apex.amp` was removed from NVIDIA apex a
 from __future__ import annotations
 
 import contextlib
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,17 +105,14 @@ Precision = TorchPrecision | ApexPrecision
 
 
 def choose(amp: bool, backend: str, device: torch.device) -> Precision:
-    """The precision that the flags ask for; says on stderr where a device cannot do it."""
+    """The precision that the flags ask for; float32 where the device has no fast 16-bit arithmetic."""
     if not amp:
         if backend == "apex":
             raise ValueError("--amp-backend apex: has no effect without --amp; add --amp or drop it")
         return TorchPrecision(device, None)
     if backend == "apex":
         return ApexPrecision()
-    dtype = amp_dtype(device)
-    if dtype is None:
-        print(f"--amp: {device} has no fast 16-bit arithmetic, training in float32", file=sys.stderr)
-    return TorchPrecision(device, dtype)
+    return TorchPrecision(device, amp_dtype(device))
 
 
 def amp_dtype(device: torch.device) -> torch.dtype | None:

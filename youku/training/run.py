@@ -35,7 +35,8 @@ def start(config: TrainConfig, resume: bool = False, command: str = "", progress
     else:
         if (folder / "last.pt").exists():
             raise ValueError(f"{folder}: has a run already; go on with --resume {folder}, or choose another --name")
-        precision.choose(config.amp, config.amp_backend, weights.pick_device(config.device))
+        if config.amp_backend == "apex":
+            precision.choose(config.amp, config.amp_backend, weights.pick_device(config.device))
         trainer.rehearse(config, train_pairs)
         files.make_folder(folder)
         with files.atomic_write(folder / "config.toml") as file:
@@ -48,8 +49,6 @@ def start(config: TrainConfig, resume: bool = False, command: str = "", progress
 def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     """(training, validation) pairs of every scale as the config says, split by whole clips or pictures."""
     files.allow_open_files()
-    if {Path(folder).resolve() for folder in config.val_data} & {Path(folder).resolve() for folder in config.data}:
-        raise ValueError("--val-data names a folder of --data; a network must not be judged on what it learned")
     train: list[Pair] = []
     val: list[Pair] = []
     for scale in config.all_scales:
@@ -58,6 +57,10 @@ def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
             held = find_pairs(config.val_data, scale, config.lr_type)
         else:
             pairs, held = split_pairs(pairs, config.val_clips)
+        if shared := {pair.source for pair in pairs} & {pair.source for pair in held}:
+            raise ValueError(
+                f"--val-data: {min(shared)} is in --data too; a network must not be judged on what it learned"
+            )
         train += at_zooms(thin(pairs, config.num_pairs), config.zooms)
         val += held
     return train, val

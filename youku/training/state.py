@@ -46,6 +46,8 @@ class State:
     best: float = -math.inf
     since_best: int = 0
     """Validations since the best one."""
+    validated: int = 0
+    """Step of the last validation; one that was due and did not happen is made up for."""
 
     def forward(self, x: Tensor, scale: int) -> Tensor:
         """Output of the network for a batch of one scale."""
@@ -61,7 +63,10 @@ def make_state(config: TrainConfig, device: torch.device, resume: bool = False) 
     spec = spec_of(config.model, scale)
     module = spec.build(scale)
     initialise(module, config.init)
-    taken = transfer.load_into(module, spec, scale, config.init_from) if config.init_from and not resume else None
+    taken = None
+    if config.init_from and not resume:
+        mean, std = config.input_mean, config.input_std
+        taken = transfer.load_into(module, spec, scale, config.init_from, mean, std)
     module = _ready(module, config, device)
     optimizer = make_optimizer(module, config, device)
     chosen = precision.choose(config.amp, config.amp_backend, device)
@@ -120,6 +125,16 @@ def make_optimizer(module: nn.Module, config: TrainConfig, device: torch.device)
     return kind(listed, fused=fused, **rates)
 
 
+def train_mode(module: nn.Module) -> None:
+    """Train mode, but norms whose parameters are all kept keep their running statistics too."""
+    module.train()
+    for layer in module.modules():
+        own = list(layer.parameters(recurse=False))
+        has_statistics = any(True for _ in layer.buffers(recurse=False))
+        if own and has_statistics and not any(parameter.requires_grad for parameter in own):
+            layer.eval()
+
+
 @torch.no_grad()
 def update_average(state: State, decay: float) -> None:
     """average <- decay * average + (1 - decay) * weights; faster early on, buffers copied."""
@@ -145,6 +160,7 @@ def save(state: State, config: TrainConfig) -> None:
             "step": state.step,
             "best": state.best,
             "since_best": state.since_best,
+            "validated": state.validated,
             "module": state.module.state_dict(),
             "average": state.average.state_dict(),
             "optimizer": state.optimizer.state_dict(),
@@ -163,7 +179,8 @@ def restore(state: State, saved: dict[str, Any]) -> None:
     state.precision.load_state_dict(saved["precision"])
     state.adversary.load_state_dict(saved["adversary"])
     torch.set_rng_state(saved["torch_rng"].cpu())
-    state.step, state.best, state.since_best = saved["step"], saved["best"], saved["since_best"]
+    state.step, state.best = saved["step"], saved["best"]
+    state.since_best, state.validated = saved["since_best"], saved["validated"]
 
 
 def save_weights(state: State, config: TrainConfig, name: str, about: dict[str, str]) -> None:

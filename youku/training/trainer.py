@@ -20,14 +20,14 @@ import torch
 from youku.inference import tiles, weights
 from youku.inference.weights import Network
 from youku.models import spec_of
-from youku.training import checkpoint, gan, losses, samples
+from youku.training import checkpoint, gan, losses, precision, samples
 from youku.training.config import TrainConfig
 from youku.training.dataset import Batch, Sampler, batches, in_turn
 from youku.training.gan import NoAdversary
 from youku.training.pairs import Pair
 from youku.training.precision import Clip
 from youku.training.progress import Log, Window, finite, make_bar, stop_flag
-from youku.training.state import State, make_state, restore, save, save_weights, update_average
+from youku.training.state import State, make_state, restore, save, save_weights, train_mode, update_average
 from youku.training.validation import Result, validate
 
 
@@ -68,11 +68,12 @@ def train_step(state: State, config: TrainConfig, loss_of: losses.Loss, drawn: S
         with _memory_advice(), torch.no_grad(), state.precision.autocast():
             pred = state.forward(batch.low, batch.scale)
         adversary.learn(pred, batch.high)
+        adversary.step(rate / config.lr)
     total = 0.0
     for batch in micro:
         with _memory_advice(), state.precision.autocast():
             pred = state.forward(batch.low, batch.scale)
-            adversary.learn(pred, batch.high)
+            adversary.learn(pred, batch.high, 1 / len(micro))
             loss = (loss_of(pred, batch.high) + adversary.loss(pred, batch.high)) / len(micro)
         total += loss.item()
         if not math.isfinite(total):
@@ -84,6 +85,7 @@ def train_step(state: State, config: TrainConfig, loss_of: losses.Loss, drawn: S
             state.precision.backward(loss, state.optimizer)
     clip = Clip(config.clip_norm, config.clip_element / rate if config.clip_element and rate else 0.0)
     state.precision.step(state.module, state.optimizer, clip)
+    adversary.step(rate / config.lr)
     update_average(state, config.ema)
     state.step += 1
     return total
@@ -97,6 +99,8 @@ def train(
     state = make_state(config, device, resume)
     if resume:
         restore(state, checkpoint.load(config.folder / "last.pt", device))
+    if config.amp and config.amp_backend == "torch" and precision.amp_dtype(device) is None:
+        print(f"--amp: {device} has no fast 16-bit arithmetic, training in float32", file=sys.stderr)
     if state.transfer:
         print(f"{config.init_from}: {state.transfer}", file=sys.stderr)
     draw = in_turn(make_samplers(config, train_pairs, device))
@@ -108,17 +112,17 @@ def train(
     finally:
         drawn.close()  # type: ignore[attr-defined]
         log.close()
-    early = bool(config.early_stop) and state.since_best >= config.early_stop
+    early = _is_stuck(state, config)
     return Outcome(state.step, early or state.step >= config.steps, state.best, early)
 
 
 def rehearse(config: TrainConfig, train_pairs: Sequence[Pair]) -> None:
     """One step of every stage on a state that is thrown away: what cannot work is said before anything is written."""
-    config = replace(config, amp=False, amp_backend="torch")
+    config = replace(config, amp=config.amp and config.amp_backend == "torch", amp_backend="torch")
     device = weights.pick_device(config.device)
     state = make_state(config, device)
     draw = in_turn(make_samplers(config, train_pairs, device))
-    state.module.train()
+    train_mode(state.module)
     for first_of_stage in sorted({0, config.pretrain_steps}):
         state.step = first_of_stage
         indices = range(config.batches_before(first_of_stage), config.batches_before(first_of_stage + 1))
@@ -155,11 +159,11 @@ def _loop(
     bar: Any,
     stopped: list[int],
 ) -> None:
+    train_mode(state.module)
+    if _is_due(state, config):  # it was stopped or killed before
+        _validate(state, config, val_pairs, log, bar)
     loss_of = _loss(state, config)
     window = Window()
-    state.module.train()
-    if state.step == config.steps and math.isinf(state.best):  # killed in its only validation
-        _validate(state, config, val_pairs, log, bar)
     while state.step < config.steps and not stopped and not _is_stuck(state, config):
         began = time.perf_counter()
         needed = config.batches_before(state.step + 1) - config.batches_before(state.step)
@@ -168,19 +172,15 @@ def _loop(
         window.losses.append(train_step(state, config, loss_of, step_batches))
         bar.update(1)
         last = state.step == config.steps
-        staged = state.step == config.pretrain_steps
         if state.step % config.log_every == 0 or last:
             _log(state, config, window, log, bar)
             window = Window()
-        validates = state.step % config.val_every == 0 or last or staged
-        if state.step % config.save_every == 0 or validates or stopped:
+        if state.step % config.save_every == 0 or _is_due(state, config) or stopped:
             save(state, config)
-        if last or staged or (validates and not stopped):
+        if _is_due(state, config) and (last or not stopped):
             _validate(state, config, val_pairs, log, bar)
-            if staged:
-                _end_stage(state, config)
+            if state.step == config.pretrain_steps:
                 loss_of = _loss(state, config)
-            save(state, config)  # with the best so far
             window.began_sec = time.perf_counter()
         if config.keep_every and (state.step % config.keep_every == 0 or last):
             save_weights(state, config, f"step-{state.step:07d}", {})
@@ -192,14 +192,15 @@ def _loss(state: State, config: TrainConfig) -> losses.Loss:
     return losses.make_loss(config.loss_at(state.step), colours, config.vgg_weights, device)
 
 
+def _is_due(state: State, config: TrainConfig) -> bool:
+    """Whether the step just taken wants a validation that has not been made."""
+    wanted = state.step % config.val_every == 0 or state.step in (config.pretrain_steps, config.steps)
+    return wanted and state.step > state.validated
+
+
 def _is_stuck(state: State, config: TrainConfig) -> bool:
-    return bool(config.early_stop) and state.since_best >= config.early_stop
-
-
-def _end_stage(state: State, config: TrainConfig) -> None:
-    """Keep the weights of the first stage, and forget its best: the main loss is judged by itself."""
-    save_weights(state, config, "pretrained", {})
-    state.best, state.since_best = -math.inf, 0
+    """Whether early stopping ends the run; the first stage always has its steps."""
+    return state.step > config.pretrain_steps and 0 < config.early_stop <= state.since_best
 
 
 def _log(state: State, config: TrainConfig, window: Window, log: Log, bar: Any) -> None:
@@ -213,9 +214,9 @@ def _log(state: State, config: TrainConfig, window: Window, log: Log, bar: Any) 
 
 
 def _validate(state: State, config: TrainConfig, pairs: Sequence[Pair], log: Log, bar: Any) -> None:
-    """Score the averaged weights; keep them when they are the best so far."""
+    """Score the averaged weights, keep them when they are the best so far, save; at its end, close the first stage."""
     result = _measure(state, config, pairs)
-    state.module.train()
+    train_mode(state.module)
     value = result.score if config.val_metric == "score" else result.psnr
     log.write(
         {"step": state.step, **finite({"val_psnr": result.psnr, "val_vmaf": result.vmaf, "val_score": result.score})}
@@ -228,6 +229,11 @@ def _validate(state: State, config: TrainConfig, pairs: Sequence[Pair], log: Log
     if value > state.best:
         state.best, state.since_best = value, 0
         save_weights(state, config, "best", {"validation": describe(result)})
+    if state.step == config.pretrain_steps:  # the main loss is judged by itself
+        save_weights(state, config, "pretrained", {})
+        state.best, state.since_best = -math.inf, 0
+    state.validated = state.step
+    save(state, config)
 
 
 def _measure(state: State, config: TrainConfig, pairs: Sequence[Pair]) -> Result:

@@ -33,10 +33,20 @@ class Transfer:
         return f"{len(self.loaded)} tensors loaded; {new}; {skipped}"
 
 
-def load_into(module: nn.Module, spec: ModelSpec, scale: int, path: str) -> Transfer:
-    """Load what fits of a weights file into `module`, a fresh network of `spec` at `scale`; ValueError if nothing does."""
+def load_into(
+    module: nn.Module, spec: ModelSpec, scale: int, path: str, mean: float = 0.0, std: float = 1.0
+) -> Transfer:
+    """Load what fits of a weights file into `module`, a fresh network of `spec` at `scale`; ValueError if nothing does.
+
+    `mean` and `std` are those of the new run's input, which must be the file's.
+    """
     state, about = weights.read_known(path)
-    name, factor = about.get("model", spec.name), about.get("scale", str(scale))
+    theirs = float(about.get("input_mean", 0)), float(about.get("input_std", 1))
+    if theirs != (mean, std):
+        raise ValueError(
+            f"--init-from {path}: was trained with --input-mean {theirs[0]:g} --input-std {theirs[1]:g}; give the same"
+        )
+    name, factor = about.get("model", spec.name), about.get("scale", "?")  # a published file may not tell
     if spec.name.startswith("vsrnet") and name.startswith("srcnn"):
         state = from_srcnn(state, symmetric=spec.name == "vsrnet-symmetric").state_dict()
     fixed = spec.any_scale or (name in MODELS and MODELS[name].any_scale) or factor == str(scale)

@@ -1,7 +1,7 @@
 """Validate a network on whole frames in the contest's own metric, through the same pipeline that predicts.
 
-Clips: PSNR over all 4:2:0 samples, mean over frames then clips, and VMAF where wanted, beside bicubic on the same
-frames. Pictures: PSNR on Y of the rounded output, cropped by the factor, mean over pictures (the papers' protocol).
+Clips: PSNR over all 4:2:0 samples, mean over frames then clips, and VMAF where wanted. Pictures: PSNR on Y of the
+rounded output, cropped by the factor, mean over pictures (the papers' protocol).
 """
 
 from __future__ import annotations

@@ -66,6 +66,12 @@ class Features(nn.Module):
             x = (x * self.factor - self.mean) / self.deviation
             found = {}
             for index, layer in enumerate(self.features):
+                if min(x.shape[-2:]) < 2 and isinstance(layer, nn.MaxPool2d):
+                    height, width = images.shape[-2:]
+                    raise ValueError(
+                        f"pictures of {width}x{height} are too small for VGG's layer {self.wanted[max(self.wanted)]}, "
+                        "which sees them halved up to five times; raise --patch-px or take an earlier layer"
+                    )
                 x = layer(x)
                 if index in self.wanted:
                     found[self.wanted[index]] = x

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,15 +81,26 @@ def _name(pattern: Path, number: int) -> str:
 
 def read_rgb(path: str | Path) -> np.ndarray:
     """A picture as uint8 RGB (H, W, 3); gray is repeated, transparency dropped, more than 8 bit refused."""
+    with _open_picture(path) as picture:
+        if picture.mode.startswith(("I", "F")):
+            raise ValueError(f"{path}: expected an 8-bit picture, got mode {picture.mode}; convert it to 8 bit first")
+        return np.asarray(picture.convert("RGB"))
+
+
+def read_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) of a picture, from its head alone."""
+    with _open_picture(path) as picture:
+        return picture.height, picture.width
+
+
+@contextmanager
+def _open_picture(path: str | Path) -> Iterator[Any]:
+    """A Pillow image; its words for what is no picture or a damaged one become a sentence."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            if picture.mode.startswith(("I", "F")):
-                raise ValueError(
-                    f"{path}: expected an 8-bit picture, got mode {picture.mode}; convert it to 8 bit first"
-                )
-            return np.asarray(picture.convert("RGB"))
+            yield picture
     except (UnidentifiedImageError, SyntaxError, EOFError) as error:
         raise ValueError(f"{path}: not a picture or a damaged one ({error}); make it again") from None
     except OSError as error:
