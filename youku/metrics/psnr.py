@@ -1,4 +1,4 @@
-"""PSNR of integer planes under each convention of the contest, and of pictures under the papers' protocol.
+"""PSNR of integer planes under each convention of the contest; the papers' protocols are in inference/evaluation.py.
 
 Differences are taken in float64, so unsigned samples never wrap. "yuv" pools the squared error of all samples of a
 frame, (4 MSE_Y + MSE_U + MSE_V) / 6 at 4:2:0; "y" is luma alone; "rgb" converts both frames to 8-bit RGB first.
@@ -85,16 +85,3 @@ def pool(clips: Sequence[Sequence[float]], how: str = "clip") -> float:
 def mean(values: Sequence[float]) -> float:
     """Arithmetic mean; inf when any value is."""
     return math.fsum(values) / len(values)
-
-
-def luma_crop(pred: np.ndarray, high: np.ndarray, crop_px: int) -> float:
-    """dB of two luma planes (H, W) in 0-255, float or integer, with `crop_px` left off each side."""
-    if min(high.shape) <= 2 * crop_px:
-        raise ValueError(f"crop of {crop_px} px a side leaves nothing of {high.shape[1]}x{high.shape[0]}; crop less")
-    inside = slice(crop_px, -crop_px or None)
-    return decibels(squared_error(pred[inside, inside], high[inside, inside]) / high[inside, inside].size)
-
-
-def y_crop(pred: np.ndarray, high: np.ndarray, crop_px: int) -> float:
-    """dB of 8-bit RGB pictures (H, W, 3) on Y of MATLAB `rgb2ycbcr`, cropped by the scale: the papers' `y_crop_s`."""
-    return luma_crop(color.luma_of_picture(pred), color.luma_of_picture(high), crop_px)
