@@ -70,7 +70,7 @@ browser: # the report's tests need Chromium; installed where that needs no quest
 	    apt-get update -qq && apt-get install -y -qq chromium >/dev/null; fi || true
 
 test: lint browser ## style, types and all tests
-	$(VENV)/bin/python -m pytest -n 2 $(ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 $(ARGS)
 
 clean: ## remove the environment and caches (never data, runs or submissions)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -102,7 +102,41 @@ def test_zoom_repeats_the_region_and_outlines_it(clips: tuple[Path, ...]) -> Non
     assert np.array_equal(picture[10:40, 20:60], box)
     assert (picture[9, 19:61] == panels.MARK).all() and (picture[9:41, 60] == panels.MARK).all()
     row = canvas[2 * STRIP + HEIGHT :, :WIDTH]
+    assert row.shape[0] == 120 and np.array_equal(row, box.repeat(4, 0).repeat(4, 1))  # the region fills its cell
+    row = still(high, pred, "--zoom", "20,10,40,30", "--magnify", "2")[2 * STRIP + HEIGHT :, :WIDTH]
     assert row.shape[0] == 60 and np.array_equal(row[:, 40:120], box.repeat(2, 0).repeat(2, 1))
+
+
+def test_zoom_of_a_wipe_shows_every_version(clips: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The region of each version, unwiped, in its share of the width, under the version's name."""
+    high, pred, low = clips
+    heads: list[tuple[str, ...]] = []
+    draw = panels.strip
+    monkeypatch.setattr(panels, "strip", lambda texts, *rest: heads.append(texts) or draw(texts, *rest))
+    canvas = still(high, pred, "--wipe", "--zoom", "60,10,40,30")
+    assert canvas.shape == (2 * STRIP + HEIGHT + 60, WIDTH, 3)
+    row = canvas[2 * STRIP + HEIGHT :]
+    for path, cell in zip((high, pred), np.split(row, 2, axis=1), strict=True):
+        assert np.array_equal(cell, rgb(path)[10:40, 60:100].repeat(2, 0).repeat(2, 1))
+    assert heads == [("high", "pred"), ("high, x2: 40x30 at 60,10",), ("pred, x2: 40x30 at 60,10",)]
+    row = still(high, pred, low, "--wipe", "--zoom", "60,10,10,10")[2 * STRIP + HEIGHT :]  # 53 px a cell, 159 in all
+    for index, path in enumerate((high, pred)):
+        cell = row[:, 53 * index : 53 * (index + 1)]
+        assert np.array_equal(cell[:, 1:51], rgb(path)[10:20, 60:70].repeat(5, 0).repeat(5, 1))
+        assert (cell[:, [0, 51, 52]] == panels.BACKGROUND).all()
+    assert (row[:, 159] == panels.BACKGROUND).all()
+
+
+@pytest.mark.parametrize(
+    ("width", "magnify", "num_cells", "times"),
+    [(320, None, 1, 6), (320, None, 2, 3), (900, None, 1, 2), (320, 1, 2, 1)],
+)
+def test_magnification_fills_the_cell_where_none_is_given(
+    width: int, magnify: int | None, num_cells: int, times: int
+) -> None:
+    """Whole times that fit the cell, at least 2; a number given is kept."""
+    found = compare.parse_zoom(f"0,0,{width},90", magnify, (1920, 1080), num_cells)
+    assert found == (Box(0, 0, 90, width), times)
 
 
 def test_heat_maps_show_the_luma_error(clips: tuple[Path, ...]) -> None:
@@ -121,11 +155,22 @@ def test_wipe_swings_over_the_whole_picture() -> None:
     """At 0 s half and half; a quarter period later all of one, three quarters later all of the other."""
     black, white = np.zeros((4, 100, 3), np.uint8), np.full((4, 100, 3), 90, np.uint8)
     first = panels.wiped([black, white], 0)
-    assert (first[:, :49] == 0).all() and (first[:, 51:] == 90).all() and (first[:, 49:51] == panels.INK).all()
-    assert (panels.wiped([black, white], panels.WIPE_SECONDS / 4)[:, :99] == 0).all()
-    assert (panels.wiped([black, white], panels.WIPE_SECONDS * 3 / 4)[:, 1:] == 90).all()
+    assert (first[:, :47] == 0).all() and (first[:, 53:] == 90).all() and (first[:, 49:51] == panels.INK).all()
+    assert (panels.wiped([black, white], panels.WIPE_SECONDS / 4)[:, :97] == 0).all()
+    assert (panels.wiped([black, white], panels.WIPE_SECONDS * 3 / 4)[:, 3:] == 90).all()
     third = panels.wiped([black, white, black], 0)
-    assert (third[:, 34:66] == 90).all() and not third[:, 68:].any() and not black.any()
+    assert (third[:, 36:64] == 90).all() and not third[:, 70:].any() and not black.any()
+
+
+@pytest.mark.parametrize(("height", "half_px"), [(4, 1), (719, 1), (720, 2)])
+def test_the_wipe_line_is_seen_on_bright_pictures(height: int, half_px: int) -> None:
+    """Dark bands beside the light line, all twice as wide from 720 lines on."""
+    bright = np.full((height, 100, 3), 255, np.uint8)
+    drawn = panels.wiped([bright, bright], 0)
+    dark, light = (drawn == panels.BACKGROUND).all(axis=(0, 2)), (drawn == panels.INK).all(axis=(0, 2))
+    assert np.flatnonzero(light).tolist() == list(range(50 - half_px, 50 + half_px))
+    assert np.flatnonzero(dark | light).tolist() == list(range(50 - 3 * half_px, 50 + 3 * half_px))
+    assert (drawn[:, ~(dark | light)] == 255).all()
 
 
 def test_long_labels_are_cut_and_drawn_at_every_size() -> None:
@@ -220,6 +265,8 @@ def test_deep_clips_compare_with_shallow_ones(clips: tuple[Path, ...]) -> None:
         (["HIGH", "PRED", "--out", "x.mp4", "--zoom", "1,2,3"], 2, "expected X,Y,W,H"),
         (["HIGH", "PRED", "--out", "x.mp4", "--zoom", "150,0,20,20"], 1, "inside the picture of 160x96"),
         (["HIGH", "PRED", "--out", "x.mp4", "--zoom", "0,0,100,20"], 1, "W may be 80"),
+        (["HIGH", "PRED", "--out", "x.mp4", "--zoom", "0,0,50,20", "--wipe"], 1, "its cell of 80; W may be 40"),
+        (["HIGH", "PRED", "--out", "x.mp4", "--zoom", "0,0,50,20", "--magnify", "0"], 2, "--magnify 1 or more"),
         (["HIGH", "PRED", "--out", "x.png", "--frame", "4"], 1, "ends before it"),
         (["HIGH", "WIDE", "--out", "x.mp4"], 1, "of another shape"),
         (["HIGH", "absent.y4m", "--out", "x.mp4"], 1, "absent.y4m: no such file"),

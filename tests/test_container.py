@@ -283,6 +283,7 @@ def test_a_range_of_a_clip(tmp_path: Path) -> None:
     ("line", "words"),
     [
         (["a.mp4", "b.mkv"], "is a video already"),
+        (["none.mp4", "b.mkv"], "none.mp4: no such file"),
         (["a.mp4", "b.avi"], "OUT.mp4, OUT.mkv"),
         (["a.mp4", "b.y4m", "--crf", "3"], "--crf has no effect"),
         (["a.mp4", "b.y4m", "--audio", "a.mp4"], "--audio has no effect"),

@@ -17,12 +17,12 @@ from youku.pages import logs, terminal
 from youku.pages.logs import Series
 
 
-def write_run(folder: Path, num_lines: int = 40, scale: float = 1.0) -> Path:
-    """A run as `train` writes it: a loss line each 100 steps, validation each 1000."""
+def write_run(folder: Path, num_lines: int = 40, scale: float = 1.0, log_every: int = 100) -> Path:
+    """A run as `train` writes it: a loss line each `log_every` steps, validation each tenth of them."""
     folder.mkdir(parents=True)
     lines: list[dict[str, Any]] = []
     for index in range(1, num_lines + 1):
-        step = 100 * index
+        step = log_every * index
         told = {"loss": scale / index, "steps_per_sec": 10.0, "data_wait": 0.01, "lr": 1e-3 / index}
         lines.append({"step": step, **told})
         if index % 10 == 0:
@@ -54,6 +54,38 @@ def test_end_cuts_the_loss_and_nothing_else(tmp_path: Path) -> None:
     assert [panel.key for panel in panels] == ["loss", "val_psnr", "val_vmaf", "val_score", "lr", "steps_per_sec"]
     assert len(panels[0].curves["a"].steps) == 35 and "last 35 of 40" in panels[0].title
     assert len(panels[1].curves["a"].steps) == 4 and len(panels[4].curves["a"].steps) == 40
+
+
+def test_titles_name_the_width_of_the_means(tmp_path: Path) -> None:
+    """A line each 500 steps is a mean of 500, also where the last window is short; runs that differ say `or more`."""
+    often, seldom = (logs.read(write_run(tmp_path / str(every), 3, log_every=every)) for every in (100, 500))
+
+    def titles(runs: list[logs.Log], stride: int) -> list[str]:
+        panels = {panel.key: panel.title for panel in curves.panels_of(runs, stride, 35)}
+        return [panels["loss"], panels["steps_per_sec"]]
+
+    assert titles([often], 100) == ["loss, means of 100 steps", "steps per second, means of 100 steps"]
+    assert titles([seldom], 100) == ["loss, means of 500 steps", "steps per second, means of 500 steps"]
+    assert titles([seldom], 1000)[0] == "loss, means of 1000 steps"
+    assert titles([often, seldom], 100)[0] == "loss, means of 100 steps or more, as logged"
+    assert titles([often, seldom], 500)[0] == "loss, means of 500 steps"
+    assert curves.panels_of([seldom], 100, 35)[0].curves["500"] == seldom.series["loss"]
+    short = tmp_path / "short.jsonl"
+    short.write_text('{"step": 500, "loss": 2}\n{"step": 620, "loss": 1}\n')
+    assert curves.panels_of([logs.read(short)], 100, 35)[0].title == "loss, means of 500 steps"
+
+
+def test_a_small_learning_rate_is_not_labelled_zero() -> None:
+    """1e-6 has its own label in the picture and in the terminal, at the end of a schedule or throughout."""
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    for values in ([1e-3, 5e-4, 1e-6], [1e-6, 1e-6, 1e-6]):
+        axes = figure.add_subplot()
+        panel = curves.Panel("lr", "learning rate", {"a": Series([1, 2, 3], values)})
+        curves._draw_panel(axes, panel, {"a": curves.COLOURS[0]})
+        figure.draw_without_rendering()
+        labels = [label.get_text() for label in axes.get_yticklabels()]
+        assert labels[0].replace("\N{MINUS SIGN}", "-") == "1e-06" and "0" not in labels
+        assert any(line.split("|")[0].strip() == "1e-06" for line in terminal.draw("lr", panel.curves))
 
 
 def test_patterns_name_their_series(tmp_path: Path) -> None:

@@ -59,12 +59,19 @@ def test_measure_is_the_mean_of_the_first_three_frames() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "words"),
-    [(2.0, "helps:"), (3.07, "helps:"), (5.35, "helps little"), (5.7, "helps little"), (18, "does n")],
+    ("ratio", "words", "about"),
+    [
+        (2.0, "helps:", "3"),
+        (3.07, "helps:", "3"),
+        (5.35, "helps little", "5.7"),
+        (5.7, "helps little", "5.7"),
+        (18, "does n", "18"),
+    ],
 )
-def test_verdicts_follow_the_bands_of_the_report(ratio: float, words: str) -> None:
-    """About 3 helps, 5.7 little, 18 nothing; a blank start is called unknown."""
+def test_verdicts_follow_the_bands_of_the_report(ratio: float, words: str, about: str) -> None:
+    """About 3 helps, 5.7 little, 18 nothing, and the figure is named; a blank start is called unknown."""
     assert information.verdict(ratio).startswith(words)
+    assert information.verdict(ratio).endswith(f"(the report's such films: lossless ratio about {about})")
     assert information.verdict(ratio, entropy_bits=0.1).startswith("unknown")
 
 

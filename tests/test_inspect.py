@@ -14,6 +14,7 @@ from PIL import Image
 from youku.__main__ import main
 from youku.inference import checkerboard, inspection, weights
 from youku.models import MODELS
+from youku.pages import clip as clip_page
 from youku.training import vgg
 from youku.video import ffmpeg, standin, y4m
 
@@ -300,6 +301,37 @@ def test_any_video_is_a_clip(barred: Path, tmp_path: Path, capsys: pytest.Captur
     assert main(["inspect", str(video), "--frames", "2", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["frames"] == 2 and told["cuts"] == [] and told["bars"]["top"] in (23, 24, 25)
+
+
+@pytest.mark.parametrize(
+    ("is_coded", "limit", "counted"),
+    [
+        (False, None, "6"),
+        (False, 2, "first 2 of 6"),
+        (False, 6, "6"),
+        (False, 9, "6"),
+        (True, None, "6"),
+        (True, 2, "first 2"),
+        (True, 9, "6"),
+    ],
+)
+def test_a_start_is_not_taken_for_the_clip(
+    is_coded: bool, limit: int | None, counted: str, barred: Path, capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Text and title say `first` where the clip goes on or may; a header that the decoder made is called decoded."""
+    titles: list[str] = []
+    monkeypatch.setattr(clip_page, "draw", lambda found, title, path: titles.append(title))
+    path = barred.with_suffix(".mp4") if is_coded else barred
+    if is_coded:
+        ffmpeg.run(ffmpeg.build(str(barred), str(path), {}, {"c:v": "libx264", "format": "mp4"}), "test clip")
+    asked = [] if limit is None else ["--frames", str(limit)]
+    assert main(["inspect", str(path), *asked, "--png", str(barred.with_suffix(".png"))]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("decoded    YUV4MPEG2 W384" if is_coded else "header     YUV4MPEG2 W384")
+    seconds = min(limit or 6, 6) / 25
+    assert f"\nframes     {counted}, {seconds:.2f} s at 25 a second\n" in out
+    assert titles == [f"{path.name}: 384x216, {counted} frames"]
 
 
 def test_interlaced_and_mono_clips(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -67,6 +67,15 @@ def test_best_score_comes_first_and_the_rest_of_the_readme_stays(root: Path) -> 
     assert report.write_leaderboard(root)[0].read_text() == text
 
 
+def test_a_submission_is_no_folder_of_submissions(root: Path) -> None:
+    """Named instead of its parent, it gets no README of its own; and it is not compared with itself."""
+    with pytest.raises(ValueError, match=r"is a submission itself; name the folder that holds them"):
+        report.write_leaderboard(root / "plain")
+    assert not (root / "plain" / "README.md").exists()
+    with pytest.raises(ValueError, match="named twice"):
+        report.write_report(root / "plain", others=[root / "plain"])
+
+
 def test_cells_are_escaped_and_pages_linked(root: Path) -> None:
     """A name full of markup stays text in one cell; the link to a page holds no blank; protocol columns are there."""
     row = next(

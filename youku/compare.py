@@ -30,6 +30,7 @@ from youku.video import color, ffmpeg, film, interpolate, resize, y4m
 from youku.video.y4m import Header, Planes
 
 HEAT_MAX = 32.0  # code values
+MOST_MAGNIFIED = 8  # unless asked for: a narrow region would become very tall
 ASPECT_TOLERANCE = 0.03  # 97x55 and 388x220 are one picture
 
 
@@ -176,19 +177,22 @@ def draw_all(
         yield panels.compose(sheet, pictures, lumas, index / float(versions[0].header.fps))
 
 
-def parse_zoom(text: str, magnify: int, size: tuple[int, int]) -> Box:
-    """X,Y,W,H in pixels of the largest version; it lies inside and fits its panel when magnified."""
+def parse_zoom(text: str, magnify: int | None, size: tuple[int, int], num_cells: int = 1) -> tuple[Box, int]:
+    """X,Y,W,H in pixels of the largest version and how often it is magnified; it lies inside and fits its cell."""
     words = text.split(",")
     if len(words) != 4 or not all(word.strip().isdigit() for word in words):
         raise cli.UsageError(f"--zoom {text}: expected X,Y,W,H in whole pixels, such as 800,400,320,180")
     left, top, width, height = map(int, words)
     if not width or not height or left + width > size[0] or top + height > size[1]:
         raise ValueError(f"--zoom {text}: expected a region inside the picture of {size[0]}x{size[1]}")
-    if width * magnify > size[0]:
+    cell_width = size[0] // num_cells
+    magnify = max(2, min(MOST_MAGNIFIED, cell_width // width)) if magnify is None else magnify
+    if width * magnify > cell_width:
         raise ValueError(
-            f"--zoom {text}: {magnify} times {width} is wider than the picture; W may be {size[0] // magnify}"
+            f"--zoom {text}: {magnify} times {width} is wider than its cell of {cell_width}; "
+            f"W may be {cell_width // magnify}"
         )
-    return Box(top, left, height, width)
+    return Box(top, left, height, width), magnify
 
 
 def save_still(args: argparse.Namespace, versions: Sequence[Version], sheet: Sheet, tally: Tally) -> int:
@@ -229,7 +233,7 @@ def _check(args: argparse.Namespace) -> None:
         raise cli.UsageError("expected --frame 0 or more, --frames 1 or more")
     if args.wipe and args.heat:
         raise cli.UsageError("--heat lies under versions side by side; drop --wipe or --heat")
-    if not 0 <= args.crf <= 51 or args.magnify < 1 or args.heat_max <= 0:
+    if not 0 <= args.crf <= 51 or (args.magnify is not None and args.magnify < 1) or args.heat_max <= 0:
         raise cli.UsageError("expected --crf 0 to 51, --magnify 1 or more, --heat-max above 0")
     for clip in args.clips:
         if Path(args.out).exists() and Path(clip).exists() and Path(args.out).samefile(clip):
@@ -242,11 +246,13 @@ def _run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         versions = [open_version(clip, stack) for clip in args.clips]
         size = common_size(versions)
+        num_cells = len(versions) if args.wipe else 1
+        zoom, magnify = parse_zoom(args.zoom, args.magnify, size, num_cells) if args.zoom else (None, 2)
         sheet = Sheet(
             labels=label_all(args.labels, versions, size),
             wipe=args.wipe,
-            zoom=parse_zoom(args.zoom, args.magnify, size) if args.zoom else None,
-            magnify=args.magnify,
+            zoom=zoom,
+            magnify=magnify,
             heat_max=args.heat_max if args.heat else None,
         )
         if args.frame is None:
@@ -284,7 +290,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--labels", metavar="A,B,C", help="names above the pictures (default: the files')")
     parser.add_argument("--wipe", action="store_true", help="one picture, split by a moving line")
     parser.add_argument("--zoom", metavar="X,Y,W,H", help="show this region again below, magnified")
-    parser.add_argument("--magnify", type=int, default=2, metavar="N", help="how many times (default 2)")
+    parser.add_argument(
+        "--magnify", type=int, metavar="N", help="how many times (default: so that it fills its cell, 2 to 8)"
+    )
     parser.add_argument("--heat", action="store_true", help="error heat maps of B (and C) against A, with colour bar")
     parser.add_argument(
         "--heat-max", type=float, default=HEAT_MAX, metavar="CODES", help="brightest at this error (default 32)"

@@ -211,6 +211,8 @@ def _refuse_useless_for(source: str | Path, target: str | Path, options: Options
     if to_video and not container.is_video(target):
         names = ", ".join(f"OUT{suffix}" for suffix in container.SUFFIXES)
         raise ValueError(f"{target}: expected OUT to be .y4m, .yuv, -, frame%3d.bmp, a folder or a video ({names})")
+    if kind == "video" and not Path(source).is_file():
+        raise ValueError(f"{source}: no such file; check the path")
     if to_video and kind == "video":
         raise ValueError(f"{source}: is a video already; `predict` makes videos of videos, or convert it to OUT.y4m")
     given = {"--audio": options.audio, "--codec": options.codec, "--crf": options.crf}
@@ -297,17 +299,16 @@ def _act(args: argparse.Namespace) -> int:
         return 0
     if not args.source or not args.target:
         raise cli.UsageError("expected IN and OUT, or --report CLIP")
-    to_hdf5 = _kind(args.target) == "hdf5"
-    is_hdf5 = "hdf5" in (_kind(args.source), _kind(args.target))
-    _refuse_flags(args, (FRAME_FLAGS if is_hdf5 else ()) + (() if to_hdf5 else HDF5_FLAGS))
-    if is_hdf5:
+    kinds = (_kind(args.source), _kind(args.target))
+    _refuse_flags(args, (FRAME_FLAGS if "hdf5" in kinds else ()) + (() if kinds[1] == "hdf5" else HDF5_FLAGS))
+    if "hdf5" in kinds:
         plan = hdf5.Plan(**{name: vars(args)[name] for name in HDF5_FLAGS})
         number, what = convert_hdf5(args.source, args.target, plan), "pairs"
     else:
         options = Options(**{name: vars(args)[name] for name in FRAME_FLAGS})
         number, what = convert(args.source, args.target, options), "frames"
-    line = json.dumps({"out": args.target, what: number}) if args.json else f"{number} {what} -> {args.target}"
-    print(line, file=sys.stderr if args.target == "-" else sys.stdout)
+    told = json.dumps({"out": args.target, what: number}) if args.json else f"{number} {what} -> {args.target}"
+    print(told, file=sys.stderr if args.target == "-" else sys.stdout)
     return 0
 
 

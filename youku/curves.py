@@ -1,8 +1,9 @@
 """Draw training curves in the terminal and as a picture: loss, validation, learning rate, speed; runs overlaid.
 
 RUN... (runs/NAME, a log.jsonl, or any text with lines such as `err: 0.0123`) -> plots on stdout, --png FILE. Loss and
-speed are means over --stride steps, and of the loss the last --end means are shown, so that the fall at the start does
-not flatten the rest (old-film report, appendix B.4). --reference draws a paper's figure across the PSNR plot.
+speed are means over --stride steps, or as logged where a run logs less often, and of the loss the last --end means are
+shown, so that the fall at the start does not flatten the rest (old-film report, appendix B.4). --reference draws a
+paper's figure across the PSNR plot.
 
 Run: python -m youku curves runs/fsrcnn runs/edsr --png curves.png
      python -m youku curves runs/vdsr --end 0 --reference 37.53
@@ -12,8 +13,10 @@ Run: python -m youku curves runs/fsrcnn runs/edsr --png curves.png
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
+import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -68,14 +71,20 @@ def _panel(key: str, runs: Sequence[Log], stride: int, end: int, reference: floa
     curves = {run.name: run.series[key] for run in runs if key in run.series}
     title = TITLES.get(key, key.replace("_", " "))
     if key in AVERAGED or _is_loss(key):
+        widths = {max(stride, _interval(one)) for one in curves.values()}
         curves = {name: logs.average(one, stride) for name, one in curves.items()}
-        title += f", means of {stride} steps"
+        title += f", means of {min(widths):g} steps" + (" or more, as logged" if len(widths) > 1 else "")
     if key == "value" or _is_loss(key):
         longest = max(len(one.steps) for one in curves.values())
         curves = {name: logs.last(one, end) for name, one in curves.items()}
         if end and longest > end:
             title += f", last {end} of {longest} (--end 0: all)"
     return Panel(key, title, curves, reference if key in PSNR_KEYS else None)
+
+
+def _interval(one: Series) -> float:
+    """The median step from one log line to the next, the first counted from 0."""
+    return statistics.median_high(after - before for before, after in itertools.pairwise([0.0, *one.steps]))
 
 
 def _is_loss(key: str) -> bool:
@@ -151,6 +160,11 @@ def _draw_panel(axes: Any, panel: Panel, colours: Mapping[str, str]) -> None:
     axes.set_xlabel("step", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.ticklabel_format(axis="y", useOffset=False, scilimits=(-6, 6))
+    if panel.key == "lr":  # the least is a tick of its own: 1e-6 must not read as 0 beside 1e-3
+        least, ticks = min(value for one in panel.curves.values() for value in one.values), axes.get_yticks()
+        apart = (ticks[1] - ticks[0]) / 2
+        axes.set_yticks([least, *(tick for tick in ticks if least + apart < tick <= axes.get_ylim()[1])])
+        axes.yaxis.set_major_formatter("{x:.3g}")
     axes.grid(color="#e9ecef", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -178,7 +192,7 @@ def as_json(runs: Sequence[Log], panels: Sequence[Panel], reference: float | Non
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("curves", __doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder, log.jsonl or text log")
-    parser.add_argument("--stride", type=int, default=100, metavar="N", help="steps in one mean (default 100)")
+    parser.add_argument("--stride", type=int, default=100, metavar="N", help="least steps in one mean (default 100)")
     parser.add_argument(
         "--end", type=int, default=35, metavar="N", help="means of the loss shown; 0 = all (default 35)"
     )

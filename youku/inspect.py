@@ -72,11 +72,9 @@ def inspect_clip(path: Path, num_frames: int | None, png: str | None, as_data: b
     with open_clip(path) as (header, frames, known):
         total = min(known, num_frames or known) if known else num_frames
         bar = tqdm(islice(frames, num_frames), total=total, unit="frame", leave=False, disable=not sys.stderr.isatty())
-        found = facts.gather(header, bar)
+        found = facts.gather(header, bar, is_decoded=known is None, most_frames=num_frames, clip_frames=known)
     if png:
-        clip_page.draw(
-            found.survey, f"{path.name}: {header.width}x{header.height}, {found.survey.num_frames} frames", png
-        )
+        clip_page.draw(found.survey, f"{path.name}: {header.width}x{header.height}, {found.counted} frames", png)
         print(f"{png}: luma histogram and change from frame to frame", file=sys.stderr)
     print(json.dumps({"clip": str(path), **facts.as_json(found)}, indent=2) if as_data else facts.describe(found))
     return 0

@@ -48,6 +48,10 @@ def write_report(
     out = out or folder / _page_name(others)
     if out.is_dir():
         raise ValueError(f"{out}: expected a file name for the page, found a folder; name a file with --out")
+    if twice := [
+        place for place in others if [folder, *others].count(place) > 1 or place.resolve() == folder.resolve()
+    ]:
+        raise ValueError(f"{twice[0]}: named twice; name other submissions beside {folder}")
     scores = [scorefile.read_score(place) for place in (folder, *others)]
     _check_alike(scores, (folder, *others))
     page = _render(scores, (folder, *others), low, high, num_clips, num_frames).encode()
@@ -175,6 +179,10 @@ def _sweep_view(entry: dict[str, Any]) -> dict[str, Any]:
 
 def write_leaderboard(root: Path) -> tuple[Path, list[str]]:
     """Rewrite the leaderboard in root/README.md; returns its path and a sentence for each score that was left out."""
+    if (root / "score.json").is_file():
+        raise ValueError(
+            f"{root}: is a submission itself; name the folder that holds them: --leaderboard {root.parent}"
+        )
     entries, faults = leaderboard.read_entries(root)
     return leaderboard.write_board(root, entries), faults
 

@@ -31,6 +31,20 @@ class Facts:
     survey: Survey
     sharpness: Sharpness
     information: Information
+    is_decoded: bool = False
+    """The header is the decoder's, not the file's own."""
+    most_frames: int | None = None
+    """As many were asked for; None for all."""
+    clip_frames: int | None = None
+    """The clip's length where it is known without decoding."""
+
+    @property
+    def counted(self) -> str:
+        """The number of frames looked at, called the first of the clip where it goes on or may."""
+        number = self.survey.num_frames
+        if self.most_frames is None or number < self.most_frames or number == self.clip_frames:
+            return str(number)
+        return f"first {number}" if self.clip_frames is None else f"first {number} of {self.clip_frames}"
 
     @property
     def picture(self) -> Header:
@@ -38,8 +52,15 @@ class Facts:
         return letterbox.picture_header(self.header, self.survey.bars)
 
 
-def gather(header: Header, frames: Iterable[Planes]) -> Facts:
-    """One pass over the frames; ValueError for none."""
+def gather(
+    header: Header,
+    frames: Iterable[Planes],
+    *,
+    is_decoded: bool = False,
+    most_frames: int | None = None,
+    clip_frames: int | None = None,
+) -> Facts:
+    """One pass over the frames, already limited to `most_frames`; ValueError for none."""
     first: list[Planes] = []
 
     def kept() -> Iterator[Planes]:
@@ -55,6 +76,9 @@ def gather(header: Header, frames: Iterable[Planes]) -> Facts:
         survey=found,
         sharpness=sharpness.measure(inside[0][0], header.depth),
         information=information.measure(letterbox.picture_header(header, found.bars), inside),
+        is_decoded=is_decoded,
+        most_frames=most_frames,
+        clip_frames=clip_frames,
     )
 
 
@@ -67,9 +91,9 @@ def describe(facts: Facts) -> str:
         for plane in found.planes
     ]
     lines = [
-        f"header     {header.encode().decode('latin-1').strip()}",
+        f"{'decoded' if facts.is_decoded else 'header':11}{header.encode().decode('latin-1').strip()}",
         f"size       {header.width}x{header.height}, C{header.chroma}, {header.depth} bit, {_fields(header)}",
-        f"frames     {found.num_frames}, {found.num_frames / fps:.2f} s at {fps:.5g} a second",
+        f"frames     {facts.counted}, {found.num_frames / fps:.2f} s at {fps:.5g} a second",
         "",
         table.lay_out(["plane", "min", "mean", "max", "std"], rows),
         "code values of 8 bit, all frames",

@@ -94,7 +94,9 @@ def verdict(ratio: float, entropy_bits: float = 8.0) -> str:
     if entropy_bits < BLANK_BITS:
         return "unknown: these frames are nearly blank; measure where the picture has begun"
     if ratio < (HELPS * LITTLE) ** 0.5:
-        return f"helps: there is fine detail to build on (the report: about {HELPS:g})"
+        return f"helps: there is fine detail to build on (the report's such films: lossless ratio about {HELPS:g})"
     if ratio < (LITTLE * NOTHING) ** 0.5:
-        return f"helps little: the pictures are soft (the report: about {LITTLE:g})"
-    return f"does nothing: the pictures hold hardly any detail (the report: about {NOTHING:g})"
+        return f"helps little: the pictures are soft (the report's such films: lossless ratio about {LITTLE:g})"
+    return (
+        f"does nothing: the pictures hold hardly any detail (the report's such films: lossless ratio about {NOTHING:g})"
+    )

@@ -51,8 +51,11 @@ def compose(sheet: Sheet, pictures: Sequence[np.ndarray], lumas: Sequence[np.nda
     if sheet.zoom:
         box = sheet.zoom
         place = f"x{sheet.magnify}: {box.width}x{box.height} at {box.left},{box.top}"
-        crops = [_centred(magnified(box.cut(one), sheet.magnify), width) for one in shown]
-        rows.append(_row([(place,)] * len(crops), crops, font_px))
+        places = [(f"{label}, {place}" if sheet.wipe else place,) for label in sheet.labels]
+        cell_width = width // len(pictures) if sheet.wipe else width
+        crops = [_centred(magnified(box.cut(one), sheet.magnify), cell_width) for one in pictures]
+        row = _row(places, crops, font_px)
+        rows.append(_centred(row, width) if sheet.wipe else row)
     if sheet.heat_max is not None:
         errors = [np.abs(luma - lumas[0]) for luma in lumas[1:]]
         titles = [
@@ -66,14 +69,15 @@ def compose(sheet: Sheet, pictures: Sequence[np.ndarray], lumas: Sequence[np.nda
 
 
 def wiped(pictures: Sequence[np.ndarray], seconds: float) -> np.ndarray:
-    """Each version between two lines that swing from side to side; at 0 s the shares are equal."""
-    count, width = len(pictures), pictures[0].shape[1]
+    """Each version between two dark-edged lines that swing from side to side; at 0 s the shares are equal."""
+    count, width, half_px = len(pictures), pictures[0].shape[1], _line_px(pictures[0])
     swing = math.sin(2 * math.pi * seconds / WIPE_SECONDS)
     out = pictures[0].copy()
     for index in range(1, count):
         at = min(width, max(0, round(width * (index + swing) / count)))
         out[:, at:] = pictures[index][:, at:]
-        out[:, max(0, at - 1) : at + 1] = INK
+        out[:, max(0, at - 3 * half_px) : at + 3 * half_px] = BACKGROUND
+        out[:, max(0, at - half_px) : at + half_px] = INK
     return out
 
 
@@ -86,7 +90,7 @@ def outlined(picture: np.ndarray, box: Box | None) -> np.ndarray:
     """A copy with a frame of one pixel (two from 720 lines on) just outside the box."""
     if box is None:
         return picture
-    out, line_px = picture.copy(), 1 + (picture.shape[0] >= 720)
+    out, line_px = picture.copy(), _line_px(picture)
     top, left = max(0, box.top - line_px), max(0, box.left - line_px)
     bottom, right = box.top + box.height, box.left + box.width
     for rows, columns in (
@@ -158,6 +162,10 @@ def shortened(text: str, room_px: float, font_px: int) -> str:
     while kept and font.getlength(kept if kept == text else kept + "...") > room_px:
         kept = kept[:-1]
     return text if kept == text else kept + "..." if kept else ""
+
+
+def _line_px(picture: np.ndarray) -> int:
+    return 1 + (picture.shape[0] >= 720)
 
 
 @lru_cache(maxsize=8)
