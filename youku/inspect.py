@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -34,7 +34,7 @@ from youku.metrics import facts
 from youku.models import MODELS
 from youku.pages import clip as clip_page
 from youku.training import judge
-from youku.video import ffmpeg, pictures, y4m
+from youku.video import clips, ffmpeg, pictures
 from youku.video.y4m import Header, Planes
 
 
@@ -48,17 +48,11 @@ def is_weights(path: Path) -> bool:
 
 
 @contextmanager
-def open_clip(path: Path) -> Iterator[tuple[Header, Iterator[Planes], int | None]]:
-    """Header, frames and, where it is known without decoding, their number; ValueError for what is no clip."""
-    with path.open("rb") as file:
-        is_y4m = file.read(len(y4m.MAGIC)) == y4m.MAGIC
-    if is_y4m:
-        clip = y4m.Clip(path)
-        yield clip.header, iter(clip), clip.num_frames
-        return
+def open_clip(path: Path) -> Iterator[tuple[Header, Iterable[Planes], int | None]]:
+    """`clips.open_clip` of all frames; ValueError says that the file is no weights either."""
     try:
-        with ffmpeg.decode(path) as reader:
-            yield reader.header, iter(reader), None
+        with clips.open_clip(str(path), None, whole=True) as opened:
+            yield opened
     except ffmpeg.NoVideoError:
         raise ValueError(
             f"{path}: is neither weights (safetensors, .pth) nor a clip (y4m, a video that ffmpeg reads); check the file"

@@ -245,8 +245,8 @@ def _loss_problems(config: TrainConfig) -> list[str]:
     adversarial = losses.adversarial_term(config.loss)
     if config.vgg_weights and not any(losses.needs_vgg(text) for text in (config.loss, config.pretrain_loss)):
         wrong.append(f"vgg_weights = {config.vgg_weights}: has no effect on loss {config.loss}; leave it out")
-    defaults = {"discriminator": "srgan", "d_lr": 1e-4}
-    for key in [key for key, value in defaults.items() if vars(config)[key] != value and not adversarial]:
+    given = [item.name for item in dataclasses.fields(config) if vars(config)[item.name] != item.default]
+    for key in [key for key in ("discriminator", "d_lr") if key in given and not adversarial]:
         wrong.append(f"{key}: has no effect on loss {config.loss}, which has no adversary; leave it out")
     if config.amp_backend == "apex" and adversarial:
         wrong.append("amp_backend = apex: trains one network, not a GAN; use --amp-backend torch")

@@ -90,17 +90,6 @@ def difference(before: np.ndarray, luma: np.ndarray, depth: int = 8) -> float:
     return float(np.abs(luma.astype(np.int32) - before).mean()) / (1 << (depth - 8))
 
 
-def difference_curve(frames: Iterable[Planes], depth: int = 8) -> list[float]:
-    """`difference` of frames 1, 2, ... from the one before."""
-    curve: list[float] = []
-    before: np.ndarray | None = None
-    for planes in frames:
-        if before is not None:
-            curve.append(difference(before, planes[0], depth))
-        before = planes[0]
-    return curve
-
-
 def is_grey(planes: Planes, depth: int = 8) -> bool:
     """Whether nearly all chroma samples are neutral within codec noise; True for mono. Sepia is not grey."""
     unit = 1 << (depth - 8)
