@@ -15,9 +15,10 @@ import torch
 from machine import bar, describe, interleaved, median_ratio
 
 from youku import predict
-from youku.inference import border, weights
+from youku.engines import weights
+from youku.engines.weights import Network
+from youku.inference import border
 from youku.inference.pipeline import Options
-from youku.inference.weights import Network
 from youku.models import MODELS
 from youku.video import ffmpeg, standin, y4m
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from machine import bar, describe, interleaved, median_ratio
 
 from youku import contest
-from youku.inference import weights
+from youku.engines import weights
 from youku.training import losses, trainer
 from youku.training.config import TrainConfig
 from youku.training.dataset import batches

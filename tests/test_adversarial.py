@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from youku.training import adversarial, losses
+from youku.training import gan_losses, losses
 
 REAL, FAKE = torch.tensor([[0.3], [-1.2], [2.5]]), torch.tensor([[-0.4], [0.9], [-2.0]])
 
@@ -45,58 +45,58 @@ def by_hand(kind: str) -> tuple[float, float]:
     )
 
 
-@pytest.mark.parametrize("kind", adversarial.KINDS)
+@pytest.mark.parametrize("kind", gan_losses.KINDS)
 def test_formulas(kind: str) -> None:
     """Both losses equal the paper's formula, term by term."""
     discriminator, generator = by_hand(kind)
-    assert float(adversarial.discriminator_loss(kind, REAL, FAKE)) == pytest.approx(discriminator, abs=1e-6)
-    assert float(adversarial.generator_loss(kind, REAL, FAKE)) == pytest.approx(generator, abs=1e-6)
+    assert float(gan_losses.discriminator_loss(kind, REAL, FAKE)) == pytest.approx(discriminator, abs=1e-6)
+    assert float(gan_losses.generator_loss(kind, REAL, FAKE)) == pytest.approx(generator, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["gan", "ragan"])
 def test_undecided_discriminator(kind: str) -> None:
     """At logits of 0 the generator's loss is log 2 and the discriminator's 2 log 2."""
     zero = torch.zeros(4, 1)
-    assert float(adversarial.generator_loss(kind, zero, zero)) == pytest.approx(math.log(2), abs=1e-6)
-    assert float(adversarial.discriminator_loss(kind, zero, zero)) == pytest.approx(2 * math.log(2), abs=1e-6)
+    assert float(gan_losses.generator_loss(kind, zero, zero)) == pytest.approx(math.log(2), abs=1e-6)
+    assert float(gan_losses.discriminator_loss(kind, zero, zero)) == pytest.approx(2 * math.log(2), abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", adversarial.KINDS)
+@pytest.mark.parametrize("kind", gan_losses.KINDS)
 def test_the_two_pull_apart(kind: str) -> None:
     """The discriminator's step lowers fake logits and raises real ones, the generator's raises fake ones."""
     real, fake = (torch.full((2, 1), 0.5, requires_grad=True) for _ in range(2))
-    up, down = torch.autograd.grad(adversarial.discriminator_loss(kind, real, fake), (real, fake))
+    up, down = torch.autograd.grad(gan_losses.discriminator_loss(kind, real, fake), (real, fake))
     assert (up < 0).all() and (down > 0).all()
-    (pull,) = torch.autograd.grad(adversarial.generator_loss(kind, real, fake), fake)
+    (pull,) = torch.autograd.grad(gan_losses.generator_loss(kind, real, fake), fake)
     assert (pull < 0).all()
 
 
 def test_vanilla_generator_does_not_saturate() -> None:
     """Where the discriminator is sure (logit -20) the gradient is still -1, not 2e-9 as of log(1 - D)."""
     fake = torch.full((1, 1), -20.0, requires_grad=True)
-    (pull,) = torch.autograd.grad(adversarial.generator_loss("gan", None, fake), fake)
+    (pull,) = torch.autograd.grad(gan_losses.generator_loss("gan", None, fake), fake)
     assert float(pull) == pytest.approx(-1.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", adversarial.KINDS)
+@pytest.mark.parametrize("kind", gan_losses.KINDS)
 def test_half_precision_logits_give_float32(kind: str) -> None:
     """Logits in bf16, as autocast leaves them, are worked on in float32."""
     real, fake = REAL.bfloat16(), FAKE.bfloat16()
     assert torch.equal(
-        adversarial.discriminator_loss(kind, real, fake),
-        adversarial.discriminator_loss(kind, real.float(), fake.float()),
+        gan_losses.discriminator_loss(kind, real, fake),
+        gan_losses.discriminator_loss(kind, real.float(), fake.float()),
     )
-    assert adversarial.generator_loss(kind, real, fake).dtype == torch.float32
+    assert gan_losses.generator_loss(kind, real, fake).dtype == torch.float32
 
 
 def test_only_ragan_needs_real_logits() -> None:
     """The others work without; ragan says what it lacks; an unknown kind is named with the list."""
-    for kind in set(adversarial.KINDS) - {"ragan"}:
-        assert torch.equal(adversarial.generator_loss(kind, None, FAKE), adversarial.generator_loss(kind, REAL, FAKE))
+    for kind in set(gan_losses.KINDS) - {"ragan"}:
+        assert torch.equal(gan_losses.generator_loss(kind, None, FAKE), gan_losses.generator_loss(kind, REAL, FAKE))
     with pytest.raises(ValueError, match="ragan: compares with real pictures"):
-        adversarial.generator_loss("ragan", None, FAKE)
+        gan_losses.generator_loss("ragan", None, FAKE)
     with pytest.raises(ValueError, match="'sgan': expected one of gan, lsgan, wgan-gp, hinge, ragan"):
-        adversarial.discriminator_loss("sgan", REAL, FAKE)
+        gan_losses.discriminator_loss("sgan", REAL, FAKE)
 
 
 def linear(slope: float, side_px: int = 4) -> nn.Module:
@@ -110,7 +110,7 @@ def linear(slope: float, side_px: int = 4) -> nn.Module:
 def test_gradient_penalty_of_a_linear_discriminator(slope: float, penalty: float) -> None:
     """(norm - 1)^2 exactly, 0 at slope 1, and finite also where the gradient vanishes."""
     network = linear(slope)
-    value = adversarial.gradient_penalty(network, torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4))
+    value = gan_losses.gradient_penalty(network, torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4))
     assert float(value.detach()) == pytest.approx(penalty, abs=1e-5)
     value.backward()
     assert torch.isfinite(network[1].weight.grad).all()  # type: ignore[index]
@@ -119,7 +119,7 @@ def test_gradient_penalty_of_a_linear_discriminator(slope: float, penalty: float
 def test_gradient_penalty_trains_the_discriminator_only() -> None:
     """Its gradient reaches the discriminator's weights, not the network that made the pictures."""
     network, pred = linear(3.0), torch.rand(2, 1, 4, 4, requires_grad=True)
-    adversarial.gradient_penalty(network, torch.rand(2, 1, 4, 4), pred).backward()
+    gan_losses.gradient_penalty(network, torch.rand(2, 1, 4, 4), pred).backward()
     assert pred.grad is None
     assert network[1].weight.grad.abs().sum() > 0  # type: ignore[index]
 
@@ -130,9 +130,9 @@ def test_gradient_penalty_is_float32_under_autocast() -> None:
     values = []
     for enabled in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            values.append(adversarial.gradient_penalty(network, high, pred))
+            values.append(gan_losses.gradient_penalty(network, high, pred))
     assert torch.equal(*values)
-    assert adversarial.gradient_penalty(network, high.bfloat16(), pred.bfloat16()).dtype == torch.float32
+    assert gan_losses.gradient_penalty(network, high.bfloat16(), pred.bfloat16()).dtype == torch.float32
 
 
 def test_gradient_penalty_is_taken_between_the_pictures() -> None:
@@ -145,7 +145,7 @@ def test_gradient_penalty_is_taken_between_the_pictures() -> None:
         return (x**2).sum(dim=(1, 2, 3)) / 2
 
     values = [
-        adversarial.gradient_penalty(square, high, pred, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+        gan_losses.gradient_penalty(square, high, pred, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
     ]
     assert 1 <= float(seen[0].min()) < 1.2 and 1.8 < float(seen[0].max()) <= 2
     norms = torch.linalg.vector_norm(seen[0].flatten(1), dim=1)
@@ -155,7 +155,7 @@ def test_gradient_penalty_is_taken_between_the_pictures() -> None:
 
 def test_every_kind_is_a_term() -> None:
     """A kind that exists can be asked for on the command line, and carries its weight."""
-    for kind in adversarial.KINDS:
+    for kind in gan_losses.KINDS:
         assert kind in losses.TERMS
         assert losses.adversarial_term(f"l1+5e-3*{kind}") == losses.Term(5e-3, kind, "")
-    assert adversarial.KINDS["wgan-gp"].penalty_weight == 10
+    assert gan_losses.KINDS["wgan-gp"].penalty_weight == 10

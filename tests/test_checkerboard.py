@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.inference.checkerboard import SIDE_PX, examine, strongest_line
+from youku.looking.checkerboard import SIDE_PX, examine, strongest_line
 from youku.models import MODELS
 
 SEEDS = range(12)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from youku import table
+from youku import text_table
 from youku.__main__ import main
 from youku.models import MODELS
 from youku.models.cost import Cost, count, count_module, measure_receptive_field_px, output_px
@@ -215,4 +215,7 @@ def test_mistakes_are_one_sentence(
 
 def test_table_sets_numbers_to_the_right() -> None:
     """Columns line up; text starts at the left, numbers end at the right."""
-    assert table.lay_out(["name", "n"], [["a", "1,000"], ["bcdef", "-"]]) == "name       n\na      1,000\nbcdef      -"
+    assert (
+        text_table.lay_out(["name", "n"], [["a", "1,000"], ["bcdef", "-"]])
+        == "name       n\na      1,000\nbcdef      -"
+    )

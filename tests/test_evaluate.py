@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from youku import evaluate
-from youku.inference import evaluation, pipeline, timing, weights
+from youku.engines import weights
+from youku.engines.weights import Network
+from youku.inference import evaluation, pipeline, timing
 from youku.inference.evaluation import PROTOCOLS, Picture
 from youku.inference.pipeline import Options
-from youku.inference.weights import Network
 from youku.metrics import fsim
 from youku.models import MODELS
 from youku.video import color, picture_sets

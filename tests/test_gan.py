@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from tests.test_train import last, settings
-from youku.inference import weights
-from youku.training import gan, losses, run, trainer
+from youku.engines import weights
+from youku.training import losses, run, trainer
 from youku.training import state as states
+from youku.training.adversary import Adversary, NoAdversary, collapse_warning, make_adversary
 from youku.training.config import TrainConfig
 from youku.training.dataset import Batch, in_turn
 
@@ -70,7 +71,7 @@ def test_the_discriminator_learns_to_tell_apart() -> None:
     """On flat against noisy pictures its loss falls below chance, 2 log 2."""
     config = TrainConfig(loss="gan", patch_px=8, model="espcn", discriminator="enhancenet", d_lr=1e-3, steps=2)
     torch.manual_seed(0)
-    adversary = gan.make_adversary(config, 1, torch.device("cpu"))
+    adversary = make_adversary(config, 1, torch.device("cpu"))
     high, pred = torch.rand(4, 1, 32, 32), torch.full((4, 1, 32, 32), 0.5)
     for _ in range(20):
         adversary.learn(pred, high)
@@ -82,12 +83,12 @@ def test_the_discriminator_learns_to_tell_apart() -> None:
 def test_the_loss_reaches_the_picture_and_not_the_discriminator() -> None:
     """Its gradient is the network's to follow; the adversary's weights get none."""
     config = TrainConfig(loss="0.5*gan", patch_px=8, model="espcn", discriminator="enhancenet", steps=2)
-    adversary = gan.make_adversary(config, 1, torch.device("cpu"))
+    adversary = make_adversary(config, 1, torch.device("cpu"))
     pred = torch.rand(2, 1, 32, 32, requires_grad=True)
     loss = adversary.loss(pred, torch.rand(2, 1, 32, 32))
     loss.backward()
     assert loss.item() == pytest.approx(0.5 * 0.693, abs=0.02) and pred.grad is not None and pred.grad.any()
-    assert isinstance(adversary, gan.Adversary)
+    assert isinstance(adversary, Adversary)
     assert all(parameter.grad is None and parameter.requires_grad for parameter in adversary.module.parameters())
 
 
@@ -96,7 +97,7 @@ def test_k_discriminator_steps_draw_their_own_batches(pairs: Path) -> None:
     made = adversarial(pairs, pretrain_steps=0, d_steps=3)
     seen: list[torch.Tensor] = []
 
-    class Watching(gan.NoAdversary):
+    class Watching(NoAdversary):
         def learn(self, pred: torch.Tensor, high: torch.Tensor, share: float = 1.0) -> None:
             seen.append(high)
 
@@ -113,7 +114,7 @@ def test_the_discriminator_learns_in_float32_and_once_a_step(pairs: Path) -> Non
     made = adversarial(pairs, pretrain_steps=0, accumulate=3, amp=True)
     state = states.make_state(made, torch.device("cpu"))
     state.precision.dtype = torch.bfloat16
-    assert isinstance(state.adversary, gan.Adversary)
+    assert isinstance(state.adversary, Adversary)
     kinds, updates = set(), []
     state.adversary.module.tail[-1].register_forward_hook(lambda _, args, out: kinds.add(out.dtype))
     state.adversary.optimizer.register_step_post_hook(lambda *_: updates.append(1))
@@ -133,8 +134,8 @@ def test_the_first_stage_is_not_stopped_early(pairs: Path) -> None:
 
 def test_a_winning_discriminator_is_reported() -> None:
     """A loss near zero leaves no signal: the warning says what to change; a healthy one is silent."""
-    assert "lower --d-lr" in gan.collapse_warning("gan", {"d_loss": 0.001})
-    assert gan.collapse_warning("gan", {"d_loss": 1.2}) == ""
+    assert "lower --d-lr" in collapse_warning("gan", {"d_loss": 0.001})
+    assert collapse_warning("gan", {"d_loss": 1.2}) == ""
 
 
 def test_wrong_patch_sides_and_stages_are_explained(pairs: Path) -> None:

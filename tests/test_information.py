@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from youku.metrics import information, sharpness
+from youku.looking import information, sharpness
 from youku.video import resize, y4m
 from youku.video.y4m import Header, Planes
 

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from youku.__main__ import main
-from youku.inference import checkerboard, inspection, weights
+from youku.engines import weights
+from youku.looking import checkerboard, clip_page, inspection
 from youku.models import MODELS
-from youku.pages import clip as clip_page
 from youku.training import vgg
 from youku.video import ffmpeg, standin, y4m
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from youku.video import letterbox, scenes, standin, survey, y4m
+from youku.looking import survey
+from youku.video import letterbox, scenes, standin, y4m
 from youku.video.letterbox import Bars
 from youku.video.y4m import Planes
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from youku.metrics.ssim import ms_ssim, ssim
-from youku.training import adversarial, losses, perceptual
+from youku.training import gan_losses, losses, perceptual
 from youku.training.losses import Term
 
 CONTENT = [*losses.PIXEL, *losses.WITH_NUMBER]
@@ -33,7 +33,7 @@ def side_of(name: str) -> int:
 
 def test_table_of_terms_is_complete() -> None:
     """Every name that a sum may hold has exactly one home, and none is unlisted."""
-    homes = [*losses.PIXEL, *losses.WITH_NUMBER, *perceptual.NETS, *adversarial.KINDS]
+    homes = [*losses.PIXEL, *losses.WITH_NUMBER, *perceptual.NETS, *gan_losses.KINDS]
     assert sorted(homes) == sorted(losses.TERMS)
     assert set(losses.NUMBERS) == set(losses.WITH_NUMBER)
 

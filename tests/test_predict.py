@@ -13,9 +13,10 @@ import torch
 
 from tests.conftest import textured_frame, write_pair
 from youku import contest, predict
-from youku.inference import pipeline, shipped, weights
+from youku.engines import shipped, weights
+from youku.engines.weights import Network
+from youku.inference import pipeline
 from youku.inference.pipeline import Options
-from youku.inference.weights import Network
 from youku.models import MODELS
 from youku.video import ffmpeg, interpolate, resize, y4m
 

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from tests.conftest import textured_frame
 from youku import predict
-from youku.inference import evaluation, pipeline, published, tiles, weights
+from youku.engines import published, weights
+from youku.engines.published import PUBLISHED, Published
+from youku.inference import evaluation, pipeline, tiles
 from youku.inference.pipeline import Options
-from youku.inference.published import PUBLISHED, Published
 from youku.models import MODELS
 from youku.models.edsr import DIV2K_MEAN
 from youku.models.span import SPAN

@@ -14,7 +14,8 @@ import pytest
 
 from youku import contest, score, submit
 from youku.exchange import scorefile
-from youku.metrics import psnr, ssim, tally, vmaf
+from youku.exchange.totals import Protocol
+from youku.metrics import psnr, ssim, vmaf
 from youku.video import ffmpeg, interpolate, y4m
 from youku.video.y4m import Planes, make_header
 
@@ -125,13 +126,11 @@ def test_zip_and_folder_score_the_same(made: Path, tmp_path: Path) -> None:
 
 def test_protocol_chooses_the_figures(made: Path) -> None:
     """--psnr-planes rgb --psnr-pool frame picks that total; without VMAF there is no final score."""
-    totals = quick(made / "pred", made, protocol=tally.Protocol(psnr_planes="rgb", psnr_pool="frame"))["totals"][
-        "submission"
-    ]
+    totals = quick(made / "pred", made, protocol=Protocol(psnr_planes="rgb", psnr_pool="frame"))["totals"]["submission"]
     assert totals["psnr"] == totals["psnr_rgb_frame"]
     assert (totals["score"], totals["vmaf"]) == (None, None)
     with pytest.raises(ValueError, match="--vmaf-pool 'median': expected one of mean, harmonic"):
-        tally.Protocol(vmaf_pool="median")
+        Protocol(vmaf_pool="median")
 
 
 def test_exact_match_is_inf_in_json_and_table(made: Path, tmp_path: Path) -> None:

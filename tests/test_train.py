@@ -19,7 +19,8 @@ from PIL import Image
 from tests.conftest import write_pair
 from youku import predict
 from youku import train as verb
-from youku.inference import pipeline, weights
+from youku.engines import weights
+from youku.inference import pipeline
 from youku.metrics import psnr
 from youku.models import MODELS
 from youku.training import checkpoint, config, losses, precision, recipe, run, trainer

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tests.test_train import settings
-from youku.inference import weights
+from youku.engines import weights
 from youku.training import pairs as data
 from youku.training import run, trainer
 from youku.training.config import TrainConfig

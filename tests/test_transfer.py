@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.test_train import settings
-from youku.inference import weights
+from youku.engines import weights
 from youku.models import MODELS, spec_of
 from youku.training import run, state, transfer
 

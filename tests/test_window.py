@@ -12,9 +12,10 @@ import torch
 from tests.conftest import textured_frame
 from tests.test_motion import texture
 from youku import predict
-from youku.inference import border, pipeline, weights, window
+from youku.engines import weights
+from youku.engines.weights import Network
+from youku.inference import border, pipeline, window
 from youku.inference.pipeline import Options
-from youku.inference.weights import Network
 from youku.models import MODELS
 from youku.models.blocks import Interpolate
 from youku.models.srcnn import SRCNN

@@ -83,7 +83,7 @@ def _models() -> Main:
 
 
 def _inspect() -> Main:
-    from youku.inspect import main
+    from youku.look import main
 
     return main
 

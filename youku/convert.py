@@ -39,8 +39,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from youku import cli
+from youku.metrics.picture_cost import describe, measure
 from youku.video import clips, container, ffmpeg, hdf5, picture_sets, pictures, timeline, y4m, yuv
-from youku.video.picture_cost import describe, measure
 from youku.video.y4m import Header, Planes
 
 ROUTES = ("ffmpeg", "float")

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli, contest, files, predict, report, score, submit
-from youku.inference import weights
+from youku.engines import weights
 from youku.inference.pipeline import Options
 from youku.training import recipe, run
 from youku.training.config import TrainConfig

@@ -24,13 +24,13 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from youku import cli
-from youku import table as text_table
+from youku import cli, text_table
+from youku.engines import weights
+from youku.engines.weights import Network
 from youku.files import atomic_path
-from youku.inference import evaluation, timing, weights
+from youku.inference import evaluation, timing
 from youku.inference.evaluation import PROTOCOLS, Error, Picture
 from youku.inference.pipeline import Options
-from youku.inference.weights import Network
 from youku.metrics import psnr
 from youku.models import MODELS
 from youku.video import color, hdf5, picture_sets

@@ -25,9 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from youku import cli, contest, files
-from youku.inference import pipeline, weights
+from youku.engines import weights
+from youku.engines.weights import Network
+from youku.inference import pipeline
 from youku.inference.pipeline import Options
-from youku.inference.weights import Network
 from youku.models import MODELS
 from youku.video import clips, container, interpolate, timeline, y4m
 from youku.video.container import Encoding

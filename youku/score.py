@@ -26,9 +26,9 @@ from youku import cli, contest
 from youku.contest import TestSet
 from youku.exchange.scorefile import plain, write_score
 from youku.exchange.submission import Submission, open_submission
-from youku.metrics import artefacts, tally, vmaf
+from youku.exchange.totals import SYSTEMS, Frames, Protocol, clip_values, format_table, measure_frame, totals_of
+from youku.metrics import artefacts, vmaf
 from youku.metrics.artefacts import Artefacts, Gauge
-from youku.metrics.tally import SYSTEMS, Frames, Protocol, format_table
 from youku.video import interpolate, y4m
 from youku.video.y4m import Header
 
@@ -99,7 +99,7 @@ def score_submission(
         "tools": _tools(versions),
         "paths": {"submission": str(path), "low": str(low), "high": str(high)},
         "totals": {
-            system: tally.totals_of([(job.whole, both[system]) for job, both in clips], protocol) for system in SYSTEMS
+            system: totals_of([(job.whole, both[system]) for job, both in clips], protocol) for system in SYSTEMS
         },
         "clips": [_clip_row(job, both, protocol) for job, both in clips],
     }
@@ -185,7 +185,7 @@ def _measure(
                 index = job.frames[num_frames]
                 high = job.high.frame(index)
                 low = interpolate.upscale(job.low.frame(index), job.low.header, contest.SCALE)
-                tally.measure_frame({"submission": pred, "bicubic": low}, high, header, rows)
+                measure_frame({"submission": pred, "bicubic": low}, high, header, rows)
                 for system, planes in (("submission", pred), ("bicubic", low)):
                     if meters:
                         meters[system].add(planes, high)
@@ -228,7 +228,7 @@ def _clip_row(job: _Job, both: dict[str, Frames], protocol: Protocol) -> dict[st
         "frames": list(job.frames),
         "width": job.high.header.width,
         "height": job.high.header.height,
-        **{system: tally.clip_values(both[system], protocol) for system in SYSTEMS},
+        **{system: clip_values(both[system], protocol) for system in SYSTEMS},
     }
 
 

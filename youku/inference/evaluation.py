@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from youku.engines.weights import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
-from youku.inference.weights import Network
 from youku.metrics import fsim, psnr, ssim
 from youku.video import color, resize
 

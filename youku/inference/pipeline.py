@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from youku.engines.weights import Network
 from youku.inference import border, tiles
 from youku.inference.ensemble import ensemble
-from youku.inference.weights import Network
 from youku.inference.window import windows
 from youku.video import interpolate
 from youku.video.y4m import Header, Planes

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from youku.engines.weights import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
-from youku.inference.weights import Network
 
 
 @dataclass(frozen=True, kw_only=True)

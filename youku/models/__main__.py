@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from youku import cli, table
+from youku import cli, text_table
 from youku.models import MODELS, spec_of
 from youku.models.cost import Cost, count, measure_receptive_field_px, output_px
 from youku.models.spec import ModelSpec
@@ -69,7 +69,7 @@ def show_all(entries: Sequence[dict], trident: bool) -> str:
         row += [f"{entry['trident_macc']:,}", f"{entry['trident_flops']:,}"] if trident else []
         field = "whole" if entry["receptive_field_px"] is None else str(entry["receptive_field_px"])
         rows.append([*row, field, "yes" if entry["half_safe"] else "no", entry["source"]])
-    return table.lay_out([*header, "field px", "half", "source"], rows)
+    return text_table.lay_out([*header, "field px", "half", "source"], rows)
 
 
 def show_layers(cost: Cost, trident: bool) -> str:
@@ -82,7 +82,7 @@ def show_layers(cost: Cost, trident: bool) -> str:
     ]
     sums = ["sum", "", "", f"{cost.parameters:,}", f"{cost.macs:,}"]
     sums += [f"{cost.macc:,}", f"{cost.flops:,}"] if trident else []
-    return table.lay_out(header, [*rows, sums])
+    return text_table.lay_out(header, [*rows, sums])
 
 
 def _run(args: argparse.Namespace) -> int:

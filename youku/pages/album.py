@@ -15,7 +15,7 @@ from youku.pages import cells, comparison, stills
 from youku.pages.cells import Cell
 from youku.pages.comparison import Comparison
 from youku.pages.footage import SHIPPED, Footage, locate
-from youku.table import minus
+from youku.text_table import minus
 from youku.video.y4m import Header, Planes
 
 APART = 12  # frames of one clip nearer than this (half a second) show the same thing

@@ -10,7 +10,7 @@ from typing import Any
 
 from youku.pages import cells, chart
 from youku.pages.cells import Cell
-from youku.table import minus
+from youku.text_table import minus
 
 Score = dict[str, Any]
 

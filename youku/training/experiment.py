@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from youku import table
-from youku.inference import weights
-from youku.inference.weights import Network
+from youku import text_table
+from youku.engines import weights
+from youku.engines.weights import Network
 from youku.training import recipe, run
 from youku.training.config import TrainConfig
 from youku.training.pairs import PicturePair
@@ -155,4 +155,4 @@ def text(experiment: Experiment, rows: list[Row], given: Mapping[str, Any]) -> s
     same = ", ".join(f"{key} = {value}" for key, value in {**experiment.base, **given}.items())
     source = f"  [{experiment.source}]" if experiment.source else ""
     legend = "PSNR in dB, gain over bicubic on the same data, * the best"
-    return "\n".join([f"{experiment.question}{source}", f"same: {same}", table.lay_out(header, lines), legend])
+    return "\n".join([f"{experiment.question}{source}", f"same: {same}", text_table.lay_out(header, lines), legend])

@@ -2,7 +2,7 @@
 
 A sum is WEIGHT*TERM[:ARGUMENT] joined by +. Content terms compare with the target, each a mean over all elements in
 float32 whatever the precision of the network; one adversarial term may join, which the trainer works out with a
-discriminator (youku.training.adversarial). Losses through VGG need a weights file (youku.training.vgg).
+discriminator (youku.training.gan_losses). Losses through VGG need a weights file (youku.training.vgg).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from youku.metrics.ssim import ms_ssim, ssim
-from youku.training import adversarial, perceptual
+from youku.training import gan_losses, perceptual
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -119,7 +119,7 @@ TERMS: dict[str, str] = {
 def parse(text: str) -> tuple[Term, ...]:
     """Terms of "l1", "0.5*l2+ssim", ...; ValueError names what does not parse."""
     terms = tuple(_parse_term(part, text) for part in re.split(r"(?<![\d.][eE])\+", re.sub(r"\s", "", text)))
-    num_adversarial = sum(term.name in adversarial.KINDS for term in terms)
+    num_adversarial = sum(term.name in gan_losses.KINDS for term in terms)
     if num_adversarial > 1:
         raise ValueError(
             f"loss {text!r}: has {num_adversarial} adversarial terms, expected at most one; drop the others"
@@ -129,7 +129,7 @@ def parse(text: str) -> tuple[Term, ...]:
 
 def adversarial_term(text: str) -> Term | None:
     """The GAN summand of a loss text, None when it has none."""
-    return next((term for term in parse(text) if term.name in adversarial.KINDS), None)
+    return next((term for term in parse(text) if term.name in gan_losses.KINDS), None)
 
 
 def needs_vgg(text: str) -> bool:

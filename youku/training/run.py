@@ -14,7 +14,7 @@ import torch
 
 import youku
 from youku import files
-from youku.inference import weights
+from youku.engines import weights
 from youku.metrics import vmaf
 from youku.training import precision, recipe, trainer
 from youku.training.config import TrainConfig

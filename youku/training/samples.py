@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from youku.engines.weights import Network
 from youku.files import atomic_path
 from youku.inference import pipeline
-from youku.inference.weights import Network
 from youku.training.dataset import Sampler
 from youku.training.pairs import Pair
 from youku.video import resize

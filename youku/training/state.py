@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from youku.inference import weights
+from youku.engines import weights
 from youku.models import spec_of
 from youku.models.centering import center
-from youku.training import checkpoint, gan, precision, transfer
+from youku.training import checkpoint, precision, transfer
+from youku.training.adversary import Adversary, NoAdversary, make_adversary
 from youku.training.config import TrainConfig
-from youku.training.gan import Adversary, NoAdversary
 from youku.training.precision import Precision
 from youku.training.transfer import Transfer
 
@@ -72,7 +72,7 @@ def make_state(config: TrainConfig, device: torch.device, resume: bool = False) 
     chosen = precision.choose(config.amp, config.amp_backend, device)
     module, optimizer = chosen.prepare(module, optimizer)
     average = copy.deepcopy(module).requires_grad_(False) if config.ema else module
-    adversary = gan.make_adversary(config, spec.channels, device)
+    adversary = make_adversary(config, spec.channels, device)
     twins = {other: _ready(spec.build(other), config, device) for other in config.all_scales[1:]}
     return State(module, average, optimizer, chosen, adversary, twins, taken)
 

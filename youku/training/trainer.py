@@ -17,13 +17,14 @@ from typing import Any
 
 import torch
 
-from youku.inference import tiles, weights
-from youku.inference.weights import Network
+from youku.engines import weights
+from youku.engines.weights import Network
+from youku.inference import tiles
 from youku.models import spec_of
-from youku.training import checkpoint, gan, losses, precision, samples
+from youku.training import adversary, checkpoint, losses, precision, samples
+from youku.training.adversary import NoAdversary
 from youku.training.config import TrainConfig
 from youku.training.dataset import Batch, Sampler, batches, in_turn
-from youku.training.gan import NoAdversary
 from youku.training.pairs import Pair
 from youku.training.precision import Clip
 from youku.training.progress import Log, Window, finite, make_bar, stop_flag
@@ -209,7 +210,7 @@ def _log(state: State, config: TrainConfig, window: Window, log: Log, bar: Any) 
     log.write({"step": state.step, **window.summary(), "lr": rate, **finite(figures)})
     bar.set_postfix(window.postfix(state.best, next(state.module.parameters()).device))
     term = losses.adversarial_term(config.loss)
-    if term and figures and (warning := gan.collapse_warning(term.name, figures)):
+    if term and figures and (warning := adversary.collapse_warning(term.name, figures)):
         bar.write(f"step {state.step}: {warning}", file=sys.stderr)
 
 

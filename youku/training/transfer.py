@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from youku.inference import weights
+from youku.engines import weights
 from youku.models import MODELS
 from youku.models.spec import ModelSpec
 from youku.models.vsrnet import from_srcnn

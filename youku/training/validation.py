@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from youku import contest
+from youku.engines.weights import Network
 from youku.inference import evaluation, pipeline
-from youku.inference.weights import Network
 from youku.metrics import psnr, vmaf
 from youku.training.pairs import DEFAULT_RESIZER, ClipPair, Pair, PicturePair, load_picture_pair
 from youku.video.y4m import Planes

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from youku.engines.weights import Network
 from youku.files import atomic_path
-from youku.inference.weights import Network
 from youku.video import color
 
 VANISHED = 1e-30

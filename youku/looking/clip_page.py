@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from youku import files
-from youku.video.survey import Survey
+from youku.looking.survey import Survey
 
 BLUE, RED, GRAY = "#1f6feb", "#d9480f", "#868e96"
 

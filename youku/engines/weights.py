@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from youku.engines import pickles, published, shipped
 from youku.files import atomic_path
-from youku.inference import pickles, published, shipped
 from youku.models import MODELS, spec_of
 from youku.models.centering import center, keep_in_range
 from youku.models.spec import ModelSpec

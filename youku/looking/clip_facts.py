@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from youku import table
-from youku.metrics import information, sharpness
-from youku.metrics.information import Information
-from youku.metrics.sharpness import Sharpness
+from youku import text_table
+from youku.looking import information, sharpness
+from youku.looking.information import Information
+from youku.looking.sharpness import Sharpness
+from youku.looking.survey import Survey, survey
 from youku.video import letterbox
-from youku.video.survey import Survey, survey
 from youku.video.y4m import Header, Planes
 
 MOST_CUTS_SHOWN = 20
@@ -95,7 +95,7 @@ def describe(facts: Facts) -> str:
         f"size       {header.width}x{header.height}, C{header.chroma}, {header.depth} bit, {_fields(header)}",
         f"frames     {facts.counted}, {found.num_frames / fps:.2f} s at {fps:.5g} a second",
         "",
-        table.lay_out(["plane", "min", "mean", "max", "std"], rows),
+        text_table.lay_out(["plane", "min", "mean", "max", "std"], rows),
         "code values of 8 bit, all frames",
         "",
         f"range      {found.outside_percent:.2f}% of the luma samples lie outside 16-235",

@@ -27,13 +27,11 @@ from pathlib import Path
 from torch import Tensor
 
 from youku import cli
-from youku.inference import checkerboard, inspection, pickles, weightfacts, weights
-from youku.inference.checkerboard import Finding
-from youku.inference.weights import Network
-from youku.metrics import facts
+from youku.engines import pickles, weights
+from youku.engines.weights import Network
+from youku.looking import checkerboard, clip_facts, clip_page, inspection, vgg_layers, weight_facts
+from youku.looking.checkerboard import Finding
 from youku.models import MODELS
-from youku.pages import clip as clip_page
-from youku.training import judge
 from youku.video import clips, ffmpeg, pictures
 from youku.video.y4m import Header, Planes
 
@@ -66,21 +64,25 @@ def inspect_clip(path: Path, num_frames: int | None, png: str | None, as_data: b
     with open_clip(path) as (header, frames, known):
         total = min(known, num_frames or known) if known else num_frames
         bar = tqdm(islice(frames, num_frames), total=total, unit="frame", leave=False, disable=not sys.stderr.isatty())
-        found = facts.gather(header, bar, is_decoded=known is None, most_frames=num_frames, clip_frames=known)
+        found = clip_facts.gather(header, bar, is_decoded=known is None, most_frames=num_frames, clip_frames=known)
     if png:
         clip_page.draw(found.survey, f"{path.name}: {header.width}x{header.height}, {found.counted} frames", png)
         print(f"{png}: luma histogram and change from frame to frame", file=sys.stderr)
-    print(json.dumps({"clip": str(path), **facts.as_json(found)}, indent=2) if as_data else facts.describe(found))
+    print(
+        json.dumps({"clip": str(path), **clip_facts.as_json(found)}, indent=2)
+        if as_data
+        else clip_facts.describe(found)
+    )
     return 0
 
 
 def inspect_weights(args: argparse.Namespace) -> int:
     """Everything there is to say about a weights file."""
-    net, device = judge.judge_of(args.file), weights.pick_device(args.device)
+    net, device = vgg_layers.judge_of(args.file), weights.pick_device(args.device)
     if net:
         _check_judge_flags(net, args)
-        layer = args.features or judge.DEEPEST
-        network, about = judge.open_judge(net, args.file, layer, device), {"layers": f"up to {layer}"}
+        layer = args.features or vgg_layers.DEEPEST
+        network, about = vgg_layers.open_judge(net, args.file, layer, device), {"layers": f"up to {layer}"}
     else:
         network = weights.load(args.file, args.model, args.scale, device, look=True)
         about = weights.read(args.file)[1]
@@ -95,13 +97,13 @@ def inspect_weights(args: argparse.Namespace) -> int:
     finding = look_for_grid(network) if args.checkerboard else None
     written = [*draw(args, network, state), *dump_features(args, network, net)]
     if args.json:
-        print(json.dumps(weightfacts.as_json(network, about, statistics, warnings, finding), indent=2))
+        print(json.dumps(weight_facts.as_json(network, about, statistics, warnings, finding), indent=2))
     else:
-        print(weightfacts.describe(network, about, statistics, warnings))
+        print(weight_facts.describe(network, about, statistics, warnings))
         if args.histogram:
-            print("\n" + weightfacts.describe_histograms(state))
+            print("\n" + weight_facts.describe_histograms(state))
         if finding:
-            print("\n" + weightfacts.describe_finding(finding))
+            print("\n" + weight_facts.describe_finding(finding))
     for line in written:
         print(line, file=sys.stderr)
     return 0
@@ -130,7 +132,7 @@ def dump_features(args: argparse.Namespace, network: Network, net: str | None) -
     if not args.features:
         return []
     x = inspection.picture_input(network, pictures.read_rgb(args.picture))
-    maps = inspection.feature_maps(network, judge.module_name(net, args.features, x) if net else args.features, x)
+    maps = inspection.feature_maps(network, vgg_layers.module_name(net, args.features, x) if net else args.features, x)
     path = Path(args.out) / f"{args.features}.png"
     if path.exists() and path.samefile(args.picture):
         raise ValueError(f"--out {args.out}: {path.name} there is the input picture; name another folder")

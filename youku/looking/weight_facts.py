@@ -7,11 +7,11 @@ from dataclasses import asdict
 
 from torch import Tensor
 
-from youku import table
-from youku.inference import inspection
-from youku.inference.checkerboard import Finding
-from youku.inference.inspection import Statistics
-from youku.inference.weights import Network
+from youku import text_table
+from youku.engines.weights import Network
+from youku.looking import inspection
+from youku.looking.checkerboard import Finding
+from youku.looking.inspection import Statistics
 
 NUM_BINS = 16
 BAR_WIDTH = 50
@@ -32,7 +32,7 @@ def describe(
         for entry in statistics
     ]
     header = ["tensor", "shape", "mean", "std", "min", "max", "median |w|", "|w| < 1e-30"]
-    lines += ["", table.lay_out(header, rows), ""]
+    lines += ["", text_table.lay_out(header, rows), ""]
     lines += [f"warning: {warning}" for warning in warnings] or ["no weight tensor has vanished or broken values"]
     return "\n".join(lines)
 
@@ -61,7 +61,7 @@ def describe_finding(finding: Finding) -> str:
     ]
     header = ["input", "strongest line", "code values", "around it", "counts"]
     steps = f"steps on a ramp: {finding.steps:.2f} of an input pixel's step (0 smooth, 0.25 to 0.4 repeated pixels)"
-    return "\n".join([table.lay_out(header, rows), steps, f"verdict: {finding.verdict}"])
+    return "\n".join([text_table.lay_out(header, rows), steps, f"verdict: {finding.verdict}"])
 
 
 def as_json(

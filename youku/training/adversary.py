@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from youku.models.discriminators import EnhanceNetDiscriminator, SRGANDiscriminator
-from youku.training import adversarial, losses
+from youku.training import gan_losses, losses
 from youku.training.config import TrainConfig
 
 TOO_SURE = 0.02  # a discriminator loss below this leaves the network nothing to learn from
@@ -58,10 +58,10 @@ class Adversary:
         with torch.autocast(pred.device.type, enabled=False):
             pred, high = pred.detach().float(), high.float()
             real, fake = self.module(high), self.module(pred)
-            loss = adversarial.discriminator_loss(self.kind, real, fake)
-            penalty = adversarial.KINDS[self.kind].penalty_weight
+            loss = gan_losses.discriminator_loss(self.kind, real, fake)
+            penalty = gan_losses.KINDS[self.kind].penalty_weight
             if penalty:
-                loss = loss + penalty * adversarial.gradient_penalty(self.module, high, pred)
+                loss = loss + penalty * gan_losses.gradient_penalty(self.module, high, pred)
             (share * loss).backward()
         self.past.append((loss.item(), real.mean().item(), fake.mean().item()))
 
@@ -78,7 +78,7 @@ class Adversary:
             fake = self.module(pred.float())
             with torch.no_grad():
                 real = self.module(high.float())
-            return self.weight * adversarial.generator_loss(self.kind, real, fake)
+            return self.weight * gan_losses.generator_loss(self.kind, real, fake)
 
     def figures(self) -> dict[str, float]:
         """Means since the last call: loss of the discriminator, its logits on real and on fake pictures."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from youku.inference import weights
-from youku.inference.weights import Network
+from youku.engines import weights
+from youku.engines.weights import Network
 from youku.models.spec import ModelSpec
 from youku.training import vgg
 

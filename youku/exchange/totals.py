@@ -12,10 +12,10 @@ from typing import Any
 
 from youku import contest
 from youku.metrics import psnr, vmaf
-from youku.table import minus
+from youku.metrics.artefacts import SYSTEMS
+from youku.text_table import minus
 from youku.video.y4m import Header, Planes
 
-SYSTEMS = ("submission", "bicubic")
 CURVES = ("psnr_yuv", "psnr_y", "ssim", "vmaf", "vmaf_neg")  # per-frame lists kept in score.json
 
 

@@ -1,0 +1,1 @@
+"""Network weights loaded and networks run: what stands between the models and the frames."""

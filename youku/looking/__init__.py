@@ -1,0 +1,1 @@
+"""What only `inspect` needs: the facts of a clip, the layers of a network."""
