@@ -38,7 +38,7 @@ def compare_network(name: str, clip: y4m.Clip, folder: Path, device: torch.devic
     network = Network(MODELS[name], 4, module, device)
     batch = 4 if device.type == "cuda" else 1
     frames = [
-        border.to_model(border.to_tensors([planes], 8, device), clip.header.layout, network.spec.colours).contiguous(
+        network.spec.colours.from_planes(border.to_tensors([planes], 8, device), clip.header.layout).contiguous(
             memory_format=torch.channels_last
         )
         for planes in clip

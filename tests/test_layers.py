@@ -98,7 +98,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "models").glob("*.py")), ids=lambda path: path.stem)
 def test_models_import_torch_and_blocks_only(path: Path) -> None:
-    """A network is plain torch; the one kernel it may borrow is resize's. The room's verb may read a command line too."""
+    """Networks are plain torch and borrow resize's kernel and colour conversion; the room's verb reads a command line."""
     verb = ROOM_VERBS.get(module_name(path), set())
     foreign = {name.split(".")[0] for name in imports(path)} - {
         "torch",
@@ -106,10 +106,11 @@ def test_models_import_torch_and_blocks_only(path: Path) -> None:
         "__future__",
         "collections",
         "dataclasses",
+        "typing",
         *({"argparse", "json", "re"} if verb else ()),
     }
     assert foreign <= {"youku"}
-    allowed = ("youku.models.", "youku.video.resize", *verb)
+    allowed = ("youku.models.", "youku.video.resize", "youku.video.color", *verb)
     assert all(name.startswith(allowed) for name in imports(path) if name.startswith("youku.")) or not foreign
 
 

@@ -18,6 +18,7 @@ from youku.engines.weights import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
 from youku.models import MODELS
+from youku.models.colours import RGB
 from youku.video import ffmpeg, interpolate, resize, y4m
 
 REPO = Path(__file__).parents[1]
@@ -83,7 +84,7 @@ def test_rgb_round_trip_is_nearly_lossless(tmp_path: Path) -> None:
     from youku.inference import border
 
     tensors = border.to_tensors([clip.frame(0)], 8, CPU)
-    back = border.to_planes(border.to_model(tensors, clip.header.layout, "rgb"), clip.header.layout, "rgb")
+    back = RGB.to_planes(RGB.from_planes(tensors, clip.header.layout), clip.header.layout)
     luma = border.to_codes(back[0], clip.header)[0]
     assert np.array_equal(luma, clip.frame(0)[0])
     chroma = border.to_codes(back[1], clip.header)[0].astype(int)

@@ -18,6 +18,7 @@ from youku.inference import border, pipeline, window
 from youku.inference.pipeline import Options
 from youku.models import MODELS
 from youku.models.blocks import Interpolate
+from youku.models.colours import RGB, Y
 from youku.models.srcnn import SRCNN
 from youku.models.vsrnet import VSRnet, from_srcnn
 from youku.video import motion, y4m
@@ -94,7 +95,7 @@ def test_a_clip_of_one_frame_is_its_own_neighbour() -> None:
 
 def test_luma_only_leaves_neighbouring_chroma_out(clip: Clip) -> None:
     """The luma of every place is as before; the middle frame keeps all its planes."""
-    whole, lean = (next(window.windows(clip, clip.header, 3, [1], luma_only=flag)) for flag in (False, True))
+    whole, lean = (next(window.windows(clip, clip.header, 3, [1], needed=needed)) for needed in (RGB.needed, Y.needed))
     assert [len(frame) for frame in lean] == [1, 3, 1]
     assert all(np.array_equal(one[0], other[0]) for one, other in zip(whole, lean, strict=True))
 
@@ -133,10 +134,10 @@ def run(net: Network, clip: Clip, options: Options | None = None, **more: object
 def test_windows_reach_the_network_oldest_first(clip: Clip) -> None:
     """(N, T * C, H, W): frame by frame in time, each in the network's colours."""
     seen = list(window.windows(clip, clip.header, 3))
-    luma = border.windows_to_model(seen, 8, clip.header.layout, "y", CPU)
+    luma = border.windows_to_model(seen, 8, clip.header.layout, Y, CPU)
     assert luma.shape == (7, 3, 42, 58)
     assert torch.equal(luma[5, 2], torch.from_numpy(seen[5][2][0].copy()) / 255)
-    assert border.windows_to_model(seen, 8, clip.header.layout, "rgb", CPU).shape == (7, 9, 42, 58)
+    assert border.windows_to_model(seen, 8, clip.header.layout, RGB, CPU).shape == (7, 9, 42, 58)
 
 
 @pytest.mark.parametrize("name", ["vsrnet", "enhancenet-3frame"])

@@ -153,7 +153,7 @@ def time_network(network: Network, source: Source, options: Options, runs: timin
     inputs = []
     for sample in samples(source, network.scale):
         low = sample.low
-        if network.spec.colours == "y" and low.ndim == 3:
+        if network.spec.channels == 1 and low.ndim == 3:
             low = color.luma_of_picture(low)
         planes = torch.from_numpy(np.moveaxis(np.atleast_3d(low), -1, 0).astype(np.float32) / 255)  # (C, h, w)
         inputs.append(planes.repeat(network.spec.num_frames, 1, 1).to(network.device))

@@ -11,10 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from youku.video import color
+from youku.models.colours import Colours, Layout
 from youku.video.y4m import Header, Planes
-
-Layout = tuple[int, int, str]
 
 
 def unit(depth: int) -> float:
@@ -31,39 +29,15 @@ def to_tensors(frames: Sequence[Planes], depth: int, device: torch.device) -> li
     return stacked
 
 
-def to_model(planes: Sequence[Tensor], layout: Layout, colours: str) -> Tensor:
-    """Planes (N, h, w) to network input (N, C, H, W); RGB is taken with the BT.601 studio matrix, unclipped."""
-    luma = planes[0]
-    if colours == "y":
-        return luma[:, None]
-    height, width = luma.shape[-2:]
-    if len(planes) == 1:
-        neutral = torch.full_like(luma, 128 / 255)
-        chroma = [neutral, neutral]
-    else:
-        chroma = [color.upsample_chroma(plane, height, width, layout) for plane in planes[1:]]
-    return color.yuv444_to_rgb(torch.stack([luma, *chroma], dim=-3))
-
-
 def windows_to_model(
-    windows: Sequence[Sequence[Planes]], depth: int, layout: Layout, colours: str, device: torch.device
+    windows: Sequence[Sequence[Planes]], depth: int, layout: Layout, colours: Colours, device: torch.device
 ) -> Tensor:
     """Windows of T frames, oldest first, to network input (N, T * C, H, W)."""
     by_place = []
     for frames in zip(*windows, strict=True):
-        needed = [planes[:1] for planes in frames] if colours == "y" else frames
-        by_place.append(to_model(to_tensors(needed, depth, device), layout, colours))
+        needed = [colours.needed(planes) for planes in frames]
+        by_place.append(colours.from_planes(to_tensors(needed, depth, device), layout))
     return torch.cat(by_place, dim=1)
-
-
-def to_planes(output: Tensor, layout: Layout, colours: str) -> list[Tensor]:
-    """Network output (N, C, H, W) to float planes (N, h, w): luma alone for "y", all planes of the layout for "rgb"."""
-    if colours == "y":
-        return [output[:, 0]]
-    yuv = color.rgb_to_yuv444(output)
-    if layout[0] == 0:
-        return [yuv[:, 0]]
-    return [yuv[:, 0], *(color.downsample_chroma(yuv[:, channel], layout) for channel in (1, 2))]
 
 
 def to_codes(plane: Tensor, header: Header) -> np.ndarray:

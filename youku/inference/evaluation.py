@@ -70,7 +70,7 @@ def enlarge_picture(network: Network, low: np.ndarray, options: Options) -> tupl
     network of several frames sees the picture in each of them.
     """
     codes = np.moveaxis(low, -1, 0)  # (3, h, w)
-    if network.spec.colours == "rgb":
+    if network.spec.channels == 3:
         out = _forward(network, codes, options)
         rgb = resize.to_integers(np.moveaxis(out, 0, -1) * 255)
         return color.luma_of_picture(rgb), rgb
@@ -82,7 +82,7 @@ def enlarge_picture(network: Network, low: np.ndarray, options: Options) -> tupl
 
 def enlarge_luma(network: Network, low: np.ndarray, options: Options) -> np.ndarray:
     """Luma (h, w) in code values through a luma network: float (H, W) in 0-255 as rounded when shipped."""
-    if network.spec.colours != "y":
+    if network.spec.channels != 1:
         raise ValueError(f"model {network.spec.name}: works on RGB, here is luma alone; give a folder of pictures")
     return _round(_forward(network, low[None], options)[0] * 255)
 

@@ -55,7 +55,7 @@ def upscale_frames(
         enlarged = (interpolate.upscale(planes, header, network.scale) for (planes,) in chosen)
         yield from ahead(enlarged, num_threads=num_threads)
         return
-    seen = windows(ahead(iter(frames)), header, network.spec.num_frames, wanted, network.spec.colours == "y")
+    seen = windows(ahead(iter(frames)), header, network.spec.num_frames, wanted, network.spec.colours.needed)
     if network.spec.num_frames > 1:
         seen = ahead(seen)  # motion compensation is a stage of its own
     batches = _batches(seen, options.batch)
@@ -185,12 +185,12 @@ def _finish_all(
 ) -> Iterator[Planes]:
     for frames, output in outputs:
         with torch.inference_mode():
-            planes = border.to_planes(output, header.layout, network.spec.colours)
+            planes = network.spec.colours.to_planes(output, header.layout)
             if options.sharpen:
                 planes[0] = sharpen(planes[0], *options.sharpen)
             codes = [border.to_codes(plane, header) for plane in planes]
         for index, frame in enumerate(frames):
             own = tuple(plane[index] for plane in codes)
-            if network.spec.colours == "y":
+            if len(own) < len(frame):  # what the network does not make is interpolated
                 own += interpolate.upscale_chroma(frame, header, network.scale)
             yield own

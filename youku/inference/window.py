@@ -21,11 +21,11 @@ def windows(
     header: Header,
     width: int,
     wanted: Sequence[int] | None = None,
-    luma_only: bool = False,
+    needed: Callable[[Planes], Planes] = tuple,
 ) -> Iterator[tuple[Planes, ...]]:
     """The window of every frame, or of the `wanted` ones (increasing frame numbers) among all frames of a clip.
 
-    `luma_only` leaves the neighbours' chroma out; the middle frame is always whole. Reads width // 2 frames ahead and
+    `needed` picks the planes that are used of the neighbours; the middle frame is always whole. Reads width // 2 frames ahead and
     ends without an error where the clip does.
     """
     radius = width // 2
@@ -42,14 +42,14 @@ def windows(
         if middle >= num_read:
             return
         indices = neighbours(middle, width, num_read, cuts.__contains__)
-        yield tuple(_align_all(held, indices, middle, header, luma_only))
+        yield tuple(_align_all(held, indices, middle, header, needed))
 
 
 def cut_window(clip: Clip, index: int, width: int, top: int, left: int, height: int, width_px: int) -> list[Planes]:
     """The window of one frame, cut to a box in luma pixels (on whole chroma samples) and compensated within the box."""
     indices = neighbours(index, width, clip.num_frames, lambda number: _opens_shot(clip, number))
     boxes = {number: clip.patch(number, top, left, height, width_px) for number in set(indices)}
-    return _align_all(boxes, indices, index, clip.header, luma_only=False)
+    return _align_all(boxes, indices, index, clip.header, needed=tuple)
 
 
 def neighbours(middle: int, width: int, num_frames: int, opens_shot: Callable[[int], bool]) -> list[int]:
@@ -63,14 +63,13 @@ def neighbours(middle: int, width: int, num_frames: int, opens_shot: Callable[[i
 
 
 def _align_all(
-    frames: dict[int, Planes], indices: Sequence[int], middle: int, header: Header, luma_only: bool
+    frames: dict[int, Planes], indices: Sequence[int], middle: int, header: Header, needed: Callable[[Planes], Planes]
 ) -> list[Planes]:
     reference = frames[middle]
     aligned = {middle: reference}
     for index in indices:
         if index not in aligned:
-            planes = frames[index][:1] if luma_only else frames[index]
-            aligned[index] = motion.align(planes, reference, header.layout, header.depth)
+            aligned[index] = motion.align(needed(frames[index]), reference, header.layout, header.depth)
     return [aligned[index] for index in indices]
 
 

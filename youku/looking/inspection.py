@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from youku.engines.weights import Network
 from youku.files import atomic_path
-from youku.video import color
 
 VANISHED = 1e-30
 MOST_VANISHED = 0.01
@@ -129,9 +128,7 @@ def draw_histograms(state: Mapping[str, Tensor], title: str, path: str | Path) -
 def picture_input(network: Network, rgb: np.ndarray) -> Tensor:
     """A uint8 picture (H, W, 3) as the network's input (1, T * C, H, W); a multi-frame network sees it in every frame."""
     x = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255
-    if network.spec.colours == "y":
-        x = color.rgb_to_yuv444(x)[:, :1]
-    return x.repeat(1, network.spec.num_frames, 1, 1).to(network.device)
+    return network.spec.colours.from_rgb(x).repeat(1, network.spec.num_frames, 1, 1).to(network.device)
 
 
 def feature_maps(network: Network, layer: str, x: Tensor) -> Tensor:

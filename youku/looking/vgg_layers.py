@@ -10,6 +10,7 @@ from torch import Tensor
 
 from youku.engines import weights
 from youku.engines.weights import Network
+from youku.models.colours import RGB
 from youku.models.spec import ModelSpec
 from youku.training import vgg
 
@@ -43,7 +44,7 @@ def open_judge(net: str, file: str, layer: str, device: torch.device) -> Network
     module = vgg.load(net, file, [layer], device)
     source = "Simonyan and Zisserman 2015, arXiv:1409.1556; losses look through it"
     spec = ModelSpec(
-        name=net, build=lambda scale: module, colours="rgb", halo_px=lambda scale: 0, source=source, trainable=False
+        name=net, build=lambda scale: module, colours=RGB, halo_px=lambda scale: 0, source=source, trainable=False
     )
     return Network(spec, 1, module, device, path=Path(file))
 

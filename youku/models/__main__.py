@@ -38,7 +38,7 @@ def describe(spec: ModelSpec, scale: int, width: int, height: int, cost: Cost) -
         "scale": scale,
         "scales": list(spec.scales),
         "any_scale": spec.any_scale,
-        "colours": spec.colours,
+        "colours": spec.colours.name,
         "frames": spec.num_frames,
         "parameters": cost.parameters,
         "input": [width, height],

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from youku.models.colours import Colours
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
@@ -19,8 +21,8 @@ class ModelSpec:
     name: str
     """As typed on the command line."""
     build: Callable[[int], nn.Module]
-    colours: str
-    """"y" = luma (1 channel; the kit interpolates chroma), "rgb" = BT.601 R'G'B' (3 channels)."""
+    colours: Colours
+    """What its channels are."""
     halo_px: Callable[[int], int]
     """Receptive-field radius in input pixels for a scale: the margin a tile needs to equal the whole frame."""
     source: str
@@ -38,4 +40,4 @@ class ModelSpec:
     @property
     def channels(self) -> int:
         """Planes of one frame."""
-        return 1 if self.colours == "y" else 3
+        return self.colours.channels

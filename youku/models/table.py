@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from youku.models import enhancenet3
 from youku.models.bicubic import Bicubic
+from youku.models.colours import RGB, Y
 from youku.models.edsr import EDSR
 from youku.models.enhancenet import EnhanceNet
 from youku.models.espcn import ESPCN
@@ -49,7 +50,7 @@ THREE_FRAME_SOURCE = "old-film restoration report, section 4.7"
 SRCNN_915 = ModelSpec(
     name="srcnn",
     build=SRCNN,
-    colours="y",
+    colours=Y,
     any_scale=True,
     halo_px=after_bicubic(6),
     source="Dong et al. 2016, arXiv:1501.00092",
@@ -57,14 +58,14 @@ SRCNN_915 = ModelSpec(
 ESPCN_LUMA = ModelSpec(
     name="espcn",
     build=ESPCN,
-    colours="y",
+    colours=Y,
     halo_px=lambda scale: 2 + 1 + 1,
     source="Shi et al. 2016, arXiv:1609.05158",
 )
 ENHANCENET = ModelSpec(
     name="enhancenet",
     build=EnhanceNet,
-    colours="rgb",
+    colours=RGB,
     scales=(2, 4),
     halo_px=before_resize_conv(1 + 2 * 10, 2),
     source="Sajjadi et al. 2017, arXiv:1612.07919",
@@ -72,7 +73,7 @@ ENHANCENET = ModelSpec(
 PERCEPTUAL_SR = ModelSpec(
     name="perceptual-sr",
     build=PerceptualSR,
-    colours="rgb",
+    colours=RGB,
     scales=(4, 8),
     halo_px=before_resize_conv(4 + 2 * 4, 4),
     source="Johnson et al. 2016, arXiv:1603.08155",
@@ -80,7 +81,7 @@ PERCEPTUAL_SR = ModelSpec(
 OLD_FILM = ModelSpec(
     name="oldfilm",
     build=OldFilm,
-    colours="y",
+    colours=Y,
     scales=(2, 4),
     halo_px=before_resize_conv(1 + 2 * 16, 1),
     source="old-film restoration report, table 4.9.3",
@@ -89,7 +90,7 @@ OLD_FILM = ModelSpec(
 SRRESNET = ModelSpec(
     name="srresnet",
     build=SRResNet,
-    colours="rgb",
+    colours=RGB,
     scales=(2, 4),
     halo_px=lambda scale: 4 + 2 * 16 + 1 + 2 + -(-4 // scale),  # conv9, blocks, mid, upscale, conv9 at full size
     source="Ledig et al. 2017, arXiv:1609.04802",
@@ -101,7 +102,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="bicubic",
             build=Bicubic,
-            colours="y",
+            colours=Y,
             scales=(2, 3, 4, 8),
             halo_px=lambda scale: 2,
             half_safe=False,
@@ -114,23 +115,23 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="fsrcnn",
             build=FSRCNN,
-            colours="y",
+            colours=Y,
             halo_px=lambda scale: 2 + 4 + -(-4 // scale),  # conv5, four conv3, deconv9 at stride `scale`
             source="Dong et al. 2016, arXiv:1608.00367",
         ),
         ModelSpec(
             name="fsrcnn-s",
             build=lambda scale: FSRCNN(scale, num_features=32, num_shrunk=5, num_mapping=1),
-            colours="y",
+            colours=Y,
             halo_px=lambda scale: 2 + 1 + -(-4 // scale),
             source="Dong et al. 2016, arXiv:1608.00367",
         ),
         ESPCN_LUMA,
-        replace(ESPCN_LUMA, name="espcn-rgb", build=lambda scale: ESPCN(scale, num_planes=3), colours="rgb"),
+        replace(ESPCN_LUMA, name="espcn-rgb", build=lambda scale: ESPCN(scale, num_planes=3), colours=RGB),
         ModelSpec(
             name="vdsr",
             build=VDSR,
-            colours="y",
+            colours=Y,
             any_scale=True,
             halo_px=after_bicubic(20),
             source="Kim et al. 2016, arXiv:1511.04587",
@@ -140,7 +141,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="srresnet-slides",
             build=SlidesSRResNet,
-            colours="rgb",
+            colours=RGB,
             scales=(2, 4),
             halo_px=lambda scale: 4 + 2 * 16 + 1 + 2 + -(-4 // scale),
             source="Yiin 2020, Deep Belief course 5, epoch402: the original",
@@ -148,7 +149,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="srresnet-improved",
             build=ImprovedSRResNet,
-            colours="rgb",
+            colours=RGB,
             scales=(2, 4),
             halo_px=lambda scale: 2 + 4 * (1 + 2 + 4 + 8) + 16 + 1 + 2,  # conv5, dilated and plain conv3, mid, upscale
             source="Yiin 2020, Deep Belief course 5, epoch402: the improved",
@@ -156,31 +157,31 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="edsr-baseline",
             build=lambda scale: EDSR(scale, num_channels=64, num_blocks=16, residual_scale=1.0),
-            colours="rgb",
+            colours=RGB,
             halo_px=lambda scale: 1 + 2 * 16 + 1 + 2,
             source="Lim et al. 2017, arXiv:1707.02921",
         ),
         ModelSpec(
             name="edsr",
             build=lambda scale: EDSR(scale, num_channels=256, num_blocks=32, residual_scale=0.1),
-            colours="rgb",
+            colours=RGB,
             halo_px=lambda scale: 1 + 2 * 32 + 1 + 2,
             source="Lim et al. 2017, arXiv:1707.02921",
         ),
         ENHANCENET,
-        replace(ENHANCENET, name="enhancenet-y", build=lambda scale: EnhanceNet(scale, num_planes=1), colours="y"),
+        replace(ENHANCENET, name="enhancenet-y", build=lambda scale: EnhanceNet(scale, num_planes=1), colours=Y),
         PERCEPTUAL_SR,
         replace(
             PERCEPTUAL_SR, name="perceptual-sr-deconv", build=lambda scale: PerceptualSR(scale, deconvolution=True)
         ),
         OLD_FILM,
-        replace(OLD_FILM, name="oldfilm-rgb", build=lambda scale: OldFilm(scale, num_planes=3), colours="rgb"),
+        replace(OLD_FILM, name="oldfilm-rgb", build=lambda scale: OldFilm(scale, num_planes=3), colours=RGB),
         replace(OLD_FILM, name="oldfilm-scaled", build=lambda scale: OldFilm(scale, residual_scale=0.1)),
         replace(OLD_FILM, name="oldfilm-nobn", build=lambda scale: OldFilm(scale, batch_norm=False)),
         ModelSpec(
             name="vsrnet",
             build=VSRnet,
-            colours="y",
+            colours=Y,
             any_scale=True,
             num_frames=5,
             halo_px=after_bicubic(8),
@@ -189,7 +190,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="vsrnet-symmetric",
             build=lambda scale: VSRnet(scale, symmetric=True),
-            colours="y",
+            colours=Y,
             any_scale=True,
             num_frames=5,
             halo_px=after_bicubic(8),
@@ -198,7 +199,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="enhancenet-3frame",
             build=enhancenet3.pair_heads,
-            colours="rgb",
+            colours=RGB,
             scales=(2, 4),
             num_frames=3,
             halo_px=before_resize_conv(1 + 2 * 10, 2),
@@ -207,7 +208,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="enhancenet-3frame-shared",
             build=enhancenet3.shared_pair_head,
-            colours="rgb",
+            colours=RGB,
             scales=(2, 4),
             num_frames=3,
             halo_px=before_resize_conv(1 + 2 * 10, 2),
@@ -216,7 +217,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="enhancenet-3frame-concat",
             build=enhancenet3.stacked_head,
-            colours="rgb",
+            colours=RGB,
             scales=(2, 4),
             num_frames=3,
             halo_px=before_resize_conv(1 + 2 * 10, 2),
@@ -225,7 +226,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="rlfn",
             build=RLFN,
-            colours="rgb",
+            colours=RGB,
             halo_px=lambda scale: 0,  # runs untiled
             local=False,
             source="Kong et al. 2022, arXiv:2205.07514",
@@ -233,35 +234,35 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="span-28",
             build=lambda scale: SPAN(scale, num_channels=28),
-            colours="rgb",
+            colours=RGB,
             halo_px=lambda scale: 1 + 6 * 3 + 1 + 1,
             source="Wan et al. 2024, arXiv:2311.12770, as entered in NTIRE 2024",
         ),
         ModelSpec(
             name="span-48",
             build=lambda scale: SPAN(scale, num_channels=48),
-            colours="rgb",
+            colours=RGB,
             halo_px=lambda scale: 1 + 6 * 3 + 1 + 1,
             source="Wan et al. 2024, arXiv:2311.12770",
         ),
         ModelSpec(
             name="srvgg-16",
             build=lambda scale: SRVGG(scale, num_convs=16),
-            colours="rgb",
+            colours=RGB,
             halo_px=lambda scale: 1 + 16 + 1,
             source="Wang et al. 2021, arXiv:2107.10833, animevideov3",
         ),
         ModelSpec(
             name="srvgg-32",
             build=lambda scale: SRVGG(scale, num_convs=32),
-            colours="rgb",
+            colours=RGB,
             halo_px=lambda scale: 1 + 32 + 1,
             source="Wang et al. 2021, arXiv:2107.10833, general-x4v3",
         ),
         ModelSpec(
             name="waifu2x-vgg7",
             build=lambda scale: VGG7(scale, num_planes=3),
-            colours="rgb",
+            colours=RGB,
             scales=(2,),
             halo_px=lambda scale: 4,  # 7 output pixels
             source="nagadomi/waifu2x, vgg_7",
@@ -269,7 +270,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="waifu2x-vgg7-y",
             build=lambda scale: VGG7(scale, num_planes=1),
-            colours="y",
+            colours=Y,
             scales=(2,),
             halo_px=lambda scale: 4,
             source="nagadomi/waifu2x, vgg_7 on luma",
@@ -277,7 +278,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="waifu2x-upconv7",
             build=lambda scale: Upconv7(scale, num_planes=3),
-            colours="rgb",
+            colours=RGB,
             scales=(2,),
             halo_px=lambda scale: 7,
             source="nagadomi/waifu2x, upconv_7",
@@ -285,7 +286,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             name="waifu2x-upconv7-y",
             build=lambda scale: Upconv7(scale, num_planes=1),
-            colours="y",
+            colours=Y,
             scales=(2,),
             halo_px=lambda scale: 7,
             source="nagadomi/waifu2x, upconv_7 on luma",

@@ -18,7 +18,6 @@ from youku.inference import border
 from youku.inference.pipeline import limit_threads
 from youku.models.spec import ModelSpec
 from youku.training.pairs import DEFAULT_RESIZER, ClipPair, Pair, PicturePair
-from youku.video import color
 from youku.video.y4m import Planes
 
 FLAT_STD = 2.0  # code values; flatter patches (bars, black) are mostly drawn again
@@ -100,8 +99,8 @@ class Sampler:
     def cut(self, pair: Pair, frame: int, top: int, left: int, resizer: str = DEFAULT_RESIZER) -> Cut:
         """One place in low-resolution pixels: the planes that the network needs."""
         low, high = pair.cut(frame, top, left, self.patch_px, self.spec.num_frames, resizer)
-        planes = 1 if self.spec.colours == "y" and isinstance(pair, ClipPair) else None
-        return Cut([picture[:planes] for picture in low], high[:planes], f"{pair.name} frame {frame}")
+        needed = self.spec.colours.needed  # a picture is one plane (3, h, w)
+        return Cut([needed(picture) for picture in low], needed(high), f"{pair.name} frame {frame}")
 
     def stack(self, cuts: Sequence[Cut], turns: Sequence[int] = ()) -> Batch:
         """Cuts as one batch on the device, each flipped and rotated as its entry of `turns` says."""
@@ -114,19 +113,19 @@ class Sampler:
         kind = self.pairs[0]
         tensors = border.to_tensors(patches, kind.depth, self.device)
         if isinstance(kind, PicturePair):
-            x = tensors[0] if self.spec.colours == "rgb" else color.rgb_to_yuv444(tensors[0])[:, :1]
+            x = self.spec.colours.from_rgb(tensors[0])
         else:
-            x = border.to_model(tensors, kind.layout, self.spec.colours)
+            x = self.spec.colours.from_planes(tensors, kind.layout)
         if any(turns):
             x = torch.stack([_turn(patch, turn) for patch, turn in zip(x, turns, strict=True)])
         return x
 
     def _stretch(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Some patches as full-range video would hold them: pictures' luma never leaves 16-235, real clips' does."""
-        if not self.full_range or self.spec.colours != "y":
+        if not self.full_range:
             return batch
         chosen = torch.from_numpy(rng.random(len(batch.names)) < self.full_range).to(self.device)[:, None, None, None]
-        low, high = (torch.where(chosen, (x * 255 - 16) / 219, x) for x in (batch.low, batch.high))
+        low, high = (torch.where(chosen, self.spec.colours.to_full_range(x), x) for x in (batch.low, batch.high))
         return replace(batch, low=_packed(low), high=_packed(high))
 
     def _add_noise(self, x: Tensor, rng: np.random.Generator) -> Tensor:

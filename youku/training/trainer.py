@@ -189,7 +189,7 @@ def _loop(
 
 def _loss(state: State, config: TrainConfig) -> losses.Loss:
     device = next(state.module.parameters()).device
-    colours = spec_of(config.model, config.all_scales[0]).colours
+    colours = spec_of(config.model, config.all_scales[0]).colours.name
     return losses.make_loss(config.loss_at(state.step), colours, config.vgg_weights, device)
 
 
