@@ -15,8 +15,8 @@ from tests.conftest import textured_frame
 from youku import compare
 from youku.__main__ import main
 from youku.pages import panels
+from youku.pages.crops import Box
 from youku.pages.panels import Sheet
-from youku.pages.stills import Box
 from youku.video import color, ffmpeg, interpolate, y4m
 from youku.video.y4m import Planes
 

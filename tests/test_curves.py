@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from youku import curves
-from youku.pages import logs, terminal
+from youku.pages import logs, plots, run_curves
 from youku.pages.logs import Series
 
 
@@ -50,29 +50,29 @@ def test_run_folder_gives_every_quantity(tmp_path: Path) -> None:
 
 def test_end_cuts_the_loss_and_nothing_else(tmp_path: Path) -> None:
     """The last 35 means of 40 are shown and the title says so; validation is whole."""
-    panels = curves.panels_of([logs.read(write_run(tmp_path / "a"))], 100, 35)
-    assert [panel.key for panel in panels] == ["loss", "val_psnr", "val_vmaf", "val_score", "lr", "steps_per_sec"]
-    assert len(panels[0].curves["a"].steps) == 35 and "last 35 of 40" in panels[0].title
-    assert len(panels[1].curves["a"].steps) == 4 and len(panels[4].curves["a"].steps) == 40
+    found = run_curves.plots_of([logs.read(write_run(tmp_path / "a"))], 100, 35)
+    assert [plot.key for plot in found] == ["loss", "val_psnr", "val_vmaf", "val_score", "lr", "steps_per_sec"]
+    assert len(found[0].curves["a"].steps) == 35 and "last 35 of 40" in found[0].title
+    assert len(found[1].curves["a"].steps) == 4 and len(found[4].curves["a"].steps) == 40
 
 
 def test_titles_name_the_width_of_the_means(tmp_path: Path) -> None:
     """A line each 500 steps is a mean of 500, also where the last window is short; runs that differ say `or more`."""
     often, seldom = (logs.read(write_run(tmp_path / str(every), 3, log_every=every)) for every in (100, 500))
 
-    def titles(runs: list[logs.Log], stride: int) -> list[str]:
-        panels = {panel.key: panel.title for panel in curves.panels_of(runs, stride, 35)}
-        return [panels["loss"], panels["steps_per_sec"]]
+    def titles(runs: list[logs.RunLog], stride: int) -> list[str]:
+        titles = {plot.key: plot.title for plot in run_curves.plots_of(runs, stride, 35)}
+        return [titles["loss"], titles["steps_per_sec"]]
 
     assert titles([often], 100) == ["loss, means of 100 steps", "steps per second, means of 100 steps"]
     assert titles([seldom], 100) == ["loss, means of 500 steps", "steps per second, means of 500 steps"]
     assert titles([seldom], 1000)[0] == "loss, means of 1000 steps"
     assert titles([often, seldom], 100)[0] == "loss, means of 100 steps or more, as logged"
     assert titles([often, seldom], 500)[0] == "loss, means of 500 steps"
-    assert curves.panels_of([seldom], 100, 35)[0].curves["500"] == seldom.series["loss"]
+    assert run_curves.plots_of([seldom], 100, 35)[0].curves["500"] == seldom.series["loss"]
     short = tmp_path / "short.jsonl"
     short.write_text('{"step": 500, "loss": 2}\n{"step": 620, "loss": 1}\n')
-    assert curves.panels_of([logs.read(short)], 100, 35)[0].title == "loss, means of 500 steps"
+    assert run_curves.plots_of([logs.read(short)], 100, 35)[0].title == "loss, means of 500 steps"
 
 
 def test_a_small_learning_rate_is_not_labelled_zero() -> None:
@@ -80,12 +80,12 @@ def test_a_small_learning_rate_is_not_labelled_zero() -> None:
     figure = pytest.importorskip("matplotlib.figure").Figure()
     for values in ([1e-3, 5e-4, 1e-6], [1e-6, 1e-6, 1e-6]):
         axes = figure.add_subplot()
-        panel = curves.Panel("lr", "learning rate", {"a": Series([1, 2, 3], values)})
-        curves._draw_panel(axes, panel, {"a": curves.COLOURS[0]})
+        plot = plots.Plot("lr", "learning rate", {"a": Series([1, 2, 3], values)})
+        plots.draw_axes(axes, plot, {"a": plots.COLOURS[0]})
         figure.draw_without_rendering()
         labels = [label.get_text() for label in axes.get_yticklabels()]
         assert labels[0].replace("\N{MINUS SIGN}", "-") == "1e-06" and "0" not in labels
-        assert any(line.split("|")[0].strip() == "1e-06" for line in terminal.draw("lr", panel.curves))
+        assert any(line.split("|")[0].strip() == "1e-06" for line in plots.text_plot(plot))
 
 
 def test_patterns_name_their_series(tmp_path: Path) -> None:
@@ -118,32 +118,38 @@ def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert [log.name for log in logs.read_all([paths[0], paths[0]])] == ["1: x/a", "2: x/a"]
 
 
+def drawn(
+    curves: dict[str, Series], reference: float | None = None, names: tuple[str, ...] = (), plain: bool = False
+) -> list[str]:
+    return plots.text_plot(plots.Plot("t", "t", curves, reference), names, plain)
+
+
 def test_a_rising_line_rises_in_braille() -> None:
     """The first column has its dots at the bottom, the last at the top; labels are the extremes."""
-    lines = terminal.draw("t", {"a": Series([0, 100], [1.0, 3.0])})
-    rows = [line.split("|")[1].ljust(terminal.WIDTH) for line in lines[1 : 1 + terminal.HEIGHT]]
+    lines = drawn({"a": Series([0, 100], [1.0, 3.0])})
+    rows = [line.split("|")[1].ljust(plots.TEXT_WIDTH) for line in lines[1 : 1 + plots.TEXT_HEIGHT]]
     assert rows[0][-1] != " " and rows[-1][0] != " " and rows[0][0] == " " and rows[-1][-1] == " "
     assert all(0x2800 < ord(sign) <= 0x28FF for row in rows for sign in row if sign != " ")
-    assert lines[1].split()[0] == "3" and lines[terminal.HEIGHT].split()[0] == "1"
+    assert lines[1].split()[0] == "3" and lines[plots.TEXT_HEIGHT].split()[0] == "1"
 
 
 def test_plain_and_overlaid_plots_are_ascii() -> None:
     """Asked for ASCII, or with several runs, no other sign is used; each run keeps its letter, the line its value."""
     one, two = Series([0, 9], [1.0, 2.0]), Series([0, 9], [4.0, 4.0])
-    assert "\n".join(terminal.draw("t", {"a": one}, plain=True)).isascii()
-    text = "\n".join(terminal.draw("t", {"x": one, "y": two}, reference=3.0))
+    assert "\n".join(drawn({"a": one}, plain=True)).isascii()
+    text = "\n".join(drawn({"x": one, "y": two}, reference=3.0))
     assert text.isascii() and "aa" in text and "bb" in text and "--- " not in text and "3 |---" in text
-    assert "b" in "\n".join(terminal.draw("t", {"x": Series([], []), "y": two}))
+    assert "b" in "\n".join(drawn({"y": two}, names=("x", "y")))
 
 
 def test_flat_and_single_points_are_drawn() -> None:
     """One value, or the same value throughout, is a point or a level line, not an error."""
     for one in (Series([5], [1.0]), Series([1, 2], [7.0, 7.0])):
-        assert any(ord(sign) > 0x2800 for line in terminal.draw("t", {"a": one}) for sign in line)
+        assert any(ord(sign) > 0x2800 for line in drawn({"a": one}) for sign in line)
 
 
 def test_command_prints_plots_and_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two runs: a line each with the best validation figure, then a panel each quantity with both letters."""
+    """Two runs: a line each with the best validation figure, then a plot each quantity with both letters."""
     paths = [str(write_run(tmp_path / name, 40, scale)) for name, scale in (("first", 1.0), ("second", 2.0))]
     assert curves.main([*paths, "--reference", "37.53"]) == 0
     out = capsys.readouterr().out
@@ -166,7 +172,7 @@ def test_png_has_a_colour_for_each_run(tmp_path: Path, capsys: pytest.CaptureFix
     assert curves.main([*paths, "--png", str(tmp_path / "out/c.png")]) == 0
     pixels = np.asarray(Image.open(tmp_path / "out/c.png").convert("RGB"))
     assert pixels.shape[0] > 600 and pixels.shape[1] > 1000
-    for colour in curves.COLOURS[:2]:
+    for colour in plots.COLOURS[:2]:
         rgb = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
         assert (np.abs(pixels.astype(int) - rgb).max(-1) < 3).sum() > 100
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["c.png"]

@@ -16,7 +16,7 @@ import pytest
 import skimage.data
 
 from youku import contest, report
-from youku.pages import album, chart, stills, tables
+from youku.pages import crops, frame_choice, plots, report_frames, report_page, score_tables
 from youku.video import color, interpolate, y4m
 
 HEADER = y4m.make_header(416, 288)
@@ -74,7 +74,7 @@ def make_clip(root: Path, clip_id: int, photo: np.ndarray, frames: list[int], am
 def total_of(clips: list[dict[str, Any]], side: str) -> dict[str, Any]:
     mean = {key: float(np.mean([clip[side][key] for clip in clips])) for key in clips[0][side] if key != "per_frame"}
     total: dict[str, Any] = {
-        f"psnr_{planes}_{pool}": mean[f"psnr_{planes}"] for planes in tables.PLANES for pool in ("clip", "frame")
+        f"psnr_{planes}_{pool}": mean[f"psnr_{planes}"] for planes in score_tables.PLANES for pool in ("clip", "frame")
     }
     total |= {"psnr": mean["psnr_yuv"], "vmaf": mean["vmaf"], "ssim": mean["ssim"], "vmaf_full": mean["vmaf"]}
     total |= {"vmaf_all": None, "vmaf_neg_full": mean["vmaf_neg"], "vmaf_neg_all": None}
@@ -311,12 +311,12 @@ def test_command_prints_the_path_and_refuses_bad_flags(
 def test_packed_frame_is_the_same_from_zip_and_folder(folder: Path) -> None:
     """A frame read out of the zip equals the frame of the file."""
     name = contest.result_name(151, True)
-    _, packed = stills.packed_frames(folder / "made.zip", name, [5, 2])
-    _, plain = stills.packed_frames(folder.parent / "shipped", name, [2, 5])
+    _, packed = report_frames.packed_frames(folder / "made.zip", name, [5, 2])
+    _, plain = report_frames.packed_frames(folder.parent / "shipped", name, [2, 5])
     for position in (2, 5):
         assert all(map(np.array_equal, packed[position], plain[position]))
     with pytest.raises(ValueError, match="has no frame 8"):
-        stills.packed_frames(folder / "made.zip", name, [3, 8])
+        report_frames.packed_frames(folder / "made.zip", name, [3, 8])
 
 
 def test_detailed_box_finds_texture_and_avoids_bars() -> None:
@@ -324,13 +324,13 @@ def test_detailed_box_finds_texture_and_avoids_bars() -> None:
     luma = np.full((240, 320), 100, np.uint8)
     luma[:41] = luma[-40:] = 16
     luma[120:180, 200:280] = np.random.default_rng(0).integers(80, 120, (60, 80))
-    box = stills.detailed_box(luma, 8, 64, 96, 4)
+    box = crops.detailed_box(luma, 8, 64, 96, 4)
     assert (box.height, box.width) == (64, 96)
     assert 100 < box.top < 130
     assert 180 < box.left < 210
-    full = stills.detailed_box(luma, 8, 9999, 9999, 4)
+    full = crops.detailed_box(luma, 8, 9999, 9999, 4)
     assert (full.top, full.height, full.width) == (44, 156, 320)
-    dark = stills.detailed_box(np.full((30, 50), 16, np.uint8), 8, 64, 96, 4)
+    dark = crops.detailed_box(np.full((30, 50), 16, np.uint8), 8, 64, 96, 4)
     assert (dark.height, dark.width) == (28, 48)
 
 
@@ -342,7 +342,7 @@ def test_wrong_box_lies_on_the_largest_error() -> None:
     pred = high.copy()
     pred[80:100, 220:240] += 40
     pred[0:20, 0:20] += 90
-    box = stills.wrong_box(pred, high, 8, 64, 96)
+    box = crops.wrong_box(pred, high, 8, 64, 96)
     assert box.top <= 80
     assert box.top + box.height >= 100
     assert box.left <= 220
@@ -367,14 +367,14 @@ def test_worst_frames_are_the_smallest_values_far_apart() -> None:
     """The smallest values come first, neighbours of one clip are passed over, null and infinity never count."""
     one = clip_of("00001", [20.0, 19.0, *[30.0] * 18, 21.0])
     two = clip_of("00002", [25.0, None, float("inf"), 24.0], [0, 25, 50, 75])
-    found = album.choose_worst([one, two], None, 4)
+    found = frame_choice.choose_worst([one, two], None, 4)
     assert [(choice.clip["id"], choice.frame) for choice in found] == [
         ("00001", 1),
         ("00001", 20),
         ("00002", 75),
         ("00002", 0),
     ]
-    assert album.choose_worst([one, two], "vmaf", 4) == []
+    assert frame_choice.choose_worst([one, two], "vmaf", 4) == []
 
 
 def test_gone_clips_leave_numbers_and_say_so(folder: Path, tmp_path: Path) -> None:
@@ -390,7 +390,7 @@ def test_gone_clips_leave_numbers_and_say_so(folder: Path, tmp_path: Path) -> No
 
 def test_page_above_the_limit_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that grows too large is not written, and the sentence says what to do."""
-    monkeypatch.setattr(report, "MOST_PAGE_BYTES", 100_000)
+    monkeypatch.setattr(report_page, "MOST_PAGE_BYTES", 100_000)
     with pytest.raises(ValueError, match="at most 0 MB, got .* picture less with --num-clips and --num-frames"):
         report.write_report(folder, out=tmp_path / "large.html")
     assert not (tmp_path / "large.html").exists()
@@ -416,17 +416,17 @@ def test_submissions_side_by_side(folder: Path, pair_path: Path, tmp_path: Path)
 
 def test_chart_breaks_at_gaps() -> None:
     """A line is broken at missing frames and values, a lone value is a dot, an infinite one sits at the top."""
-    made = chart.make_chart("PSNR", [0, 1, 2, 25, 50], {"submission": [30.0, 31.0, None, 32.0, float("inf")]}, 2)
+    made = plots.svg_plot("PSNR", [0, 1, 2, 25, 50], {"submission": [30.0, 31.0, None, 32.0, float("inf")]}, 2)
     assert re.sub(r"[\d. ]+", "", made.paths["submission"]) == "MLM"
     assert [kind for _, _, kind in made.marks["submission"]] == ["dot", "inf"]
-    assert made.marks["submission"][1][1] == chart.Chart.top
+    assert made.marks["submission"][1][1] == plots.SvgPlot.top
     assert [label for _, label in made.ticks_x] == ["0", "10", "20", "30", "40", "50"]
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 100), (36.8, 36.8), (29.99, 41.2), (-3, 4), (99.9, 100.0)])
 def test_round_steps_enclose_the_range(low: float, high: float) -> None:
     """Ticks rise evenly and enclose the values."""
-    steps = chart.round_steps(low, high)
+    steps = plots.round_steps(low, high)
     assert steps[0] <= low + 1e-9
     assert steps[-1] >= high - 1e-9
     assert 2 <= len(steps) <= 8

@@ -24,8 +24,8 @@ import numpy as np
 
 from youku import cli, files
 from youku.pages import panels
+from youku.pages.crops import Box
 from youku.pages.panels import Sheet
-from youku.pages.stills import Box
 from youku.video import color, ffmpeg, film, interpolate, resize, y4m
 from youku.video.y4m import Header, Planes
 

@@ -1,6 +1,6 @@
 """Read training logs: a run's log.jsonl, or any text with lines such as `err: 0.0123`; average over steps.
 
-Folder or file -> Log: one Series (steps, values) a quantity. JSON lines give every number by its key; text gives what
+Folder or file -> RunLog: one Series (steps, values) a quantity. JSON lines give every number by its key; text gives what
 a pattern finds, one value a match, counted from 1 unless the pattern has a group named `step`.
 Source: old-film report, appendix B.4: `err` averaged over a stride of 100, the last 35 averages printed.
 """
@@ -29,7 +29,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Log:
+class RunLog:
     """What one run told."""
 
     name: str
@@ -37,7 +37,7 @@ class Log:
     series: dict[str, Series]
 
 
-def read(path: str | Path, pattern: str | None = None) -> Log:
+def read(path: str | Path, pattern: str | None = None) -> RunLog:
     """A run's folder, its log.jsonl or a text log; ValueError where nothing is found in it."""
     path = Path(path)
     file = path / LOG_NAME if path.is_dir() else path
@@ -50,10 +50,10 @@ def read(path: str | Path, pattern: str | None = None) -> Log:
     if not series:
         wanted = "numbers by step" if is_json else f"what {pattern or 'err: 0.1, loss: 0.1 or psnr: 30'} says"
         raise ValueError(f"{file}: expected {wanted}, found none; wait for the run's first lines, or give --pattern")
-    return Log(name, file, series)
+    return RunLog(name, file, series)
 
 
-def read_all(paths: Sequence[str | Path], pattern: str | None = None) -> list[Log]:
+def read_all(paths: Sequence[str | Path], pattern: str | None = None) -> list[RunLog]:
     """Logs in order; runs of the same name are told apart by their folders, then by a number."""
     logs = [read(path, pattern) for path in paths]
     names = [log.name for log in logs]
@@ -61,7 +61,7 @@ def read_all(paths: Sequence[str | Path], pattern: str | None = None) -> list[Lo
         names = [f"{log.path.absolute().parent.parent.name}/{log.name}" for log in logs]
     if len(set(names)) < len(names):
         names = [f"{index}: {name}" for index, name in enumerate(names, 1)]
-    return [Log(name, log.path, log.series) for name, log in zip(names, logs, strict=True)]
+    return [RunLog(name, log.path, log.series) for name, log in zip(names, logs, strict=True)]
 
 
 def average(series: Series, stride: int) -> Series:

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from youku.pages.stills import Box
+from youku.pages.crops import Box
 
 BACKGROUND = (24, 26, 30)
 INK = (240, 240, 240)

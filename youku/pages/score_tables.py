@@ -1,15 +1,15 @@
-"""Word a score as the tables and curves of the page: totals, clips, submissions side by side.
+"""Word a score as the tables and curves of the report: totals, clips, frames, submissions side by side.
 
-Normalised scores (numbers or None) -> rows of Cells and Charts.
+Scores normalised by `scorefile` (numbers or None) -> rows of ShownNumbers, and plots of what was measured a frame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from youku.pages import cells, chart
-from youku.pages.cells import Cell
+from youku.pages import plots
 from youku.text_table import minus
 
 Score = dict[str, Any]
@@ -42,6 +42,37 @@ PLANES = {"yuv": "YUV", "y": "Y", "rgb": "RGB"}
 CURVES = ("submission", "second", "third")  # of one, two or three submissions
 
 
+@dataclass(frozen=True)
+class ShownNumber:
+    """A number as shown, and as sorted ("" where it was not computed); tone is up, down or empty."""
+
+    text: str
+    value: str
+    tone: str = ""
+
+
+def number_text(value: float | None, digits: int, sign: str = "") -> str:
+    """The number with `digits` decimals, a true minus and infinity; "n/a" for None."""
+    if value is None:
+        return "n/a"
+    shown = f"{value:{sign}.{digits}f}".replace("inf", "\u221e")
+    if float(f"{value:.{digits}f}") == 0:
+        shown = f"{0:.{digits}f}"
+    return shown.replace("-", "\u2212")
+
+
+def plain_number(value: float | None, digits: int) -> ShownNumber:
+    """A value as it is."""
+    return ShownNumber(number_text(value, digits), "" if value is None else str(value).replace("inf", "Infinity"))
+
+
+def gain_number(gain: float | None, digits: int) -> ShownNumber:
+    """A signed difference, toned by what it rounds to."""
+    rounded = 0.0 if gain is None else round(gain, digits)
+    tone = "up" if rounded > 0 else "down" if rounded < 0 else ""
+    return ShownNumber(number_text(gain, digits, "+"), plain_number(gain, digits).value, tone)
+
+
 def totals(score: Score) -> list[tuple[Any, ...]]:
     """The totals of the headline: label, unit, submission, bicubic, gain."""
     return [(label, unit, *versus(score["totals"], key, digits)) for label, unit, key, digits in HEADLINE]
@@ -52,22 +83,22 @@ def details(score: Score) -> list[tuple[Any, ...]]:
     return [(label, unit, *versus(score["totals"], key, digits)) for key, (label, unit, digits) in TOTALS.items()]
 
 
-def versus(sides: dict[str, Any], key: str, digits: int) -> tuple[Cell, Cell, Cell]:
+def versus(sides: dict[str, Any], key: str, digits: int) -> tuple[ShownNumber, ShownNumber, ShownNumber]:
     """Submission, bicubic and signed difference."""
     ours, theirs = sides["submission"].get(key), sides["bicubic"].get(key)
-    return cells.cell(ours, digits), cells.cell(theirs, digits), cells.gain_cell(minus(ours, theirs), digits)
+    return plain_number(ours, digits), plain_number(theirs, digits), gain_number(minus(ours, theirs), digits)
 
 
-def facts(clip: dict[str, Any]) -> list[tuple[str, Cell, Cell, Cell]]:
+def clip_numbers(clip: dict[str, Any]) -> list[tuple[str, ShownNumber, ShownNumber, ShownNumber]]:
     """The clip's own numbers, beside its pictures."""
     keys = (("PSNR (dB)", "psnr", 3), ("VMAF", "vmaf", 2), ("SSIM", "ssim", 4))
     return [(label, *versus(clip, key, digits)) for label, key, digits in keys]
 
 
-def row(clip: dict[str, Any]) -> tuple[dict[str, Any], list[Cell]]:
-    """A clip and its cells in the order of the table's columns."""
+def clip_row(clip: dict[str, Any]) -> tuple[dict[str, Any], list[ShownNumber]]:
+    """A clip and its numbers in the order of the table's columns."""
     psnr, vmaf, ssim = (versus(clip, key, digits) for key, digits in (("psnr", 3), ("vmaf", 2), ("ssim", 4)))
-    return clip, [*psnr, *vmaf, *ssim, cells.cell(clip["submission"].get("vmaf_neg"), 2)]
+    return clip, [*psnr, *vmaf, *ssim, plain_number(clip["submission"].get("vmaf_neg"), 2)]
 
 
 def together(scores: Sequence[Score]) -> list[tuple[dict[str, Any], ...]]:
@@ -75,13 +106,13 @@ def together(scores: Sequence[Score]) -> list[tuple[dict[str, Any], ...]]:
     return [(same[0], *same) for same in zip(*(score["clips"] for score in scores), strict=True)]
 
 
-def beside(scores: Sequence[Score]) -> list[tuple[str, str, Cell, list[Cell], list[Cell]]]:
+def beside(scores: Sequence[Score]) -> list[tuple[str, str, ShownNumber, list[ShownNumber], list[ShownNumber]]]:
     """Totals side by side: label, unit, bicubic, every submission, every other's difference from the first."""
     sides = [score["totals"] for score in scores]
     return [(label, unit, *_in_a_row(sides, key, digits)) for label, unit, key, digits in HEADLINE]
 
 
-def beside_clips(scores: Sequence[Score]) -> list[tuple[str, list[Cell], list[Cell]]]:
+def beside_clips(scores: Sequence[Score]) -> list[tuple[str, list[ShownNumber], list[ShownNumber]]]:
     """Clips side by side: id, PSNR and then VMAF as bicubic, every submission, every difference."""
     rows = []
     for clip, *same in together(scores):
@@ -90,23 +121,37 @@ def beside_clips(scores: Sequence[Score]) -> list[tuple[str, list[Cell], list[Ce
     return rows
 
 
-def _in_a_row(sides: Sequence[Score], key: str, digits: int) -> tuple[Cell, list[Cell], list[Cell]]:
+def _in_a_row(
+    sides: Sequence[Score], key: str, digits: int
+) -> tuple[ShownNumber, list[ShownNumber], list[ShownNumber]]:
     ours = [side["submission"].get(key) for side in sides]
-    gains = [cells.gain_cell(minus(value, ours[0]), digits) for value in ours[1:]]
-    return cells.cell(sides[0]["bicubic"].get(key), digits), [cells.cell(value, digits) for value in ours], gains
+    gains = [gain_number(minus(value, ours[0]), digits) for value in ours[1:]]
+    return plain_number(sides[0]["bicubic"].get(key), digits), [plain_number(value, digits) for value in ours], gains
 
 
-def frame_numbers(clip: Score, position: int) -> list[Cell]:
+def frame_numbers(clip: Score, position: int) -> list[ShownNumber]:
     """One frame's PSNR and gain over bicubic, VMAF and gain; n/a where there is no curve."""
     numbers = []
     for key, digits in ((clip["curve"], 2), ("vmaf", 1)):
         curves = [clip[side]["per_frame"].get(key) for side in ("submission", "bicubic")]
         ours, theirs = (None if curve is None else curve[position] for curve in curves)
-        numbers += [cells.cell(ours, digits), cells.gain_cell(minus(ours, theirs), digits)]
+        numbers += [plain_number(ours, digits), gain_number(minus(ours, theirs), digits)]
     return numbers
 
 
-def charts(same: Sequence[Score]) -> list[chart.Chart]:
+def frame_values(clip: Score, position: int) -> tuple[str, str]:
+    """One frame's PSNR as a filmstrip prints it, and the sentence about the frame."""
+    parts, short = [], ""
+    for key, label, unit, digits in ((clip["curve"], "PSNR", " dB", 2), ("vmaf", "VMAF", "", 1)):
+        ours, theirs = (clip[side]["per_frame"].get(key) for side in ("submission", "bicubic"))
+        if ours:
+            beside = f" (bicubic {number_text(theirs[position], digits)})" if theirs else ""
+            parts.append(f"{label} {number_text(ours[position], digits)}{unit}{beside}")
+            short = number_text(ours[position], 1) if key == clip["curve"] else short
+    return short, ", ".join(parts) or "no values a frame"
+
+
+def clip_plots(same: Sequence[Score]) -> list[plots.SvgPlot]:
     """PSNR and VMAF of a clip over its frames, a curve a submission, each where it was computed."""
     clip = same[0]
     label = PLANES[clip["curve"].removeprefix("psnr_")]
@@ -116,5 +161,5 @@ def charts(same: Sequence[Score]) -> list[chart.Chart]:
         curves = {side: one["per_frame"].get(key) for side, one in (sides | {"bicubic": clip["bicubic"]}).items()}
         curves = {side: curve for side, curve in curves.items() if curve}
         if any(value is not None for curve in curves.values() for value in curve):
-            made.append(chart.make_chart(title, clip["frames"], curves, digits))
+            made.append(plots.svg_plot(title, clip["frames"], curves, digits))
     return made
