@@ -1,30 +1,33 @@
-"""Gather what `inspect` tells of a clip: header, survey, sharpness, information measures, the predicted benefit.
+"""Say what there is to say of a clip: header, survey, sharpness, information measures, the predicted benefit.
 
-Header and frames, read once -> Facts -> text and plain data. Sharpness (first frame) and information (first three) are
-measured inside the bars, which hold no picture.
+Header and frames, read once -> ClipSummary -> text, plain data, a picture. Sharpness (first frame) and information
+(first three) are measured inside the bars, which hold no picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from youku import text_table
-from youku.looking import information, sharpness
-from youku.looking.information import Information
-from youku.looking.sharpness import Sharpness
-from youku.looking.survey import Survey, survey
-from youku.video import letterbox
+from youku.looking import detail
+from youku.looking.clip_survey import Survey, survey
+from youku.looking.detail import Information, Sharpness
+from youku.pages import plots
+from youku.video import clips, ffmpeg, letterbox
 from youku.video.y4m import Header, Planes
 
 MOST_CUTS_SHOWN = 20
+BLUE, RED, GRAY = "#1f6feb", "#d9480f", "#868e96"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class ClipSummary:
     """A clip's numbers."""
 
     header: Header
@@ -52,68 +55,83 @@ class Facts:
         return letterbox.picture_header(self.header, self.survey.bars)
 
 
-def gather(
+def summarise_file(path: Path, num_frames: int | None, progress: bool = False) -> ClipSummary:
+    """Look at a clip or its first `num_frames` frames; ValueError says that a file is neither clip nor weights."""
+    from tqdm import tqdm
+
+    try:
+        with clips.open_clip(str(path), None, whole=True) as (header, frames, known):
+            total = min(known, num_frames or known) if known else num_frames
+            bar = tqdm(islice(frames, num_frames), total=total, unit="frame", leave=False, disable=not progress)
+            return summarise_clip(header, bar, is_decoded=known is None, most_frames=num_frames, clip_frames=known)
+    except ffmpeg.NoVideoError:
+        raise ValueError(
+            f"{path}: is neither weights (safetensors, .pth) nor a clip (y4m, a video that ffmpeg reads); check the file"
+        ) from None
+
+
+def summarise_clip(
     header: Header,
     frames: Iterable[Planes],
     *,
     is_decoded: bool = False,
     most_frames: int | None = None,
     clip_frames: int | None = None,
-) -> Facts:
+) -> ClipSummary:
     """One pass over the frames, already limited to `most_frames`; ValueError for none."""
     first: list[Planes] = []
 
     def kept() -> Iterator[Planes]:
         for planes in frames:
-            if len(first) < information.NUM_FRAMES:
+            if len(first) < detail.NUM_FRAMES:
                 first.append(planes)
             yield planes
 
     found = survey(header, kept())
     inside = [letterbox.cut(planes, header, found.bars) for planes in first]
-    return Facts(
+    return ClipSummary(
         header=header,
         survey=found,
-        sharpness=sharpness.measure(inside[0][0], header.depth),
-        information=information.measure(letterbox.picture_header(header, found.bars), inside),
+        sharpness=detail.measure_sharpness(inside[0][0], header.depth),
+        information=detail.measure_information(letterbox.picture_header(header, found.bars), inside),
         is_decoded=is_decoded,
         most_frames=most_frames,
         clip_frames=clip_frames,
     )
 
 
-def describe(facts: Facts) -> str:
+def clip_text(clip: ClipSummary) -> str:
     """A line a fact, the verdict last."""
-    header, found = facts.header, facts.survey
+    header, found = clip.header, clip.survey
     fps = float(header.fps)
     rows = [
         [plane.name, f"{plane.least:g}", f"{plane.mean:.2f}", f"{plane.most:g}", f"{plane.std:.2f}"]
         for plane in found.planes
     ]
     lines = [
-        f"{'decoded' if facts.is_decoded else 'header':11}{header.encode().decode('latin-1').strip()}",
+        f"{'decoded' if clip.is_decoded else 'header':11}{header.encode().decode('latin-1').strip()}",
         f"size       {header.width}x{header.height}, C{header.chroma}, {header.depth} bit, {_fields(header)}",
-        f"frames     {facts.counted}, {found.num_frames / fps:.2f} s at {fps:.5g} a second",
+        f"frames     {clip.counted}, {found.num_frames / fps:.2f} s at {fps:.5g} a second",
         "",
         text_table.lay_out(["plane", "min", "mean", "max", "std"], rows),
         "code values of 8 bit, all frames",
         "",
         f"range      {found.outside_percent:.2f}% of the luma samples lie outside 16-235",
         f"colour     {'grey: chroma is neutral or absent' if found.is_grey else 'colour'}",
-        f"bars       {_bars(facts)}",
+        f"bars       {_bars(clip)}",
         f"cuts       {_cuts(found.cuts)}",
         f"change     {_change(found.differences)}",
-        f"sharpness  {_sharpness(facts.sharpness)}",
-        f"detail     {_information(facts.information)}",
+        f"sharpness  {_sharpness(clip.sharpness)}",
+        f"detail     {_information(clip.information)}",
         "",
-        f"predicted benefit of super-resolution: {facts.information.verdict}",
+        f"predicted benefit of super-resolution: {clip.information.verdict}",
     ]
     return "\n".join(lines)
 
 
-def as_json(facts: Facts) -> dict[str, Any]:
+def clip_as_json(clip: ClipSummary) -> dict[str, Any]:
     """The same as plain data, with the histogram and the difference curve."""
-    header, found = facts.header, facts.survey
+    header, found = clip.header, clip.survey
     return {
         "header": list(header.tokens),
         "width": header.width,
@@ -127,12 +145,12 @@ def as_json(facts: Facts) -> dict[str, Any]:
         "outside_percent": found.outside_percent,
         "is_grey": found.is_grey,
         "bars": asdict(found.bars),
-        "picture": {"width": facts.picture.width, "height": facts.picture.height},
+        "picture": {"width": clip.picture.width, "height": clip.picture.height},
         "cuts": list(found.cuts),
         "differences": list(found.differences),
         "luma_counts": found.luma_counts.tolist(),
-        "sharpness": asdict(facts.sharpness),
-        "information": asdict(facts.information),
+        "sharpness": asdict(clip.sharpness),
+        "information": asdict(clip.information),
     }
 
 
@@ -142,9 +160,9 @@ def _fields(header: Header) -> str:
     return "progressive" if "Ip" in header.tokens else "fields not told"
 
 
-def _bars(facts: Facts) -> str:
-    sides = [f"{side} {lines}" for side, lines in asdict(facts.survey.bars).items() if lines]
-    return f"{', '.join(sides)}: picture {facts.picture.width}x{facts.picture.height}" if sides else "none"
+def _bars(clip: ClipSummary) -> str:
+    sides = [f"{side} {lines}" for side, lines in asdict(clip.survey.bars).items() if lines]
+    return f"{', '.join(sides)}: picture {clip.picture.width}x{clip.picture.height}" if sides else "none"
 
 
 def _cuts(cuts: tuple[int, ...]) -> str:
@@ -169,3 +187,26 @@ def _sharpness(found: Sharpness) -> str:
 def _information(found: Information) -> str:
     frames = "first frame" if found.num_frames == 1 else f"mean of the first {found.num_frames} frames"
     return f"{found.ratio:.2f} raw bits to a PNG bit, entropy {found.entropy_bits:.2f} bits a luma sample, {frames}"
+
+
+def draw_clip(found: Survey, title: str, path: str | Path) -> None:
+    """The luma histogram beside the change from frame to frame, with cuts, as a PNG; ValueError without matplotlib."""
+    with plots.png_figure(path, 110, 11, 4) as figure:
+        figure.suptitle(title)
+        left, right = figure.subplots(1, 2)
+        left.bar(np.arange(256), 100 * found.luma_counts / found.luma_counts.sum(), width=1.0, color=BLUE)
+        left.axvspan(-0.5, 15.5, color=GRAY, alpha=0.2, label="outside 16-235")
+        left.axvspan(235.5, 255.5, color=GRAY, alpha=0.2)
+        left.set(title="luma histogram", xlabel="code value of 8 bit", ylabel="samples, %", xlim=(-0.5, 255.5))
+        left.legend(frameon=False, fontsize=8)
+        frames = np.arange(1, len(found.differences) + 1)
+        right.plot(frames, found.differences, color=BLUE, linewidth=1.4, marker="." if len(frames) < 60 else "")
+        for index, cut in enumerate(found.cuts):
+            right.axvline(cut, color=RED, linewidth=1, linestyle="--", label="" if index else "cut")
+        right.set(title="change from the frame before", xlabel="frame", ylabel="mean |luma difference|, code values")
+        right.set_ylim(bottom=0)
+        right.set_xlim(0, max(1, len(frames)))
+        if found.cuts:
+            right.legend(frameon=False, fontsize=8)
+        for axes in (left, right):
+            axes.spines[["top", "right"]].set_visible(False)
