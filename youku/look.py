@@ -31,7 +31,7 @@ from youku.models import MODELS
 
 def _run_clip(args: argparse.Namespace, path: Path) -> int:
     _check_clip_flags(args)
-    found = clip_summary.summarise_file(path, args.frames, progress=sys.stderr.isatty())
+    found = clip_summary.summarise_clip(path, args.frames, progress=sys.stderr.isatty())
     if args.png:
         title = f"{path.name}: {found.header.width}x{found.header.height}, {found.counted} frames"
         clip_summary.draw_clip(found.survey, title, args.png)

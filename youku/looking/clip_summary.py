@@ -6,21 +6,19 @@ Header and frames, read once -> ClipSummary -> text, plain data, a picture. Shar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from youku import text_table
-from youku.looking import detail
-from youku.looking.clip_survey import Survey, survey
-from youku.looking.detail import Information, Sharpness
+from youku.looking import clip_measures
+from youku.looking.clip_measures import Information, Sharpness, Survey
 from youku.pages import plots
 from youku.video import clips, ffmpeg, letterbox
-from youku.video.y4m import Header, Planes
+from youku.video.y4m import Header
 
 MOST_CUTS_SHOWN = 20
 BLUE, RED, GRAY = "#1f6feb", "#d9480f", "#868e96"
@@ -55,48 +53,30 @@ class ClipSummary:
         return letterbox.picture_header(self.header, self.survey.bars)
 
 
-def summarise_file(path: Path, num_frames: int | None, progress: bool = False) -> ClipSummary:
-    """Look at a clip or its first `num_frames` frames; ValueError says that a file is neither clip nor weights."""
+def summarise_clip(path: Path, num_frames: int | None, progress: bool = False) -> ClipSummary:
+    """Look once at all frames or the first `num_frames`; ValueError for none, and for a file that is no clip."""
     from tqdm import tqdm
 
     try:
         with clips.open_clip(str(path), None, whole=True) as (header, frames, known):
             total = min(known, num_frames or known) if known else num_frames
-            bar = tqdm(islice(frames, num_frames), total=total, unit="frame", leave=False, disable=not progress)
-            return summarise_clip(header, bar, is_decoded=known is None, most_frames=num_frames, clip_frames=known)
+            limited = islice(frames, num_frames)
+            bar = iter(tqdm(limited, total=total, unit="frame", leave=False, disable=not progress))
+            first = list(islice(bar, clip_measures.NUM_FRAMES))
+            found = clip_measures.survey(header, chain(first, bar))
     except ffmpeg.NoVideoError:
         raise ValueError(
             f"{path}: is neither weights (safetensors, .pth) nor a clip (y4m, a video that ffmpeg reads); check the file"
         ) from None
-
-
-def summarise_clip(
-    header: Header,
-    frames: Iterable[Planes],
-    *,
-    is_decoded: bool = False,
-    most_frames: int | None = None,
-    clip_frames: int | None = None,
-) -> ClipSummary:
-    """One pass over the frames, already limited to `most_frames`; ValueError for none."""
-    first: list[Planes] = []
-
-    def kept() -> Iterator[Planes]:
-        for planes in frames:
-            if len(first) < detail.NUM_FRAMES:
-                first.append(planes)
-            yield planes
-
-    found = survey(header, kept())
     inside = [letterbox.cut(planes, header, found.bars) for planes in first]
     return ClipSummary(
         header=header,
         survey=found,
-        sharpness=detail.measure_sharpness(inside[0][0], header.depth),
-        information=detail.measure_information(letterbox.picture_header(header, found.bars), inside),
-        is_decoded=is_decoded,
-        most_frames=most_frames,
-        clip_frames=clip_frames,
+        sharpness=clip_measures.measure_sharpness(inside[0][0], header.depth),
+        information=clip_measures.measure_information(letterbox.picture_header(header, found.bars), inside),
+        is_decoded=known is None,
+        most_frames=num_frames,
+        clip_frames=known,
     )
 
 

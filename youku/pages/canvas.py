@@ -65,7 +65,9 @@ def compose(sheet: Sheet, pictures: Sequence[np.ndarray], lumas: Sequence[np.nda
         maps = [heat_map(error, sheet.heat_max) for error in errors]
         key = colour_key(height, width, sheet.heat_max, font_px)
         rows.append(_row([("luma error, code values of 8 bit",), *titles], [key, *maps], font_px))
-    return _even(np.concatenate(rows))
+    drawn = np.concatenate(rows)
+    height, width = drawn.shape[:2]
+    return _on_background(drawn, height + height % 2, width + width % 2)  # 4:2:0 wants even sides
 
 
 def wiped(pictures: Sequence[np.ndarray], seconds: float) -> np.ndarray:
@@ -91,15 +93,9 @@ def outlined(picture: np.ndarray, box: Box | None) -> np.ndarray:
     if box is None:
         return picture
     out, line_px = picture.copy(), _line_px(picture)
-    top, left = max(0, box.top - line_px), max(0, box.left - line_px)
-    bottom, right = box.top + box.height, box.left + box.width
-    for rows, columns in (
-        (slice(top, box.top), slice(left, right + line_px)),
-        (slice(bottom, bottom + line_px), slice(left, right + line_px)),
-        (slice(top, bottom + line_px), slice(left, box.left)),
-        (slice(top, bottom + line_px), slice(right, right + line_px)),
-    ):
-        out[rows, columns] = MARK
+    bottom, right = box.top + box.height + line_px, box.left + box.width + line_px
+    out[max(0, box.top - line_px) : bottom, max(0, box.left - line_px) : right] = MARK
+    out[box.top : box.top + box.height, box.left : box.left + box.width] = box.cut(picture)
     return out
 
 
@@ -193,19 +189,12 @@ def _row(heads: Sequence[tuple[str, ...]], panels: Sequence[np.ndarray], font_px
 
 
 def _centred(picture: np.ndarray, width: int) -> np.ndarray:
-    """A picture in the middle of a panel `width` wide; ValueError where it is wider."""
-    left = (width - picture.shape[1]) // 2
-    assert left >= 0, (picture.shape, width)
-    panel = np.full((picture.shape[0], width, 3), BACKGROUND, np.uint8)
-    panel[:, left : left + picture.shape[1]] = picture
-    return panel
+    """A picture in the middle of a panel `width` wide."""
+    assert picture.shape[1] <= width, (picture.shape, width)
+    return _on_background(picture, picture.shape[0], width, (width - picture.shape[1]) // 2)
 
 
-def _even(canvas: np.ndarray) -> np.ndarray:
-    """4:2:0 wants even sides: a line or column of background where one is odd."""
-    height, width = canvas.shape[:2]
-    if height % 2 == 0 and width % 2 == 0:
-        return canvas
-    out = np.full((height + height % 2, width + width % 2, 3), BACKGROUND, np.uint8)
-    out[:height, :width] = canvas
+def _on_background(picture: np.ndarray, height: int, width: int, left: int = 0) -> np.ndarray:
+    out = np.full((height, width, 3), BACKGROUND, np.uint8)
+    out[: picture.shape[0], left : left + picture.shape[1]] = picture
     return out

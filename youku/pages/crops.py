@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from youku.video import color, letterbox, resize
+from youku.video import color, letterbox
 from youku.video.y4m import Header, Planes
 
+JPEG_QUALITY = 72
 EDGE_LIMIT = 40.0  # 8-bit code values; one hard edge (subtitle, bar) must not outweigh texture
 
 
@@ -71,26 +72,11 @@ def to_rgb(header: Header, planes: Planes) -> np.ndarray:
     return color.planes_to_rgb(planes, header.depth, header.layout)
 
 
-def png_uri(picture: np.ndarray) -> str:
-    """A picture (H, W, 3) as a data URI."""
-    return _uri(picture, "png", optimize=True)
-
-
-def jpeg_uri(picture: np.ndarray, quality: int = 72) -> str:
-    """A picture (H, W, 3) as a small lossy data URI: for finding one's way, never for judging."""
-    return _uri(picture, "jpeg", quality=quality)
-
-
-def _uri(picture: np.ndarray, kind: str, **options: int) -> str:
+def data_uri(picture: np.ndarray, kind: str = "png") -> str:
+    """A picture (H, W, 3) as a data URI; "jpeg" is small and lossy: for finding one's way, never for judging."""
     from PIL import Image
 
     buffer = io.BytesIO()
+    options = {"optimize": True} if kind == "png" else {"quality": JPEG_QUALITY}
     Image.fromarray(picture).save(buffer, kind, **options)
     return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def thumbnail(picture: np.ndarray, max_width: int = 240) -> tuple[str, int, int]:
-    """A small whole frame as a data URI, its width and height."""
-    width = min(max_width, picture.shape[1])
-    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-    return png_uri(resize.imresize(picture, height, width)), width, height

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from youku.pages import score_tables
+from youku.pages import plots
 from youku.text_table import minus
 
 APART = 12  # frames of one clip nearer than this (half a second) show the same thing
@@ -42,7 +42,7 @@ def choose_ends(clips: Sequence[ScoredClip], num_clips: int) -> list[ChosenFrame
     num_worst = min(num_clips, len(known) - num_best)
     ends = [("Smallest", known[:num_worst]), ("Largest" if num_worst else "The only clip's", known[::-1][:num_best])]
     return [
-        ChosenFrame(clip, _median_position(clip), f"{end} {what}: {score_tables.number_text(gain, 3, sign)} dB")
+        ChosenFrame(clip, _median_position(clip), f"{end} {what}: {plots.number_text(gain, 3, sign)} dB")
         for end, picked in ends
         for gain, _, clip in picked
     ]

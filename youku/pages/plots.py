@@ -6,6 +6,7 @@ ASCII); a PNG by matplotlib. All places are shares 0..1 of the ranges shown.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import string
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from youku import files
 from youku.pages.logs import Series
@@ -28,7 +31,6 @@ LETTERS = string.ascii_lowercase
 COLOURS = ("#1f6feb", "#d9480f", "#2b8a3e", "#9c36b5", "#e8590c", "#0b7285", "#a61e4d", "#5c940d")
 PNG_DPI = 130
 Values = Sequence[float | None]
-Dots = set[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,14 @@ def svg_plot(title: str, frames: Sequence[int], curves: Mapping[str, Values], di
     levels = round_steps(low, high)
     first, last = frames[0], frames[-1]
     xs = [SvgPlot.x(share(frame, first, last)) for frame in frames]
-    heights = {name: [_svg_y(value, levels) for value in curve] for name, curve in curves.items()}
-    texts = {name: [_text(value, digits) for value in curve] for name, curve in curves.items()}
+    paths, marks = {}, {}
+    for name, curve in curves.items():
+        runs = _runs(frames, xs, [_svg_y(value, levels) for value in curve])
+        paths[name] = "".join("M" + "L".join(f"{x} {y}" for x, y in run) for run in runs)
+        dots = [(*run[0], "dot") for run in runs if len(run) == 1]
+        infinite = [x for x, value in zip(xs, curve, strict=True) if value is not None and math.isinf(value)]
+        marks[name] = sorted([*dots, *((x, SvgPlot.y(1.0), "inf") for x in infinite)])
+    texts = {name: [number_text(value, digits) for value in curve] for name, curve in curves.items()}
     decimals = max(0, -math.floor(math.log10(levels[1] - levels[0]) + 1e-9))
     length = max(last - first, 1)
     step = next((step for step in (1, 2, 5, 10, 25, 50, 100, 250, 500) if length / step <= 5), length)
@@ -105,10 +113,10 @@ def svg_plot(title: str, frames: Sequence[int], curves: Mapping[str, Values], di
         title=title,
         ticks_x=[(SvgPlot.x(share(tick, first, last)), str(tick)) for tick in ticks],
         ticks_y=[(SvgPlot.y(share(level, levels[0], levels[-1])), f"{level:.{decimals}f}") for level in levels],
-        paths={name: _path(frames, xs, ys) for name, ys in heights.items()},
-        marks={name: _marks(frames, xs, ys, curves[name]) for name, ys in heights.items()},
-        low=_text(low if known else math.inf, digits),
-        high=_text(high if known else math.inf, digits),
+        paths=paths,
+        marks=marks,
+        low=number_text(low if known else math.inf, digits),
+        high=number_text(high if known else math.inf, digits),
         readout=json.dumps({"x": xs, "frames": list(frames), **texts}),
     )
 
@@ -117,31 +125,27 @@ def _svg_y(value: float | None, levels: Sequence[float]) -> float | None:
     return None if value is None or math.isinf(value) else SvgPlot.y(share(value, levels[0], levels[-1]))
 
 
-def _follows(frames: Sequence[int], ys: Values, index: int) -> bool:
-    """True where the value at `index` and the one before it are neighbours on film and both finite."""
-    return 0 < index < len(frames) and None not in (ys[index - 1], ys[index]) and frames[index] - frames[index - 1] == 1
+def _runs(frames: Sequence[int], xs: Sequence[float], ys: Values) -> list[list[tuple[float, float]]]:
+    """Points of the finite values, a list for each run of neighbours on film."""
+    runs: list[list[tuple[float, float]]] = []
+    before = None
+    for frame, x, y in zip(frames, xs, ys, strict=True):
+        if y is not None and before == frame - 1:
+            runs[-1].append((x, y))
+        elif y is not None:
+            runs.append([(x, y)])
+        before = None if y is None else frame
+    return runs
 
 
-def _path(frames: Sequence[int], xs: Sequence[float], ys: Values) -> str:
-    return "".join(
-        f"{'L' if _follows(frames, ys, index) else 'M'}{x} {y}"
-        for index, (x, y) in enumerate(zip(xs, ys, strict=True))
-        if y is not None
-    )
-
-
-def _marks(frames: Sequence[int], xs: Sequence[float], ys: Values, values: Values) -> list[tuple[float, float, str]]:
-    marks = []
-    for index, (x, y, value) in enumerate(zip(xs, ys, values, strict=True)):
-        if value is not None and math.isinf(value):
-            marks.append((x, SvgPlot.y(1.0), "inf"))
-        elif y is not None and not (_follows(frames, ys, index) or _follows(frames, ys, index + 1)):
-            marks.append((x, y, "dot"))
-    return marks
-
-
-def _text(value: float | None, digits: int) -> str:
-    return "n/a" if value is None else "\u221e" if math.isinf(value) else f"{value:.{digits}f}"
+def number_text(value: float | None, digits: int, sign: str = "") -> str:
+    """The number with `digits` decimals, a true minus and infinity; "n/a" for None."""
+    if value is None:
+        return "n/a"
+    shown = f"{value:{sign}.{digits}f}".replace("inf", "\u221e")
+    if float(f"{value:.{digits}f}") == 0:
+        shown = f"{0:.{digits}f}"
+    return shown.replace("-", "\u2212")
 
 
 # ---- as text
@@ -156,50 +160,41 @@ def text_plot(plot: Plot, names: Sequence[str] = (), plain: bool = False) -> lis
     steps = [step for one in plot.curves.values() for step in one.steps]
     shown = [*values, plot.reference] if plot.reference is not None else values
     low, high, first, last = min(shown), max(shown), min(steps), max(steps)
-    empty = Series([], [])
-    layers = [_dots(plot.curves.get(name, empty), (first, last), (low, high)) for name in names or tuple(plot.curves)]
-    line = _row(plot.reference, low, high) // 4 if plot.reference is not None else -1
     labels = {0: f"{high:.5g}", TEXT_HEIGHT - 1: f"{low:.5g}" if high > low else ""}
+    signs = np.full((TEXT_HEIGHT, TEXT_WIDTH), " ")
     if plot.reference is not None:
+        line = _dot_row(plot.reference, low, high) // 4
         labels[line] = f"{plot.reference:.5g}"
-    lines = [plot.title]
-    for row in range(TEXT_HEIGHT):
-        blank = "-" if row == line else " "
-        signs = "".join(_sign(layers, row, column, plain) or blank for column in range(TEXT_WIDTH))
-        lines.append(f"{labels.get(row, ''):>10} |{signs}".rstrip())
-    lines.append(f"{'':>10} +{'-' * TEXT_WIDTH}")
-    return [*lines, f"{'':>10}  {f'{first:g}':<{TEXT_WIDTH // 2}}{f'step {last:g}':>{TEXT_WIDTH // 2}}"]
+        signs[line] = "-"
+    names = names or tuple(plot.curves)
+    for index, name in enumerate(names):
+        codes = _braille_codes(plot.curves.get(name, Series([], [])), (first, last), (low, high))
+        letter = "*" if len(names) == 1 else LETTERS[index % len(LETTERS)]
+        braille = len(names) == 1 and not plain
+        signs[codes > 0] = (
+            np.array([chr(0x2800 + code) for code in range(256)])[codes[codes > 0]] if braille else letter
+        )
+    rows = [f"{labels.get(row, ''):>10} |{''.join(line)}".rstrip() for row, line in enumerate(signs)]
+    below = f"{f'{first:g}':<{TEXT_WIDTH // 2}}{f'step {last:g}':>{TEXT_WIDTH // 2}}"
+    return [plot.title, *rows, f"{'':>10} +{'-' * TEXT_WIDTH}", f"{'':>10}  {below}"]
 
 
-def _dots(one: Series, across: tuple[float, float], span: tuple[float, float]) -> Dots:
-    """(row, column) of the dots of a curve in the 4 TEXT_HEIGHT x 2 TEXT_WIDTH grid, rows from the top."""
+def _braille_codes(one: Series, across: tuple[float, float], span: tuple[float, float]) -> np.ndarray:
+    """(TEXT_HEIGHT, TEXT_WIDTH) sums of the bits of a curve's dots, its points joined; 0 where there is none."""
+    dots = np.zeros((4 * TEXT_HEIGHT, 2 * TEXT_WIDTH), int)  # rows from the top
     columns = [round(share(step, *across) * (2 * TEXT_WIDTH - 1)) for step in one.steps]
-    rows = [_row(value, *span) for value in one.values]
-    dots = set(zip(rows, columns, strict=True))
-    for index in range(1, len(rows)):
-        begin, end = (rows[index - 1], columns[index - 1]), (rows[index], columns[index])
-        num = max(abs(end[0] - begin[0]), abs(end[1] - begin[1]), 1)
-        for at in range(num):
-            part = at / num
-            dots.add((round(begin[0] + part * (end[0] - begin[0])), round(begin[1] + part * (end[1] - begin[1]))))
-    return dots
+    places = [(_dot_row(value, *span), column) for value, column in zip(one.values, columns, strict=True)]
+    for begin, end in itertools.pairwise([*places, *places[-1:]]):
+        down, right = end[0] - begin[0], end[1] - begin[1]
+        num = max(abs(down), abs(right), 1)
+        parts = np.arange(num) / num
+        dots[np.rint(begin[0] + parts * down).astype(int), np.rint(begin[1] + parts * right).astype(int)] = 1
+    cells = dots.reshape(TEXT_HEIGHT, 4, TEXT_WIDTH, 2)
+    return (cells * np.array(BRAILLE_BITS)[:, None]).sum((1, 3))
 
 
-def _row(value: float, low: float, high: float) -> int:
+def _dot_row(value: float, low: float, high: float) -> int:
     return round(share(value, high, low) * (4 * TEXT_HEIGHT - 1))
-
-
-def _sign(layers: Sequence[Dots], row: int, column: int, plain: bool) -> str:
-    """The braille of the only run, the letter of the last run drawn in this cell, or nothing."""
-    sign = ""
-    for index, dots in enumerate(layers):
-        bits = sum(
-            BRAILLE_BITS[y][x] for y in range(4) for x in range(2) if (row * 4 + y, column * 2 + x) in dots
-        )  # fmt: skip
-        if bits:
-            braille = len(layers) == 1 and not plain
-            sign = chr(0x2800 + bits) if braille else "*" if len(layers) == 1 else LETTERS[index % len(LETTERS)]
-    return sign
 
 
 # ---- as a picture

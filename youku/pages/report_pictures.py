@@ -19,6 +19,7 @@ from youku.video.y4m import Header
 
 CROP_HEIGHT_PX, CROP_WIDTH_PX = 224, 336  # fits a phone at 1x and a desk at 2x
 STAGE_WIDTH_PX = 672
+THUMB_WIDTH_PX = 240
 SMALL_HEIGHT_PX, SMALL_WIDTH_PX = 144, 216
 STILL_WIDTH_PX = 144  # shown at 112 CSS px: sharp enough on a phone's display
 MOST_STILLS = 20  # of a clip, evenly spaced; frames that are pictured large are added
@@ -28,9 +29,7 @@ MOST_STILLS = 20  # of a clip, evenly spaced; frames that are pictured large are
 class Viewer:
     """The crops of one frame as PNG data URIs by layer, and a small picture of the whole frame."""
 
-    clip: ScoredClip
-    reason: str
-    frame: int
+    chosen: ChosenFrame
     box: Box
     layers: dict[str, str]
     scale: int
@@ -43,7 +42,7 @@ class Viewer:
     @property
     def anchor(self) -> str:
         """Its id in the page."""
-        return f"still-{self.clip['id']}-{self.frame}"
+        return f"still-{self.chosen.clip['id']}-{self.chosen.frame}"
 
     @property
     def start(self) -> tuple[str, str]:
@@ -67,7 +66,7 @@ class Viewer:
 class WorstFrame:
     """A row of a table of worst frames; without its clip there are no crops."""
 
-    choice: ChosenFrame
+    chosen: ChosenFrame
     numbers: list[ShownNumber]
     crops: dict[str, str]
     box: Box | None
@@ -76,7 +75,7 @@ class WorstFrame:
     @property
     def anchor(self) -> str:
         """Its id in the page."""
-        return f"worst-{self.choice.clip['id']}-{self.choice.frame}"
+        return f"worst-{self.chosen.clip['id']}-{self.chosen.frame}"
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,9 @@ class ReportPictures:
 
     def anchors(self, clip: ScoredClip) -> dict[int, str]:
         """Where the frames of a clip are pictured, by position."""
-        rows = [row for table in self.worst.values() for row in table if row.crops and row.choice.clip is clip]
-        found = {row.choice.position: row.anchor for row in rows}
-        return found | {clip["frames"].index(item.frame): item.anchor for item in self.viewers if item.clip is clip}
+        rows = [row for table in self.worst.values() for row in table if row.crops and row.chosen.clip is clip]
+        found = {row.chosen.position: row.anchor for row in rows}
+        return found | {item.chosen.position: item.anchor for item in self.viewers if item.chosen.clip is clip}
 
 
 @dataclass(frozen=True)
@@ -162,10 +161,12 @@ def make_viewer(chosen: ChosenFrame, frames: Mapping[str, Frame]) -> Viewer:
     scale = report_frames.scale_of(frames)
     header, planes = guide = frames.get("gt", frames["sr"])
     box = crops.detailed_box(planes[0], header.depth, CROP_HEIGHT_PX, CROP_WIDTH_PX, scale)
-    thumb = crops.thumbnail(crops.to_rgb(*guide))
+    width = min(THUMB_WIDTH_PX, header.width)
+    height = max(1, round(header.height * width / header.width))
+    thumb = crops.data_uri(resize.imresize(crops.to_rgb(*guide), height, width))
     numbers = score_tables.clip_numbers(chosen.clip)
     layers = _crops(frames, box, scale)
-    return Viewer(chosen.clip, chosen.reason, chosen.frame, box, layers, scale, *thumb, frames["sr"][0], numbers)
+    return Viewer(chosen, box, layers, scale, thumb, width, height, frames["sr"][0], numbers)
 
 
 def small_crops(frames: Mapping[str, Frame]) -> tuple[dict[str, str], Box]:
@@ -180,7 +181,7 @@ def small_crops(frames: Mapping[str, Frame]) -> tuple[dict[str, str], Box]:
 
 def _crops(frames: Mapping[str, Frame], box: Box, scale: int) -> dict[str, str]:
     return {
-        layer: crops.png_uri((box.shrunk(scale) if layer == "lr" else box).cut(crops.to_rgb(*frames[layer])))
+        layer: crops.data_uri((box.shrunk(scale) if layer == "lr" else box).cut(crops.to_rgb(*frames[layer])))
         for layer in report_frames.LAYERS
         if layer in frames
     }
@@ -196,7 +197,7 @@ def make_filmstrip(clip: ScoredClip, sources: FrameSources, anchors: Mapping[int
         uri = ""
         if path is not None:
             picture = crops.to_rgb(*report_frames.frame_at(path, clip["frames"], position))
-            uri = crops.jpeg_uri(resize.imresize(picture, height, width))
+            uri = crops.data_uri(resize.imresize(picture, height, width), "jpeg")
         psnr, values = score_tables.frame_values(clip, position)
         stills.append(Still(clip["frames"][position], uri, psnr, values, anchors.get(position, "")))
     return Filmstrip(clip, stills, width, height, every)

@@ -1,8 +1,6 @@
 """Work out what to plot of training runs, and what to say of each: loss, validation, learning rate, speed.
 
-RunLogs -> Plots with averages by step, a summary as text, plain data. Loss and speed are means over a stride of steps,
-or as logged where a run logs less often, and of the loss the last means are shown, so that the fall at the start does
-not flatten the rest (old-film report, appendix B.4).
+RunLogs -> Plots with averages by step, a summary as text, plain data; means and cuts as `curves` explains them.
 """
 
 from __future__ import annotations

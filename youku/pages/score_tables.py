@@ -10,27 +10,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from youku.pages import plots
+from youku.pages.plots import number_text
 from youku.text_table import minus
 
 Score = dict[str, Any]
 
-# total in score.json -> (label, unit, digits); the order of the folded table
-TOTALS = {
-    "score": ("Score", "", 3),
-    "psnr": ("PSNR as scored", "dB", 3),
-    "vmaf": ("VMAF as scored", "", 3),
-    "ssim": ("SSIM, luma", "", 4),
-    "psnr_yuv_clip": ("PSNR over Y, U and V, mean of clips", "dB", 3),
-    "psnr_yuv_frame": ("PSNR over Y, U and V, mean of frames", "dB", 3),
-    "psnr_y_clip": ("PSNR over luma, mean of clips", "dB", 3),
-    "psnr_y_frame": ("PSNR over luma, mean of frames", "dB", 3),
-    "psnr_rgb_clip": ("PSNR over RGB, mean of clips", "dB", 3),
-    "psnr_rgb_frame": ("PSNR over RGB, mean of frames", "dB", 3),
-    "vmaf_full": ("VMAF, whole clips", "", 3),
-    "vmaf_all": ("VMAF, all clips", "", 3),
-    "vmaf_neg_full": ("VMAF NEG, whole clips", "", 3),
-    "vmaf_neg_all": ("VMAF NEG, all clips", "", 3),
-}
+# label, unit, total in score.json, digits: the folded table, and the headline
+EVERY_TOTAL = (
+    ("Score", "", "score", 3),
+    ("PSNR as scored", "dB", "psnr", 3),
+    ("VMAF as scored", "", "vmaf", 3),
+    ("SSIM, luma", "", "ssim", 4),
+    ("PSNR over Y, U and V, mean of clips", "dB", "psnr_yuv_clip", 3),
+    ("PSNR over Y, U and V, mean of frames", "dB", "psnr_yuv_frame", 3),
+    ("PSNR over luma, mean of clips", "dB", "psnr_y_clip", 3),
+    ("PSNR over luma, mean of frames", "dB", "psnr_y_frame", 3),
+    ("PSNR over RGB, mean of clips", "dB", "psnr_rgb_clip", 3),
+    ("PSNR over RGB, mean of frames", "dB", "psnr_rgb_frame", 3),
+    ("VMAF, whole clips", "", "vmaf_full", 3),
+    ("VMAF, all clips", "", "vmaf_all", 3),
+    ("VMAF NEG, whole clips", "", "vmaf_neg_full", 3),
+    ("VMAF NEG, all clips", "", "vmaf_neg_all", 3),
+)
 HEADLINE = (
     ("Score", "", "score", 3),
     ("PSNR", "dB", "psnr", 3),
@@ -51,16 +52,6 @@ class ShownNumber:
     tone: str = ""
 
 
-def number_text(value: float | None, digits: int, sign: str = "") -> str:
-    """The number with `digits` decimals, a true minus and infinity; "n/a" for None."""
-    if value is None:
-        return "n/a"
-    shown = f"{value:{sign}.{digits}f}".replace("inf", "\u221e")
-    if float(f"{value:.{digits}f}") == 0:
-        shown = f"{0:.{digits}f}"
-    return shown.replace("-", "\u2212")
-
-
 def plain_number(value: float | None, digits: int) -> ShownNumber:
     """A value as it is."""
     return ShownNumber(number_text(value, digits), "" if value is None else str(value).replace("inf", "Infinity"))
@@ -73,14 +64,9 @@ def gain_number(gain: float | None, digits: int) -> ShownNumber:
     return ShownNumber(number_text(gain, digits, "+"), plain_number(gain, digits).value, tone)
 
 
-def totals(score: Score) -> list[tuple[Any, ...]]:
-    """The totals of the headline: label, unit, submission, bicubic, gain."""
-    return [(label, unit, *versus(score["totals"], key, digits)) for label, unit, key, digits in HEADLINE]
-
-
-def details(score: Score) -> list[tuple[Any, ...]]:
-    """The totals under every convention."""
-    return [(label, unit, *versus(score["totals"], key, digits)) for key, (label, unit, digits) in TOTALS.items()]
+def totals(score: Score, wanted: Sequence[tuple[str, str, str, int]]) -> list[tuple[Any, ...]]:
+    """The wanted totals: label, unit, submission, bicubic, gain."""
+    return [(label, unit, *versus(score["totals"], key, digits)) for label, unit, key, digits in wanted]
 
 
 def versus(sides: dict[str, Any], key: str, digits: int) -> tuple[ShownNumber, ShownNumber, ShownNumber]:

@@ -1,6 +1,7 @@
-"""Measure how much detail a clip holds, without a reference, and say whether super-resolution can be expected to help.
+"""Measure a clip without a reference: a survey of all frames, sharpness, and how much information there is to build on.
 
-Planes -> Sharpness of one frame, Information of the first three, in code values of 8 bit, bits and pixels.
+Header and frames -> Survey in one pass (memory does not grow with the clip, but for one number a frame); planes ->
+Sharpness of one frame, Information of the first three. All code values are those of 8 bit, so that depths compare.
 
 - gradient energy: mean of the squared differences to the right and lower neighbour, added; noise raises it too.
 - edge spread: median width of the edges. An edge is a run of samples along a row or column that only rises or only
@@ -29,15 +30,106 @@ from itertools import islice
 
 import numpy as np
 
-from youku.video import color
+from youku.video import color, letterbox, scenes
+from youku.video.letterbox import Bars
 from youku.video.y4m import Header, Planes
 
+PLANE_NAMES = ("Y", "U", "V")
+NEUTRAL = 128
+GREY_TOLERANCE = 3  # code values: what codecs leave in the chroma of a black-and-white film
+GREY_SHARE = 0.999
 EDGE_HEIGHT = 32  # code values
 NUM_FRAMES = 3
 PNG_LEVEL = 6
 HELPS, LITTLE, NOTHING = 3.0, 5.7, 18.0  # the report's ratios
 BLANK_BITS = 1.0  # a frame with less entropy is a fade or a blank, and tells nothing about the film
 STUDIO = (16, 235)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneStatistics:
+    """One plane over all frames, in code values of 8 bit."""
+
+    name: str
+    least: float
+    mean: float
+    most: float
+    std: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What there is to know about a clip's pictures."""
+
+    num_frames: int
+    planes: tuple[PlaneStatistics, ...]
+    luma_counts: np.ndarray
+    """(256,) samples at each code value."""
+    differences: tuple[float, ...]
+    """Mean |luma - luma of the frame before| of frames 1, 2, ...: the difference curve."""
+    cuts: tuple[int, ...]
+    """Frames that open a new shot, counted from 0."""
+    bars: Bars
+    is_grey: bool
+    """Chroma neutral in every frame, or none."""
+
+    @property
+    def outside_percent(self) -> float:
+        """Luma samples below 16 or above 235."""
+        return 100 * float(self.luma_counts[:16].sum() + self.luma_counts[236:].sum()) / float(self.luma_counts.sum())
+
+
+def survey(header: Header, frames: Iterable[Planes]) -> Survey:
+    """Look at every frame once; ValueError for a clip without frames."""
+    counts = [np.zeros(1 << header.depth, np.int64) for _ in header.plane_shapes]
+    differences: list[float] = []
+    cuts: list[int] = []
+    lit = (np.zeros(header.height, bool), np.zeros(header.width, bool))
+    grey, before, number = True, None, 0
+    for number, planes in enumerate(frames, 1):
+        for count, plane in zip(counts, planes, strict=True):
+            count += np.bincount(plane.ravel(), minlength=count.size)
+        grey = grey and is_grey(planes, header.depth)
+        rows, columns = letterbox.lit_lines(planes[0], header.depth)
+        lit = lit[0] | rows, lit[1] | columns
+        if before is not None:
+            differences.append(difference(before, planes[0], header.depth))
+            if scenes.is_cut(before, planes[0], header.depth):
+                cuts.append(number - 1)
+        before = planes[0]
+    if number == 0:
+        raise ValueError("survey: expected one frame or more, got 0")
+    return Survey(
+        num_frames=number,
+        planes=tuple(_statistics(name, count) for name, count in zip(PLANE_NAMES, counts, strict=False)),
+        luma_counts=counts[0].reshape(256, -1).sum(axis=1),
+        differences=tuple(differences),
+        cuts=tuple(cuts),
+        bars=letterbox.bars_of(lit),
+        is_grey=grey,
+    )
+
+
+def difference(before: np.ndarray, luma: np.ndarray, depth: int = 8) -> float:
+    """Mean absolute change of luma between two frames, in code values of 8 bit."""
+    return float(np.abs(luma.astype(np.int32) - before).mean()) / (1 << (depth - 8))
+
+
+def is_grey(planes: Planes, depth: int = 8) -> bool:
+    """Whether nearly all chroma samples are neutral within codec noise; True for mono. Sepia is not grey."""
+    unit = 1 << (depth - 8)
+    away = (np.abs(plane.astype(np.int32) - NEUTRAL * unit) for plane in planes[1:])
+    return all(float((distance <= GREY_TOLERANCE * unit).mean()) >= GREY_SHARE for distance in away)
+
+
+def _statistics(name: str, counts: np.ndarray) -> PlaneStatistics:
+    values = np.arange(counts.size) / (counts.size // 256)
+    used = np.flatnonzero(counts)
+    mean = float((values * counts).sum() / counts.sum())
+    variance = float((np.square(values - mean) * counts).sum() / counts.sum())
+    return PlaneStatistics(
+        name=name, least=float(values[used[0]]), mean=mean, most=float(values[used[-1]]), std=variance**0.5
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,11 +221,6 @@ def lossless_ratio(planes: Planes, header: Header) -> float:
     rgb = color.planes_to_rgb(planes, header.depth, header.layout)
     Image.fromarray(rgb).save(buffer, "PNG", compress_level=PNG_LEVEL)
     return rgb.nbytes / buffer.tell()
-
-
-def histogram(luma: np.ndarray, depth: int = 8) -> np.ndarray:
-    """Counts (256,) of a plane's samples in code values of 8 bit; deeper samples are cut, not rounded."""
-    return np.bincount((luma >> (depth - 8)).ravel(), minlength=256)
 
 
 def outside_percent(luma: np.ndarray, depth: int = 8) -> float:
