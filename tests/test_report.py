@@ -249,11 +249,11 @@ def test_missing_submission_leaves_pictures_out(folder: Path, tmp_path: Path) ->
 def test_missing_low_or_high_compares_what_is_there(folder: Path, tmp_path: Path) -> None:
     """Without LR the ground truth is compared; without both the clip's pictures are left out with a sentence."""
     copy = edited(folder, tmp_path / "copy", lambda score: score["paths"].update(low=None))
-    text = report.write_report(copy, num_clips=1).read_text()
+    text = report.write_report(copy, num_clips=1, num_frames=0).read_text()
     assert 'data-layer="gt"' in text
     assert 'data-layer="bicubic"' not in text
     copy = edited(folder, tmp_path / "copy", lambda score: score["paths"].update(low=None, high=None))
-    text = report.write_report(copy, num_clips=1).read_text()
+    text = report.write_report(copy, num_clips=1, num_frames=0).read_text()
     assert "neither Youku_00151_l.y4m nor Youku_00151_h_GT.y4m was found" in text
 
 
@@ -266,7 +266,7 @@ def test_nulls_everywhere_still_make_a_page(folder: Path, tmp_path: Path) -> Non
             clip["bicubic"] = None
             clip["submission"] |= {"vmaf": None, "vmaf_neg": None, "per_frame": {}}
 
-    text = report.write_report(edited(folder, tmp_path / "nulls", strip), num_clips=1).read_text()
+    text = report.write_report(edited(folder, tmp_path / "nulls", strip), num_clips=1, num_frames=0).read_text()
     assert "n/a" in text
     assert "Not computed: it needs both PSNR and VMAF." in text
     assert "Largest PSNR:" in text
@@ -280,7 +280,7 @@ def test_infinite_values_show_as_infinity(folder: Path, tmp_path: Path) -> None:
         for side in ("submission", "bicubic"):
             score["clips"][0][side]["psnr_yuv"] = "inf"
 
-    text = report.write_report(edited(folder, tmp_path / "exact", exact), num_clips=0).read_text()
+    text = report.write_report(edited(folder, tmp_path / "exact", exact), num_clips=0, num_frames=0).read_text()
     assert re.search(
         r'data-value="Infinity"[^>]*>\u221e</td><td data-value="Infinity"[^>]*>\u221e</td><td data-value=""[^>]*>n/a<',
         text,
@@ -299,7 +299,9 @@ def test_command_prints_the_path_and_refuses_bad_flags(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command prints where the page lies; a --low that is no folder and a negative count are errors."""
-    assert report.main([str(folder), "--out", str(tmp_path / "page.html"), "--num-clips", "0"]) == 0
+    assert (
+        report.main([str(folder), "--out", str(tmp_path / "page.html"), "--num-clips", "0", "--num-frames", "0"]) == 0
+    )
     assert capsys.readouterr().out == f"{tmp_path / 'page.html'}\n"
     assert report.main([str(folder), "--low", str(tmp_path / "none")]) == 1
     assert "expected a folder of y4m clips" in capsys.readouterr().err
@@ -390,9 +392,9 @@ def test_gone_clips_leave_numbers_and_say_so(folder: Path, tmp_path: Path) -> No
 
 def test_page_above_the_limit_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that grows too large is not written, and the sentence says what to do."""
-    monkeypatch.setattr(report_page, "MOST_PAGE_BYTES", 100_000)
+    monkeypatch.setattr(report_page, "MOST_PAGE_BYTES", 50_000)
     with pytest.raises(ValueError, match="at most 0 MB, got .* picture less with --num-clips and --num-frames"):
-        report.write_report(folder, out=tmp_path / "large.html")
+        report.write_report(folder, out=tmp_path / "large.html", num_clips=0, num_frames=0)
     assert not (tmp_path / "large.html").exists()
 
 
@@ -451,8 +453,7 @@ class Opened:
     """A page with what it logged and asked for."""
 
     def __init__(self, browser: Any, path: Path, width: int = 1440, **options: Any) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        self.page = self.context.new_page()
+        self.page = browser.new_context(viewport={"width": width, "height": 900}, **options).new_page()
         self.problems: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.problems.append(message.text))
@@ -460,13 +461,33 @@ class Opened:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(path.as_uri())
 
-    def __enter__(self) -> Any:
-        return self.page
-
-    def __exit__(self, *_: object) -> None:
-        self.context.close()
+    def check(self) -> None:
         assert self.problems == []
         assert all(url.startswith(("file:", "data:")) for url in self.requests)
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any, page_path: Path) -> Opened:
+    """The page, loaded once for all tests; each says where it starts from."""
+    return Opened(browser, page_path)
+
+
+@pytest.fixture
+def page(opened: Opened) -> Iterator[Any]:
+    """On a desk in light colours, nothing unfolded by another test."""
+    resize(opened.page, 1440)
+    opened.page.emulate_media(color_scheme="light")
+    opened.page.evaluate('document.querySelectorAll("details").forEach((item) => { item.open = false; })')
+    yield opened.page
+    opened.check()
+
+
+def resize(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+
+
+def unfold(page: Any) -> None:
+    page.evaluate('document.querySelectorAll("details").forEach((item) => { item.open = true; })')
 
 
 def now(page: Any) -> int:
@@ -485,136 +506,133 @@ def split_of(page: Any) -> float:
 
 
 @pytest.mark.browser
-def test_mouse_drags_the_divider(browser: Any, page_path: Path) -> None:
+def test_mouse_drags_the_divider(page: Any) -> None:
     """Dragging moves the divider, its value and the clipping of the left picture; hovering alone does not."""
-    with Opened(browser, page_path) as page:
-        stage = page.locator(".stage").first
-        stage.scroll_into_view_if_needed()
-        box = stage.bounding_box()
-        middle = box["y"] + box["height"] / 2
-        page.mouse.move(box["x"] + box["width"] / 2, middle)
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * 0.2, middle, steps=4)
-        assert now(page) == 20
-        assert split_of(page) == pytest.approx(0.2, abs=0.01)
-        clip = page.evaluate('getComputedStyle(document.querySelector(".layer.left")).clipPath')
-        assert "80%" in clip
-        page.mouse.up()
-        page.mouse.move(box["x"] + box["width"] * 0.7, middle)
-        assert now(page) == 20
+    stage = page.locator(".stage").first
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.2, middle, steps=4)
+    assert now(page) == 20
+    assert split_of(page) == pytest.approx(0.2, abs=0.01)
+    clip = page.evaluate('getComputedStyle(document.querySelector(".layer.left")).clipPath')
+    assert "80%" in clip
+    page.mouse.up()
+    page.mouse.move(box["x"] + box["width"] * 0.7, middle)
+    assert now(page) == 20
 
 
 @pytest.mark.browser
-def test_keys_move_the_divider(browser: Any, page_path: Path) -> None:
+def test_keys_move_the_divider(page: Any) -> None:
     """Arrow keys, Home and End move the divider and its spoken value."""
-    with Opened(browser, page_path) as page:
-        slider = page.get_by_role("slider").first
-        slider.focus()
-        page.keyboard.press("ArrowLeft")
-        assert now(page) == 48
-        page.keyboard.press("Shift+ArrowRight")
-        assert now(page) == 58
-        assert slider.get_attribute("aria-valuetext") == "58 % Bicubic, 42 % Submission"
-        page.keyboard.press("End")
-        assert now(page) == 100
-        page.keyboard.press("Home")
-        assert (now(page), round(split_of(page), 2)) == (0, 0)
+    slider = page.get_by_role("slider").first
+    slider.focus()
+    page.keyboard.press("Home")
+    for _ in range(5):
+        page.keyboard.press("PageUp")
+    assert now(page) == 50
+    page.keyboard.press("ArrowLeft")
+    assert now(page) == 48
+    page.keyboard.press("Shift+ArrowRight")
+    assert now(page) == 58
+    assert slider.get_attribute("aria-valuetext") == "58 % Bicubic, 42 % Submission"
+    page.keyboard.press("End")
+    assert now(page) == 100
+    page.keyboard.press("Home")
+    assert (now(page), round(split_of(page), 2)) == (0, 0)
 
 
 @pytest.mark.browser
 def test_finger_drags_the_divider(browser: Any, page_path: Path) -> None:
     """A sideways touch drag on a phone moves the divider."""
-    with Opened(browser, page_path, 375, has_touch=True, is_mobile=True, device_scale_factor=2) as page:
-        stage = page.locator(".stage").first
-        stage.scroll_into_view_if_needed()
-        box = stage.bounding_box()
-        touch = page.context.new_cdp_session(page)
-        y = box["y"] + box["height"] / 2
-        for share in (0.5, 0.6, 0.7, 0.8):
-            points = [{"x": box["x"] + box["width"] * share, "y": y}]
-            touch.send(
-                "Input.dispatchTouchEvent",
-                {"type": "touchStart" if share == 0.5 else "touchMove", "touchPoints": points},
-            )
-        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        assert now(page) == pytest.approx(80, abs=1)
+    opened = Opened(browser, page_path, 375, has_touch=True, is_mobile=True, device_scale_factor=2)
+    page = opened.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    stage = page.locator(".stage").first
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    touch = page.context.new_cdp_session(page)
+    y = box["y"] + box["height"] / 2
+    for share in (0.5, 0.6, 0.7, 0.8):
+        points = [{"x": box["x"] + box["width"] * share, "y": y}]
+        touch.send(
+            "Input.dispatchTouchEvent",
+            {"type": "touchStart" if share == 0.5 else "touchMove", "touchPoints": points},
+        )
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert now(page) == pytest.approx(80, abs=1)
+    opened.check()
 
 
 @pytest.mark.browser
-def test_buttons_choose_pictures_and_zoom(browser: Any, page_path: Path) -> None:
+def test_buttons_choose_pictures_and_zoom(page: Any) -> None:
     """The buttons choose the two pictures, swap when both would be the same, and zoom in whole pixels."""
-    with Opened(browser, page_path) as page:
-        viewer = page.locator(".viewer").first
-        viewer.locator('[data-side="left"] [data-layer="lr"]').click()
-        assert viewer.locator(".layer.left").get_attribute("data-layer") == "lr"
-        viewer.locator('[data-side="right"] [data-layer="lr"]').click()
-        assert viewer.locator(".layer.right").get_attribute("data-layer") == "lr"
-        assert viewer.locator(".layer.left").get_attribute("data-layer") == "sr"
-        assert viewer.locator('[data-side="left"] [aria-pressed="true"]').inner_text() == "Submission"
-        viewer.locator('[data-zoom="4"]').click()
-        picture = viewer.locator(".layer.right img")
-        size = picture.evaluate("image => [image.naturalWidth * 4 * 4, image.getBoundingClientRect().width]")
-        assert size[0] == size[1]
-        assert picture.evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
+    viewer = page.locator(".viewer").first
+    viewer.locator('[data-side="left"] [data-layer="lr"]').click()
+    assert viewer.locator(".layer.left").get_attribute("data-layer") == "lr"
+    viewer.locator('[data-side="right"] [data-layer="lr"]').click()
+    assert viewer.locator(".layer.right").get_attribute("data-layer") == "lr"
+    assert viewer.locator(".layer.left").get_attribute("data-layer") == "sr"
+    assert viewer.locator('[data-side="left"] [aria-pressed="true"]').inner_text() == "Submission"
+    viewer.locator('[data-zoom="4"]').click()
+    picture = viewer.locator(".layer.right img")
+    size = picture.evaluate("image => [image.naturalWidth * 4 * 4, image.getBoundingClientRect().width]")
+    assert size[0] == size[1]
+    assert picture.evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
 
 
 @pytest.mark.browser
-def test_table_sorts_by_mouse_and_keyboard(browser: Any, page_path: Path) -> None:
+def test_table_sorts_by_mouse_and_keyboard(page: Any) -> None:
     """A heading sorts the clips, a second press turns the order, values not computed stay last."""
-    with Opened(browser, page_path) as page:
-        ids = lambda: page.locator(".clips tbody th").all_inner_texts()  # noqa: E731
-        assert ids() == ["00150", "00151", "00155"]
-        head = page.get_by_role("button", name="PSNR gain")
-        head.click()
-        gains = [float(cell.get_attribute("data-value")) for cell in page.locator(".clips tbody td:nth-child(5)").all()]
-        assert gains == sorted(gains, reverse=True)
-        assert page.locator(".clips [aria-sort]").get_attribute("aria-sort") == "descending"
-        head.focus()
-        page.keyboard.press("Enter")
-        assert page.locator(".clips [aria-sort]").get_attribute("aria-sort") == "ascending"
-        for _ in range(2):
-            page.get_by_role("button", name="VMAF submission").click()
-            assert ids()[-1] == "00155"
+    ids = lambda: page.locator(".clips tbody th").all_inner_texts()  # noqa: E731
+    assert ids() == ["00150", "00151", "00155"]
+    head = page.get_by_role("button", name="PSNR gain")
+    head.click()
+    gains = [float(cell.get_attribute("data-value")) for cell in page.locator(".clips tbody td:nth-child(5)").all()]
+    assert gains == sorted(gains, reverse=True)
+    assert page.locator(".clips [aria-sort]").get_attribute("aria-sort") == "descending"
+    head.focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".clips [aria-sort]").get_attribute("aria-sort") == "ascending"
+    for _ in range(2):
+        page.get_by_role("button", name="VMAF submission").click()
+        assert ids()[-1] == "00155"
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [320, 375, 768, 1440])
-def test_no_sideways_scroll(browser: Any, page_path: Path, width: int) -> None:
+def test_no_sideways_scroll(page: Any, width: int) -> None:
     """The page never scrolls sideways, all parts unfolded; the wide table scrolls in its own box."""
-    with Opened(browser, page_path, width) as page:
-        page.evaluate('document.querySelectorAll("details").forEach((item) => { item.open = true; })')
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        if width == 375:
-            assert page.evaluate(
-                '(() => { const b = document.querySelector(".clips"); return b.scrollWidth > b.clientWidth; })()'
-            )
+    resize(page, width)
+    unfold(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if width == 375:
+        assert page.evaluate(
+            '(() => { const b = document.querySelector(".clips"); return b.scrollWidth > b.clientWidth; })()'
+        )
 
 
 @pytest.mark.browser
-def test_themes_follow_the_system_and_the_button(browser: Any, page_path: Path) -> None:
+def test_themes_follow_the_system_and_the_button(page: Any) -> None:
     """Dark and light come from the system; the button turns the theme round."""
     background = "getComputedStyle(document.body).backgroundColor"
-    with Opened(browser, page_path, color_scheme="light") as page:
-        light = page.evaluate(background)
-        page.get_by_role("button", name="Dark theme").click()
-        dark = page.evaluate(background)
-        assert light == "rgb(248, 248, 246)"
-        assert dark == "rgb(20, 23, 26)"
-    with Opened(browser, page_path, color_scheme="dark") as page:
-        assert page.evaluate(background) == dark
-        page.get_by_role("button", name="Light theme").click()
-        assert page.evaluate(background) == light
+    light, dark = "rgb(248, 248, 246)", "rgb(20, 23, 26)"
+    for scheme, before, other, after in (("light", light, "Dark theme", dark), ("dark", dark, "Light theme", light)):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(background) == before
+        page.get_by_role("button", name=other).click()
+        assert page.evaluate(background) == after
+        page.evaluate("delete document.documentElement.dataset.theme")  # as before the press
 
 
 @pytest.mark.browser
-def test_curve_tells_the_values_under_the_pointer(browser: Any, page_path: Path) -> None:
+def test_curve_tells_the_values_under_the_pointer(page: Any) -> None:
     """Pointing at a curve names the frame and both values."""
-    with Opened(browser, page_path) as page:
-        plot = page.locator(".chart svg").first
-        plot.hover()
-        assert re.fullmatch(
-            r"frame 4: submission n/a, bicubic [\d.]+", page.locator(".chart .readout").first.inner_text()
-        )
+    plot = page.locator(".chart svg").first
+    plot.hover()
+    assert re.fullmatch(r"frame 4: submission n/a, bicubic [\d.]+", page.locator(".chart .readout").first.inner_text())
 
 
 def focused(page: Any, key: str) -> str | None:
@@ -623,69 +641,75 @@ def focused(page: Any, key: str) -> str | None:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [375, 1440])
-def test_keys_walk_the_filmstrip(browser: Any, page_path: Path, width: int) -> None:
+def test_keys_walk_the_filmstrip(page: Any, width: int) -> None:
     """A strip is one tab stop; arrows, Home and End walk it, each frame tells its values, the strip scrolls along."""
-    with Opened(browser, page_path, width) as page:
-        film = page.locator(".film").first
-        assert film.locator('.still[tabindex="0"]').count() == 1
-        film.locator(".still").first.focus()
-        page.keyboard.press("ArrowRight")
-        assert focused(page, "frame") == "1"
-        assert re.match(r"frame 1: PSNR [\d.]+ dB \(bicubic [\d.]+\), VMAF", film.locator(".readout").inner_text())
-        page.keyboard.press("End")
-        assert focused(page, "frame") == "9"
-        inside = page.evaluate(
-            """() => { const a = document.activeElement.getBoundingClientRect(),
-            b = document.activeElement.parentElement.getBoundingClientRect(); return a.right <= b.right + 1; }"""
-        )
-        assert inside
-        page.keyboard.press("ArrowRight")
-        assert focused(page, "frame") == "9"
-        page.keyboard.press("Home")
-        assert focused(page, "frame") == "0"
-        assert film.locator('.still[tabindex="0"]').get_attribute("data-frame") == "0"
+    resize(page, width)
+    film = page.locator(".film").first
+    assert film.locator('.still[tabindex="0"]').count() == 1
+    film.locator(".still").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert focused(page, "frame") == "1"
+    assert re.match(r"frame 1: PSNR [\d.]+ dB \(bicubic [\d.]+\), VMAF", film.locator(".readout").inner_text())
+    page.keyboard.press("End")
+    assert focused(page, "frame") == "9"
+    inside = page.evaluate(
+        """() => { const a = document.activeElement.getBoundingClientRect(),
+        b = document.activeElement.parentElement.getBoundingClientRect(); return a.right <= b.right + 1; }"""
+    )
+    assert inside
+    page.keyboard.press("ArrowRight")
+    assert focused(page, "frame") == "9"
+    page.keyboard.press("Home")
+    assert focused(page, "frame") == "0"
+    assert film.locator('.still[tabindex="0"]').get_attribute("data-frame") == "0"
 
 
 @pytest.mark.browser
-def test_filmstrip_leads_to_a_comparison_and_back(browser: Any, page_path: Path) -> None:
+def test_filmstrip_leads_to_a_comparison_and_back(page: Any) -> None:
     """Enter or a click on a pictured frame lands on its divider or row; the comparison's link leads back."""
-    with Opened(browser, page_path) as page:
-        still = page.locator('.still[data-anchor^="still-"]').first
-        still.focus()
-        page.keyboard.press("Enter")
-        anchor = still.get_attribute("data-anchor")
-        assert page.evaluate("document.activeElement.closest('article').id") == anchor
-        assert page.evaluate("document.activeElement.getAttribute('role')") == "slider"
-        assert page.evaluate("document.activeElement.closest('article').getBoundingClientRect().top") < 200
-        page.keyboard.press("ArrowLeft")
-        assert page.locator(f"#{anchor} .handle").get_attribute("aria-valuenow") == "48"
-        page.locator(f"#{anchor} .back").click()
-        assert focused(page, "frame") == still.get_attribute("data-frame")
-        row = page.locator('.film:visible .still[data-anchor^="worst-"]').first
-        row.click()
-        assert page.evaluate("document.activeElement.id") == row.get_attribute("data-anchor")
+    still = page.locator('.still[data-anchor^="still-"]').first
+    still.focus()
+    page.keyboard.press("Enter")
+    anchor = still.get_attribute("data-anchor")
+    assert page.evaluate("document.activeElement.closest('article').id") == anchor
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "slider"
+    assert page.evaluate("document.activeElement.closest('article').getBoundingClientRect().top") < 200
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator(f"#{anchor} .handle").get_attribute("aria-valuenow") == "98"
+    page.locator(f"#{anchor} .back").click()
+    assert focused(page, "frame") == still.get_attribute("data-frame")
+    row = page.locator('.film:visible .still[data-anchor^="worst-"]').first
+    row.click()
+    assert page.evaluate("document.activeElement.id") == row.get_attribute("data-anchor")
 
 
 @pytest.mark.browser
-def test_link_into_a_folded_strip_unfolds_it(browser: Any, page_path: Path) -> None:
+def test_link_into_a_folded_strip_unfolds_it(page: Any) -> None:
     """The link to a sampled clip's strip opens the part that holds it."""
-    with Opened(browser, page_path) as page:
-        assert not page.locator("#film-00155").is_visible()
-        page.locator('a[href="#film-00155"]').first.click()
-        assert page.locator("#film-00155").is_visible()
-        assert page.evaluate("document.activeElement.closest('.film').id") == "film-00155"
+    assert not page.locator("#film-00155").is_visible()
+    page.locator('a[href="#film-00155"]').first.click()
+    assert page.locator("#film-00155").is_visible()
+    assert page.evaluate("document.activeElement.closest('.film').id") == "film-00155"
+
+
+@pytest.fixture(scope="module")
+def pair(browser: Any, pair_path: Path) -> Opened:
+    return Opened(browser, pair_path)
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [375, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_side_by_side_in_both_themes(browser: Any, pair_path: Path, width: int, scheme: str) -> None:
+def test_side_by_side_in_both_themes(pair: Opened, width: int, scheme: str) -> None:
     """Two submissions start on the two sides of the divider; nothing scrolls sideways; links are readable."""
-    with Opened(browser, pair_path, width, color_scheme=scheme) as page:
-        page.evaluate('document.querySelectorAll("details").forEach((item) => { item.open = true; })')
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        viewer = page.locator(".viewer").first
-        assert viewer.locator(".layer.left").get_attribute("data-layer") == "sr2"
-        assert viewer.locator(".layer.right figcaption").inner_text() == NAME
-        link = page.evaluate("getComputedStyle(document.querySelector('.back')).color")
-        assert link == {"light": "rgb(10, 106, 140)", "dark": "rgb(95, 185, 220)"}[scheme]
+    resize(pair.page, width)
+    pair.page.emulate_media(color_scheme=scheme)
+    unfold(pair.page)
+    assert pair.page.evaluate("document.documentElement.scrollWidth") <= width
+    viewer = pair.page.locator(".viewer").first
+    assert viewer.locator(".layer.left").get_attribute("data-layer") == "sr2"
+    assert viewer.locator(".layer.right figcaption").inner_text() == NAME
+    link = pair.page.evaluate("getComputedStyle(document.querySelector('.back')).color")
+    assert link == {"light": "rgb(10, 106, 140)", "dark": "rgb(95, 185, 220)"}[scheme]
+    pair.check()
