@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from youku import curves
-from youku.pages import logs, plots, run_curves
-from youku.pages.logs import Series
+from youku.pages import plots, run_logs
+from youku.pages.plots import Series
 
 
 def write_run(folder: Path, num_lines: int = 40, scale: float = 1.0, log_every: int = 100) -> Path:
@@ -35,22 +35,22 @@ def test_strides_are_averaged_as_in_the_report(tmp_path: Path) -> None:
     """250 `err:` lines in strides of 100: the means of 1-100, 101-200 and 201-250, at their last steps."""
     path = tmp_path / "train.txt"
     path.write_text("\n".join(f"epoch 1 [{n}/250] err: {n / 1000:.4f} time 0.1" for n in range(1, 251)))
-    loss = logs.average(logs.read(path).series["loss"], 100)
+    loss = run_logs.average(run_logs.read_log(path).series["loss"], 100)
     assert loss.steps == [100, 200, 250]
     assert loss.values == pytest.approx([0.0505, 0.1505, 0.2255])
-    assert logs.last(loss, 2).steps == [200, 250] and logs.last(loss, 0) == loss
+    assert run_logs.last(loss, 2).steps == [200, 250] and run_logs.last(loss, 0) == loss
 
 
 def test_run_folder_gives_every_quantity(tmp_path: Path) -> None:
     """A folder is its log.jsonl; each key becomes a series at its own steps."""
-    log = logs.read(write_run(tmp_path / "runs/a"))
+    log = run_logs.read_log(write_run(tmp_path / "runs/a"))
     assert log.name == "a" and log.series["val_psnr"].steps == [1000, 2000, 3000, 4000]
     assert log.series["loss"].values[3] == 0.25
 
 
 def test_end_cuts_the_loss_and_nothing_else(tmp_path: Path) -> None:
     """The last 35 means of 40 are shown and the title says so; validation is whole."""
-    found = run_curves.plots_of([logs.read(write_run(tmp_path / "a"))], 100, 35)
+    found = run_logs.plots_of([run_logs.read_log(write_run(tmp_path / "a"))], 100, 35)
     assert [plot.key for plot in found] == ["loss", "val_psnr", "val_vmaf", "val_score", "lr", "steps_per_sec"]
     assert len(found[0].curves["a"].steps) == 35 and "last 35 of 40" in found[0].title
     assert len(found[1].curves["a"].steps) == 4 and len(found[4].curves["a"].steps) == 40
@@ -58,10 +58,10 @@ def test_end_cuts_the_loss_and_nothing_else(tmp_path: Path) -> None:
 
 def test_titles_name_the_width_of_the_means(tmp_path: Path) -> None:
     """A line each 500 steps is a mean of 500, also where the last window is short; runs that differ say `or more`."""
-    often, seldom = (logs.read(write_run(tmp_path / str(every), 3, log_every=every)) for every in (100, 500))
+    often, seldom = (run_logs.read_log(write_run(tmp_path / str(every), 3, log_every=every)) for every in (100, 500))
 
-    def titles(runs: list[logs.RunLog], stride: int) -> list[str]:
-        titles = {plot.key: plot.title for plot in run_curves.plots_of(runs, stride, 35)}
+    def titles(runs: list[run_logs.RunLog], stride: int) -> list[str]:
+        titles = {plot.key: plot.title for plot in run_logs.plots_of(runs, stride, 35)}
         return [titles["loss"], titles["steps_per_sec"]]
 
     assert titles([often], 100) == ["loss, means of 100 steps", "steps per second, means of 100 steps"]
@@ -69,10 +69,10 @@ def test_titles_name_the_width_of_the_means(tmp_path: Path) -> None:
     assert titles([seldom], 1000)[0] == "loss, means of 1000 steps"
     assert titles([often, seldom], 100)[0] == "loss, means of 100 steps or more, as logged"
     assert titles([often, seldom], 500)[0] == "loss, means of 500 steps"
-    assert run_curves.plots_of([seldom], 100, 35)[0].curves["500"] == seldom.series["loss"]
+    assert run_logs.plots_of([seldom], 100, 35)[0].curves["500"] == seldom.series["loss"]
     short = tmp_path / "short.jsonl"
     short.write_text('{"step": 500, "loss": 2}\n{"step": 620, "loss": 1}\n')
-    assert run_curves.plots_of([logs.read(short)], 100, 35)[0].title == "loss, means of 500 steps"
+    assert run_logs.plots_of([run_logs.read_log(short)], 100, 35)[0].title == "loss, means of 500 steps"
 
 
 def test_a_small_learning_rate_is_not_labelled_zero() -> None:
@@ -92,11 +92,11 @@ def test_patterns_name_their_series(tmp_path: Path) -> None:
     """A named group is a series, `step` places it, an unnamed one is `value`; several series come from one pattern."""
     path = tmp_path / "x.log"
     path.write_text("it 10 PSNR 31.5\nit 20 PSNR 32.5\n")
-    named = logs.read(path, r"it (?P<step>\d+) PSNR (?P<val_psnr>[\d.]+)").series
+    named = run_logs.read_log(path, r"it (?P<step>\d+) PSNR (?P<val_psnr>[\d.]+)").series
     assert named == {"val_psnr": Series([10, 20], [31.5, 32.5])}
-    assert logs.read(path, r"PSNR ([\d.]+)").series == {"value": Series([1, 2], [31.5, 32.5])}
+    assert run_logs.read_log(path, r"PSNR ([\d.]+)").series == {"value": Series([1, 2], [31.5, 32.5])}
     path.write_text("Loss: 1e-3 psnr=30.1\nloss = 5e-4\nval_loss: 3\nloss: nan\n")
-    both = logs.read(path, "(?i)" + logs.PATTERN).series
+    both = run_logs.read_log(path, "(?i)" + run_logs.PATTERN).series
     assert both == {"loss": Series([1, 2], [1e-3, 5e-4]), "val_psnr": Series([1], [30.1])}
 
 
@@ -105,17 +105,17 @@ def test_a_line_being_written_is_left_for_later(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a", 3)
     text = (run / "log.jsonl").read_text()
     (run / "log.jsonl").write_text(text + '{"step": 400, "lo')
-    assert logs.read(run).series["loss"].steps == [100, 200, 300]
+    assert run_logs.read_log(run).series["loss"].steps == [100, 200, 300]
     (run / "log.jsonl").write_text('{"step": 400, "lo\n' + text)
     with pytest.raises(ValueError, match=r"log\.jsonl: line 1 is not JSON"):
-        logs.read(run)
+        run_logs.read_log(run)
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     """By the folder above, and where that is alike too by a number."""
     paths = [write_run(tmp_path / place / "a", 2) for place in ("x", "y")]
-    assert [log.name for log in logs.read_all(paths)] == ["x/a", "y/a"]
-    assert [log.name for log in logs.read_all([paths[0], paths[0]])] == ["1: x/a", "2: x/a"]
+    assert [log.name for log in run_logs.read_logs(paths)] == ["x/a", "y/a"]
+    assert [log.name for log in run_logs.read_logs([paths[0], paths[0]])] == ["1: x/a", "2: x/a"]
 
 
 def drawn(

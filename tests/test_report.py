@@ -16,7 +16,7 @@ import pytest
 import skimage.data
 
 from youku import contest, report
-from youku.pages import crops, frame_choice, plots, report_frames, report_page, score_tables
+from youku.pages import crops, plots, report_frames, report_page, score_tables
 from youku.video import color, interpolate, y4m
 
 HEADER = y4m.make_header(416, 288)
@@ -313,10 +313,10 @@ def test_command_prints_the_path_and_refuses_bad_flags(
 def test_packed_frame_is_the_same_from_zip_and_folder(folder: Path) -> None:
     """A frame read out of the zip equals the frame of the file."""
     name = contest.result_name(151, True)
-    _, packed = report_frames.packed_frames(folder / "made.zip", name, [5, 2])
-    _, plain = report_frames.packed_frames(folder.parent / "shipped", name, [2, 5])
+    packed = report_frames.packed_frames(folder / "made.zip", name, [5, 2])
+    plain = report_frames.packed_frames(folder.parent / "shipped", name, [2, 5])
     for position in (2, 5):
-        assert all(map(np.array_equal, packed[position], plain[position]))
+        assert all(map(np.array_equal, packed[position][1], plain[position][1]))
     with pytest.raises(ValueError, match="has no frame 8"):
         report_frames.packed_frames(folder / "made.zip", name, [3, 8])
 
@@ -369,14 +369,14 @@ def test_worst_frames_are_the_smallest_values_far_apart() -> None:
     """The smallest values come first, neighbours of one clip are passed over, null and infinity never count."""
     one = clip_of("00001", [20.0, 19.0, *[30.0] * 18, 21.0])
     two = clip_of("00002", [25.0, None, float("inf"), 24.0], [0, 25, 50, 75])
-    found = frame_choice.choose_worst([one, two], None, 4)
+    found = report_frames.choose_worst([one, two], None, 4)
     assert [(choice.clip["id"], choice.frame) for choice in found] == [
         ("00001", 1),
         ("00001", 20),
         ("00002", 75),
         ("00002", 0),
     ]
-    assert frame_choice.choose_worst([one, two], "vmaf", 4) == []
+    assert report_frames.choose_worst([one, two], "vmaf", 4) == []
 
 
 def test_gone_clips_leave_numbers_and_say_so(folder: Path, tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from youku import cli
-from youku.pages import versions
-from youku.pages.canvas import Sheet
-from youku.pages.versions import Version
+from youku.pages import compare_clips
+from youku.pages.compare_canvas import Sheet
+from youku.pages.compare_clips import Version
 from youku.video import color
 
 
@@ -46,19 +46,19 @@ def _check(args: argparse.Namespace) -> None:
 def _run(args: argparse.Namespace) -> int:
     _check(args)
     with ExitStack() as stack:
-        opened = [versions.open_version(clip, stack) for clip in args.clips]
-        size = versions.common_size(opened)
+        opened = [compare_clips.open_version(clip, stack) for clip in args.clips]
+        size = compare_clips.common_size(opened)
         num_cells = len(opened) if args.wipe else 1
-        zoom, magnify = versions.zoom_box(args.zoom, args.magnify, size, num_cells) if args.zoom else (None, 2)
+        zoom, magnify = compare_clips.zoom_box(args.zoom, args.magnify, size, num_cells) if args.zoom else (None, 2)
         sheet = Sheet(
-            labels=versions.version_labels(args.labels, opened, size),
+            labels=compare_clips.version_labels(args.labels, opened, size),
             wipe=args.wipe,
             zoom=zoom,
             magnify=magnify,
             heat_max=args.heat_max if args.heat else None,
         )
         if args.frame is not None:
-            num_frames, psnr_db = 1, versions.write_still(opened, sheet, args.matrix, args.out, args.frame)
+            num_frames, psnr_db = 1, compare_clips.write_still(opened, sheet, args.matrix, args.out, args.frame)
         else:
             num_frames, psnr_db = _write_video(args, opened, sheet)
     print(_told(args, sheet.labels, psnr_db, num_frames))
@@ -68,11 +68,11 @@ def _run(args: argparse.Namespace) -> int:
 def _write_video(args: argparse.Namespace, opened: Sequence[Version], sheet: Sheet) -> tuple[int, list[float | None]]:
     from tqdm import tqdm
 
-    versions.check_counts(opened, args.frames)
-    frames = versions.in_step(opened, args.frames)
+    compare_clips.check_counts(opened, args.frames)
+    frames = compare_clips.in_step(opened, args.frames)
     total = args.frames or opened[0].num_frames
     bar = tqdm(frames, total=total, unit="frame", disable=not sys.stderr.isatty())
-    return versions.write_video(opened, bar, sheet, args.matrix, args.out, args.crf)
+    return compare_clips.write_video(opened, bar, sheet, args.matrix, args.out, args.crf)
 
 
 def _told(args: argparse.Namespace, labels: Sequence[str], psnr_db: Sequence[float | None], num_frames: int) -> str:

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 
 from youku import cli
-from youku.pages import logs, plots, run_curves
+from youku.pages import plots, run_logs
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -36,15 +36,15 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
-    runs = logs.read_all(args.runs, args.pattern)
-    found = run_curves.plots_of(runs, args.stride, args.end, args.reference)
+    runs = run_logs.read_logs(args.runs, args.pattern)
+    found = run_logs.plots_of(runs, args.stride, args.end, args.reference)
     if args.png:
         plots.write_png([run.name for run in runs], found, args.png)
         print(f"wrote {args.png}", file=sys.stderr)
     if args.json:
-        print(json.dumps(run_curves.plots_as_json(runs, found, args.reference)))
+        print(json.dumps(run_logs.plots_as_json(runs, found, args.reference)))
     else:
-        print(run_curves.text_of(runs, found, plain="utf" not in (sys.stdout.encoding or "").lower()))
+        print(run_logs.text_of(runs, found, plain="utf" not in (sys.stdout.encoding or "").lower()))
     return 0
 
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from youku import files
-from youku.pages.logs import Series
 
 if TYPE_CHECKING:  # at run time only where a picture is drawn
     from matplotlib.figure import Figure
@@ -31,6 +30,14 @@ LETTERS = string.ascii_lowercase
 COLOURS = ("#1f6feb", "#d9480f", "#2b8a3e", "#9c36b5", "#e8590c", "#0b7285", "#a61e4d", "#5c940d")
 PNG_DPI = 130
 Values = Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Values at rising steps; both lists are of one length."""
+
+    steps: list[float]
+    values: list[float]
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
-"""Find and read the frames that a report shows: LR and ground truth from their folders, shipped ones from a zip or folder.
+"""Choose, find and read the frames that a report shows: clips at both ends of the ranking, and the worst frames.
 
-Folders and zips, some of them perhaps gone -> frames by layer. Layers: "lr", "bicubic", "sr" (the submission),
+Clips of a score, normalised by `scorefile` -> ChosenFrames. Folders of LR and ground truth, zips or folders of what was
+shipped, some of them perhaps gone -> frames by layer. Layers: "lr", "bicubic", "sr" (the submission),
 "sr2", "sr3" (others beside it), "gt".
 """
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping, Sequence
@@ -15,12 +17,71 @@ from pathlib import Path
 from typing import Any
 
 from youku import contest
+from youku.pages import plots
+from youku.text_table import minus
 from youku.video import interpolate, y4m
 from youku.video.y4m import Header, Planes
 
 Frame = tuple[Header, Planes]
 LAYERS = ("lr", "bicubic", "sr", "sr2", "sr3", "gt")  # as a viewer lists them
 SHIPPED = ("sr", "sr2", "sr3")
+APART = 12  # frames of one clip nearer than this (half a second) show the same thing
+ScoredClip = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ChosenFrame:
+    """A frame to picture; `position` counts the frames that were sent."""
+
+    clip: ScoredClip
+    position: int
+    reason: str = ""
+
+    @property
+    def frame(self) -> int:
+        """Its number in the whole clip."""
+        return int(self.clip["frames"][self.position])
+
+
+def choose_ends(clips: Sequence[ScoredClip], num_clips: int) -> list[ChosenFrame]:
+    """The smallest and the largest PSNR gains over bicubic, or PSNR where no gain is known; no clip twice."""
+    gains = {clip["id"]: minus(clip["submission"]["psnr"], clip["bicubic"].get("psnr")) for clip in clips}
+    what, sign = "PSNR gain over bicubic", "+"
+    if all(gain is None for gain in gains.values()):
+        gains, what, sign = {clip["id"]: clip["submission"]["psnr"] for clip in clips}, "PSNR", ""
+    known = sorted((gain, clip["id"], clip) for clip in clips if (gain := gains[clip["id"]]) is not None)
+    num_best = min(num_clips, -(-len(known) // 2))
+    num_worst = min(num_clips, len(known) - num_best)
+    ends = [("Smallest", known[:num_worst]), ("Largest" if num_worst else "The only clip's", known[::-1][:num_best])]
+    return [
+        ChosenFrame(clip, _median_position(clip), f"{end} {what}: {plots.number_text(gain, 3, sign)} dB")
+        for end, picked in ends
+        for gain, _, clip in picked
+    ]
+
+
+def choose_worst(clips: Sequence[ScoredClip], key: str | None, num_frames: int) -> list[ChosenFrame]:
+    """The smallest finite values of a per-frame curve (None: the clip's own PSNR), worst first, apart in a clip."""
+    known = []
+    for index, clip in enumerate(clips):
+        curve = clip["submission"]["per_frame"].get(key or clip["curve"], [])
+        known += [(value, index, at) for at, value in enumerate(curve) if value is not None and math.isfinite(value)]
+    picked: list[ChosenFrame] = []
+    for _, index, position in sorted(known):
+        chosen = ChosenFrame(clips[index], position)
+        near = [other for other in picked if other.clip is chosen.clip and abs(other.frame - chosen.frame) < APART]
+        if len(picked) < num_frames and not near:
+            picked.append(chosen)
+    return picked
+
+
+def _median_position(clip: ScoredClip) -> int:
+    """Position of the frame with the median gain (or PSNR): neither the luckiest nor the unluckiest picture."""
+    ours = clip["submission"]["per_frame"].get(clip["curve"], [])
+    theirs = clip["bicubic"]["per_frame"].get(clip["curve"]) or [0.0] * len(ours)
+    gains = [(minus(*pair), position) for position, pair in enumerate(zip(ours, theirs, strict=True))]
+    finite = sorted((gain, position) for gain, position in gains if gain is not None and math.isfinite(gain))
+    return finite[len(finite) // 2][1] if finite else len(clip["frames"]) // 2
 
 
 @dataclass(frozen=True)
@@ -31,33 +92,34 @@ class FrameSources:
     high: Path | None
     shipped: Mapping[str, Path | None]
 
-    def given_files(self, clip: Mapping[str, Any]) -> dict[str, Path]:
+    def given_files(self, clip: ScoredClip) -> dict[str, Path]:
         """The y4m files of a clip that lie in LR's and GT's folder, by layer."""
         folders = {"lr": (self.low, clip["low"]), "gt": (self.high, clip["high"])}
         paths = {layer: folder / name for layer, (folder, name) in folders.items() if folder is not None}
         return {layer: path for layer, path in paths.items() if path.is_file()}
 
-    def frames(self, clip: Mapping[str, Any], positions: Collection[int]) -> dict[int, dict[str, Frame]]:
+    def frames(self, clip: ScoredClip, positions: Collection[int]) -> dict[int, dict[str, Frame]]:
         """Frames of one clip by position, then layer, bicubic made from LR; FileNotFoundError without two to compare.
 
         ValueError where sizes do not fit together or a file is damaged.
         """
-        found: dict[int, dict[str, Frame]] = {position: {} for position in positions}
-        for layer, place in self.shipped.items():
-            if place is not None:
-                header, by_position = packed_frames(place, clip["file"], positions)
-                for position in positions:
-                    found[position][layer] = header, by_position[position]
+        by_layer = {
+            layer: packed_frames(place, clip["file"], positions) for layer, place in self.shipped.items() if place
+        }
         given = self.given_files(clip)
         if not given:
             raise FileNotFoundError(f"neither {clip['low']} nor {clip['high']} was found")
-        for position, layers in found.items():
-            layers |= {layer: frame_at(path, clip["frames"], position) for layer, path in given.items()}
+        for layer, path in given.items():
+            by_layer[layer] = {position: frame_at(path, clip["frames"], position) for position in positions}
+        found = {}
+        for position in positions:
+            layers = {layer: frames[position] for layer, frames in by_layer.items()}
             if "lr" in layers:
                 header, planes = layers["lr"]
                 scale = scale_of(layers)
                 layers["bicubic"] = interpolate.scaled_header(header, scale), interpolate.upscale(planes, header, scale)
             _check_sizes(clip, layers)
+            found[position] = layers
         return found
 
 
@@ -86,11 +148,10 @@ def scale_of(layers: Mapping[str, Frame]) -> int:
     return layers["sr"][0].width // layers["lr"][0].width if "lr" in layers else contest.SCALE
 
 
-def packed_frames(shipped: Path, name: str, positions: Collection[int]) -> tuple[Header, dict[int, Planes]]:
+def packed_frames(shipped: Path, name: str, positions: Collection[int]) -> dict[int, Frame]:
     """Frames by position as they were sent, from a folder or in one pass straight out of the zip."""
     if shipped.is_dir():
-        frames = {position: frame_at(shipped / name, [], position) for position in positions}
-        return next(iter(frames.values()))[0], {position: planes for position, (_, planes) in frames.items()}
+        return {position: frame_at(shipped / name, [], position) for position in positions}
     try:
         with zipfile.ZipFile(shipped) as archive:
             member = next((entry for entry in archive.namelist() if Path(entry).name == name), None)
@@ -99,13 +160,13 @@ def packed_frames(shipped: Path, name: str, positions: Collection[int]) -> tuple
             with archive.open(member) as file:
                 reader = y4m.read_stream(file, f"{shipped}: {member}")
                 read = enumerate(islice(reader, max(positions) + 1))
-                found = {position: planes for position, planes in read if position in positions}
+                found = {position: (reader.header, planes) for position, planes in read if position in positions}
     except (zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{shipped}: expected a zip, got a damaged one ({error}); make the submission again") from None
     missing = sorted(set(positions) - set(found))
     if missing:
         raise ValueError(f"{shipped}: {name} has no frame {missing[0]}; score the submission again")
-    return reader.header, found
+    return found
 
 
 def frame_at(path: Path, frames: Sequence[int], position: int) -> Frame:
@@ -119,7 +180,7 @@ def frame_at(path: Path, frames: Sequence[int], position: int) -> Frame:
     return clip.header, clip.frame(index)
 
 
-def _check_sizes(clip: Mapping[str, Any], layers: Mapping[str, Frame]) -> None:
+def _check_sizes(clip: ScoredClip, layers: Mapping[str, Frame]) -> None:
     header = layers["sr"][0]
     for layer, (size, _) in layers.items():
         if layer != "lr" and (size.width, size.height) != (header.width, header.height):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from youku import contest, files
-from youku.pages import frame_choice, report_frames, report_pictures, score_tables
+from youku.pages import report_frames, report_pictures, score_tables
 
 MOST_PAGE_BYTES = 14_000_000  # what a mail or a phone still takes; a page of the contest's 50 clips has 4 to 8 MB
 MOST_SUBMISSIONS = 3
@@ -78,8 +78,8 @@ def write_page(
     clips = scores[0]["clips"]
     if not num_clips:
         notes.append("Pictures were switched off (--num-clips 0).")
-    worst = {name: frame_choice.choose_worst(clips, key, num_frames) for name, key in WORST.items()}
-    ends = frame_choice.choose_ends(clips, num_clips) if num_clips else []
+    worst = {name: report_frames.choose_worst(clips, key, num_frames) for name, key in WORST.items()}
+    ends = report_frames.choose_ends(clips, num_clips) if num_clips else []
     pictures = report_pictures.cut_pictures(ends, worst, sources)
     strips = [report_pictures.make_filmstrip(clip, sources, pictures.anchors(clip)) for clip in clips]
     page = _fill_in(

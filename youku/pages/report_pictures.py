@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from youku.pages import crops, report_frames, score_tables
 from youku.pages.crops import Box
-from youku.pages.frame_choice import ChosenFrame, ScoredClip
-from youku.pages.report_frames import Frame, FrameSources
+from youku.pages.report_frames import ChosenFrame, Frame, FrameSources, ScoredClip
 from youku.pages.score_tables import ShownNumber
 from youku.video import resize
 from youku.video.y4m import Header

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from youku import cli, files
-from youku.pages import canvas
-from youku.pages.canvas import Sheet
+from youku.pages import compare_canvas
+from youku.pages.compare_canvas import Sheet
 from youku.pages.crops import Box
 from youku.video import clips, color, film, interpolate, resize
 from youku.video.y4m import Header, Planes
@@ -157,7 +157,7 @@ def draw(
             lumas.append(large[0].astype(np.float32) / (1 << (target.depth - 8)))  # (H, W), code values of 8 bit
             pictures.append(color.planes_to_rgb(large, target.depth, target.layout, matrix))
         errors = [float(np.square(luma - lumas[0]).mean()) for luma in lumas[1:]]
-        yield canvas.compose(sheet, pictures, lumas, index / float(versions[0].header.fps)), errors
+        yield compare_canvas.compose(sheet, pictures, lumas, index / float(versions[0].header.fps)), errors
 
 
 def write_still(
