@@ -24,6 +24,13 @@ WIPE_SECONDS = 6.0
 # no error is black, then violet, red, orange, pale yellow: darker is always less, also in gray
 HEAT_COLOURS = ((0, 0, 0), (70, 15, 110), (190, 45, 70), (250, 150, 20), (255, 255, 200))
 NUM_TICKS = 5
+HEAT_TABLE = np.stack(  # (256, 3) uint8
+    [
+        np.interp(np.arange(256) / 255 * (len(HEAT_COLOURS) - 1), range(len(HEAT_COLOURS)), one) + 0.5
+        for one in zip(*HEAT_COLOURS, strict=True)
+    ],
+    axis=1,
+).astype(np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +108,7 @@ def outlined(picture: np.ndarray, box: Box | None) -> np.ndarray:
 
 def heat_map(error: np.ndarray, heat_max: float) -> np.ndarray:
     """Absolute errors (H, W) as colours (H, W, 3); `heat_max` and more are the brightest."""
-    return _heat_table()[(np.clip(error / heat_max, 0, 1) * 255 + 0.5).astype(np.uint8)]
+    return HEAT_TABLE[(np.clip(error / heat_max, 0, 1) * 255 + 0.5).astype(np.uint8)]
 
 
 def in_decibels(error: np.ndarray) -> str:
@@ -112,7 +119,7 @@ def in_decibels(error: np.ndarray) -> str:
     return f"mean {float(error.mean(dtype=np.float64)):.2f}, {10 * math.log10(255**2 / squared):.2f} dB"
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)  # a tenth of the time of a frame, and the same in all of a video
 def colour_key(height: int, width: int, heat_max: float, font_px: int) -> np.ndarray:
     """A panel with the heat map's colour bar and its code values."""
     from PIL import Image, ImageDraw
@@ -120,9 +127,7 @@ def colour_key(height: int, width: int, heat_max: float, font_px: int) -> np.nda
     bar_width, bar_height = max(1, width * 4 // 5), max(2, min(2 * font_px, height // 3))
     left, top = (width - bar_width) // 2, max(0, (height - bar_height) // 2 - font_px)
     panel = np.full((height, width, 3), BACKGROUND, np.uint8)
-    panel[top : top + bar_height, left : left + bar_width] = heat_map(
-        np.linspace(0, heat_max, bar_width)[None].repeat(bar_height, 0), heat_max
-    )
+    panel[top : top + bar_height, left : left + bar_width] = heat_map(np.linspace(0, heat_max, bar_width), heat_max)
     image = Image.fromarray(panel)
     pen = ImageDraw.Draw(image)
     pen.rectangle((left - 1, top - 1, left + bar_width, top + bar_height), outline=INK)
@@ -135,7 +140,6 @@ def colour_key(height: int, width: int, heat_max: float, font_px: int) -> np.nda
     return np.asarray(image)
 
 
-@lru_cache(maxsize=64)
 def strip(texts: tuple[str, ...], width: int, font_px: int) -> np.ndarray:
     """A line of labels: one at the left, two at both ends, three with one in the middle; long ones are cut with dots."""
     from PIL import Image, ImageDraw
@@ -164,20 +168,10 @@ def _line_px(picture: np.ndarray) -> int:
     return 1 + (picture.shape[0] >= 720)
 
 
-@lru_cache(maxsize=8)
 def _font(size_px: int):  # type: ignore[no-untyped-def]  # Pillow's type would be a heavy import
     from PIL import ImageFont
 
     return ImageFont.load_default(size_px)
-
-
-@lru_cache(maxsize=1)
-def _heat_table() -> np.ndarray:
-    """(256, 3) uint8 through HEAT_COLOURS."""
-    places = np.linspace(0, 255, len(HEAT_COLOURS))
-    channels = np.array(HEAT_COLOURS, np.float64).T
-    table = [np.interp(np.arange(256), places, channel) for channel in channels]
-    return (np.stack(table, axis=1) + 0.5).astype(np.uint8)
 
 
 def _row(heads: Sequence[tuple[str, ...]], panels: Sequence[np.ndarray], font_px: int) -> np.ndarray:
