@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from youku import contest, score, submit
+from youku import contest, score
 from youku.exchange import scorefile
-from youku.exchange.totals import Protocol
+from youku.exchange.score_clips import score_submission
+from youku.exchange.submission import make_submission
+from youku.exchange.totals import Reading, format_table
 from youku.metrics import psnr, ssim, vmaf
 from youku.video import ffmpeg, interpolate, y4m
 from youku.video.y4m import Planes, make_header
@@ -61,13 +63,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def full(made: Path) -> dict[str, Any]:
     """The whole score, VMAF included where the binary has it."""
-    return score.score_submission(
+    return score_submission(
         made / "pred", made / "clips", made / "clips", TEST_SET, name="half", with_vmaf=ffmpeg.has_libvmaf()
     )
 
 
 def quick(path: Path, made: Path, **options: Any) -> dict[str, Any]:
-    return score.score_submission(path, made / "clips", made / "clips", TEST_SET, with_vmaf=False, **options)
+    return score_submission(path, made / "clips", made / "clips", TEST_SET, with_vmaf=False, **options)
 
 
 def test_every_frame_is_the_metric_of_the_shipped_planes(made: Path, full: dict[str, Any]) -> None:
@@ -105,7 +107,8 @@ def test_totals_pool_clips_and_frames(full: dict[str, Any]) -> None:
 def test_vmaf_is_measured_on_the_shipped_files_and_enters_the_score(made: Path, full: dict[str, Any]) -> None:
     """Whole clips only by default; the value of a clip is that of the two files alone; 0.8 PSNR + 0.2 VMAF."""
     totals, clips = full["totals"]["submission"], full["clips"]
-    alone = vmaf.measure_clips(made / "pred" / clips[0]["file"], made / "clips" / clips[0]["high"], threads=1)
+    pred, high = y4m.Clip(made / "pred" / clips[0]["file"]), y4m.Clip(made / "clips" / clips[0]["high"])
+    alone = vmaf.measure(pred, high, pred.header, threads=1)
     assert clips[0]["submission"]["vmaf"] == pytest.approx(vmaf.pool(alone.vmaf), abs=1e-9)
     assert clips[0]["submission"]["vmaf_neg"] == pytest.approx(vmaf.pool(alone.neg), abs=1e-9)
     values = [clip["submission"]["vmaf"] for clip in clips]
@@ -117,7 +120,7 @@ def test_vmaf_is_measured_on_the_shipped_files_and_enters_the_score(made: Path, 
 
 def test_zip_and_folder_score_the_same(made: Path, tmp_path: Path) -> None:
     """The bytes inside the zip are what is scored; one or two clips at once change nothing."""
-    packed = submit.make_submission(made / "pred", "half", made / "clips", TEST_SET, tmp_path)
+    packed = make_submission(made / "pred", "half", made / "clips", TEST_SET, tmp_path)
     from_zip, from_folder = quick(Path(packed["path"]), made, jobs=2), quick(made / "pred", made, jobs=1)
     assert from_zip["totals"] == from_folder["totals"]
     assert from_zip["clips"] == from_folder["clips"]
@@ -126,11 +129,11 @@ def test_zip_and_folder_score_the_same(made: Path, tmp_path: Path) -> None:
 
 def test_protocol_chooses_the_figures(made: Path) -> None:
     """--psnr-planes rgb --psnr-pool frame picks that total; without VMAF there is no final score."""
-    totals = quick(made / "pred", made, protocol=Protocol(psnr_planes="rgb", psnr_pool="frame"))["totals"]["submission"]
+    totals = quick(made / "pred", made, reading=Reading(psnr_planes="rgb", psnr_pool="frame"))["totals"]["submission"]
     assert totals["psnr"] == totals["psnr_rgb_frame"]
     assert (totals["score"], totals["vmaf"]) == (None, None)
     with pytest.raises(ValueError, match="--vmaf-pool 'median': expected one of mean, harmonic"):
-        Protocol(vmaf_pool="median")
+        Reading(vmaf_pool="median")
 
 
 def test_exact_match_is_inf_in_json_and_table(made: Path, tmp_path: Path) -> None:
@@ -139,16 +142,16 @@ def test_exact_match_is_inf_in_json_and_table(made: Path, tmp_path: Path) -> Non
     shutil.copy(made / "clips/Youku_00150_h_GT.y4m", pred / "Youku_00150_h_Res.y4m")
     result = quick(pred, made)
     assert math.isinf(result["totals"]["submission"]["psnr"])
-    score.write_score(result, tmp_path)
+    scorefile.write_score(result, tmp_path)
     saved = json.loads((tmp_path / "score.json").read_text())
     assert saved["clips"][0]["submission"]["psnr_yuv"] == saved["totals"]["submission"]["psnr"] == "inf"
     assert saved["clips"][0]["submission"]["ssim"] == pytest.approx(1)
-    assert "inf" in score.format_table(result)
+    assert "inf" in format_table(result)
 
 
 def test_written_files_hold_the_agreed_keys(full: dict[str, Any], tmp_path: Path) -> None:
     """score.json is read back by the report's reader; score.csv has a line a clip and system."""
-    score.write_score(full, tmp_path)
+    scorefile.write_score(full, tmp_path)
     saved = json.loads((tmp_path / "score.json").read_text())
     assert list(saved) == ["name", "test_set", "created", "protocol", "tools", "paths", "totals", "clips"]
     wanted = {f"psnr_{planes}_{how}" for planes in contest.PSNR_PLANES for how in contest.PSNR_POOLS}
@@ -163,7 +166,7 @@ def test_written_files_hold_the_agreed_keys(full: dict[str, Any], tmp_path: Path
 
 def test_score_without_vmaf_is_read_back(made: Path, tmp_path: Path) -> None:
     """Null where nothing was computed, and the report's reader takes it."""
-    score.write_score(quick(made / "pred", made), tmp_path)
+    scorefile.write_score(quick(made / "pred", made), tmp_path)
     assert scorefile.read_score(tmp_path)["clips"][0]["submission"]["vmaf"] is None
 
 
@@ -233,4 +236,4 @@ def test_missing_libvmaf_says_what_to_do(made: Path, monkeypatch: pytest.MonkeyP
     """Found before the first clip, with the way out."""
     monkeypatch.setattr(ffmpeg, "has_libvmaf", lambda: False)
     with pytest.raises(ffmpeg.FFmpegError, match="score with --no-vmaf"):
-        score.score_submission(made / "pred", made / "clips", made / "clips", TEST_SET)
+        score_submission(made / "pred", made / "clips", made / "clips", TEST_SET)

@@ -70,22 +70,6 @@ def measure(
         return meter.result()
 
 
-def measure_clips(
-    distorted: str | Path, reference: str | Path, model: str = "vmaf_v0.6.1", threads: int | None = None
-) -> VmafResult:
-    """VMAF of one y4m file against another; frame counts and sizes are compared before anything runs."""
-    pred, high = y4m.Clip(distorted), y4m.Clip(reference)
-    if pred.num_frames != high.num_frames:
-        raise ValueError(
-            f"VMAF: {distorted} has {pred.num_frames} frames, {reference} has {high.num_frames}; "
-            "cut both to the same frames first"
-        )
-    with Meter(pred.header, high.header, model, threads) as meter:
-        for index in range(pred.num_frames):
-            meter.add(pred.frame(index), high.frame(index))
-        return meter.result()
-
-
 def pool(values: Sequence[float], how: str = "mean") -> float:
     """One value for a clip: arithmetic mean, or libvmaf's harmonic mean n / sum(1 / (v + 1)) - 1."""
     if how not in POOLS:
