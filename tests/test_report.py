@@ -16,8 +16,7 @@ import pytest
 import skimage.data
 
 from youku import contest, report
-from youku.inference import sweep
-from youku.pages import album, chart, scatter, stills, tables
+from youku.pages import album, chart, stills, tables
 from youku.video import color, interpolate, y4m
 
 HEADER = y4m.make_header(416, 288)
@@ -378,31 +377,6 @@ def test_worst_frames_are_the_smallest_values_far_apart() -> None:
     assert album.choose_worst([one, two], "vmaf", 4) == []
 
 
-def test_sweep_takes_the_worst_and_the_median_clip() -> None:
-    """Neighbouring frames in the middle of the clip with the lowest and the one with the median PSNR."""
-    clips = [clip_of(f"0000{index}", [float(value)] * 10) for index, value in enumerate((33, 31, 35, 30, 32))]
-    chosen = album.choose_for_sweep(clips)
-    assert [(clip["id"], reason) for clip, reason, _ in chosen] == [("00003", "lowest PSNR"), ("00004", "median PSNR")]
-    assert [positions for *_, positions in chosen] == [[3, 4, 5, 6]] * 2
-    assert len(album.choose_for_sweep(clips[:1])) == 1
-
-
-def test_scatter_places_every_point_on_one_scale() -> None:
-    """Lines start at the frame without a mask, both plots share their axes, the equal-score line falls 4 VMAF a dB."""
-    keys = ("sigma_px", "amount", "psnr", "vmaf", "vmaf_neg", "score")
-    values = [(0, 0, 30.0, 60.0, 58.0, 36.0), (1.5, 0.5, 29.0, 70.0, 57.0, 37.2), (1.5, 0.25, 29.5, 66.0, 58.5, 36.8)]
-    points = [dict(zip(keys, map(float, value), strict=True)) for value in values]
-    first, second = scatter.make_scatters(points, {"vmaf": "VMAF", "vmaf_neg": "VMAF NEG"})
-    assert first.ticks_y == second.ticks_y
-    assert first.ticks_x == second.ticks_x
-    assert first.lines[0].path.startswith(f"M{first.start[0]} {first.start[1]}L")
-    assert [text.split(":")[0] for *_, text in first.lines[0].marks] == ["amount 0.25", "amount 0.5"]
-    per_db = (first.ticks_x[-1][0] - first.ticks_x[0][0]) / (float(first.ticks_x[-1][1]) - float(first.ticks_x[0][1]))
-    per_vmaf = (first.ticks_y[0][0] - first.ticks_y[-1][0]) / (float(first.ticks_y[-1][1]) - float(first.ticks_y[0][1]))
-    x1, y1, x2, y2 = first.equal
-    assert ((y2 - y1) / per_vmaf) / ((x2 - x1) / per_db) == pytest.approx(4, rel=0.02)
-
-
 def test_gone_clips_leave_numbers_and_say_so(folder: Path, tmp_path: Path) -> None:
     """With every clip gone the filmstrips and worst frames keep their numbers, and the page says what is missing."""
     gone = edited(folder, tmp_path / "gone", lambda score: score.update(paths=dict.fromkeys(score["paths"], "gone")))
@@ -411,8 +385,7 @@ def test_gone_clips_leave_numbers_and_say_so(folder: Path, tmp_path: Path) -> No
     assert 'data-frame="3"' in text
     assert 'class="worst"' in text
     assert "<img" not in text
-    assert report.sweep_submission(gone, None, None)[0].startswith("Pictures are left out")
-    assert not (gone / "sweep.json").exists()
+    assert "Pictures are left out" in text
 
 
 def test_page_above_the_limit_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -439,28 +412,6 @@ def test_submissions_side_by_side(folder: Path, pair_path: Path, tmp_path: Path)
         report.write_report(folder, others=[planes])
     with pytest.raises(ValueError, match="at most 3 submissions, got 4"):
         report.write_report(folder, others=[planes] * 3)
-
-
-def test_sweep_is_measured_kept_and_shown(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--sweep` writes sweep.json, the page draws it, and an older score's sweep is not shown."""
-    monkeypatch.setattr(sweep, "SIGMAS_PX", (1.5,))
-    monkeypatch.setattr(sweep, "AMOUNTS", (0.5,))
-    own = edited(folder, tmp_path / "own", lambda score: None)
-    assert "python -m youku report --sweep measures it" in report.write_report(own, num_clips=0).read_text()
-    assert report.sweep_submission(own, None, None) == []
-    kept = json.loads((own / "sweep.json").read_text())
-    plain, masked = kept["clips"][0]["points"]
-    assert plain["amount"] == 0
-    assert masked["vmaf"] > plain["vmaf"]
-    assert masked["score"] == pytest.approx(0.8 * masked["psnr"] + 0.2 * masked["vmaf"])
-    page = report.write_report(own, num_clips=0).read_text()
-    assert "gaming the metric, not a better picture" in page
-    assert page.count('class="card sweep"') == len(kept["clips"])
-    (own / "sweep.json").write_text(json.dumps(kept | {"created": "earlier"}))
-    assert "belongs to an earlier score" in report.write_report(own, num_clips=0).read_text()
-    (own / "sweep.json").write_text('{"created": "2026-01-02T03:04:05+00:00"}')
-    with pytest.raises(ValueError, match=r"sweep\.json: expected a sweep written by this kit"):
-        report.write_report(own, num_clips=0)
 
 
 def test_chart_breaks_at_gaps() -> None:

@@ -2,9 +2,8 @@
 
 submissions/NAME/score.json, the shipped clips, LR and GT clips -> submissions/NAME/report.html (opens offline): totals,
 worst and best clips to compare, worst frames, filmstrips, per-frame curves. The page is a pure function of its inputs.
---sweep measures what sharpening does to a few frames (minutes) into sweep.json, which every later page shows.
 Of several submissions the page is the first one's, NAME/compare-OTHER.html, with the others in each picture and table.
-Run: python -m youku report submissions/NAME [submissions/OTHER ...] [--sweep] [--low FOLDER] [--high FOLDER]
+Run: python -m youku report submissions/NAME [submissions/OTHER ...] [--low FOLDER] [--high FOLDER]
      python -m youku report --leaderboard [submissions]
 """
 
@@ -13,15 +12,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from youku import cli, contest, files
-from youku.exchange import leaderboard, scorefile, sweepfile
-from youku.inference import sweep
-from youku.pages import album, comparison, filmstrip, footage, scatter, tables
+from youku.exchange import leaderboard, scorefile
+from youku.pages import album, comparison, filmstrip, footage, tables
 from youku.pages.cells import Cell
 
 MOST_PAGE_BYTES = 14_000_000  # what a mail or a phone still takes; a page of the contest's 50 clips has 4 to 8 MB
@@ -112,7 +109,6 @@ def _render(
         notes.append("Pictures were switched off (--num-clips 0).")
     worst = {name: album.choose_worst(score["clips"], key, num_frames) for name, key in WORST.items()}
     pictured = album.picture(choices, worst, place, tables.facts, _numbers)
-    swept, stale = sweepfile.read_sweep(folders[0], score["created"])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "pages"),
         autoescape=True,
@@ -134,8 +130,6 @@ def _render(
         comparisons=pictured.comparisons,
         worst=pictured.worst,
         strips=[filmstrip.make_filmstrip(clip, place, pictured.anchors(clip)) for clip in score["clips"]],
-        sweeps=[_sweep_view(entry) for entry in swept],
-        sweep_note=stale,
         notes=[*notes, *pictured.notes],
         planes=tables.PLANES[score["protocol"]["psnr_planes"]],
         curve_planes=tables.PLANES[score["clips"][0]["curve"].removeprefix("psnr_")],
@@ -169,14 +163,6 @@ def _numbers(choice: album.Choice) -> list[Cell]:
     return tables.frame_numbers(choice.clip, choice.position)
 
 
-def _sweep_view(entry: dict[str, Any]) -> dict[str, Any]:
-    """A swept clip as the template draws it: two plots on one scale, the best score, every number."""
-    points = entry["points"]
-    rows = scatter.table_rows(points)
-    plots = scatter.make_scatters(points, {"vmaf": "VMAF", "vmaf_neg": "VMAF NEG"})
-    return {**entry, "plots": plots, "rows": rows, "best": max(rows, key=lambda row: row["score"])}
-
-
 def write_leaderboard(root: Path) -> tuple[Path, list[str]]:
     """Rewrite the leaderboard in root/README.md; returns its path and a sentence for each score that was left out."""
     if (root / "score.json").is_file():
@@ -185,32 +171,6 @@ def write_leaderboard(root: Path) -> tuple[Path, list[str]]:
         )
     entries, faults = leaderboard.read_entries(root)
     return leaderboard.write_board(root, entries), faults
-
-
-def sweep_submission(folder: Path, low: Path | None, high: Path | None, progress: bool = False) -> list[str]:
-    """Measure the sharpening sweep into folder/sweep.json; returns a sentence for what could not be measured."""
-    from tqdm import tqdm
-
-    score = scorefile.read_score(folder)
-    place, notes = album.find_footage([score], [folder], {"sr": "Submission"}, low, high)
-    choices = album.choose_for_sweep(score["clips"])
-    swept = []
-    with tqdm(
-        total=len(choices) * len(sweep.grid()), unit="point", desc="sweep", disable=not progress, leave=False
-    ) as bar:
-        for clip, reason, positions in choices:
-            try:
-                header, preds, highs = album.pairs(clip, positions, place)
-            except FileNotFoundError as error:
-                notes.append(f"The sharpening sweep leaves clip {clip['id']} out ({error}).")
-                continue
-            protocol = score["protocol"]
-            points = sweep.sweep(preds, highs, header, protocol["psnr_planes"], protocol["vmaf_model"], bar.update)
-            frames = [clip["frames"][position] for position in positions]
-            swept.append({"clip": clip["id"], "reason": reason, "frames": frames, "points": [*map(asdict, points)]})
-    if swept:
-        sweepfile.write_sweep(folder, score["created"], swept)
-    return notes
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -233,9 +193,6 @@ def make_parser() -> argparse.ArgumentParser:
         help="list the N worst frames by PSNR and by VMAF (default: 4)",
     )
     parser.add_argument(
-        "--sweep", action="store_true", help="measure first what sharpening does to PSNR, VMAF and VMAF NEG (minutes)"
-    )
-    parser.add_argument(
         "--leaderboard",
         action="store_true",
         help="rewrite the table in submissions/README.md from all score.json files",
@@ -252,7 +209,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _run_leaderboard(args: argparse.Namespace) -> int:
-    if len(args.folders) > 1 or args.sweep or args.low or args.high or args.out:
+    if len(args.folders) > 1 or args.low or args.high or args.out:
         raise cli.UsageError("--leaderboard takes at most the folder that holds the submissions, and no flag of a page")
     path, faults = write_leaderboard(args.folders[0] if args.folders else Path("submissions"))
     for fault in faults:
@@ -266,9 +223,6 @@ def _run_page(args: argparse.Namespace) -> int:
         raise cli.UsageError("expected a scored submission's folder, such as submissions/NAME, or --leaderboard")
     folder, *others = args.folders
     check_request(args.low, args.high, args.num_clips, args.num_frames, others)
-    if args.sweep:
-        for note in sweep_submission(folder, args.low, args.high, progress=True):
-            print(note, file=sys.stderr)
     print(write_report(folder, args.low, args.high, args.out, args.num_clips, args.num_frames, others))
     return 0
 

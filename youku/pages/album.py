@@ -1,4 +1,4 @@
-"""Choose what the page pictures and cut it: clips at both ends of the ranking, worst frames, frames to sweep.
+"""Choose what the page pictures and cut it: clips at both ends of the ranking, worst frames.
 
 Clips of a score and their footage, some of it perhaps gone -> Album, with a sentence for whatever was left out.
 """
@@ -16,10 +16,8 @@ from youku.pages.cells import Cell
 from youku.pages.comparison import Comparison
 from youku.pages.footage import SHIPPED, Footage, locate
 from youku.text_table import minus
-from youku.video.y4m import Header, Planes
 
 APART = 12  # frames of one clip nearer than this (half a second) show the same thing
-SWEEP_FRAMES = 4
 Clip = dict[str, Any]
 Facts = list[tuple[str, Cell, Cell, Cell]]
 
@@ -115,29 +113,6 @@ def choose_worst(clips: Sequence[Clip], key: str | None, num_frames: int) -> lis
         if len(picked) < num_frames and not near:
             picked.append(choice)
     return picked
-
-
-def choose_for_sweep(clips: Sequence[Clip]) -> list[tuple[Clip, str, list[int]]]:
-    """The worst and the median clip by PSNR, sent whole where any is: clip, why, positions of neighbours in its middle."""
-    whole = [clip for clip in clips if clip["whole"]] or list(clips)
-    known = sorted((clip["submission"]["psnr"], clip["id"], clip) for clip in whole if clip["submission"]["psnr"])
-    places = sorted({0, (len(known) - 1) // 2} if known else set())
-    chosen = []
-    for place, reason in zip(places, ("lowest PSNR", "median PSNR"), strict=False):
-        clip = known[place][2]
-        start = max(0, (len(clip["frames"]) - SWEEP_FRAMES) // 2)
-        chosen.append((clip, reason, [*range(len(clip["frames"]))][start : start + SWEEP_FRAMES]))
-    return chosen
-
-
-def pairs(clip: Clip, positions: Sequence[int], place: Footage) -> tuple[Header, list[Planes], list[Planes]]:
-    """Shipped frames and their ground truth; FileNotFoundError where one of them is gone."""
-    shipped = place.shipped["sr"]
-    if shipped is None or place.high is None:
-        raise FileNotFoundError("the submitted clips or the ground truth were not found")
-    header, frames = stills.packed_frames(shipped, clip["file"], positions)
-    highs = [stills.frame_at(place.high / clip["high"], clip["frames"], position)[1] for position in positions]
-    return header, [frames[position] for position in positions], highs
 
 
 def picture(
