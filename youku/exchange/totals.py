@@ -63,12 +63,10 @@ def measure_frame(systems: dict[str, Planes], high: Planes, header: Header, rows
 
     high_rgb = color.planes_to_rgb(high, header.depth, header.layout)
     for system, planes in systems.items():
-        row = rows[system]
-        errors = psnr.plane_errors(planes, high)
-        sizes, peak = [plane.size for plane in high], float((1 << header.depth) - 1)
-        row.psnr_yuv.append(psnr.decibels(sum(errors) / sum(sizes), peak))
-        row.psnr_y.append(psnr.decibels(errors[0] / sizes[0], peak))
-        row.psnr_rgb.append(psnr.pictures(color.planes_to_rgb(planes, header.depth, header.layout), high_rgb))
+        row, decibels = rows[system], psnr.frame(planes, high, header, high_rgb)
+        row.psnr_yuv.append(decibels["yuv"])
+        row.psnr_y.append(decibels["y"])
+        row.psnr_rgb.append(decibels["rgb"])
         row.ssim.append(ssim.plane(planes[0], high[0], header.depth))
 
 
