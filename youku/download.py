@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from youku import cli, contest
+from youku import cli, contest, files
 from youku.exchange.archive import Wanted, choose
 from youku.exchange.downloads import Haul, Plan, download, fetched_bytes, make_plan
 from youku.text_table import lay_out
@@ -40,9 +39,7 @@ def table(wanted: Sequence[Wanted], plan: Plan) -> str:
         lines.append(f"size unknown, {note}: {', '.join(names)}")
     hidden = " and what is unknown" if None in plan.sizes.values() else ""
     needed = _gb(plan.needed_bytes(len(wanted), False))
-    data = wanted[0].data.absolute()
-    disk = next(folder for folder in (data, *data.parents) if folder.is_dir())
-    lines.append(f"to fetch and unpack: {needed}*{hidden}; free on disk: {_gb(shutil.disk_usage(disk).free)}")
+    lines.append(f"to fetch and unpack: {needed}*{hidden}; free on disk: {_gb(files.free_bytes(wanted[0].data))}")
     return "\n".join([*lines, "* estimate from the usual picture size"])
 
 
