@@ -120,6 +120,9 @@ class TestSet:
         if not 0 <= self.first <= self.last <= 99999:
             raise ValueError(f"ids {self.first}-{self.last}: expected FIRST-LAST with 0 <= FIRST <= LAST <= 99999")
 
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
     @property
     def ids(self) -> range:
         return range(self.first, self.last + 1)

@@ -55,8 +55,7 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
     weights_path = str(config.folder / "best.safetensors")
     network = weights.load(weights_path, None, None, weights.pick_device(config.device))
     low, high, predictions = str(out / "clips" / "val"), out / "clips" / "val", config.folder / "predictions"
-    test_set = f"{TEST_SET.first}-{TEST_SET.last}"
-    jobs = predict.plan(low, str(predictions), "scored", test_set, network.scale)
+    jobs = predict.plan(low, str(predictions), "scored", str(TEST_SET), network.scale)
     predict.predict_all(network, jobs, Options(), predict.settings_key(network, Options()))
 
     _say(4, "check every rule and pack the submission")

@@ -13,14 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 from youku import cli, contest
 from youku.exchange.score_clips import score_submission
 from youku.exchange.scorefile import plain, write_score
-from youku.exchange.totals import Reading, format_artefacts, format_table
-from youku.metrics import vmaf
+from youku.exchange.totals import CHOICES, Reading, format_artefacts, format_table
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -29,18 +27,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--low", required=True, help="folder of the low-resolution clips")
     parser.add_argument("--high", required=True, help="folder of the ground truth clips")
     parser.add_argument("--test-set", required=True, help="val (150-199), a split's name, or an id range like 150-159")
-    default = Reading()
-    parser.add_argument(
-        "--psnr-planes", choices=contest.PSNR_PLANES, default=default.psnr_planes, help="samples in the MSE"
-    )
-    parser.add_argument(
-        "--psnr-pool", choices=contest.PSNR_POOLS, default=default.psnr_pool, help="mean by clip or by frame"
-    )
-    parser.add_argument(
-        "--vmaf-clips", choices=contest.VMAF_CLIPS, default=default.vmaf_clips, help="full = whole clips only"
-    )
-    parser.add_argument("--vmaf-model", choices=tuple(vmaf.MODELS), default=default.vmaf_model, help="libvmaf model")
-    parser.add_argument("--vmaf-pool", choices=vmaf.POOLS, default=default.vmaf_pool, help="mean over a clip's frames")
+    for name, (known, what) in CHOICES.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", choices=known, default=known[0], help=what)
     parser.add_argument("--no-vmaf", action="store_true", help="PSNR and SSIM only: quicker, and no final score")
     parser.add_argument("--artefacts", action="store_true", help="measure flicker, overshoot and colour shift as well")
     parser.add_argument("--jobs", type=int, help="clips measured at once (default: from the CPU count)")
@@ -57,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _score(args: argparse.Namespace) -> int:
     if args.jobs is not None and args.jobs < 1:
         raise ValueError(f"--jobs {args.jobs}: expected 1 or more")
-    reading = Reading(**{choice.name: vars(args)[choice.name] for choice in fields(Reading)})
+    reading = Reading(**{name: vars(args)[name] for name in CHOICES})
     test_set = contest.test_set(args.test_set)
     score = score_submission(
         args.submission, args.low, args.high, test_set, reading, args.name, not args.no_vmaf, args.jobs,

@@ -77,17 +77,16 @@ def _submit(args: argparse.Namespace) -> int:
 
 
 def _print_check(path: str, verdict: Verdict, as_json: bool) -> int:
-    ids = f"{verdict.test_set.first}-{verdict.test_set.last}"
     _warn(verdict.warnings)
     if as_json:
-        value = {"path": path, "test_set": ids, "valid": not verdict.faults, "faults": verdict.faults}
+        value = {"path": path, "test_set": str(verdict.test_set), "valid": not verdict.faults, "faults": verdict.faults}
         value |= {"warnings": verdict.warnings, "skipped": verdict.skipped}
         value |= {"num_files": len(verdict.clips), "num_frames": verdict.num_frames}
         print(json.dumps(value, indent=2))
         return 1 if verdict.faults else 0
     found = _count(len(verdict.faults), "fault") if verdict.faults else "no fault found"
     print(
-        f"{path}: {found}; test set {ids}, {_count(len(verdict.clips), 'clip')} read, "
+        f"{path}: {found}; test set {verdict.test_set}, {_count(len(verdict.clips), 'clip')} read, "
         f"{_count(verdict.num_frames, 'frame')}, {verdict.num_bytes / 1e6:.1f} MB unpacked"
     )
     for fault in verdict.faults:

@@ -54,7 +54,7 @@ def _extra_fault(name: str, test_set: TestSet) -> tuple[str, int | None]:
         return f"{name!r}: {reason}; expected names like {test_set.name(test_set.first)}", None
     clip_id, kind = parsed
     if clip_id not in test_set.ids:
-        return f"{name}: clip {clip_id:05d} is not in the test set {test_set.first}-{test_set.last}; remove it", None
+        return f"{name}: clip {clip_id:05d} is not in the test set {test_set}; remove it", None
     wanted = test_set.name(clip_id)
     if tidy != name:
         return f"{name!r}: a space in the name; rename it to {wanted}", clip_id

@@ -92,7 +92,7 @@ def score_submission(
     pairs = list(zip(clips, measured, strict=True))
     score = {
         "name": name or _name(submission.path),
-        "test_set": f"{test_set.first}-{test_set.last}",
+        "test_set": str(test_set),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "protocol": asdict(reading),
         "tools": _tools(set().union(*(one.versions for one in measured))),
@@ -132,8 +132,7 @@ def _pair_up(submission: Submission, test_set: TestSet, low: Path, high: Path) -
     if missing:
         more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         raise ValueError(
-            f"test set {test_set.first}-{test_set.last}: cannot find {', '.join(missing[:4])}{more}; "
-            "check the folders, or narrow --test-set"
+            f"test set {test_set}: cannot find {', '.join(missing[:4])}{more}; check the folders, or narrow --test-set"
         )
     clips = []
     for clip_id in test_set.ids:

@@ -6,15 +6,13 @@ The dict of `score` <-> submissions/NAME/score.json; damage is one clear sentenc
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from youku import contest, files
-from youku.exchange.totals import SYSTEMS, Reading
+from youku.exchange.totals import CHOICES, SYSTEMS
 
 KEYS = ("name", "test_set", "created", "protocol", "tools", "paths", "totals", "clips")
-PROTOCOL = tuple(choice.name for choice in fields(Reading))
 
 
 def read_score(folder: Path) -> dict[str, Any]:
@@ -63,7 +61,7 @@ def plain(value: Any) -> Any:
 
 def _normalise(score: dict[str, Any]) -> dict[str, Any]:
     missing = [key for key in KEYS if key not in score]
-    missing += [key for key in PROTOCOL if not missing and key not in score["protocol"]]
+    missing += [key for key in CHOICES if not missing and key not in score["protocol"]]
     if missing:
         raise ValueError(f"{', '.join(missing)} missing")
     planes, vmaf_clips = score["protocol"]["psnr_planes"], score["protocol"]["vmaf_clips"]

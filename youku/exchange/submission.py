@@ -128,7 +128,7 @@ def check_submission(
         test_set = guess_test_set(names)
         if test_set is None:
             raise ValueError(f"{path}: its names fit no published test set; say which with --test-set (e.g. 200-249)")
-        skipped.append(f"the test set: not given, taken as {test_set.first}-{test_set.last} from the names")
+        skipped.append(f"the test set: not given, taken as {test_set} from the names")
     if low is None:
         skipped.append("sizes x4, header tokens, plane order and frame order: need --low; frames taken as 100 or 4")
     elif not Path(low).is_dir():
@@ -259,7 +259,7 @@ def _manifest(
         entries.append(entry | ({"warnings": list(clip.warnings)} if clip.warnings else {}))
     return {
         "name": zip_path.stem,
-        "test_set": f"{verdict.test_set.first}-{verdict.test_set.last}",
+        "test_set": str(verdict.test_set),
         "youku": youku.__version__,
         "settings": {"level": level},
         "zip": {"file": zip_path.name, "bytes": zip_path.stat().st_size, "sha256": files.sha256(zip_path)},
@@ -272,13 +272,11 @@ def _current_manifest(
     zip_path: Path, manifest_path: Path, paths: Sequence[Path], verdict: Verdict, level: int
 ) -> dict[str, Any] | None:
     """The manifest on disk where it and the zip are what these predictions would give, by hash; else None."""
-    if not (zip_path.is_file() and manifest_path.is_file()):
-        return None
     try:
         old = files.read_json(manifest_path)
-    except ValueError:  # a damaged manifest is written anew
+    except (FileNotFoundError, ValueError):  # a damaged manifest is written anew
         return None
-    if not isinstance(old, dict) or old.get("zip", {}).get("sha256") != files.sha256(zip_path):
+    if not zip_path.is_file():
         return None
     digests = {path.name: files.sha256(path) for path in paths}
     return old if old == _manifest(zip_path, paths, verdict, level, digests) else None

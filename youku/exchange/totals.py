@@ -20,28 +20,30 @@ from youku.video.y4m import Header, Planes
 
 SYSTEMS = ("submission", "bicubic")  # what was shipped, and the row that is always beside it
 CURVES = ("psnr_yuv", "psnr_y", "ssim", "vmaf", "vmaf_neg")  # per-frame lists kept in score.json
+# what is disputed -> the options, the likeliest first, and what they choose
+CHOICES = {
+    "psnr_planes": (contest.PSNR_PLANES, "samples in the MSE"),
+    "psnr_pool": (contest.PSNR_POOLS, "mean by clip or by frame"),
+    "vmaf_clips": (contest.VMAF_CLIPS, "full = whole clips only"),
+    "vmaf_model": (tuple(vmaf.MODELS), "libvmaf model"),
+    "vmaf_pool": (vmaf.POOLS, "mean over a clip's frames"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """One reading of the contest's rules: what participants dispute, first option of each the default."""
 
-    psnr_planes: str = contest.PSNR_PLANES[0]
-    psnr_pool: str = contest.PSNR_POOLS[0]
-    vmaf_clips: str = contest.VMAF_CLIPS[0]
-    vmaf_model: str = "vmaf_v0.6.1"
-    vmaf_pool: str = vmaf.POOLS[0]
+    psnr_planes: str = CHOICES["psnr_planes"][0][0]
+    psnr_pool: str = CHOICES["psnr_pool"][0][0]
+    vmaf_clips: str = CHOICES["vmaf_clips"][0][0]
+    vmaf_model: str = CHOICES["vmaf_model"][0][0]
+    vmaf_pool: str = CHOICES["vmaf_pool"][0][0]
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("--psnr-planes", self.psnr_planes, contest.PSNR_PLANES),
-            ("--psnr-pool", self.psnr_pool, contest.PSNR_POOLS),
-            ("--vmaf-clips", self.vmaf_clips, contest.VMAF_CLIPS),
-            ("--vmaf-model", self.vmaf_model, tuple(vmaf.MODELS)),
-            ("--vmaf-pool", self.vmaf_pool, vmaf.POOLS),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} {value!r}: expected one of {', '.join(known)}")
+        for name, (known, _) in CHOICES.items():
+            if (value := asdict(self)[name]) not in known:
+                raise ValueError(f"--{name.replace('_', '-')} {value!r}: expected one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -121,25 +123,10 @@ def artefact_totals(clips: Sequence[Artefacts]) -> dict[str, float | None]:
     }
 
 
-# column of the totals -> its head and digits
-TOTALS = {
-    "score": ("score", 3),
-    "psnr": ("PSNR", 3),
-    "vmaf": ("VMAF", 3),
-    "ssim": ("SSIM", 4),
-    "psnr_yuv_clip": ("PSNR yuv", 3),
-    "psnr_y_clip": ("PSNR y", 3),
-    "psnr_rgb_clip": ("PSNR rgb", 3),
-    "vmaf_all": ("VMAF all", 3),
-    "vmaf_neg_all": ("NEG all", 3),
-}
-ARTEFACTS = {
-    "flicker": ("flicker", 3),
-    "overshoot_percent": ("overshoot", 3),
-    "shift_y": ("|Y shift|", 3),
-    "shift_u": ("|U shift|", 3),
-    "shift_v": ("|V shift|", 3),
-}
+TOTALS = ("score", "psnr", "vmaf", "ssim", "psnr_yuv_clip", "psnr_y_clip", "psnr_rgb_clip", "vmaf_all", "vmaf_neg_all")
+TOTAL_HEADS = ("score", "PSNR", "VMAF", "SSIM", "PSNR yuv", "PSNR y", "PSNR rgb", "VMAF all", "NEG all")
+ARTEFACTS = ("flicker", "overshoot_percent", "shift_y", "shift_u", "shift_v")
+ARTEFACT_HEADS = ("flicker", "overshoot", "|Y shift|", "|U shift|", "|V shift|")
 # figure of a clip -> its head, digits, and whether the gain over bicubic is shown
 CLIP_COLUMNS = (("psnr_yuv", "PSNR yuv", 3, True), ("ssim", "SSIM", 4, False), ("vmaf", "VMAF", 2, True))
 
@@ -158,7 +145,7 @@ def format_table(score: dict[str, Any]) -> str:
     rows = [_clip_cells(clip) for clip in score["clips"]]
     return "\n".join(
         [
-            _both_systems(score["test_set"], score["name"], score["totals"], TOTALS),
+            _both_systems(score["test_set"], score["name"], score["totals"], TOTALS, TOTAL_HEADS),
             legend,
             lay_out([*header, "NEG"], rows),
         ]
@@ -169,26 +156,24 @@ def format_artefacts(score: dict[str, Any]) -> str:
     """Both systems and their difference, from a score's "artefacts" entries."""
     window_px, tolerance = artefacts.WINDOW_PX, artefacts.TOLERANCE
     return (
-        _both_systems("artefacts", score["name"], score["artefacts"], ARTEFACTS)
+        _both_systems("artefacts", score["name"], score["artefacts"], ARTEFACTS, ARTEFACT_HEADS)
         + "\nflicker, shifts in code values; overshoot in % of the samples beside edges: beyond the "
         f"{window_px}x{window_px} truth by more than {tolerance}; means over clips, less is better"
     )
 
 
 def _both_systems(
-    corner: str, name: str, table: dict[str, dict[str, float | None]], columns: dict[str, tuple[str, int]]
+    corner: str, name: str, table: dict[str, dict[str, float | None]], columns: Sequence[str], heads: Sequence[str]
 ) -> str:
     """Rows bicubic, submission and their difference."""
     ours, theirs = ([table[system][column] for column in columns] for system in SYSTEMS)
-    rows = []
-    for label, values, sign in (
-        ("bicubic", theirs, ""),
-        (name, ours, ""),
-        ("difference", [minus(a, b) for a, b in zip(ours, theirs, strict=True)], "+"),
-    ):
-        cells = [_cell(value, digits, sign) for value, (_, digits) in zip(values, columns.values(), strict=True)]
-        rows.append([label, *cells])
-    return lay_out([corner, *(head for head, _ in columns.values())], rows)
+    differences = [minus(a, b) for a, b in zip(ours, theirs, strict=True)]
+    digits = [4 if column == "ssim" else 3 for column in columns]
+    rows = [
+        [label, *(_cell(value, places, sign) for value, places in zip(values, digits, strict=True))]
+        for label, values, sign in (("bicubic", theirs, ""), (name, ours, ""), ("difference", differences, "+"))
+    ]
+    return lay_out([corner, *heads], rows)
 
 
 def _clip_cells(clip: dict[str, Any]) -> list[str]:
