@@ -22,7 +22,7 @@ from youku.video import ffmpeg, interpolate, y4m
 from youku.video.y4m import Planes, make_header
 
 TEST_SET = contest.test_set("150-155")  # 150-154 whole, 155 sampled
-NUM_FRAMES = 26  # sampled: frames 0 and 25
+NUM_FRAMES = {True: 4, False: 26}  # of a clip sent whole, of a sampled one (frames 0 and 25)
 HEADER = make_header(160, 96)
 
 needs_libvmaf = pytest.mark.skipif(not ffmpeg.has_libvmaf(), reason="this ffmpeg has no libvmaf")
@@ -46,9 +46,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with clips/ (LR and GT together, as val is published) and pred/."""
     root = tmp_path_factory.mktemp("score")
     for clip_id in TEST_SET.ids:
-        highs = [high_frame(clip_id, index) for index in range(NUM_FRAMES)]
+        num_frames = NUM_FRAMES[TEST_SET.is_whole(clip_id)]
+        highs = [high_frame(clip_id, index) for index in range(num_frames)]
         lows = [interpolate.downscale(planes, HEADER, 4) for planes in highs]
-        sent = TEST_SET.frames(clip_id, NUM_FRAMES)
+        sent = TEST_SET.frames(clip_id, num_frames)
         for path, header, frames in (
             (root / "clips" / contest.high_name(clip_id), HEADER, highs),
             (root / "clips" / contest.low_name(clip_id), make_header(40, 24), lows),
@@ -94,7 +95,7 @@ def test_bicubic_row_is_on_the_same_frames(made: Path, full: dict[str, Any]) -> 
 
 
 def test_totals_pool_clips_and_frames(full: dict[str, Any]) -> None:
-    """clip: mean of six clip means; frame: mean over 5 x 26 + 2 frames; for each of yuv, y, rgb."""
+    """clip: mean of six clip means; frame: mean over 5 x 4 + 2 frames; for each of yuv, y, rgb."""
     totals, clips = full["totals"]["submission"], full["clips"]
     for planes in ("yuv", "y"):
         curves = [clip["submission"]["per_frame"][f"psnr_{planes}"] for clip in clips]
@@ -203,11 +204,11 @@ def rewrite(path: Path, num_frames: int, header: y4m.Header, frames: list[Planes
 @pytest.mark.parametrize(
     ("name", "num_frames", "header", "words"),
     [
-        ("clips/Youku_00151_h_GT.y4m", 25, HEADER, "25 frames, its LR clip has 26"),
-        ("clips/Youku_00151_h_GT.y4m", 26, make_header(80, 48), "80x48 C420mpeg2, expected 160x96 C420mpeg2"),
-        ("pred/Youku_00151_h_Res.y4m", 25, HEADER, "25 frames, expected 26"),
-        ("pred/Youku_00151_h_Res.y4m", 27, HEADER, "27 frames, expected 26"),
-        ("pred/Youku_00151_h_Res.y4m", 26, make_header(80, 48), "its GT clip is 160x96"),
+        ("clips/Youku_00151_h_GT.y4m", 3, HEADER, "3 frames, its LR clip has 4"),
+        ("clips/Youku_00151_h_GT.y4m", 4, make_header(80, 48), "80x48 C420mpeg2, expected 160x96 C420mpeg2"),
+        ("pred/Youku_00151_h_Res.y4m", 3, HEADER, "3 frames, expected 4"),
+        ("pred/Youku_00151_h_Res.y4m", 5, HEADER, "5 frames, expected 4"),
+        ("pred/Youku_00151_h_Res.y4m", 4, make_header(80, 48), "its GT clip is 160x96"),
     ],
 )
 def test_mismatches_are_one_sentence(

@@ -20,7 +20,7 @@ from youku.video import interpolate, y4m
 from youku.video.y4m import Planes, make_header
 
 TEST_SET = contest.test_set("200-206")  # 200-204 whole, 205 and 206 sampled
-NUM_FRAMES = 27  # sampled: frames 0 and 25
+NUM_FRAMES = {True: 8, False: 27}  # of a clip sent whole, of a sampled one (frames 0 and 25)
 WHOLE, SAMPLED = "Youku_00201_h_Res.y4m", "Youku_00205_h_Sub25_Res.y4m"
 
 
@@ -39,12 +39,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     low, pred = root / "low", root / "pred"
     for clip_id in TEST_SET.ids:
         header = make_header(25, 19) if clip_id == 202 else make_header(32, 24, fps=24 if clip_id % 2 else 25)
-        frames = [low_frame(clip_id, i, header.height, header.width) for i in range(NUM_FRAMES)]
+        num_frames = NUM_FRAMES[TEST_SET.is_whole(clip_id)]
+        frames = [low_frame(clip_id, i, header.height, header.width) for i in range(num_frames)]
         with y4m.create(low / contest.low_name(clip_id), header) as writer:
             for planes in frames:
                 writer.write(planes)
         with y4m.create(pred / TEST_SET.name(clip_id), interpolate.scaled_header(header, 4)) as writer:
-            for index in TEST_SET.frames(clip_id, NUM_FRAMES):
+            for index in TEST_SET.frames(clip_id, num_frames):
                 writer.write(interpolate.upscale(frames[index], header, 4))
     return low, pred
 
@@ -81,7 +82,7 @@ def test_right_predictions_have_no_fault(made: tuple[Path, Path]) -> None:
     """Whole, sampled and odd-sized clips of a plain bicubic pass every check, without a warning."""
     verdict = verdict_on(made[1], made[0])
     assert (verdict.faults, verdict.warnings, verdict.skipped) == ((), (), ())
-    assert verdict.num_frames == 5 * 27 + 2 * 2
+    assert verdict.num_frames == 5 * 8 + 2 * 2
 
 
 PLANE_WARNINGS: dict[str, tuple[Callable[[list[Planes]], list[Planes]], str]] = {
@@ -92,10 +93,10 @@ PLANE_WARNINGS: dict[str, tuple[Callable[[list[Planes]], list[Planes]], str]] = 
         "contrast is 1.1|luma is",
     ),
     "chroma lost": (lambda frames: [(f[0], f[1] * 0 + 128, f[2] * 0 + 128) for f in frames], "colours differ"),
-    "black": (lambda frames: [tuple(p * 0 + 16 for p in f) for f in frames], r"27 frames \(.*\) are one flat value"),
+    "black": (lambda frames: [tuple(p * 0 + 16 for p in f) for f in frames], r"8 frames \(.*\) are one flat value"),
     "last frame never rendered": (
         lambda frames: frames[:-1] + [tuple(p * 0 + 16 for p in frames[-1])],
-        "frame 26 is one flat value",
+        "frame 7 is one flat value",
     ),
     "shifted by one": (lambda frames: frames[1:] + frames[-1:], "frame 0 looks like frame 1"),
     "reversed": (lambda frames: frames[::-1], "not in place"),
@@ -135,7 +136,7 @@ def test_a_warning_is_printed_kept_in_the_manifest_and_refuses_nothing(
 
 @pytest.mark.parametrize(
     ("num_frames", "words"),
-    [(26, r"26 frames, expected 27 \(frames 0-26 of a clip of 27\)"), (28, "28 frames, expected 27")],
+    [(7, r"7 frames, expected 8 \(frames 0-7 of a clip of 8\)"), (9, "9 frames, expected 8")],
 )
 def test_wrong_frame_counts_are_faults(num_frames: int, words: str, pred: Path, low: Path) -> None:
     """One frame short or more is named in its file and nowhere else."""
@@ -179,7 +180,7 @@ def test_damaged_files_are_named_with_frame_and_byte(pred: Path, low: Path) -> N
     (pred / "Youku_00206_h_Sub25_Res.y4m").write_bytes(b"")
     faults = faults_of(pred, low)
     assert len(faults) == 3
-    assert "frame 26 at byte" in faults[0]
+    assert "frame 7 at byte" in faults[0]
     assert all("YUV4MPEG2" in fault for fault in faults[1:])
 
 
@@ -220,7 +221,7 @@ def test_all_faults_are_reported_at_once_and_nothing_is_written(
     assert submit.main(line) == 1
     error = capsys.readouterr().err
     assert "3 faults, nothing was written" in error
-    assert all(words in error for words in ("1 of 7 files missing", "Thumbs.db", "26 frames, expected 27"))
+    assert all(words in error for words in ("1 of 7 files missing", "Thumbs.db", "7 frames, expected 8"))
     assert not out.exists()
 
 
@@ -250,8 +251,8 @@ def test_zip_is_flat_deterministic_and_listed(pred: Path, low: Path, tmp_path: P
         assert archive.read(WHOLE) == (pred / WHOLE).read_bytes()
     manifest = json.loads((tmp_path / "one/a/manifest.json").read_text())
     assert manifest["test_set"] == "200-206"
-    assert manifest["num_frames"] == 139
-    assert [(e["frames"], e["width"], e["height"], e["whole"]) for e in manifest["files"]][2] == (27, 100, 76, True)
+    assert manifest["num_frames"] == 44
+    assert [(e["frames"], e["width"], e["height"], e["whole"]) for e in manifest["files"]][2] == (8, 100, 76, True)
 
 
 def test_second_run_is_up_to_date_and_a_change_is_packed(pred: Path, low: Path, tmp_path: Path) -> None:
@@ -270,14 +271,14 @@ def test_second_run_is_up_to_date_and_a_change_is_packed(pred: Path, low: Path, 
 def test_check_accepts_our_own_zip_and_says_what_it_skipped(
     pred: Path, low: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing is skipped with --low; without, checks left out are named (and 27 frames are not the contest's 100)."""
+    """Nothing is skipped with --low; without, checks left out are named (and 8 frames are not the contest's 100)."""
     made = make_submission(pred, "a", low, TEST_SET, tmp_path)
     assert submit.main(["--check", made["path"], "--low", str(low), "--test-set", "200-206"]) == 0
     assert "no fault found" in capsys.readouterr().out
     assert submit.main(["--check", made["path"], "--test-set", "200-206", "--json"]) == 1
     verdict = json.loads(capsys.readouterr().out)
     assert "need --low" in verdict["skipped"][0]
-    assert len(verdict["faults"]) == 7  # 27 for 100, 2 for 4
+    assert len(verdict["faults"]) == 7  # 8 for 100, 2 for 4
     assert "2 frames, expected 4" in verdict["faults"][-1]
 
 
