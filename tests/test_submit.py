@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from youku import contest, submit
-from youku.exchange.checks import guess_test_set, name_faults
 from youku.exchange.submission import Verdict, check_submission, make_submission, warnings_of
+from youku.exchange.submission_checks import guess_test_set, name_faults
 from youku.video import interpolate, y4m
 from youku.video.y4m import Planes, make_header
 

@@ -103,8 +103,8 @@ def make_parser() -> argparse.ArgumentParser:
 def _run(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     out = files.make_folder(args.out)
-    totals = run_demo(out, args.steps)["totals"]
-    ours, bicubic = totals["submission"], totals["bicubic"]
+    result = run_demo(out, args.steps)
+    ours, bicubic = (result["totals"][system] for system in totals.SYSTEMS)
     page = (out / "submissions" / "demo" / "report.html").absolute()
     print(
         f"\n{time.perf_counter() - began:.0f} seconds. The network beats bicubic by "

@@ -3,7 +3,7 @@
 Chosen by round, split, clip range and kind; transfers resume after a break at any byte (youku/exchange/fetch.py); archives put
 into data/raw by hand are used as they are; clips that are there and whole are left alone, without touching the network.
 A damaged archive is named with its damaged members and kept: delete it and run again. An unsafe one is refused as a
-whole (youku/exchange/archive.py).
+whole (youku/exchange/zips.py).
 
 Source: the organiser's data list (youku/contest.py).
 Run: python -m youku download [--round 1|2|all] [--split train,val,test] [--clips 0-49] [--kind input|label|both]

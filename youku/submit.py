@@ -5,7 +5,7 @@ All faults are reported at once and nothing is written while there is one. The z
 zip, also one made by others, without unpacking it to disk. Pictures that look wrong beside their input (too dark, out of
 order, planes swapped) are guesses: warned of on stderr, noted in the manifest, and packed all the same.
 
-Rules and guesses: exchange/checks.py.
+Rules and guesses: exchange/submission_checks.py.
 
     python -m youku submit runs/fsrcnn/predictions --name fsrcnn --low data/clips/test --test-set round1-test
     python -m youku submit --check someone.zip --low data/clips/test --test-set round1-test

@@ -1,7 +1,7 @@
 """A submission: predicted clips in a folder or a zip, checked against every rule, packed with its manifest.
 
-Folder or zip -> Verdict: faults where a rule of the contest is broken, warnings where a picture looks wrong (`checks`).
-Folder without a fault -> OUT/NAME/NAME.zip and manifest.json. Clips are streamed, never unpacked to disk.
+Folder or zip -> Verdict: faults where a rule of the contest is broken, warnings where a picture looks wrong
+(`submission_checks`). Folder without a fault -> OUT/NAME/NAME.zip and manifest.json. Clips are streamed, never unpacked to disk.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import youku
 from youku import contest, files
 from youku.contest import TestSet
 from youku.exchange import zips
-from youku.exchange.checks import Likeness, count_faults, guess_test_set, header_faults, name_faults
+from youku.exchange.submission_checks import Likeness, count_faults, guess_test_set, header_faults, name_faults
 from youku.video import interpolate, y4m
 
 
