@@ -12,7 +12,7 @@ import pytest
 
 from youku import contest
 from youku.exchange import zips
-from youku.exchange.submission import open_submission
+from youku.exchange.submission import check_submission, open_submission
 
 CLIP = contest.result_name(200, True)
 
@@ -43,7 +43,7 @@ def verdicts(path: Path) -> tuple[str, str]:
     with pytest.raises(ValueError) as caught:
         zips.unpack(path, {CLIP: path.parent / "out" / CLIP}, 10**9)
     assert not (path.parent / "out").exists()
-    return str(caught.value), "; ".join(open_submission(path).faults)
+    return str(caught.value), "; ".join(check_submission(path, contest.test_set("200-200")).faults)
 
 
 @pytest.mark.parametrize("case", sorted(UNSAFE))
@@ -72,6 +72,6 @@ def test_what_is_packed_is_safe_and_reads_back(tmp_path: Path) -> None:
     """Our own zip has no fault, and unpacking gives the files again, byte for byte."""
     (tmp_path / CLIP).write_bytes(bytes(range(256)) * 20)
     digests = zips.pack([tmp_path / CLIP], tmp_path / "a.zip")
-    assert list(digests) == [CLIP] and open_submission(tmp_path / "a.zip").faults == ()
+    assert list(digests) == [CLIP] and open_submission(tmp_path / "a.zip").wrong == {}
     assert zips.unpack(tmp_path / "a.zip", {CLIP: tmp_path / "out" / CLIP}, 10**6) == []
     assert (tmp_path / "out" / CLIP).read_bytes() == (tmp_path / CLIP).read_bytes()

@@ -125,7 +125,7 @@ def _pair_up(submission: Submission, test_set: TestSet, low: Path, high: Path) -
     """Open every clip of the test set and compare counts and sizes before anything is measured."""
     missing = []
     for clip_id in test_set.ids:
-        if test_set.name(clip_id) not in submission.members or test_set.name(clip_id) in submission.unreadable:
+        if test_set.name(clip_id) not in submission.members or test_set.name(clip_id) in submission.wrong:
             missing.append(f"{test_set.name(clip_id)} in {submission.path}")
         wanted = ((low, contest.low_name(clip_id)), (high, contest.high_name(clip_id)))
         missing += [f"{name} in {folder}" for folder, name in wanted if not (folder / name).is_file()]

@@ -10,7 +10,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +33,16 @@ class FaultsError(ValueError):
 
 @dataclass(frozen=True)
 class Submission:
-    """What lies in a folder or zip: file name -> bytes, and what is wrong with the container itself."""
+    """What lies in a folder or zip: file name -> bytes, and name -> what is wrong with it before it is opened."""
 
     path: Path
-    is_zip: bool
     members: dict[str, int]
-    faults: tuple[str, ...] = ()
-    unreadable: frozenset[str] = field(default_factory=frozenset)  # members named in `faults`, not to be opened
+    wrong: dict[str, str]
 
     @contextmanager
     def open(self, name: str) -> Iterator[y4m.StreamReader]:
-        """Stream one member; ValueError naming it when the zip is damaged there."""
-        if not self.is_zip:
+        """Stream one member that is not `wrong`; ValueError naming it when the zip is damaged there."""
+        if self.path.is_dir():
             with y4m.open_stream(self.path / name) as reader:
                 yield reader
             return
@@ -60,17 +58,15 @@ def open_submission(path: str | Path) -> Submission:
     path = Path(path)
     if path.is_dir():
         found = sorted(item for item in path.iterdir() if not item.name.startswith("."))
-        nested = tuple(f"{item.name}/: a folder inside; the files must lie flat" for item in found if item.is_dir())
-        return Submission(path, False, {item.name: item.stat().st_size for item in found if not item.is_dir()}, nested)
+        nested = {f"{item.name}/": "a folder inside; the files must lie flat" for item in found if item.is_dir()}
+        return Submission(path, {item.name: item.stat().st_size for item in found if not item.is_dir()}, nested)
     if not path.exists():
         raise ValueError(f"{path}: no such zip or folder; check the path")
     with zips.open_zip(path) as bundle:
         entries, unsafe = bundle.infolist(), zips.unsafe_members(bundle)
     wrong = {name: f"{fault}; make the zip again" for name, fault in unsafe.items()}
     wrong |= {info.filename: fault for info in entries if info.filename not in wrong and (fault := _form_fault(info))}
-    faults = tuple(f"{name if name.isprintable() else repr(name)}: {fault}" for name, fault in wrong.items())
-    members = {info.filename: info.file_size for info in entries if not info.is_dir()}
-    return Submission(path, True, members, faults, frozenset(wrong))
+    return Submission(path, {info.filename: info.file_size for info in entries if not info.is_dir()}, wrong)
 
 
 def _form_fault(info: zipfile.ZipInfo) -> str:
@@ -134,15 +130,17 @@ def check_submission(
     elif not Path(low).is_dir():
         raise ValueError(f"{low}: expected the folder of the low-resolution clips; check --low")
     clips = _check_clips(submission, test_set, Path(low) if low else None, progress)
-    faults = (*submission.faults, *name_faults(names, test_set))
-    return Verdict(test_set, faults, tuple(skipped), clips, sum(submission.members.values()))
+    wrong = [f"{name if name.isprintable() else repr(name)}: {fault}" for name, fault in submission.wrong.items()]
+    return Verdict(
+        test_set, (*wrong, *name_faults(names, test_set)), tuple(skipped), clips, sum(submission.members.values())
+    )
 
 
 def _check_clips(submission: Submission, test_set: TestSet, low: Path | None, progress: bool) -> dict[str, ClipCheck]:
     from tqdm import tqdm
 
     wanted = {test_set.name(clip_id): clip_id for clip_id in test_set.ids}
-    names = [name for name in wanted if name in submission.members and name not in submission.unreadable]
+    names = [name for name in wanted if name in submission.members and name not in submission.wrong]
     clips = {}
     with tqdm(unit="frame", desc="check", disable=not progress, leave=False) as bar:
         for done, name in enumerate(names, 1):
