@@ -43,12 +43,12 @@ class Submission:
     def open(self, name: str) -> Iterator[y4m.StreamReader]:
         """Stream one member that is not `wrong`; ValueError naming it when the zip is damaged there."""
         if self.path.is_dir():
-            with y4m.open_stream(self.path / name) as reader:
-                yield reader
+            with (self.path / name).open("rb", buffering=1 << 20) as file:
+                yield y4m.StreamReader(file, str(self.path / name))
             return
         try:
-            with zips.reading(), zips.open_zip(self.path) as bundle, bundle.open(name) as file:
-                yield y4m.read_stream(file, name)
+            with zips.reading(), zips.open_zip(self.path) as bundle, bundle.open(name) as member:
+                yield y4m.StreamReader(member, name)
         except zips.DamagedZip as error:
             raise ValueError(f"{name}: damaged inside {self.path.name} ({error}); make the zip again") from None
 
