@@ -160,7 +160,7 @@ def test_stdin_to_stdout(tmp_path: Path) -> None:
     clip = clip_of(tmp_path / "in.y4m")
     command = [sys.executable, "-m", "youku.predict", "-", "-", "--device", "cpu"]
     done = subprocess.run(command, input=clip.path.read_bytes(), capture_output=True, check=True, cwd=REPO)
-    frames = list(y4m.read_stream(io.BytesIO(done.stdout), "out"))
+    frames = list(y4m.StreamReader(io.BytesIO(done.stdout), "out"))
     assert len(frames) == 3
     assert np.array_equal(frames[2][1], interpolate.upscale(clip.frame(2), clip.header, 4)[1])
 

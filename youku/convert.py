@@ -126,11 +126,11 @@ def open_source(source: str | Path, options: Options) -> Iterator[tuple[Header, 
         every = ((clip.frame(index), clip.frame_params(index)) for index in range(clip.num_frames))
         yield clip.header, clips.within(every, clip.header.fps, options.start, options.duration)
     elif kind == "stream":
-        with y4m.open_stream("-") as reader:
-            yield (
-                reader.header,
-                clips.within(((planes, "") for planes in reader), reader.header.fps, options.start, options.duration),
-            )
+        reader = y4m.StreamReader(sys.stdin.buffer, "stdin")
+        yield (
+            reader.header,
+            clips.within(((planes, "") for planes in reader), reader.header.fps, options.start, options.duration),
+        )
     elif kind == "yuv":
         header, raw = yuv.read(path, options.size, _fps(options), options.chroma or "420jpeg")
         yield header, clips.within(((planes, "") for planes in raw), header.fps, options.start, options.duration)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -30,8 +31,8 @@ def open_clip(
     """
     total, chosen = None if wanted is None else len(wanted), None if whole else wanted
     if source == "-":
-        with y4m.open_stream("-") as reader:
-            yield reader.header, _choose(reader, chosen, "stdin"), total
+        stream = y4m.StreamReader(sys.stdin.buffer, "stdin")
+        yield stream.header, _choose(stream, chosen, "stdin"), total
     elif is_y4m(source):
         clip = y4m.Clip(source)
         indices = wanted if wanted is not None else range(clip.num_frames)

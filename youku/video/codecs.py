@@ -77,7 +77,7 @@ def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iter
     with ffmpeg.filtered(_encode_command(coding), stream(), f"{coding.codec} encoder") as coded:
         packets = iter(lambda: coded.read1(1 << 16), b"")  # type: ignore[attr-defined]
         with ffmpeg.filtered(_decode_command(), packets, f"{coding.codec} decoder") as decoded:
-            reader = y4m.read_stream(decoded, f"{coding.codec} round trip")
+            reader = y4m.StreamReader(decoded, f"{coding.codec} round trip")
             if reader.header.plane_shapes != wire.plane_shapes or reader.header.depth != 8:
                 raise ffmpeg.FFmpegError(f"{coding.codec}: gave back {reader.header.tokens} for {wire.tokens}")
             for planes in reader:

@@ -158,7 +158,7 @@ def decode(
         options["pix_fmt"] = pix_fmt
     with piped_output(command(ffmpeg.output(node, "pipe:1", **options)), str(path)) as stdout:
         try:
-            reader = y4m.read_stream(stdout, str(path))
+            reader = y4m.StreamReader(stdout, str(path))
         except y4m.Y4MError:
             raise NoVideoError(
                 f"{path}: is neither a y4m clip nor a video that ffmpeg reads; check the file, or name another"

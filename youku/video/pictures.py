@@ -166,7 +166,7 @@ def open_by_ffmpeg(paths: list[Path], fps: str, chroma: str) -> Iterator[y4m.Str
         target = {"format": "yuv4mpegpipe", "pix_fmt": ffmpeg.pix_fmt(chroma), "strict": "-1", **ffmpeg.passthrough()}
         line = ffmpeg.build(f"{folder}/%08d{paths[0].suffix}", "pipe:1", source, target)
         with ffmpeg.piped_output(line, str(paths[0].parent)) as stdout:
-            yield y4m.read_stream(stdout, str(paths[0].parent))
+            yield y4m.StreamReader(stdout, str(paths[0].parent))
 
 
 def to_planes(paths: list[Path], header: Header, matrix: str = "601") -> Iterator[Planes]:
