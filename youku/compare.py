@@ -91,9 +91,7 @@ def fit(planes: Planes, header: Header, target: Header) -> Planes:
     scale_x, scale_y = target.width / header.width, target.height / header.height
     if scale_x == scale_y and scale_x == int(scale_x):
         return interpolate.upscale(planes, header, int(scale_x))
-    sub_x, sub_y, siting = header.layout
-    shift_y = resize.chroma_shift(siting, scale_y)[0] if sub_y == 2 else 0.0
-    shift_x = resize.chroma_shift(siting, scale_x)[1] if sub_x == 2 else 0.0
+    shift_y, shift_x = color.chroma_shift(header.layout, scale_y)[0], color.chroma_shift(header.layout, scale_x)[1]
     out = []
     for index, (plane, (height, width)) in enumerate(zip(planes, target.plane_shapes, strict=True)):
         shifts = (shift_y, shift_x) if index else (0.0, 0.0)

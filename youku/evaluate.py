@@ -34,7 +34,7 @@ from youku.inference.pipeline import Options
 from youku.metrics import psnr
 from youku.models import MODELS
 from youku.video import color, hdf5, picture_sets
-from youku.video.shrink import SHRINKERS
+from youku.video.resize import SHRINKERS
 
 Item = TypeVar("Item")
 

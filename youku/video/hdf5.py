@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from youku import files
-from youku.video import color, picture_sets, resize, shrink
+from youku.video import color, picture_sets, resize
 from youku.video.picture_sets import PictureFiles
 
 SUFFIXES = (".h5", ".hdf5")
@@ -173,7 +173,7 @@ def _views(pair: PictureFiles, plan: Plan) -> Iterator[tuple[np.ndarray, np.ndar
             view = np.rot90(small, quarter_turns)
             height, width = (side // plan.scale * plan.scale for side in view.shape[:2])
             high = np.ascontiguousarray(view[:height, :width])
-            yield shrink.shrink(high, plan.scale, picture_sets.RESIZER), high
+            yield resize.shrink(high, plan.scale, picture_sets.RESIZER), high
 
 
 def _steps(side: int, patch_px: int, stride_px: int) -> int:

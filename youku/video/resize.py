@@ -5,15 +5,18 @@ lies at input coordinate (u + 0.5) / scale - 0.5 + shift (half-pixel centres). R
 Bicubic is Keys' kernel with a = -0.5 [Keys 1981]. Pillow's BICUBIC is the same kernel; OpenCV's INTER_CUBIC and
 torch's plain bicubic are a = -0.75 without anti-aliasing, and differ. Hermite, Bell (the quadratic B-spline) and
 Mitchell (B = C = 1/3 [Mitchell, Netravali 1988]) are the old-film report's other ones (D.3); Bell and Mitchell smooth.
+Networks are tied to the resizer they were trained on (the report's table 4.8.1), so SHRINKERS gives each a name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
@@ -38,7 +41,9 @@ def resize(
     """
     rows = weights(image.shape[-2], height, kernel, edge, shift_y, scale)
     columns = weights(image.shape[-1], width, kernel, edge, shift_x, scale)
-    return apply(apply(image, *rows, axis=-2), *columns, axis=-1)
+    return apply(
+        apply(image, *rows, axis=-2), *columns, axis=-1
+    )  # (..., H, W) -> (..., height, W) -> (..., height, width)
 
 
 def imresize(
@@ -47,7 +52,7 @@ def imresize(
     """MATLAB `imresize` of a uint8 picture (H, W) or (H, W, C): rounds to uint8 after each of its two passes."""
     if image.dtype != np.uint8:
         raise ValueError(f"imresize expects a uint8 picture, got {image.dtype}; use resize() for float")
-    planes = image if image.ndim == 2 else np.moveaxis(image, -1, 0)
+    planes = image if image.ndim == 2 else np.moveaxis(image, -1, 0)  # ([C,] H, W)
     tall = to_integers(apply(planes.astype(np.float64), *weights(planes.shape[-2], height, kernel, edge), axis=-2))
     wide = apply(tall.astype(np.float64), *weights(planes.shape[-1], width, kernel, edge), axis=-1)
     out = to_integers(wide)
@@ -60,15 +65,36 @@ def to_integers(values: np.ndarray, depth: int = 8) -> np.ndarray:
     return rounded.astype(np.uint8 if depth == 8 else np.uint16)
 
 
-def chroma_shift(siting: str, scale: float) -> tuple[float, float]:
-    """(shift_y, shift_x) for a 2x subsampled plane resized by `scale` when source and target share `siting`.
+def shrink(image: np.ndarray, scale: int, name: str) -> np.ndarray:
+    """A uint8 picture (H, W) or (H, W, C), H and W divided by `scale`, with a resizer of SHRINKERS."""
+    if name not in SHRINKERS:
+        raise ValueError(f"resizer {name!r}: expected one of {', '.join(SHRINKERS)}")
+    return SHRINKERS[name](image, scale)
 
-    Left-sited chroma column c lies on luma column 2c. Scaling the luma grid by s about pixel centres puts it at luma
-    s * 2c + (s - 1) / 2, which is chroma column s * c + (s - 1) / 4 of the target: (s - 1) / (4 s) input samples
-    away from where half-pixel centres would put it. For s = 4: column 4c + 0.75 instead of 4c + 1.5.
-    """
-    cosited = (scale - 1) / (4 * scale)
-    return (cosited if siting == "topleft" else 0.0), (cosited if siting in ("left", "topleft") else 0.0)
+
+def _matlab(kernel: str) -> Callable[[np.ndarray, int], np.ndarray]:
+    """MATLAB `imresize`: half-pixel centres, kernel widened by the factor, uint8 between the passes."""
+    return lambda image, scale: imresize(image, image.shape[0] // scale, image.shape[1] // scale, kernel)
+
+
+def _plain(mode: str) -> Callable[[np.ndarray, int], np.ndarray]:
+    """OpenCV's and torch's default: half-pixel centres, no anti-aliasing; "bicubic" has a = -0.75."""
+
+    def divide(image: np.ndarray, scale: int) -> np.ndarray:
+        planes = torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).astype(np.float64))[None]  # (1, C, H, W)
+        size = (image.shape[0] // scale, image.shape[1] // scale)
+        out = functional.interpolate(planes, size, mode=mode, align_corners=False)[0].numpy().transpose(1, 2, 0)
+        return to_integers(out[..., 0] if image.ndim == 2 else out)  # (H / scale, W / scale[, C])
+
+    return divide
+
+
+SHRINKERS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    **{f"matlab-{kernel}": _matlab(kernel) for kernel in ("bicubic", "bilinear", "lanczos")},
+    **{f"python-{mode}": _plain(mode) for mode in ("bicubic", "bilinear")},
+    "nearest": _matlab("nearest"),
+    "box": _matlab("box"),
+}
 
 
 @lru_cache(maxsize=256)

@@ -25,6 +25,7 @@ import numpy as np
 from youku.files import atomic_write
 
 Planes = tuple[np.ndarray, ...]
+Layout = tuple[int, int, str]  # (sub_x, sub_y, siting): chroma is W / sub_x by H / sub_y; (0, 0, ...) means no chroma
 MAGIC = b"YUV4MPEG2"
 MAX_LINE_BYTES = 4096  # longer header or FRAME lines are damage, not tokens
 MAX_SIDE_PX = 32768
@@ -69,8 +70,7 @@ class Header:
         return CHROMA[self.chroma][1]
 
     @cached_property
-    def layout(self) -> tuple[int, int, str]:
-        """(sub_x, sub_y, siting): chroma is W / sub_x by H / sub_y; (0, 0, ...) means no chroma."""
+    def layout(self) -> Layout:
         return CHROMA[self.chroma][0]
 
     @cached_property
@@ -237,9 +237,7 @@ def split_planes(data: bytearray | bytes | mmap.mmap, header: Header, offset: in
     return tuple(planes)
 
 
-def crop(
-    planes: Planes, layout: tuple[int, int, str], top_px: int, left_px: int, height_px: int, width_px: int
-) -> Planes:
+def crop(planes: Planes, layout: Layout, top_px: int, left_px: int, height_px: int, width_px: int) -> Planes:
     """Cut a box given in luma pixels out of a frame, as views; top and left must fall on whole chroma samples."""
     cut = [planes[0][top_px : top_px + height_px, left_px : left_px + width_px]]
     sub_x, sub_y, _ = layout
