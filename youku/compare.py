@@ -26,7 +26,7 @@ from youku import cli, files
 from youku.pages import panels
 from youku.pages.panels import Sheet
 from youku.pages.stills import Box
-from youku.video import color, ffmpeg, film, interpolate, resize, y4m
+from youku.video import clips, color, film, interpolate, resize
 from youku.video.y4m import Header, Planes
 
 HEAT_MAX = 32.0  # code values
@@ -60,15 +60,9 @@ class Tally:
 
 
 def open_version(path: str | Path, stack: ExitStack) -> Version:
-    """Open a y4m clip by memory map, anything else through ffmpeg; closed with `stack`."""
-    path = Path(path)
-    with path.open("rb") as file:
-        is_y4m = file.read(len(y4m.MAGIC)) == y4m.MAGIC
-    if is_y4m:
-        clip = y4m.Clip(path)
-        return Version(path, clip.header, iter(clip), clip.num_frames)
-    reader = stack.enter_context(ffmpeg.decode(path))
-    return Version(path, reader.header, iter(reader))
+    """Open a clip or video for all its frames; closed with `stack`."""
+    opened = stack.enter_context(clips.open_clip(path))
+    return Version(Path(path), opened.header, iter(opened.frames), opened.num_frames)
 
 
 def common_size(versions: Sequence[Version]) -> tuple[int, int]:

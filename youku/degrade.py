@@ -29,8 +29,8 @@ import numpy as np
 
 from youku import __version__, cli, contest, files
 from youku.video import alignment, codecs, ffmpeg, y4m
+from youku.video.clips import Source, find_sources, open_420
 from youku.video.degradation import KERNELS, ORDERS, PRESETS, VERDICTS, Degradation, crop, make_pair
-from youku.video.sources import Source, find_sources, open_source
 from youku.video.y4m import Header, Planes
 
 MANIFEST = "pairs.json"
@@ -72,8 +72,8 @@ def degrade_sources(
         if not cut.split_every and _is_current(folder, clip_id, pairs, {**settings, "first_frame": 0}):
             clip_id += 1
             continue
-        with open_source(source) as (header, frames):
-            header, frames = _cut_frames(header, frames, cut)
+        with open_420(source) as opened:
+            header, frames = _cut_frames(opened.header, opened.frames, cut)
             if min(header.width, header.height) < degradation.scale:
                 raise ValueError(
                     f"{source.name}: {header.width}x{header.height} is too small for a factor of {degradation.scale}"

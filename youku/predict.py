@@ -95,10 +95,12 @@ def predict_clip(
     from tqdm import tqdm
 
     radius, to_video = network.spec.num_frames // 2, container.is_video(job.target)
-    with clips.open_clip(job.source, job.frames, radius > 0, upright=not to_video) as (header, frames, total):
+    with clips.open_clip(job.source, job.frames, radius > 0, upright=not to_video) as opened:
+        header, frames, total = opened.header, opened.frames, opened.num_frames
         if header.is_interlaced:
             raise timeline.interlaced(
-                job.source, "OUT.y4m" if job.source == "-" or clips.is_y4m(job.source) else "OUT.mkv"
+                job.source,
+                "OUT.y4m" if job.source == "-" or clips.kind_of_source(job.source) is clips.Kind.Y4M else "OUT.mkv",
             )
         if to_video:
             encoding, times, streams = _surroundings(job, header, network.scale, video or VideoOptions())
@@ -125,7 +127,7 @@ def _surroundings(
     """How to code a video output, and what it keeps of the source; all that may be refused is, before the work."""
     encoding = container.default_encoding(job.target, video.codec, video.crf)
     container.check(interpolate.scaled_header(header, scale), job.target, encoding)
-    if job.source == "-" or clips.is_y4m(job.source):
+    if job.source == "-" or clips.kind_of_source(job.source) is clips.Kind.Y4M:
         return encoding, timeline.of_clip(header), ()
     streams = container.carried(job.source, job.target, video.audio, video.subtitles)
     along = ", ".join(f"{stream.kind.lower()} ({stream.codec})" for stream in streams) or "nothing else"
@@ -274,7 +276,9 @@ def _video_options(args: argparse.Namespace) -> VideoOptions:
     dropping = [flag for flag, given in (("--no-audio", args.no_audio), ("--no-subtitles", args.no_subtitles)) if given]
     if not container.is_video(args.target) and (coding or dropping):
         raise cli.UsageError(f"{(coding + dropping)[0]} has no effect on y4m output; name OUT{container.SUFFIXES[0]}")
-    if dropping and (args.source == "-" or (Path(args.source).is_file() and clips.is_y4m(args.source))):
+    if dropping and (
+        args.source == "-" or (Path(args.source).is_file() and clips.kind_of_source(args.source) is clips.Kind.Y4M)
+    ):
         raise cli.UsageError(f"{dropping[0]} has no effect on y4m input, which holds pictures only")
     options = VideoOptions(codec=args.codec, crf=args.crf, audio=not args.no_audio, subtitles=not args.no_subtitles)
     if container.is_video(args.target):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -109,7 +109,7 @@ def _open_picture(path: str | Path) -> Iterator[Any]:
         raise
 
 
-def common_size(paths: list[Path]) -> tuple[int, int]:
+def common_size(paths: Sequence[Path]) -> tuple[int, int]:
     """(width, height) shared by all pictures; ValueError naming the first that differs."""
     from PIL import Image, UnidentifiedImageError
 
@@ -169,7 +169,7 @@ def open_by_ffmpeg(paths: list[Path], fps: str, chroma: str) -> Iterator[y4m.Str
             yield y4m.StreamReader(stdout, str(paths[0].parent))
 
 
-def to_planes(paths: list[Path], header: Header, matrix: str = "601") -> Iterator[Planes]:
+def to_planes(paths: Sequence[Path], header: Header, matrix: str = "601") -> Iterator[Planes]:
     """Pictures as 8-bit planes through float, chroma at the header's own siting."""
     for path in paths:
         yield color.rgb_to_planes(read_rgb(path), header.layout, matrix)
@@ -217,20 +217,20 @@ def write_planes(target: Path, header: Header, frames: Iterable[tuple[Planes, st
     return len(params)
 
 
-def read_planes(folder: Path) -> tuple[Header, Iterator[tuple[Planes, str]]]:
-    """What `write_planes` wrote: the header, and (planes, FRAME parameters) frame by frame."""
+def read_planes(folder: Path) -> tuple[Header, Iterator[Planes], list[str]]:
+    """What `write_planes` wrote: the header, the planes and the FRAME parameters of each frame."""
     index = files.read_json(folder / PLANE_INDEX)
     if not isinstance(index, dict) or not {"header", "frame_params"} <= index.keys():
         raise ValueError(f"{folder / PLANE_INDEX}: expected keys header and frame_params; make the folder again")
     line = " ".join([y4m.MAGIC.decode(), *index["header"]]).encode("latin-1") + b"\n"
     header = y4m.parse_header(line, str(folder / PLANE_INDEX))
-    return header, _plane_frames(folder, header, index["frame_params"])
+    return header, _plane_frames(folder, header, len(index["frame_params"])), index["frame_params"]
 
 
-def _plane_frames(folder: Path, header: Header, params: list[str]) -> Iterator[tuple[Planes, str]]:
+def _plane_frames(folder: Path, header: Header, num_frames: int) -> Iterator[Planes]:
     from PIL import Image
 
-    for number, param in enumerate(params, 1):
+    for number in range(1, num_frames + 1):
         planes = []
         for name, shape in zip("yuv", header.plane_shapes, strict=False):
             path = folder / f"frame{number:06d}_{name}.png"
@@ -239,7 +239,7 @@ def _plane_frames(folder: Path, header: Header, params: list[str]) -> Iterator[t
             if plane.shape != shape or (plane.dtype == np.uint8) != (header.depth == 8):
                 raise ValueError(f"{path}: expected {shape} of {header.depth} bit, got {plane.shape} of {plane.dtype}")
             planes.append(plane.astype(header.dtype))
-        yield tuple(planes), param
+        yield tuple(planes)
 
 
 @contextmanager
