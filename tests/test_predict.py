@@ -16,6 +16,7 @@ from youku import contest, predict
 from youku.engines import shipped, weights
 from youku.engines.weights import Network
 from youku.inference import pipeline
+from youku.inference.clip import list_jobs
 from youku.inference.pipeline import Options
 from youku.models import MODELS
 from youku.video import ffmpeg, interpolate, resize, y4m
@@ -285,7 +286,7 @@ def test_result_name_for_all_frames(tmp_path: Path) -> None:
     """A folder predicted whole is named as whole results."""
     low = tmp_path / "low"
     write_pair(low, 7, 24, 16, 2)
-    (job,) = predict.plan(str(low), str(tmp_path / "out"), "all", "val", 4)
+    (job,) = list_jobs(str(low), str(tmp_path / "out"), "all", "val", 4)
     assert Path(job.target).name == contest.result_name(7, True)
 
 
