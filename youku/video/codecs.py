@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from youku.cli import option
 from youku.video import ffmpeg, y4m
 from youku.video.y4m import Header, Planes
 
@@ -25,6 +26,7 @@ _ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     "mjpeg": ("mjpeg", {}),  # intra only: what JPEG compression does to each picture
 }
 CODECS = tuple(_ENCODERS)
+RATES = ("crf", "qscale", "bitrate")
 _CRF_CODECS = ("x264", "x265")
 
 
@@ -34,17 +36,14 @@ class Coding:
 
     codec: str
     """One of CODECS."""
-    crf: int | None = None
-    """Constant rate factor 0-51 of x264 and x265, larger is worse."""
-    qscale: int | None = None
-    """Fixed quantiser 1-31 of mpeg1, mpeg2, mpeg4 and mjpeg, larger is worse."""
-    bitrate: str | None = None
-    """Average bits a second as ffmpeg writes it: 768k, 2M."""
+    crf: int | None = option(None, "quality of x264, x265: 0-51, larger is worse", type=int)
+    qscale: int | None = option(None, "quantiser of mpeg1, mpeg2, mpeg4, mjpeg: 1-31, larger is worse", type=int)
+    bitrate: str | None = option(None, "bits a second, such as 768k")
 
     def __post_init__(self) -> None:
         if self.codec not in CODECS:
             raise ValueError(f"codec {self.codec!r}: expected one of {', '.join(CODECS)}")
-        if sum(value is not None for value in (self.crf, self.qscale, self.bitrate)) != 1:
+        if sum(vars(self)[rate] is not None for rate in RATES) != 1:
             raise ValueError(f"codec {self.codec}: give exactly one of crf, qscale and bitrate")
         if self.crf is not None and (self.codec not in _CRF_CODECS or not 0 <= self.crf <= 51):
             raise ValueError(f"crf {self.crf} with {self.codec}: expected 0-51 with {' or '.join(_CRF_CODECS)}")
