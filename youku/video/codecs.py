@@ -73,9 +73,9 @@ def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iter
         if num_fed == 0:
             raise ValueError(f"codec {coding.codec}: the source gave 0 frames")
 
-    with ffmpeg.filtered(_encode_command(coding), stream(), f"{coding.codec} encoder") as coded:
+    with ffmpeg.piped_output(_encode_command(coding), f"{coding.codec} encoder", stream()) as coded:
         packets = iter(lambda: coded.read1(1 << 16), b"")  # type: ignore[attr-defined]
-        with ffmpeg.filtered(_decode_command(), packets, f"{coding.codec} decoder") as decoded:
+        with ffmpeg.piped_output(_decode_command(), f"{coding.codec} decoder", packets) as decoded:
             reader = y4m.StreamReader(decoded, f"{coding.codec} round trip")
             if reader.header.plane_shapes != wire.plane_shapes or reader.header.depth != 8:
                 raise ffmpeg.FFmpegError(f"{coding.codec}: gave back {reader.header.tokens} for {wire.tokens}")
