@@ -20,12 +20,8 @@ BLOCK_PX = 16
 
 def upscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
     """Planes of one frame of a clip with `header`, `scale` times larger; sizes as in `scaled_header`."""
-    return upscale_luma(planes[0], header, scale, kernel), *upscale_chroma(planes, header, scale, kernel)
-
-
-def upscale_luma(plane: np.ndarray, header: Header, scale: int, kernel: str = "bicubic") -> np.ndarray:
-    """The first plane alone."""
-    return _enlarge(plane[None], scale, kernel, (0.0, 0.0), header)[0]
+    luma = _enlarge(planes[0][None], scale, kernel, (0.0, 0.0), header)[0]  # (H, W) -> (s H, s W)
+    return luma, *upscale_chroma(planes, header, scale, kernel)
 
 
 def upscale_chroma(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:

@@ -60,7 +60,7 @@ def _find_numbered(pattern: Path) -> list[Path]:
 
 
 def _numbered(pattern: Path) -> dict[int, Path]:
-    before, after = pattern.name[: _match(pattern).start()], pattern.name[_match(pattern).end() :]
+    before, _, after = _NUMBER.split(pattern.name, maxsplit=1)
     name = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
     if not pattern.parent.is_dir():
         return {}
@@ -68,15 +68,8 @@ def _numbered(pattern: Path) -> dict[int, Path]:
     return {int(match[1]): path for match, path in matches if match}
 
 
-def _match(pattern: Path) -> re.Match[str]:
-    match = _NUMBER.search(pattern.name)
-    assert match, pattern
-    return match
-
-
 def _name(pattern: Path, number: int) -> str:
-    digits = int(_match(pattern)[1] or 0)
-    return _NUMBER.sub(f"{number:0{digits}d}", pattern.name, count=1)
+    return _NUMBER.sub(lambda match: f"{number:0{int(match[1] or 0)}d}", pattern.name, count=1)
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
@@ -111,20 +104,12 @@ def _open_picture(path: str | Path) -> Iterator[Any]:
 
 def common_size(paths: Sequence[Path]) -> tuple[int, int]:
     """(width, height) shared by all pictures; ValueError naming the first that differs."""
-    from PIL import Image, UnidentifiedImageError
-
-    sizes = []
-    for path in paths:
-        try:
-            with Image.open(path) as picture:
-                sizes.append(picture.size)
-        except UnidentifiedImageError:
-            raise ValueError(f"{path}: not a picture; remove it or make it again") from None
-        if sizes[-1] != sizes[0]:
-            raise ValueError(
-                f"{path}: {sizes[-1][0]}x{sizes[-1][1]}, the first is {sizes[0][0]}x{sizes[0][1]}; sizes must agree"
-            )
-    return sizes[0]
+    height, width = read_size(paths[0])
+    for path in paths[1:]:
+        tall, wide = read_size(path)
+        if (tall, wide) != (height, width):
+            raise ValueError(f"{path}: {wide}x{tall}, the first is {width}x{height}; sizes must agree")
+    return width, height
 
 
 @contextmanager

@@ -20,7 +20,43 @@ from torch.nn import functional
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
-KERNELS = ("bicubic", "bilinear", "lanczos", "box", "nearest", "hermite", "bell", "mitchell")
+
+def _cubic(x: np.ndarray) -> np.ndarray:
+    x = np.abs(x)
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
+
+
+def _hermite(x: np.ndarray) -> np.ndarray:
+    x = np.minimum(np.abs(x), 1.0)
+    return (2 * x - 3) * x * x + 1
+
+
+def _bell(x: np.ndarray) -> np.ndarray:
+    x = np.abs(x)
+    return np.where(x <= 0.5, 0.75 - x * x, 0.5 * np.maximum(1.5 - x, 0.0) ** 2)
+
+
+def _mitchell(x: np.ndarray) -> np.ndarray:
+    x = np.abs(x)
+    near = ((7 * x - 12) * x * x + 16 / 3) / 6
+    far = (((-7 / 3 * x + 12) * x - 20) * x + 32 / 3) / 6
+    return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
+
+
+# name -> kernel, and its radius in input samples when nothing shrinks; nearest takes one sample, unweighted
+_KERNELS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
+    "bicubic": (_cubic, 2.0),
+    "bilinear": (lambda x: np.maximum(0.0, 1 - np.abs(x)), 1.0),
+    "lanczos": (lambda x: np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0), 3.0),
+    "box": (lambda x: np.where((x >= -0.5) & (x < 0.5), 1.0, 0.0), 0.5),
+    "nearest": (np.ones_like, 0.5),
+    "hermite": (_hermite, 1.0),
+    "bell": (_bell, 1.5),
+    "mitchell": (_mitchell, 2.0),
+}
+KERNELS = tuple(_KERNELS)
 EDGES = ("symmetric", "replicate")
 
 
@@ -106,7 +142,7 @@ def weights(
         raise ValueError(f"kernel {kernel!r}, edge {edge!r}: expected one of {KERNELS} and one of {EDGES}")
     if scale is None:
         scale = size_out / size_in
-    function, support = _kernel(kernel)
+    function, support = _KERNELS[kernel]
     stretch = max(1.0, 1.0 / scale) if kernel != "nearest" else 1.0
     center = (np.arange(size_out) + 0.5) / scale - 0.5 + shift
     if kernel == "nearest":
@@ -133,55 +169,6 @@ def polyphase(scale: int, kernel: str, shift: float = 0.0) -> tuple[np.ndarray, 
     used = np.flatnonzero(np.any(np.abs(phases) > 1e-12, axis=0))
     trim = min(int(used[0]), 2 * margin - int(used[-1]))
     return phases[:, trim : 2 * margin + 1 - trim], margin - trim
-
-
-def _kernel(name: str) -> tuple:
-    return {
-        "bicubic": (_cubic, 2.0),
-        "bilinear": (_triangle, 1.0),
-        "lanczos": (_lanczos, 3.0),
-        "box": (_box, 0.5),
-        "nearest": (None, 0.5),
-        "hermite": (_hermite, 1.0),
-        "bell": (_bell, 1.5),
-        "mitchell": (_mitchell, 2.0),
-    }[name]
-
-
-def _cubic(x: np.ndarray) -> np.ndarray:
-    x = np.abs(x)
-    near = (1.5 * x - 2.5) * x * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
-
-
-def _triangle(x: np.ndarray) -> np.ndarray:
-    return np.maximum(0.0, 1 - np.abs(x))
-
-
-def _lanczos(x: np.ndarray) -> np.ndarray:
-    return np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0)
-
-
-def _box(x: np.ndarray) -> np.ndarray:
-    return np.where((x >= -0.5) & (x < 0.5), 1.0, 0.0)
-
-
-def _hermite(x: np.ndarray) -> np.ndarray:
-    x = np.minimum(np.abs(x), 1.0)
-    return (2 * x - 3) * x * x + 1
-
-
-def _bell(x: np.ndarray) -> np.ndarray:
-    x = np.abs(x)
-    return np.where(x <= 0.5, 0.75 - x * x, 0.5 * np.maximum(1.5 - x, 0.0) ** 2)
-
-
-def _mitchell(x: np.ndarray) -> np.ndarray:
-    x = np.abs(x)
-    near = ((7 * x - 12) * x * x + 16 / 3) / 6
-    far = (((-7 / 3 * x + 12) * x - 20) * x + 32 / 3) / 6
-    return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
 
 
 def _inside(index: np.ndarray, size: int, edge: str) -> np.ndarray:
