@@ -69,12 +69,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=1, help="frames through the network at once (default 1)")
     parser.add_argument("--half", action="store_true", help="bf16 convolutions: faster on most GPUs and some CPUs")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
-    parser.add_argument("--codec", choices=container.CODECS, help="of a video output (default x264; vp9 for .webm)")
-    parser.add_argument(
-        "--crf",
-        type=int,
-        help="quality of a video output, smaller is better and larger (default x264 18, x265 20, vp9 24)",
-    )
+    cli.add_flags(parser, VideoOptions)
     parser.add_argument("--no-audio", action="store_true", help="leave the audio out of a video output")
     parser.add_argument("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
     parser.add_argument("--force", action="store_true", help="make outputs again even where they are up to date")

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from youku import contest, files
+from youku.cli import option
 from youku.engines.weights import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
@@ -50,10 +51,12 @@ Tell = Callable[[str], None]
 class VideoOptions:
     """How an output that is not y4m is coded and what goes along."""
 
-    codec: str | None = None
-    """One of container.CODECS; None for the container's usual one."""
-    crf: int | None = None
-    """Constant rate factor; None for the codec's default."""
+    codec: str | None = option(None, "of a video output (default x264; vp9 for .webm)", choices=container.CODECS)
+    crf: int | None = option(
+        None,
+        "quality of a video output, smaller is better and larger (default x264 18, x265 20, vp9 24)",
+        type=int,
+    )
     audio: bool = True
     subtitles: bool = True
 

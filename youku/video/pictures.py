@@ -154,10 +154,10 @@ def open_by_ffmpeg(paths: list[Path], fps: str, chroma: str) -> Iterator[y4m.Str
             yield y4m.StreamReader(stdout, str(paths[0].parent))
 
 
-def to_planes(paths: Sequence[Path], header: Header, matrix: str = "601") -> Iterator[Planes]:
+def to_planes(paths: Sequence[Path], header: Header) -> Iterator[Planes]:
     """Pictures as 8-bit planes through float, chroma at the header's own siting."""
     for path in paths:
-        yield color.rgb_to_planes(read_rgb(path), header.layout, matrix)
+        yield color.rgb_to_planes(read_rgb(path), header.layout)  # (H, W, 3) RGB -> planes in code values
 
 
 def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], force: bool) -> int:
@@ -176,14 +176,14 @@ def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], for
     return made
 
 
-def write_by_float(pattern: Path, header: Header, frames: Iterable[Planes], force: bool, matrix: str = "601") -> int:
+def write_by_float(pattern: Path, header: Header, frames: Iterable[Planes], force: bool) -> int:
     """Numbered pictures from 1 on, colours by `color.planes_to_rgb` with chroma read at its siting."""
     from PIL import Image
 
     number = 0
     with _whole_set(pattern, force) as folder:
         for number, planes in enumerate(frames, 1):
-            rgb = color.planes_to_rgb(planes, header.depth, header.layout, matrix)
+            rgb = color.planes_to_rgb(planes, header.depth, header.layout)
             Image.fromarray(rgb).save(folder / _name(pattern, number))
     return number
 
