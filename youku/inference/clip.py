@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from youku import contest, files
-from youku.cli import option
+from youku.cli import Watch, option, unwatched
 from youku.engines.weights import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
@@ -21,7 +21,7 @@ from youku.video import clips, container, interpolate, timeline, y4m
 from youku.video.clips import Kind
 from youku.video.container import Encoding
 from youku.video.timeline import Stream, Timeline
-from youku.video.y4m import Header, Planes
+from youku.video.y4m import Header
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,6 @@ class Job:
         """Hidden file beside the output: what made it, and its size once finished."""
         target = Path(self.target)
         return target.with_name(f".{target.name}.json")
-
-
-Watch = Callable[[Iterable[Planes], Job, int | None], Iterable[Planes]]
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +113,8 @@ def predict_all(
     *,
     force: bool = False,
     video: VideoOptions | None = None,
-    watch: Watch = lambda frames, job, total: frames,
-    tell: Tell = lambda sentence: None,
+    watch: Watch = unwatched,
+    tell: Callable[[str], object] = str,
 ) -> int:
     """Run every job that is not up to date; returns how many were run."""
     made_by = {
@@ -190,8 +186,8 @@ def predict_clip(
     job: Job,
     options: Options,
     video: VideoOptions | None = None,
-    watch: Watch = lambda frames, job, total: frames,
-    tell: Tell = lambda sentence: None,
+    watch: Watch = unwatched,
+    tell: Callable[[str], object] = str,
 ) -> int:
     """Enlarge one clip into its target file; returns the number of frames written."""
     radius = network.spec.num_frames // 2
@@ -208,7 +204,7 @@ def predict_clip(
             make = container.create(job.target, target, times, encoding, streams)
         with make as writer:
             outputs = pipeline.upscale_frames(network, header, opened.frames, options, job.frames if radius else None)
-            for planes in watch(outputs, job, opened.num_frames):
+            for planes in watch(outputs, Path(job.target).name, opened.num_frames):
                 writer.write(planes)
             if opened.num_frames is not None and writer.num_frames < opened.num_frames:
                 raise clips.too_short(job.source, job.frames)
@@ -216,7 +212,7 @@ def predict_clip(
 
 
 def _surroundings(
-    job: Job, target: Header, is_bare: bool, video: VideoOptions, tell: Tell
+    job: Job, target: Header, is_bare: bool, video: VideoOptions, tell: Callable[[str], object]
 ) -> tuple[Encoding, Timeline, tuple[Stream, ...]]:
     """How to code a video output, and what it keeps of the source; all that may be refused is, before the work."""
     encoding = container.default_encoding(job.target, video.codec, video.crf)

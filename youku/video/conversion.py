@@ -7,14 +7,14 @@ kept between y4m files and folders of gray planes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from youku.cli import option
+from youku.cli import Watch, option, unwatched
 from youku.files import atomic_write
 from youku.video import clips, container, pictures, timeline, y4m
 from youku.video.clips import Kind, Opened
@@ -22,7 +22,6 @@ from youku.video.y4m import Planes
 
 ROUTES = ("ffmpeg", "float")
 Frames = Iterable[tuple[Planes, str]]  # planes and the FRAME line's parameters
-Watch = Callable[[Frames], Frames]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +66,7 @@ class Conversion:
         return fps
 
 
-def convert(source: str | Path, target: str | Path, wanted: Conversion, watch: Watch = iter) -> int:
+def convert(source: str | Path, target: str | Path, wanted: Conversion, watch: Watch = unwatched) -> int:
     """Convert `source` to `target`; returns the number of frames written. `watch` wraps the frames for progress."""
     _refuse_useless(source, target, wanted)
     with clips.open_frames(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 
 from youku import __version__, contest, files
-from youku.cli import option
+from youku.cli import Watch, option, unwatched
 from youku.video import ffmpeg, y4m
 from youku.video.clips import Opened, Source, open_420
 from youku.video.degradation import Degradation, make_pair
 from youku.video.y4m import Header, Planes
 
 MANIFEST = "pairs.json"
-Watch = Callable[[Iterable[Planes], Source], Iterable[Planes]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +65,7 @@ def fill(
     selection: Selection,
     first_id: int = 0,
     seed: int = 0,
-    watch: Watch = lambda frames, source: frames,
+    watch: Watch = unwatched,
 ) -> list[int]:
     """Make pairs numbered from `first_id`; returns the ids made, without those already there. ValueError for files of others."""
     folder = Path(folder)
@@ -86,7 +85,7 @@ def fill(
                 )
             files.make_folder(folder)  # only now: what cannot be read leaves nothing behind
             first_frame = 0
-            for piece in selection.split(watch(frames, source)):
+            for piece in selection.split(watch(frames, Path(source.name).name)):
                 entry = {**settings, "first_frame": first_frame}
                 if _is_current(folder, clip_id, pairs, entry):
                     num_frames = sum(1 for _ in piece)
