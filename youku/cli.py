@@ -42,7 +42,7 @@ def watch(
     return tqdm(items, name or None, total, unit=unit, disable=disable, leave=is_kept, file=sys.stderr)
 
 
-def tell(sentence: str) -> None:
+def say(sentence: str) -> None:
     """A message on stderr."""
     print(sentence, file=sys.stderr)
 

@@ -40,7 +40,7 @@ from typing import Any
 from youku import cli
 from youku.metrics.picture_cost import describe, measure
 from youku.video import clips, hdf5, picture_sets
-from youku.video.clips import Kind
+from youku.video.clips import ClipKind
 from youku.video.conversion import Conversion, convert
 from youku.video.hdf5 import Content
 
@@ -49,9 +49,9 @@ _watch = partial(cli.watch, is_kept=False)
 
 def convert_hdf5(source: str | Path, target: str | Path, content: Content) -> int:
     """Pictures to an HDF5 file, or such a file to gray pictures; returns how many patches or pictures."""
-    if clips.kind_of(source) is not Kind.HDF5:
+    if clips.kind_of(source) is not ClipKind.HDF5:
         return hdf5.write(picture_sets.find(source, content.scale), Path(target), content, _watch)
-    if clips.kind_of(target) is not Kind.PICTURES:
+    if clips.kind_of(target) is not ClipKind.PICTURES:
         raise ValueError(f"{target}: HDF5 turns into a folder of gray png; name a folder")
     return hdf5.to_pictures(source, Path(target))
 
@@ -93,9 +93,9 @@ def _act(args: argparse.Namespace) -> int:
     if not args.source or not args.target:
         raise cli.UsageError("expected IN and OUT, or --report CLIP")
     kinds = clips.kind_of(args.source), clips.kind_of(args.target)
-    wanted = _settings(args, Conversion, Kind.HDF5 not in kinds)
-    content = _settings(args, Content, kinds[1] is Kind.HDF5)
-    if Kind.HDF5 in kinds:
+    wanted = _settings(args, Conversion, ClipKind.HDF5 not in kinds)
+    content = _settings(args, Content, kinds[1] is ClipKind.HDF5)
+    if ClipKind.HDF5 in kinds:
         number, what = convert_hdf5(args.source, args.target, Content(**content)), "pairs"
     else:
         number, what = convert(args.source, args.target, Conversion(**wanted), _watch), "frames"

@@ -118,7 +118,7 @@ def _act(args: argparse.Namespace) -> int:
     selection = select(args)
     if args.seed < 0:
         raise ValueError(f"--seed {args.seed}: expected 0 or more")
-    sources = clips.find_sources(names, selection.sequence)
+    sources = clips.find_material(names, selection.sequence)
     made = pair_folder.fill(
         folder, sources, choose(args), selection, args.first_id, args.seed, partial(cli.watch, is_kept=False)
     )

@@ -56,7 +56,7 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
     low, high, predictions = str(out / "clips" / "val"), out / "clips" / "val", config.folder / "predictions"
     test_set = f"{TEST_SET.first}-{TEST_SET.last}"
     jobs = list_jobs(low, str(predictions), "scored", test_set, network.scale)
-    predict_all(network, jobs, Options(), watch=cli.watch, tell=cli.tell)
+    predict_all(network, jobs, Options(), watch=cli.watch, tell=cli.say)
 
     _say(4, "check every rule and pack the submission")
     manifest = submit.make_submission(predictions, "demo", low, TEST_SET, out / "submissions", progress=True)

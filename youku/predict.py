@@ -28,7 +28,7 @@ from youku.inference.clip import VideoOptions, list_jobs, predict_all
 from youku.inference.pipeline import Options
 from youku.models import MODELS
 from youku.video import clips, container
-from youku.video.clips import Kind
+from youku.video.clips import ClipKind
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -80,7 +80,7 @@ def _video_options(args: argparse.Namespace) -> VideoOptions:
     dropping = [flag for flag, given in (("--no-audio", args.no_audio), ("--no-subtitles", args.no_subtitles)) if given]
     if not container.is_video(args.target) and (coding or dropping):
         raise cli.UsageError(f"{(coding + dropping)[0]} has no effect on y4m output; name OUT{container.SUFFIXES[0]}")
-    if dropping and clips.kind_of_source(args.source) in (Kind.Y4M, Kind.STREAM):
+    if dropping and clips.kind_of_source(args.source) in (ClipKind.Y4M, ClipKind.STREAM):
         raise cli.UsageError(f"{dropping[0]} has no effect on y4m input, which holds pictures only")
     options = VideoOptions(codec=args.codec, crf=args.crf, audio=not args.no_audio, subtitles=not args.no_subtitles)
     if container.is_video(args.target):
@@ -108,8 +108,8 @@ def _run(args: argparse.Namespace) -> int:
     if any(Path(job.target).absolute() == Path(job.source).absolute() for job in jobs if job.target != "-"):
         raise ValueError(f"{args.target}: is the input itself; choose another output name")
     own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"
-    cli.tell(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
-    predict_all(network, jobs, options, force=args.force, video=video, watch=cli.watch, tell=cli.tell)
+    cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
+    predict_all(network, jobs, options, force=args.force, video=video, watch=cli.watch, tell=cli.say)
     return 0
 
 

@@ -18,7 +18,7 @@ from youku.engines.weights import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
 from youku.video import clips, container, interpolate, timeline, y4m
-from youku.video.clips import Kind
+from youku.video.clips import ClipKind
 from youku.video.container import Encoding
 from youku.video.timeline import Stream, Timeline
 from youku.video.y4m import Header
@@ -192,7 +192,7 @@ def predict_clip(
     """Enlarge one clip into its target file; returns the number of frames written."""
     radius = network.spec.num_frames // 2
     with clips.open_clip(job.source, job.frames, radius > 0, upright=not job.to_video) as opened:
-        header, is_bare = opened.header, clips.kind_of_source(job.source) in (Kind.Y4M, Kind.STREAM)
+        header, is_bare = opened.header, clips.kind_of_source(job.source) in (ClipKind.Y4M, ClipKind.STREAM)
         if header.is_interlaced:
             raise timeline.interlaced(job.source, "OUT.y4m" if is_bare else "OUT.mkv")
         target = interpolate.scaled_header(header, network.scale)

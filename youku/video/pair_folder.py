@@ -18,7 +18,7 @@ import numpy as np
 from youku import __version__, contest, files
 from youku.cli import Watch, option, unwatched
 from youku.video import ffmpeg, y4m
-from youku.video.clips import Opened, Source, open_420
+from youku.video.clips import Material, Opened, open_420
 from youku.video.degradation import Degradation, make_pair
 from youku.video.y4m import Header, Planes
 
@@ -60,7 +60,7 @@ class Selection:
 
 def fill(
     folder: str | Path,
-    sources: Sequence[Source],
+    sources: Sequence[Material],
     degradation: Degradation,
     selection: Selection,
     first_id: int = 0,
@@ -123,7 +123,7 @@ def _list(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, An
     files.write_json(folder / MANIFEST, {"pairs": pairs})
 
 
-def _settings(source: Source, degradation: Degradation, selection: Selection, seed: int) -> dict[str, Any]:
+def _settings(source: Material, degradation: Degradation, selection: Selection, seed: int) -> dict[str, Any]:
     """What decides a pair's bytes, as JSON keeps it."""
     total_bytes = sum(path.stat().st_size for path in source.paths)
     modified = max(path.stat().st_mtime_ns for path in source.paths)
