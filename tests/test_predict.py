@@ -432,3 +432,10 @@ def test_many_clips_run_in_one_place_and_print_nothing(tmp_path: Path, capsys: p
     assert watched == [(Path(job.target).name, 3) for job in jobs]
     assert capsys.readouterr() == ("", "")
     assert list(run_jobs(jobs, lambda job: len(job.source))) == [(job, len(job.source)) for job in jobs]
+
+
+def test_raw_planes_are_told_to_become_y4m(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A .yuv has no size of its own, and predict no flag for one."""
+    (tmp_path / "in.yuv").write_bytes(bytes(64))
+    assert run(str(tmp_path / "in.yuv"), str(tmp_path / "out.y4m")) == 1
+    assert "convert them to y4m first" in capsys.readouterr().err

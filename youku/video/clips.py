@@ -142,6 +142,8 @@ def open_clip(
 
     `whole` gives every frame, the wanted ones among their true neighbours: what a multi-frame network needs.
     """
+    if kind_of_source(source) is ClipKind.YUV:
+        raise ValueError(f"{source}: raw planes have no header; convert them to y4m first")
     with open_frames(source, upright=upright) as opened:
         known = opened.num_frames
         if wanted and known is not None and wanted[-1] >= known:
