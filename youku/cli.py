@@ -6,16 +6,45 @@ Results go to stdout; progress and messages to stderr.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+Item = TypeVar("Item")
 
 
 class UsageError(ValueError):
     """Arguments that do not make a command; the exit status is 2, as for an unknown flag."""
+
+
+class Watch(Protocol):
+    """What a room lets its caller see of its progress: items pass through, `name` says of what, `total` how many."""
+
+    def __call__(self, items: Iterable[Item], name: str = "", total: int | None = None) -> Iterable[Item]: ...
+
+
+def unwatched(items: Iterable[Item], name: str = "", total: int | None = None) -> Iterable[Item]:
+    return items
+
+
+def watch(
+    items: Iterable[Item], name: str = "", total: int | None = None, *, is_kept: bool = True, unit: str = "frame"
+) -> Iterable[Item]:
+    """A bar on stderr; one that is not kept is for terminals alone and leaves no trace."""
+    from tqdm import tqdm
+
+    disable = False if is_kept else None
+    return tqdm(items, name or None, total, unit=unit, disable=disable, leave=is_kept, file=sys.stderr)
+
+
+def say(sentence: str) -> None:
+    """A message on stderr."""
+    print(sentence, file=sys.stderr)
 
 
 def make_parser(verb: str, doc: str | None) -> argparse.ArgumentParser:
@@ -26,6 +55,19 @@ def make_parser(verb: str, doc: str | None) -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def option(default: Any, text: str, **how: Any) -> Any:
+    """A field of a settings dataclass whose help text is also its flag's; `how` as for `add_argument`."""
+    return dataclasses.field(default=default, metadata={"help": text, **how})
+
+
+def add_flags(parser: argparse.ArgumentParser, settings: type, *names: str, **defaults: Any) -> None:
+    """One flag for each field of `settings` made by `option`, or for those named, in that order."""
+    fields = {item.name: item for item in dataclasses.fields(settings) if item.metadata}
+    for name in names or fields:
+        default = defaults.get("default", fields[name].default)
+        parser.add_argument("--" + name.replace("_", "-"), default=default, **fields[name].metadata)
 
 
 def run(

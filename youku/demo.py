@@ -15,10 +15,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from youku import cli, contest, files, predict, report
+from youku import cli, contest, files, report
 from youku.engines import weights
 from youku.exchange import scorefile, submission, totals
 from youku.exchange.score_clips import score_submission
+from youku.inference.clip import list_jobs, predict_all
 from youku.inference.pipeline import Options
 from youku.training import recipe, run
 from youku.training.config import TrainConfig
@@ -55,8 +56,8 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
     weights_path = str(config.folder / "best.safetensors")
     network = weights.load(weights_path, None, None, weights.pick_device(config.device))
     low, high, predictions = str(out / "clips" / "val"), out / "clips" / "val", config.folder / "predictions"
-    jobs = predict.plan(low, str(predictions), "scored", str(TEST_SET), network.scale)
-    predict.predict_all(network, jobs, Options(), predict.settings_key(network, Options()))
+    jobs = list_jobs(low, str(predictions), "scored", str(TEST_SET), network.scale)
+    predict_all(network, jobs, Options(), watch=cli.watch, tell=cli.say)
 
     _say(4, "check every rule and pack the submission")
     manifest = submission.make_submission(predictions, "demo", low, TEST_SET, out / "submissions", progress=True)

@@ -58,9 +58,10 @@ def summarise_clip(path: Path, num_frames: int | None, progress: bool = False) -
     from tqdm import tqdm
 
     try:
-        with clips.open_clip(str(path), None, whole=True) as (header, frames, known):
+        with clips.open_clip(path) as opened:
+            header, known = opened.header, opened.num_frames
             total = min(known, num_frames or known) if known else num_frames
-            limited = islice(frames, num_frames)
+            limited = islice(opened.frames, num_frames)
             bar = iter(tqdm(limited, total=total, unit="frame", leave=False, disable=not progress))
             first = list(islice(bar, clip_measures.NUM_FRAMES))
             found = clip_measures.survey(header, chain(first, bar))
@@ -68,7 +69,7 @@ def summarise_clip(path: Path, num_frames: int | None, progress: bool = False) -
         raise ValueError(
             f"{path}: is neither weights (safetensors, .pth) nor a clip (y4m, a video that ffmpeg reads); check the file"
         ) from None
-    inside = [letterbox.cut(planes, header, found.bars) for planes in first]
+    inside = [letterbox.picture(planes, header, found.bars) for planes in first]
     return ClipSummary(
         header=header,
         survey=found,

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from youku.metrics import psnr
-from youku.text_table import lay_out
 from youku.video import color, ffmpeg, y4m
 from youku.video.y4m import Header, Planes
 
@@ -29,8 +27,8 @@ def measure(header: Header, frames: Iterable[Planes]) -> dict[str, Any]:
     num_frames = 0
     for planes, back in _with_ffmpeg_rgb(frames, header):
         rgb = color.planes_to_rgb(planes, 8, header.layout)
-        errors["ffmpeg"] += psnr.plane_errors(planes, back)
-        errors["float"] += psnr.plane_errors(planes, color.rgb_to_planes(rgb, header.layout))
+        errors["ffmpeg"] += _squared_errors(planes, back)
+        errors["float"] += _squared_errors(planes, color.rgb_to_planes(rgb, header.layout))
         num_frames += 1
     sizes = np.array([height * width for height, width in header.plane_shapes]) * num_frames
     routes = {route: _decibels(total, sizes) for route, total in errors.items()}
@@ -39,14 +37,13 @@ def measure(header: Header, frames: Iterable[Planes]) -> dict[str, Any]:
 
 def describe(cost: dict[str, Any]) -> str:
     """A `measure` of a named clip as a table."""
+    lines = [f"{cost['clip']}: {cost['frames']} frames through 8-bit RGB and back, PSNR in dB"]
     names = {"ffmpeg": f"ffmpeg bmp ({cost['ffmpeg_version'][:20]})", "float": "float, chroma at its siting"}
-    rows = [
-        [names[route], *("exact" if value is None else f"{value:.2f}" for value in row.values())]
-        for route, row in cost["psnr_db"].items()
-    ]
-    rows.append(["planes: y4m, yuv, --planes", *["exact"] * 4])
-    title = f"{cost['clip']}: {cost['frames']} frames through 8-bit RGB and back, PSNR in dB"
-    return f"{title}\n{lay_out(['route', 'Y', 'U', 'V', 'all'], rows)}"
+    lines.append(f"{'route':<36}{'Y':>8}{'U':>8}{'V':>8}{'all':>8}")
+    for route, row in cost["psnr_db"].items():
+        cells = ["exact" if value is None else f"{value:.2f}" for value in row.values()]
+        lines.append(f"{names[route]:<36}" + "".join(f"{cell:>8}" for cell in cells))
+    return "\n".join([*lines, f"{'planes: y4m, yuv, --planes':<36}" + f"{'exact':>8}" * 4])
 
 
 def _with_ffmpeg_rgb(frames: Iterable[Planes], header: Header) -> Iterator[tuple[Planes, Planes]]:
@@ -61,11 +58,16 @@ def _with_ffmpeg_rgb(frames: Iterable[Planes], header: Header) -> Iterator[tuple
 
     options = {"format": "yuv4mpegpipe", "vf": f"format=bgr24,format={ffmpeg.pix_fmt(header.chroma)}"}
     line = ffmpeg.build("pipe:0", "pipe:1", {"format": "yuv4mpegpipe"}, {**options, **ffmpeg.passthrough()})
-    with ffmpeg.filtered(line, stream(), "RGB round trip") as stdout:
+    with ffmpeg.piped_output(line, "RGB round trip", stream()) as stdout:
         for back in y4m.StreamReader(stdout, "RGB round trip"):
             yield waiting.pop(0), back
 
 
+def _squared_errors(planes: Planes, other: Planes) -> np.ndarray:
+    return np.array([np.square(a.astype(np.float64) - b).sum() for a, b in zip(planes, other, strict=True)])
+
+
 def _decibels(squared: np.ndarray, sizes: np.ndarray) -> dict[str, float | None]:
     means = [*(squared / sizes), squared.sum() / sizes.sum()]
-    return {key: psnr.decibels(mean) if mean else None for key, mean in zip(("y", "u", "v", "all"), means, strict=True)}
+    values = [float(10 * np.log10(255**2 / mean)) if mean else None for mean in means]
+    return dict(zip(("y", "u", "v", "all"), values, strict=True))

@@ -39,8 +39,8 @@ class Version:
 def open_version(path: str | Path, stack: ExitStack) -> Version:
     """Open a y4m clip or any video; closed with `stack`."""
     Path(path).stat()  # a file, never the pipe "-"
-    header, frames, num_frames = stack.enter_context(clips.open_clip(str(path), None, whole=True))
-    return Version(Path(path), header, iter(frames), num_frames)
+    opened = stack.enter_context(clips.open_clip(path))
+    return Version(Path(path), opened.header, iter(opened.frames), opened.num_frames)
 
 
 def common_size(versions: Sequence[Version]) -> tuple[int, int]:
@@ -63,9 +63,7 @@ def enlarged(planes: Planes, header: Header, target: Header) -> Planes:
     scale_x, scale_y = target.width / header.width, target.height / header.height
     if scale_x == scale_y and scale_x == int(scale_x):
         return interpolate.upscale(planes, header, int(scale_x))
-    sub_x, sub_y, siting = header.layout
-    shift_y = resize.chroma_shift(siting, scale_y)[0] if sub_y == 2 else 0.0
-    shift_x = resize.chroma_shift(siting, scale_x)[1] if sub_x == 2 else 0.0
+    shift_y, shift_x = color.chroma_shift(header.layout, scale_y)[0], color.chroma_shift(header.layout, scale_x)[1]
     out = []
     for index, (plane, (height, width)) in enumerate(zip(planes, target.plane_shapes, strict=True)):
         shifts = (shift_y, shift_x) if index else (0.0, 0.0)

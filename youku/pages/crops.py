@@ -41,14 +41,14 @@ def detailed_box(luma: np.ndarray, depth: int, height: int, width: int, multiple
     """The box up to `height` x `width` with most gradient energy, off the bars; all sides multiples of `multiple`."""
     values = luma.astype(np.float32) / (1 << (depth - 8))  # (H, W) in code values of 8 bit
     squares = np.diff(values, axis=0, append=values[-1:]) ** 2 + np.diff(values, axis=1, append=values[:, -1:]) ** 2
-    bars = letterbox.find_bars([(luma,)], depth)
+    bars = letterbox.bars_of(letterbox.lit_lines(luma, depth))
     return _densest(np.minimum(squares, EDGE_LIMIT**2), bars, height, width, multiple)
 
 
 def wrong_box(pred: np.ndarray, high: np.ndarray, depth: int, height: int, width: int) -> Box:
     """The box up to `height` x `width` where `pred` has most squared error against `high`, off the bars."""
     values, other = (luma.astype(np.float32) / (1 << (depth - 8)) for luma in (high, pred))
-    return _densest((values - other) ** 2, letterbox.find_bars([(high,)], depth), height, width, 1)
+    return _densest((values - other) ** 2, letterbox.bars_of(letterbox.lit_lines(high, depth)), height, width, 1)
 
 
 def _densest(squares: np.ndarray, bars: letterbox.Bars, height: int, width: int, multiple: int) -> Box:
