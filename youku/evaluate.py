@@ -22,18 +22,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
 from youku import cli, text_table
 from youku.engines import weights
-from youku.engines.weights import Network
+from youku.engines.network import Network
 from youku.files import atomic_path
 from youku.inference import evaluation, timing
 from youku.inference.evaluation import PROTOCOLS, Error, Picture
 from youku.inference.pipeline import Options
 from youku.metrics import psnr
 from youku.models import MODELS
-from youku.video import color, hdf5, picture_sets
+from youku.video import hdf5, picture_sets
 from youku.video.shrink import SHRINKERS
 
 Item = TypeVar("Item")
@@ -108,7 +107,7 @@ def evaluate(
     saved = set()
     for sample in _progress(samples(source, first.scale), f"{source.name} x{first.scale}"):
         for network in networks:
-            pred = enlarge(network, sample.low, options if network is first else Options())
+            pred = evaluation.enlarge(network, sample.low, options if network is first else Options())
             for protocol in protocols:
                 table[protocol][network.spec.name].append(measure(sample, pred, protocol, network.scale, with_fsim))
             if save and network is first:
@@ -119,13 +118,6 @@ def evaluate(
                 saved.add(sample.name)
                 save_picture(save / f"{sample.name}.png", pred, source.folder)
     return table
-
-
-def enlarge(network: Network, low: np.ndarray, options: Options) -> Picture:
-    """A uint8 RGB picture, or luma alone, through a network."""
-    if low.ndim == 2:
-        return Picture(evaluation.enlarge_luma(network, low, options))
-    return Picture(*evaluation.enlarge_picture(network, low, options))
 
 
 def measure(sample: Sample, pred: Picture, protocol: str, scale: int, with_fsim: bool = False) -> Row:
@@ -150,13 +142,7 @@ def save_picture(path: Path, pred: Picture, source: Path) -> None:
 
 def time_network(network: Network, source: Source, options: Options, runs: timing.Runs) -> timing.Times:
     """The FSRCNN document's benchmark on the pictures of a source."""
-    inputs = []
-    for sample in samples(source, network.scale):
-        low = sample.low
-        if network.spec.channels == 1 and low.ndim == 3:
-            low = color.luma_of_picture(low)
-        planes = torch.from_numpy(np.moveaxis(np.atleast_3d(low), -1, 0).astype(np.float32) / 255)  # (C, h, w)
-        inputs.append(planes.repeat(network.spec.num_frames, 1, 1).to(network.device))
+    inputs = [evaluation.picture_input(network, sample.low) for sample in samples(source, network.scale)]
     steps = _progress(range(runs.warm_up + runs.iterations), "timing")
     return timing.measure(network, inputs, options, runs, steps)
 

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from youku import cli
 from youku.engines import pickles, weights
-from youku.engines.weights import Network
+from youku.engines.network import Network
 from youku.looking import checkerboard, clip_facts, clip_page, inspection, vgg_layers, weight_facts
 from youku.looking.checkerboard import Finding
 from youku.models import MODELS

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from youku import cli, contest, files
 from youku.engines import weights
-from youku.engines.weights import Network
+from youku.engines.network import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
 from youku.models import MODELS
@@ -94,8 +94,8 @@ def predict_clip(
     """Enlarge one clip into its target file; returns the number of frames written."""
     from tqdm import tqdm
 
-    radius, to_video = network.spec.num_frames // 2, container.is_video(job.target)
-    with clips.open_clip(job.source, job.frames, radius > 0, upright=not to_video) as (header, frames, total):
+    needs_neighbours, to_video = network.spec.needs_neighbours, container.is_video(job.target)
+    with clips.open_clip(job.source, job.frames, needs_neighbours, upright=not to_video) as (header, frames, total):
         if header.is_interlaced:
             raise timeline.interlaced(
                 job.source, "OUT.y4m" if job.source == "-" or clips.is_y4m(job.source) else "OUT.mkv"
@@ -110,7 +110,9 @@ def predict_clip(
             else y4m.create(job.target, target)
         )
         with make as writer:
-            outputs = pipeline.upscale_frames(network, header, frames, options, job.frames if radius else None)
+            outputs = pipeline.upscale_frames(
+                network, header, frames, options, job.frames if needs_neighbours else None
+            )
             bar = tqdm(outputs, Path(job.target).name, total, unit="frame", disable=not progress, file=sys.stderr)
             for planes in bar:
                 writer.write(planes)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 
 from youku import contest
-from youku.inference import border
 from youku.inference.pipeline import sharpen
 from youku.metrics import psnr, vmaf
+from youku.models import colours
 from youku.video.y4m import Header, Planes
 
 SIGMAS_PX = (0.8, 1.5, 2.0, 3.0)
@@ -44,8 +44,8 @@ def sharpened(planes: Planes, header: Header, sigma_px: float, amount: float) ->
     if amount == 0:
         return planes
     with torch.inference_mode():
-        luma = border.to_tensors([planes[:1]], header.depth, torch.device("cpu"))[0]
-        return border.to_codes(sharpen(luma, sigma_px, amount)[0], header), *planes[1:]
+        luma = colours.to_tensors([planes[:1]], header.depth, torch.device("cpu"))[0]
+        return colours.to_codes(sharpen(luma, sigma_px, amount)[0], header.depth), *planes[1:]
 
 
 def sweep(

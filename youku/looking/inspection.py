@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from youku.engines.weights import Network
+from youku.engines.network import Network
 from youku.files import atomic_path
 
 VANISHED = 1e-30
@@ -128,7 +128,8 @@ def draw_histograms(state: Mapping[str, Tensor], title: str, path: str | Path) -
 def picture_input(network: Network, rgb: np.ndarray) -> Tensor:
     """A uint8 picture (H, W, 3) as the network's input (1, T * C, H, W); a multi-frame network sees it in every frame."""
     x = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255
-    return network.spec.colours.from_rgb(x).repeat(1, network.spec.num_frames, 1, 1).to(network.device)
+    (x,) = network.spec.colours.from_rgb(x)
+    return x.repeat(1, network.spec.num_frames, 1, 1).to(network.device)
 
 
 def feature_maps(network: Network, layer: str, x: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from youku.engines import weights
-from youku.engines.weights import Network
+from youku.engines.network import Network
+from youku.engines.torch_engine import TorchEngine
 from youku.models.colours import RGB
 from youku.models.spec import ModelSpec
 from youku.training import vgg
@@ -46,7 +47,7 @@ def open_judge(net: str, file: str, layer: str, device: torch.device) -> Network
     spec = ModelSpec(
         name=net, build=lambda scale: module, colours=RGB, halo_px=lambda scale: 0, source=source, trainable=False
     )
-    return Network(spec, 1, module, device, path=Path(file))
+    return Network(spec, 1, TorchEngine(module, device), Path(file))
 
 
 def module_name(net: str, layer: str, x: Tensor) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from torch import Tensor
 
 from youku import text_table
-from youku.engines.weights import Network
+from youku.engines.network import Network
 from youku.looking import inspection
 from youku.looking.checkerboard import Finding
 from youku.looking.inspection import Statistics
