@@ -8,26 +8,25 @@ Source: Ledig et al. 2017, "Photo-Realistic Single Image Super-Resolution Using 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from youku.models.blocks import FullPrecision, SubPixel, conv
+from youku.models.blocks import FullPrecision, Residual, SubPixel, conv
+from youku.models.colours import RGB
+from youku.models.spec import ModelSpec
 
 
-class ResidualBlock(nn.Sequential):
+def residual_block(num_channels: int, activation: nn.Module, bias: bool = True) -> Residual:
     """x + BN(conv(act(BN(conv(x)))))."""
-
-    def __init__(self, num_channels: int, activation: nn.Module, bias: bool = True) -> None:
-        super().__init__(
-            conv(num_channels, num_channels, 3, bias),
-            nn.BatchNorm2d(num_channels),
-            activation,
-            conv(num_channels, num_channels, 3, bias),
-            nn.BatchNorm2d(num_channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)
+    return Residual(
+        conv(num_channels, num_channels, 3, bias),
+        nn.BatchNorm2d(num_channels),
+        activation,
+        conv(num_channels, num_channels, 3, bias),
+        nn.BatchNorm2d(num_channels),
+    )
 
 
 class SRResNet(nn.Module):
@@ -37,7 +36,7 @@ class SRResNet(nn.Module):
         super().__init__()
         self.head = nn.Sequential(conv(3, num_channels, 9, bias), nn.PReLU())
         self.body = nn.Sequential(
-            *(ResidualBlock(num_channels, nn.PReLU(), bias) for _ in range(num_blocks)),
+            *(residual_block(num_channels, nn.PReLU(), bias) for _ in range(num_blocks)),
             conv(num_channels, num_channels, 3, bias),
             nn.BatchNorm2d(num_channels),
         )
@@ -61,7 +60,7 @@ class SlidesSRResNet(nn.Module):
         super().__init__()
         self.head = conv(3, num_channels, 9, bias=False)
         self.body = nn.Sequential(
-            *(ResidualBlock(num_channels, nn.ReLU(), bias=False) for _ in range(num_blocks)),
+            *(residual_block(num_channels, nn.ReLU(), bias=False) for _ in range(num_blocks)),
             conv(num_channels, num_channels, 3, bias=False),
             nn.BatchNorm2d(num_channels),
         )
@@ -73,3 +72,23 @@ class SlidesSRResNet(nn.Module):
         features = features + self.body(features)
         signed = torch.tanh(self.tail(self.upscale(features)))  # [-1, 1]
         return (signed + 1) / 2
+
+
+PAPER = ModelSpec(
+    name="srresnet",
+    build=SRResNet,
+    colours=RGB,
+    scales=(2, 4),
+    halo_px=lambda scale: 4 + 2 * 16 + 1 + 2 + -(-4 // scale),  # conv9, blocks, mid, upscale, conv9 at full size
+    source="Ledig et al. 2017, arXiv:1609.04802",
+)
+SPECS = (
+    PAPER,
+    replace(PAPER, name="srgan"),  # its generator; the adversary is a loss
+    replace(
+        PAPER,
+        name="srresnet-slides",
+        build=SlidesSRResNet,
+        source="Yiin 2020, Deep Belief course 5, epoch402: the original",
+    ),
+)
