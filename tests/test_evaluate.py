@@ -15,7 +15,7 @@ from youku import evaluate
 from youku.engines import weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
-from youku.inference import evaluation, pipeline, timing
+from youku.inference import evaluation, picture_scores, pipeline, timing
 from youku.inference.evaluation import PROTOCOLS, Picture
 from youku.inference.pipeline import Options
 from youku.metrics import fsim
@@ -298,8 +298,8 @@ def test_the_verb_refuses(
 
 def test_an_exact_match_is_null_in_json() -> None:
     """JSON has no infinity."""
-    row = evaluate.Row("a", evaluation.Error(0.0, 10), 1.0)
-    table = evaluate.as_json({"y_crop_s": {"bicubic": [row]}}, pooled=True)
+    score = picture_scores.Score("a", evaluation.Error(0.0, 10), 1.0)
+    table = picture_scores.as_json({"y_crop_s": {"bicubic": [score]}}, pooled=True)
     assert table["y_crop_s"]["bicubic"]["mean"] == {"psnr": None, "ssim": 1.0, "pooled_psnr": None}
 
 

@@ -26,7 +26,7 @@ MEMORY_SHARE = 0.5  # of what is free
 UNKNOWN_FREE_BYTES = 2 << 30
 
 
-class Box(NamedTuple):
+class Area(NamedTuple):
     """A rectangle in pixels of a picture, the ends not included."""
 
     top: int
@@ -38,13 +38,13 @@ class Box(NamedTuple):
     def size(self) -> tuple[int, int]:
         return self.bottom - self.top, self.right - self.left
 
-    def grown(self, by_px: int, height: int, width: int) -> Box:
+    def grown(self, by_px: int, height: int, width: int) -> Area:
         """`by_px` more on each side, where the picture goes on."""
         top, left = max(0, self.top - by_px), max(0, self.left - by_px)
-        return Box(top, left, min(height, self.bottom + by_px), min(width, self.right + by_px))
+        return Area(top, left, min(height, self.bottom + by_px), min(width, self.right + by_px))
 
-    def moved(self, down_px: int, right_px: int) -> Box:
-        return Box(self.top + down_px, self.left + right_px, self.bottom + down_px, self.right + right_px)
+    def moved(self, down_px: int, right_px: int) -> Area:
+        return Area(self.top + down_px, self.left + right_px, self.bottom + down_px, self.right + right_px)
 
     def of(self, part: Tensor, height: int, width: int) -> Tensor:
         """The rectangle (N, C, h, w) out of a part (N, C, H, W) of a picture of `height` x `width`."""
@@ -63,7 +63,7 @@ def run_tiled(step: Step, x: Tensors, memory: Tensors, halo_px: int, tile_px: in
     joined: list[Tensor] = []
     for top in range(0, height, tile_px):
         for left in range(0, width, tile_px):
-            tile = Box(top, left, min(top + tile_px, height), min(left + tile_px, width))
+            tile = Area(top, left, min(top + tile_px, height), min(left + tile_px, width))
             outer = tile.grown(halo_px, height, width)
             y, after = step(*(tuple(outer.of(part, height, width) for part in parts) for parts in (x, memory)))
             parts = (*y, *after)  # (N, C, s h, s w), the halo with them
@@ -110,7 +110,7 @@ def run_whole(step: Step, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors
 def choose_tile_px(engine: Engine, x: Tensors, halo_px: int) -> int:
     """The largest tile side (input pixels) whose activations fit in half of the free memory, for a batch like `x`."""
     number, _, height, width = x[0].shape
-    corner = Box(0, 0, min(PROBE_PX, height), min(PROBE_PX, width))
+    corner = Area(0, 0, min(PROBE_PX, height), min(PROBE_PX, width))
     px_bytes = number * engine.bytes_per_px(tuple(corner.of(part[:1], height, width) for part in x))
     side = (MEMORY_SHARE * _free_bytes(engine.device) / px_bytes) ** 0.5
     return max(MIN_TILE_PX, int(side) - 2 * halo_px)
@@ -126,7 +126,7 @@ def _scaled(px: int, size_px: int, own_px: int) -> int:
     return px * (own_px // size_px) if own_px >= size_px else -(-px // -(-size_px // own_px))
 
 
-def _empty(part: Tensor, box: Box, height: int, width: int) -> Tensor:
+def _empty(part: Tensor, box: Area, height: int, width: int) -> Tensor:
     """Room (N, C, s H, s W) for what `part` (N, C, s h, s w) is over `box`, over the whole picture."""
     (rows, columns), (own_rows, own_columns) = box.size, part.shape[-2:]
     return part.new_empty(*part.shape[:2], _scaled(height, rows, own_rows), _scaled(width, columns, own_columns))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,12 +44,16 @@ class Times:
 
 
 def measure(
-    network: Network, inputs: Sequence[Tensors], options: Options, runs: Runs, steps: Iterable[int] | None = None
+    network: Network,
+    inputs: Sequence[Tensors],
+    options: Options,
+    runs: Runs,
+    watch: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Times:
-    """Run batches of each network input (1, T C, h, w) in turn, already on the device; `steps` counts them, for progress."""
+    """Run batches of each network input (1, T C, h, w) in turn, already on the device; the runs go through `watch`."""
     batches = [tuple(part.repeat(runs.batch, 1, 1, 1) for part in x) for x in inputs]
     taken: list[list[float]] = [[] for _ in inputs]
-    for step in steps if steps is not None else range(runs.warm_up + runs.iterations):
+    for step in watch(range(runs.warm_up + runs.iterations)):
         which = step % len(batches)
         elapsed_ms = _forward_ms(network, batches[which], options)
         if step >= runs.warm_up:
