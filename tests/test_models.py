@@ -121,8 +121,7 @@ def test_shape_at_odd_sizes(name: str, scale: int) -> None:
 def test_tiled_equals_whole(name: str, scale: int) -> None:
     """With the spec's halo, tiles give the whole picture's output within 1e-5."""
     module, halo_px, tile_px = build(name, scale), MODELS[name].halo_px(scale), 20
-    height = 4 if name == "edsr" else 13
-    x = picture(name, height, halo_px + 2 * tile_px)  # the first tile does not see the right end, nor the last the left
+    x = picture(name, 4, halo_px + 2 * tile_px)  # the first tile does not see the right end, nor the last the left
     with torch.inference_mode():
         whole, tiled = module(x), in_tiles(module, x, halo_px, tile_px)
     assert (tiled - whole).abs().max() < 1e-5
@@ -134,7 +133,7 @@ def test_halo_covers_the_receptive_field(name: str, scale: int) -> None:
     module, halo_px = build(name, scale), MODELS[name].halo_px(scale)
     center = halo_px + 6
     for axis in (-1, -2):
-        x = picture(name, 9, 2 * center + 1)
+        x = picture(name, 3, 2 * center + 1)
         x = (x if axis == -1 else x.transpose(-1, -2).contiguous()).requires_grad_()
         (grad,) = torch.autograd.grad(module(x).narrow(axis, center * scale, scale).sum(), x)
         others = tuple(other for other in range(4) if other != 4 + axis)
@@ -154,7 +153,7 @@ def test_halo_is_needed(name: str, scale: int) -> None:
 @pytest.mark.parametrize(("name", "scale"), HALF)
 def test_half_precision_stays_close(name: str, scale: int) -> None:
     """bf16 convolutions move the output by under 2/255 of its range on average where the spec says half_safe."""
-    module, x = build(name, scale), picture(name, 20, 20)
+    module, x = build(name, scale), picture(name, 10, 10)
     with torch.inference_mode():
         full = module(x)
         with torch.autocast("cpu", torch.bfloat16):
@@ -167,12 +166,13 @@ def test_half_precision_stays_close(name: str, scale: int) -> None:
 @pytest.mark.parametrize(("name", "scale"), SMALL)
 def test_eval_is_deterministic_and_state_round_trips(name: str, scale: int) -> None:
     """Two runs agree to the bit, and so does a copy loaded from the state dict."""
-    module, x = build(name, scale), picture(name, 16, 16)
+    module, x = build(name, scale), picture(name, 7, 7)
     twin = MODELS[name].build(scale).eval()
     twin.load_state_dict(module.state_dict())
     with torch.inference_mode():
-        assert torch.equal(module(x), module(x))
-        assert torch.equal(module(x), twin(x))
+        once = module(x)
+        assert torch.equal(module(x), once)
+        assert torch.equal(twin(x), once)
 
 
 @pytest.mark.parametrize(("name", "scale"), TRAINABLE)
@@ -185,15 +185,15 @@ def test_gradient_reaches_every_parameter(name: str, scale: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "scale"), TRAINABLE)
-def test_thirty_steps_lower_the_loss(name: str, scale: int) -> None:
+def test_sixteen_steps_lower_the_loss(name: str, scale: int) -> None:
     """Each network learns two patches: the middle frame enlarged at half brightness, which no skip gives away."""
     torch.manual_seed(0)
     module = MODELS[name].build(scale)
-    low = picture(name, 8, 8, batch=2)
+    low = picture(name, 5, 5, batch=2)
     high = 0.5 * F.interpolate(middle(name, low), scale_factor=scale, mode="bilinear")
     optimizer = torch.optim.Adam(module.parameters(), 1e-3)
     losses = []
-    for _ in range(30):
+    for _ in range(16):
         optimizer.zero_grad()
         loss = F.l1_loss(module(low), high)
         loss.backward()

@@ -366,7 +366,7 @@ def set5_y(model_file: str, scale: int) -> float:
     values = []
     for files in picture_sets.find(DATA / "bench/Set5", scale):
         low, high = picture_sets.load(files, scale)
-        pred = evaluation.enlarge(network, low, Options(tile_px=96))
+        pred = evaluation.enlarge(network, low, Options())
         values.append(evaluation.error(pred, evaluation.read_picture(high), "y_crop_s", scale).psnr)
     return float(np.mean(values))
 
