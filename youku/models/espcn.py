@@ -29,10 +29,6 @@ class ESPCN(nn.Module):
 
 
 LUMA = ModelSpec(
-    name="espcn",
-    build=ESPCN,
-    colours=Y,
-    halo_px=lambda scale: 2 + 1 + 1,
-    source="Shi et al. 2016, arXiv:1609.05158",
+    name="espcn", build=ESPCN, colours=Y, halo_px=lambda scale: 2 + 1 + 1, source="Shi et al. 2016, arXiv:1609.05158"
 )
 SPECS = (LUMA, replace(LUMA, name="espcn-rgb", build=lambda scale: ESPCN(scale, num_planes=3), colours=RGB))

@@ -112,7 +112,4 @@ FIVE_FRAMES = ModelSpec(
     halo_px=after_bicubic(8),
     source="Kappeler et al. 2016, IEEE Trans. Computational Imaging 2(2)",
 )
-SPECS = (
-    FIVE_FRAMES,
-    replace(FIVE_FRAMES, name="vsrnet-symmetric", build=lambda scale: VSRnet(scale, symmetric=True)),
-)
+SPECS = (FIVE_FRAMES, replace(FIVE_FRAMES, name="vsrnet-symmetric", build=lambda scale: VSRnet(scale, symmetric=True)))
