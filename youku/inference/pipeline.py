@@ -80,6 +80,7 @@ def ensemble(step: Step, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]
     share = len(memory) // len(TURNS)
     for index, (quarter_turns, mirrored) in enumerate(TURNS):
         view = tuple(torch.rot90(part.flip(-1) if mirrored else part, quarter_turns, (-2, -1)) for part in x)
+        # (N, C, W, H) at odd quarter turns; memory lies as its view does
         y, after = step(view, memory[index * share :][:share])
         turned = (torch.rot90(part, -quarter_turns, (-2, -1)) for part in y)
         upright = tuple(part.flip(-1) if mirrored else part for part in turned)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,63 +24,38 @@ Tensors = tuple[Tensor, ...]
 """What crosses the model border at once: (N, C, h, w) each, of the picture's size, of a multiple, or subsampled."""
 
 
-class Colours(Protocol):
-    """The calls that luma and RGB answer alike."""
-
-    @property
-    def name(self) -> str:
-        """As shown to the user."""
-
-    @property
-    def channels(self) -> int:
-        """Channels of one frame, in and out."""
-
-    def needed(self, planes: Sequence[Plane]) -> tuple[Plane, ...]:
-        """The planes of a frame that the network looks at."""
-
-    def from_planes(self, planes: Sequence[Tensor], layout: Layout) -> Tensors:
-        """Planes (N, h, w) to network input."""
-
-    def to_planes(self, output: Tensors, layout: Layout) -> list[Tensor]:
-        """Network output to float planes (N, h, w): the first ones of the layout, as many as it knows."""
-
-    def from_rgb(self, rgb: Tensor) -> Tensors:
-        """Pictures (N, 3, H, W) in [0, 1] to network input."""
-
-    def from_picture(self, low: np.ndarray) -> Tensors:
-        """A uint8 RGB picture (h, w, 3), or float luma (h, w) in code values, to network input as MATLAB converts it."""
-
-    def to_picture(self, output: Tensors, low: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """(luma, rgb) of the output for `low`: float (H, W) in 0-255 as rounded when shipped, and uint8 (H, W, 3)."""
-
-    def to_full_range(self, x: Tensor) -> Tensor:
-        """Network input or target as full-range video would hold it: 16-235 stretched to 0-255, where it is luma."""
-
-
 @dataclass(frozen=True)
 class Luma:
     """Y alone; what is missing of a frame (its chroma) is interpolated."""
 
     name: str = "y"
+    """As shown to the user."""
     channels: int = 1
+    """Of one frame, in and out."""
 
     def needed(self, planes: Sequence[Plane]) -> tuple[Plane, ...]:
+        """The planes of a frame that the network looks at."""
         return tuple(planes[:1])
 
     def from_planes(self, planes: Sequence[Tensor], layout: Layout) -> Tensors:
+        """Planes (N, h, w) to network input."""
         return (planes[0][:, None],)  # (N, H, W) -> (N, 1, H, W)
 
     def to_planes(self, output: Tensors, layout: Layout) -> list[Tensor]:
+        """Network output to float planes (N, h, w): the first ones of the layout, as many as it knows."""
         return [output[0][:, 0]]  # (N, 1, H, W) -> (N, H, W)
 
     def from_rgb(self, rgb: Tensor) -> Tensors:
+        """Pictures (N, 3, H, W) in [0, 1] to network input."""
         return (color.rgb_to_yuv444(rgb)[:, :1],)
 
     def from_picture(self, low: np.ndarray) -> Tensors:
-        luma = low if low.ndim == 2 else color.luma_of_picture(low)
+        """A uint8 RGB picture (h, w, 3), or float luma (h, w) in code values, to network input as MATLAB converts it."""
+        luma = np.ascontiguousarray(low if low.ndim == 2 else color.luma_of_picture(low))
         return (torch.from_numpy(luma)[None, None].float() / 255,)  # (h, w) in 0-255 -> (1, 1, h, w) in [0, 1]
 
     def to_picture(self, output: Tensors, low: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """(luma, rgb) of the output for `low`: float (H, W) in 0-255 as rounded when shipped, and uint8 (H, W, 3)."""
         luma = _exact(output[0][0])  # (1, H, W) in [0, 1]
         codes = resize.to_integers(luma[0] * 255).astype(np.float64)
         if low.ndim == 2:
@@ -90,12 +65,13 @@ class Luma:
         return codes, _to_rgb_codes(color.yuv444_to_rgb(np.concatenate([luma, chroma])))
 
     def to_full_range(self, x: Tensor) -> Tensor:
+        """Network input or target as full-range video would hold it: 16-235 stretched to 0-255, where it is luma."""
         return (x * 255 - 16) / 219
 
 
 @dataclass(frozen=True)
 class Rgb:
-    """R'G'B'; chroma is brought to luma's size at its siting, and back."""
+    """R'G'B', by the same calls as luma; chroma is brought to luma's size at its siting, and back."""
 
     name: str = "rgb"
     channels: int = 3
@@ -134,6 +110,7 @@ class Rgb:
         return x
 
 
+Colours = Luma | Rgb
 Y = Luma()
 RGB = Rgb()
 

@@ -37,8 +37,11 @@ class EnhanceNet(nn.Module):
         self.tail = nn.Sequential(conv(64, 64, 3), nn.ReLU(), conv(64, num_planes, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        residual = self.tail(self.upscale(self.body(self.head(x - MID_GREY))))
-        return self.enlarge(x) + residual  # the sum is float32
+        return self.enlarge(x) + self.residual(x)  # the sum is float32
+
+    def residual(self, x: Tensor) -> Tensor:
+        """(N, C, s H, s W): what is added to the enlarged picture."""
+        return self.tail(self.upscale(self.body(self.head(x - MID_GREY))))
 
 
 ENHANCENET = ModelSpec(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from youku.models.blocks import conv
-from youku.models.enhancenet import ENHANCENET, MID_GREY, EnhanceNet
+from youku.models.enhancenet import ENHANCENET, EnhanceNet
 
 NUM_PLANES = 3
 NUM_FRAMES = 3
@@ -63,9 +63,8 @@ class EnhanceNet3(EnhanceNet):
         self.head = head  # type: ignore[assignment]
 
     def forward(self, x: Tensor) -> Tensor:
-        middle = x[:, NUM_PLANES : 2 * NUM_PLANES]
-        residual = self.tail(self.upscale(self.body(self.head(x - MID_GREY))))
-        return self.enlarge(middle) + residual  # the sum is float32
+        middle = x[:, NUM_PLANES : 2 * NUM_PLANES]  # (N, 9, H, W) -> (N, 3, H, W)
+        return self.enlarge(middle) + self.residual(x)
 
 
 PAIRS = replace(

@@ -8,6 +8,7 @@ Source: Ledig et al. 2017, "Photo-Realistic Single Image Super-Resolution Using 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 from youku.models.blocks import FullPrecision, Residual, SubPixel, conv
 from youku.models.colours import RGB
 from youku.models.spec import ModelSpec
+
+NUM_CHANNELS = 64
+NUM_BLOCKS = 16
 
 
 def residual_block(num_channels: int, activation: nn.Module, bias: bool = True) -> Residual:
@@ -29,19 +33,24 @@ def residual_block(num_channels: int, activation: nn.Module, bias: bool = True) 
     )
 
 
+def blocks(activation: Callable[[], nn.Module], bias: bool) -> nn.Sequential:
+    """Residual blocks, conv3, BN: what the long skip goes around."""
+    return nn.Sequential(
+        *(residual_block(NUM_CHANNELS, activation(), bias) for _ in range(NUM_BLOCKS)),
+        conv(NUM_CHANNELS, NUM_CHANNELS, 3, bias),
+        nn.BatchNorm2d(NUM_CHANNELS),
+    )
+
+
 class SRResNet(nn.Module):
     """conv9 + PReLU, blocks, conv3 + BN + long skip, sub-pixel upscaling with PReLU, conv9."""
 
-    def __init__(self, scale: int, num_channels: int = 64, num_blocks: int = 16, bias: bool = True) -> None:
+    def __init__(self, scale: int, bias: bool = True) -> None:
         super().__init__()
-        self.head = nn.Sequential(conv(3, num_channels, 9, bias), nn.PReLU())
-        self.body = nn.Sequential(
-            *(residual_block(num_channels, nn.PReLU(), bias) for _ in range(num_blocks)),
-            conv(num_channels, num_channels, 3, bias),
-            nn.BatchNorm2d(num_channels),
-        )
-        self.upscale = SubPixel(num_channels, scale, activation=True, bias=bias)
-        self.tail = FullPrecision(conv(num_channels, 3, 9, bias))
+        self.head = nn.Sequential(conv(3, NUM_CHANNELS, 9, bias), nn.PReLU())
+        self.body = blocks(nn.PReLU, bias)
+        self.upscale = SubPixel(NUM_CHANNELS, scale, activation=True, bias=bias)
+        self.tail = FullPrecision(conv(NUM_CHANNELS, 3, 9, bias))
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.head(x)
@@ -56,16 +65,12 @@ class SlidesSRResNet(nn.Module):
     Their count of 1,546,754 leaves no room for a slope in the blocks; that it is ReLU there is our choice.
     """
 
-    def __init__(self, scale: int, num_channels: int = 64, num_blocks: int = 16) -> None:
+    def __init__(self, scale: int) -> None:
         super().__init__()
-        self.head = conv(3, num_channels, 9, bias=False)
-        self.body = nn.Sequential(
-            *(residual_block(num_channels, nn.ReLU(), bias=False) for _ in range(num_blocks)),
-            conv(num_channels, num_channels, 3, bias=False),
-            nn.BatchNorm2d(num_channels),
-        )
-        self.upscale = SubPixel(num_channels, scale, activation=True, bias=False)
-        self.tail = FullPrecision(conv(num_channels, 3, 9, bias=False))
+        self.head = conv(3, NUM_CHANNELS, 9, bias=False)
+        self.body = blocks(nn.ReLU, bias=False)
+        self.upscale = SubPixel(NUM_CHANNELS, scale, activation=True, bias=False)
+        self.tail = FullPrecision(conv(NUM_CHANNELS, 3, 9, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.head(x * 2 - 1)
