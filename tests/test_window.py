@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -129,6 +131,17 @@ def test_a_box_of_a_window_knows_the_clip(clip: Clip) -> None:
     middle = clip.patch(CUT, 8, 16, 24, 32)
     assert [tuple(plane.shape for plane in patch) for patch in patches] == [((24, 32), (12, 16), (12, 16))] * 5
     assert all(same(patch, middle) for patch in patches[:3]) and not same(patches[3], middle)
+
+
+def test_what_is_known_of_cuts_dies_with_the_clip(clip: Clip) -> None:
+    """Training asks for the same cuts again and again; the answers keep no clip's memory map open."""
+    other = y4m.Clip(clip.path)
+    window.cut_window(other, CUT, 5, 0, 0, 42, 58)
+    assert window._KNOWN_CUTS[other] == {CUT: True, CUT + 1: False, CUT + 2: False}
+    gone = weakref.ref(other)
+    del other
+    gc.collect()
+    assert gone() is None
 
 
 def network(name: str, scale: int = 2) -> Network:
