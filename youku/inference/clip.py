@@ -14,7 +14,7 @@ from pathlib import Path
 
 from youku import contest, files
 from youku.cli import Watch, option, unwatched
-from youku.engines.weights import Network
+from youku.engines.network import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
 from youku.video import clips, container, interpolate, timeline, y4m
@@ -190,8 +190,8 @@ def predict_clip(
     tell: Callable[[str], object] = str,
 ) -> int:
     """Enlarge one clip into its target file; returns the number of frames written."""
-    radius = network.spec.num_frames // 2
-    with clips.open_clip(job.source, job.frames, radius > 0, upright=not job.to_video) as opened:
+    neighbours = network.spec.needs_neighbours
+    with clips.open_clip(job.source, job.frames, neighbours, upright=not job.to_video) as opened:
         header, is_bare = opened.header, clips.kind_of_source(job.source) in (ClipKind.Y4M, ClipKind.STREAM)
         if header.is_interlaced:
             raise timeline.interlaced(job.source, "OUT.y4m" if is_bare else "OUT.mkv")
@@ -203,7 +203,9 @@ def predict_clip(
             target = interpolate.scaled_header(header, network.scale)
             make = container.create(job.target, target, times, encoding, streams)
         with make as writer:
-            outputs = pipeline.upscale_frames(network, header, opened.frames, options, job.frames if radius else None)
+            outputs = pipeline.upscale_frames(
+                network, header, opened.frames, options, job.frames if neighbours else None
+            )
             for planes in watch(outputs, Path(job.target).name, opened.num_frames):
                 writer.write(planes)
             if opened.num_frames is not None and writer.num_frames < opened.num_frames:

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from youku.inference import border
-from youku.inference.pipeline import limit_threads
+from youku.inference.stages import limit_threads, own_threads
+from youku.models import colours
 from youku.models.spec import ModelSpec
 from youku.training.pairs import DEFAULT_RESIZER, ClipPair, Pair, PicturePair
 from youku.video.y4m import Planes
@@ -111,11 +111,11 @@ class Sampler:
 
     def _to_model(self, patches: Sequence[Planes], turns: Sequence[int]) -> Tensor:
         kind = self.pairs[0]
-        tensors = border.to_tensors(patches, kind.depth, self.device)
+        tensors = colours.to_tensors(patches, kind.depth, self.device)
         if isinstance(kind, PicturePair):
-            x = self.spec.colours.from_rgb(tensors[0])
+            (x,) = self.spec.colours.from_rgb(tensors[0])
         else:
-            x = self.spec.colours.from_planes(tensors, kind.layout)
+            (x,) = self.spec.colours.from_planes(tensors, kind.layout)
         if any(turns):
             x = torch.stack([_turn(patch, turn) for patch, turn in zip(x, turns, strict=True)])
         return x
@@ -152,7 +152,7 @@ def in_turn(samplers: Sequence[Sampler]) -> Callable[[int], Batch]:
 
 def batches(draw: Callable[[int], Batch], first: int, num_workers: int) -> Iterator[Batch]:
     """Batches number `first`, `first` + 1, ... without end, cut in threads ahead of the consumer, in order."""
-    torch.get_num_threads()  # see limit_threads: the network keeps all of its threads, the workers take one each
+    own_threads()  # the network keeps all of its threads, the workers take one each
     with ThreadPoolExecutor(num_workers, "patches", limit_threads, (1,)) as pool:
         waiting: deque = deque()
         index = first

@@ -16,7 +16,7 @@ from typing import Any
 
 from youku import text_table
 from youku.engines import weights
-from youku.engines.weights import Network
+from youku.engines.network import Network
 from youku.training import recipe, run
 from youku.training.config import TrainConfig
 from youku.training.pairs import PicturePair

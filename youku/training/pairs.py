@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from youku import contest
-from youku.inference import border, window
+from youku.inference import window
+from youku.models.colours import Layout
 from youku.video import picture_sets, pictures, resize
 from youku.video.picture_sets import PictureFiles
 from youku.video.y4m import Clip, Planes
@@ -54,7 +55,7 @@ class ClipPair:
         return self.high.header.width // self.low.header.width
 
     @property
-    def layout(self) -> border.Layout:
+    def layout(self) -> Layout:
         return self.low.header.layout
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from youku.engines.weights import Network
+from youku.engines.network import Network
 from youku.files import atomic_path
 from youku.inference import pipeline
 from youku.training.dataset import Sampler
@@ -31,7 +31,7 @@ def save_strip(network: Network, pair: Pair, path: Path) -> None:
     height, width = pair.size
     top, left = (height - side_px) // 4 * 2, (width - side_px) // 4 * 2
     batch = sampler.stack([sampler.cut(pair, 0, top, left)])
-    pred, _ = pipeline.run_network(network, batch.low, pipeline.Options(), max(batch.low.shape[-2:]))
+    (pred,) = pipeline.run_network(network, (batch.low,), pipeline.Options())
     channels = network.spec.channels
     middle = network.spec.num_frames // 2 * channels
     low = batch.low[:, middle : middle + channels].repeat_interleave(network.scale, -1)

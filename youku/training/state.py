@@ -17,8 +17,8 @@ from torch.func import functional_call
 from torch.optim import Optimizer
 
 from youku.engines import weights
+from youku.engines.torch_engine import center
 from youku.models import spec_of
-from youku.models.centering import center
 from youku.training import checkpoint, precision, transfer
 from youku.training.adversary import Adversary, NoAdversary, make_adversary
 from youku.training.config import TrainConfig

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 
 from youku.engines import weights
-from youku.engines.weights import Network
+from youku.engines.network import Network
+from youku.engines.torch_engine import TorchEngine
 from youku.inference import tiles
 from youku.models import spec_of
 from youku.training import adversary, checkpoint, losses, precision, samples
@@ -245,7 +246,7 @@ def _measure(state: State, config: TrainConfig, pairs: Sequence[Pair]) -> Result
         module = state.twins.get(scale, state.average)
         if module is not state.average:
             module.load_state_dict(state.average.state_dict())
-        network = Network(spec_of(config.model, scale), scale, module.eval(), device)
+        network = Network(spec_of(config.model, scale), scale, TorchEngine(module.eval(), device))
         own = [pair for pair in pairs if pair.scale == scale]
         results.append(validate(network, own, config.val_frames, config.val_metric == "score"))
         if config.samples:

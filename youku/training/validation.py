@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from youku import contest
-from youku.engines.weights import Network
+from youku.engines.network import Network
 from youku.inference import evaluation, pipeline
 from youku.metrics import psnr, vmaf
 from youku.training.pairs import DEFAULT_RESIZER, ClipPair, Pair, PicturePair, load_picture_pair
@@ -59,12 +59,12 @@ def validate(
 def picture_psnr(network: Network, pair: PicturePair, resizer: str = DEFAULT_RESIZER) -> float:
     """PSNR under the protocol y_crop_s, as `evaluate` measures it."""
     low, high = load_picture_pair(pair, resizer)
-    pred = evaluation.Picture(*evaluation.enlarge_picture(network, low, pipeline.Options()))
+    pred = evaluation.enlarge(network, low, pipeline.Options())
     return evaluation.error(pred, evaluation.read_picture(high), "y_crop_s", pair.scale).psnr
 
 
 def _predicted(network: Network, pair: ClipPair, indices: Sequence[int]) -> Iterator[Planes]:
-    if network.spec.num_frames > 1:  # it sees each frame among its true neighbours
+    if network.spec.needs_neighbours:  # it sees each frame among its true neighbours
         return pipeline.upscale_frames(network, pair.low.header, pair.low, pipeline.Options(), indices)
     frames = (pair.low.frame(index) for index in indices)
     return pipeline.upscale_frames(network, pair.low.header, frames, pipeline.Options())
