@@ -43,7 +43,7 @@ def test_a_low_resolution_folder_is_used(tmp_path: Path) -> None:
         Image.new("RGB", (48, 36), (9, 9, 9)).save(low / f"{path.stem}x2.png")
     pairs = find_pairs([str(tmp_path)], 2)
     assert [pair.low_path.name for pair in pairs] == ["0x2.png", "1x2.png", "2x2.png"]
-    assert (data.load_picture_pair(pairs[0])[0] == 9).all()
+    assert (pairs[0].store.pictures(pairs[0], data.DEFAULT_RESIZER)[0] == 9).all()
     Image.new("RGB", (40, 36)).save(low / "0x2.png")
     with pytest.raises(ValueError, match=r"0x2.png: expected 48x36 \(x2 of 0.png\), got 40x36"):
         data._read_pair(PicturePair(high / "0.png", 2, low / "0x2.png"), data.DEFAULT_RESIZER)
@@ -52,7 +52,7 @@ def test_a_low_resolution_folder_is_used(tmp_path: Path) -> None:
 def test_sizes_come_from_the_files_heads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run over many pictures begins at once: none is decoded to learn its size."""
     folder = write_pictures(tmp_path / "p")
-    monkeypatch.setattr(data, "load_picture_pair", None)
+    monkeypatch.setattr(data, "_read_pair", None)
     made = settings(folder, scale=2, rescale="1,0.5", patch_px=8)
     assert [pair.size for pair in run.load_pairs(made)[0]] == [(36, 48), (18, 24)] * 2
 
@@ -88,7 +88,9 @@ def test_pictures_are_used_at_several_sizes(tmp_path: Path) -> None:
     train_pairs, val_pairs = run.load_pairs(made)
     assert [pair.zoom for pair in train_pairs] == [1.0, 0.5] and [pair.zoom for pair in val_pairs] == [1.0]
     picture = np.asarray(Image.open(train_pairs[1].path))
-    assert np.array_equal(data.load_picture_pair(train_pairs[1])[1], resize.imresize(picture, 36, 48))
+    assert np.array_equal(
+        train_pairs[1].store.pictures(train_pairs[1], data.DEFAULT_RESIZER)[1], resize.imresize(picture, 36, 48)
+    )
 
 
 def test_clips_refuse_what_only_pictures_can_do(pairs: Path) -> None:
