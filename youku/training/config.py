@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ from torch import nn
 from youku.models import MODELS, spec_of
 from youku.models.discriminators import EnhanceNetDiscriminator, SRGANDiscriminator
 from youku.training import fields, losses
-from youku.training.fields import POSITIVE, at_least, each, expect, is_number, one_of, option
+from youku.training.fields import POSITIVE, at_least, each, expect, one_of, option, to_number
 from youku.training.losses import Terms
 from youku.training.transfer import INITS
 from youku.video.shrink import SHRINKERS
@@ -43,12 +42,11 @@ DECAY = expect(lambda decay: 0 <= decay < 1, "0 <= ema < 1")
 SEED = expect(lambda seed: seed < 2**63, "less than 2^63")
 FACTORS = expect(re.compile(r"( *\d+ *(, *\d+ *)*)?").fullmatch, "factors such as 2,3,4")
 ZOOMS = expect(
-    lambda text: all(is_number(part, 0.1, 1) for part in text.split(",")), "numbers from 0.1 to 1, such as 1,0.9,0.8"
+    lambda text: all(0.1 <= to_number(part) <= 1 for part in text.split(",")),
+    "numbers from 0.1 to 1, such as 1,0.9,0.8",
 )
 RESIZERS = each(SHRINKERS.__contains__, f"one of {', '.join(SHRINKERS)}")
-LAYER_FACTORS = each(
-    lambda entry: is_number(entry.partition("=")[2], 0, sys.float_info.max), "LAYER=FACTOR, such as last=0.1"
-)
+LAYER_FACTORS = each(lambda entry: to_number(entry.partition("=")[2]) >= 0, "LAYER=FACTOR, such as last=0.1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,8 +219,7 @@ class TrainConfig(
     """Settings of one run; units are in the names or the help texts. A function takes the part that it needs."""
 
     def __post_init__(self) -> None:
-        problems = [*fields.problems(self), *_rate_problems(self), *_network_problems(self), *_loss_problems(self)]
-        if problems:
+        if problems := [*fields.problems(self), *_network_problems(self), *_loss_problems(self)]:
             raise ValueError("; ".join(problems))
 
 
@@ -238,11 +235,6 @@ def read_recipe(recipe: str) -> dict[str, Any]:
         there = ", ".join(sorted(entry.stem for entry in RECIPES.glob("*.toml")))
         raise ValueError(f"recipe {recipe!r}: expected a path ending in .toml or one of {there}")
     return fields.read(path, TrainConfig)
-
-
-def _rate_problems(config: OptimiserSettings) -> Iterator[str]:
-    if config.lr_min > config.lr and config.schedule in ("step", "cosine"):
-        yield f"lr_min = {config.lr_min}: expected at most lr = {config.lr}"
 
 
 def _network_problems(config: NetworkSettings) -> Iterator[str]:
@@ -267,6 +259,8 @@ def _network_problems(config: NetworkSettings) -> Iterator[str]:
 
 
 def _loss_problems(config: TrainConfig) -> Iterator[str]:
+    if config.lr_min > config.lr and config.schedule in ("step", "cosine"):
+        yield f"lr_min = {config.lr_min}: expected at most lr = {config.lr}"
     wrong = []
     for parse in (lambda: config.terms, lambda: config.pretrain_terms):
         try:

@@ -40,12 +40,13 @@ def each(is_good: Callable[[str], bool], words: str) -> Check:
     return lambda values: "; ".join(f"{entry!r} is not {words}" for entry in values if not is_good(entry))
 
 
-def is_number(text: str, low: float, high: float) -> bool:
-    """Whether `text` writes a number from `low` to `high`."""
+def to_number(text: str) -> float:
+    """The finite number that `text` writes, NaN for anything else."""
     try:
-        return low <= float(text) <= high
+        value = float(text)
     except ValueError:
-        return False
+        return math.nan
+    return value if math.isfinite(value) else math.nan
 
 
 POSITIVE = expect(lambda value: value > 0, "a positive number")

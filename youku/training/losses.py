@@ -7,7 +7,6 @@ discriminator (youku.training.adversary). Losses through VGG need a weights file
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from torch.nn import functional as F
 
 from youku.metrics.ssim import ms_ssim, ssim
 from youku.training import gan_losses, vgg
+from youku.training.fields import to_number
 from youku.training.gan_losses import GanLoss
 from youku.training.vgg import FeatureDistance
 
@@ -94,7 +94,7 @@ def _with_number(loss: Callable[[Tensor, Tensor, float], Tensor], default: float
     """A term whose argument is a positive number."""
 
     def of(name: str, argument: str) -> Loss:
-        number = _to_number(argument) if argument else default
+        number = to_number(argument) if argument else default
         if not number > 0:
             raise ValueError(f"expected a positive number after {name}:, got {argument!r}")
         return lambda pred, high: loss(pred, high, number)
@@ -178,20 +178,11 @@ def make_loss(terms: Terms, vgg_weights: str = "", device: torch.device | None =
     return total
 
 
-def _to_number(text: str) -> float:
-    """The finite number that `text` writes, NaN for anything else."""
-    try:
-        value = float(text)
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
-
-
 def _split(part: str, text: str) -> tuple[float, str, str, str]:
     """(weight, term, name, argument) of one summand of `text`, its argument unchecked."""
     weight, star, term = part.rpartition("*")
     name, colon, argument = term.partition(":")
-    value = _to_number(weight) if star else 1.0
+    value = to_number(weight) if star else 1.0
     if name not in TERMS or not value > 0 or (colon and not argument):
         raise ValueError(
             f"loss {text!r}: {part!r} is not WEIGHT*TERM[:ARGUMENT]; expected terms {', '.join(TERMS)}, "

@@ -28,15 +28,7 @@ from youku.training.pairs import Pair
 from youku.training.precision import GradientLimit
 from youku.training.progress import Figures, RunLog, Say, silent, stop_flag
 from youku.training.ranks import ONE_PROCESS, Ranks
-from youku.training.state import (
-    RunState,
-    make_state,
-    read_checkpoint,
-    restore,
-    save,
-    save_weights,
-    train_mode,
-)  # fmt: skip
+from youku.training.state import RunState, make_state, read_checkpoint, restore, save, save_weights, train_mode
 from youku.training.validation import Validation
 
 

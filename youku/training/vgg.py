@@ -15,7 +15,6 @@ To make a .npz of any state dict: numpy.savez("vgg19.npz", normalisation="torchv
 
 from __future__ import annotations
 
-import math
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from youku.engines import weights
+from youku.training.fields import to_number
 
 CONVS_PER_BLOCK: dict[str, tuple[int, ...]] = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 CHANNELS_OF_BLOCK = (64, 128, 256, 512, 512)
@@ -256,13 +256,16 @@ def _of_layer(net: str, argument: str) -> FeatureDistance:
     """
     path, comma, error = argument.partition(",")
     layer, slash, divisor = path.partition("/")
-    if not layer or (comma and error != "l1") or (slash and divisor != "mean" and not _is_positive(divisor)):
+    if not layer or (comma and error != "l1") or (slash and divisor != "mean" and not to_number(divisor) > 0):
         raise ValueError(
             f"expected {net}:LAYER, {net}:LAYER/DIVISOR (a positive number or mean), each also with ,l1 at its end, "
             f"such as {net}:relu2_2"
         )
     check_layer(net, layer)
-    scaled = mean_normalised if divisor == "mean" else _dividing(float(divisor or 1))
+
+    def scaled(features: Tensor) -> Tensor:
+        return mean_normalised(features) if divisor == "mean" else features / float(divisor or 1)
+
     compare = F.l1_loss if error else F.mse_loss
     return FeatureDistance(net, ((1.0, layer),), lambda pred, high: compare(scaled(pred), scaled(high)))
 
@@ -274,20 +277,7 @@ def _of_texture(name: str, argument: str) -> FeatureDistance:
     return FeatureDistance("vgg19", layers, texture_distance)
 
 
-def _dividing(divisor: float) -> Callable[[Tensor], Tensor]:
-    return lambda features: features / divisor
-
-
-def _is_positive(text: str) -> bool:
-    try:
-        return 0 < float(text) < math.inf
-    except ValueError:
-        return False
-
-
 # a term each: (name, argument) -> what it compares; ValueError where the argument does not suit it
 TERMS: dict[str, Callable[[str, str], FeatureDistance]] = {
-    "vgg16": _of_layer,
-    "vgg19": _of_layer,
-    "texture": _of_texture,
-}
+    "vgg16": _of_layer, "vgg19": _of_layer, "texture": _of_texture,
+}  # fmt: skip
