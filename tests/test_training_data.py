@@ -168,10 +168,10 @@ def test_zero_mean_input_travels_with_the_weights(pairs: Path) -> None:
 
 
 def test_training_stops_early(pairs: Path) -> None:
-    """With a rate that only makes it worse, two validations without a new best end the run."""
-    made = settings(pairs, steps=50, val_every=1, early_stop=2, lr=1.0, optimizer="sgd", clip_norm=1.0, ema=0.0)
-    outcome = run.start(made, progress=False)
-    assert outcome.finished and outcome.stopped_early and outcome.step < 50
+    """With a rate too small to change anything, two validations without a new best end the run: at step 3 of 50."""
+    made = settings(pairs, steps=50, val_every=1, early_stop=2, lr=1e-30, schedule="constant", optimizer="sgd", ema=0.0)
+    ending = run.start(made, progress=False)
+    assert ending.finished and ending.stopped_early and ending.step == 3
 
 
 def test_weights_are_kept_along_the_way(pairs: Path) -> None:
@@ -195,14 +195,14 @@ def test_initialisations_have_their_spread(pairs: Path, how: str) -> None:
     assert weight.std().item() == pytest.approx(expected, rel=0.08)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adadelta", "adamw"])
-def test_every_optimizer_lowers_the_loss(pairs: Path, optimizer: str) -> None:
-    """Twelve steps on the same clips end below where they began."""
-    made = settings(pairs, optimizer=optimizer, lr=1.0 if optimizer == "adadelta" else 1e-2, steps=12, batch=8)
-    run.start(made, progress=False)
-    lines = [json.loads(line) for line in (made.folder / "log.jsonl").read_text().splitlines()]
-    losses = [line["loss"] for line in lines if "loss" in line]
-    assert losses[-1] < losses[0]
+@pytest.mark.parametrize(("optimizer", "lr"), [("adam", 1e-3), ("adamw", 1e-3), ("sgd", 1e-2), ("adadelta", 1.0)])
+def test_every_optimizer_lowers_the_loss(pairs: Path, optimizer: str, lr: float) -> None:
+    """Twelve steps on one and the same batch bring its loss clearly down."""
+    made = settings(pairs, optimizer=optimizer, lr=lr, schedule="constant")
+    state = trainer.make_state(made, torch.device("cpu"))
+    stage, batch = trainer.stage_at(made, state), sampler(made).draw(0)
+    losses = [trainer.train_step(state, made, stage, [batch]) for _ in range(12)]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 def test_element_clipping_bounds_the_step(pairs: Path) -> None:
