@@ -50,23 +50,13 @@ LAYER_FACTORS = each(lambda entry: to_number(entry.partition("=")[2]) >= 0, "LAY
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunFolder:
-    """Where the run lies."""
+class DataSettings:
+    """Where the run lies, the clips or pictures to train and to validate on."""
 
     name: str = option(
         "run", "name of the run: its folder is RUNS/NAME", expect(_is_folder_name, "a plain folder name")
     )
     runs: str = option("runs", "folder of all runs")
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.runs) / self.name
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataSettings:
-    """The clips or pictures to train and to validate on."""
-
     data: tuple[str, ...] = option(
         ("data/clips/train",), "folders of contest clip pairs, or of pictures", expect(bool, "at least one folder")
     )
@@ -81,6 +71,10 @@ class DataSettings:
         "score", "what 'best' means: psnr, or score = 0.8 PSNR + 0.2 VMAF (clips only)", one_of(("psnr", "score"))
     )
     early_stop: int = option(0, "stop after so many validations without a new best; 0 never stops early", at_least(0))
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.runs) / self.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,10 +207,8 @@ class MachineSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(
-    MachineSettings, OptimiserSettings, PatchSettings, LossSettings, NetworkSettings, DataSettings, RunFolder
-):
-    """Settings of one run; units are in the names or the help texts. A function takes the part that it needs."""
+class TrainConfig(MachineSettings, OptimiserSettings, PatchSettings, LossSettings, NetworkSettings, DataSettings):
+    """Settings of one run; units are in the names or the help texts. A function that needs one part takes that."""
 
     def __post_init__(self) -> None:
         if problems := [*fields.problems(self), *_network_problems(self), *_loss_problems(self)]:

@@ -119,16 +119,14 @@ def run_all(
     found = []
     for number, (name, config) in enumerate(settings.items(), 1):
         say(f"[{number}/{len(settings)}] {name}")
-        trained, bicubic = _run_variant(config, experiment.tests, say, progress)
-        changes = ", ".join(f"{key} = {value}" for key, value in experiment.variants[name].items())
-        found.append(Variant(name, changes, trained, bicubic))
+        found.append(_run_variant(config, experiment.variants[name], experiment.tests, say, progress))
     return found
 
 
 def _run_variant(
-    config: TrainConfig, tests: tuple[str, ...], say: Say, progress: bool
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Train one variant (or take up where it stopped); dB of its best weights and of bicubic for each test."""
+    config: TrainConfig, changes: Mapping[str, Any], tests: tuple[str, ...], say: Say, progress: bool
+) -> Variant:
+    """Train one variant (or take up where it stopped) and test its best weights beside bicubic."""
     begun = (config.folder / "last.pt").exists()
     absolute = replace(config, runs=str(config.folder.parent.absolute()))
     if begun and run.resumed_config(config.folder) != absolute:
@@ -139,11 +137,11 @@ def _run_variant(
     trained = weights.load(config.folder / "best.safetensors", None, None, device)
     bicubic = weights.load(None, "bicubic", trained.scale, device)
     pairs = [pair for pair in run.load_pairs(config)[1] if pair.scale == trained.scale]
-    ours, theirs = (
+    scored = [
         tuple(_test(network, pairs, config.val_frames, test) for test in tests or ("",))
         for network in (trained, bicubic)
-    )
-    return ours, theirs
+    ]
+    return Variant(config.name, ", ".join(f"{key} = {value}" for key, value in changes.items()), *scored)
 
 
 def _test(network: Network, pairs: list[Pair], num_frames: int, resizer: str) -> float:

@@ -14,28 +14,28 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-Check = Callable[[Any], str]
+Bound = Callable[[Any], str]
 """Value -> what was expected instead; empty for a good one."""
 
 
-def option(default: Any, text: str, *checks: Check, metavar: str = "FOLDER") -> Any:
+def option(default: Any, text: str, *bounds: Bound, metavar: str = "FOLDER") -> Any:
     """A field with its help text and bounds; `metavar` names the entries of a list."""
-    return dataclasses.field(default=default, metadata={"help": text, "checks": checks, "metavar": metavar})
+    return dataclasses.field(default=default, metadata={"help": text, "bounds": bounds, "metavar": metavar})
 
 
-def expect(is_good: Callable[[Any], object], words: str) -> Check:
+def expect(is_good: Callable[[Any], object], words: str) -> Bound:
     return lambda value: "" if is_good(value) else f"expected {words}"
 
 
-def at_least(low: float) -> Check:
+def at_least(low: float) -> Bound:
     return expect(lambda value: not value < low, f"{low} or more")
 
 
-def one_of(choices: Collection[str]) -> Check:
+def one_of(choices: Collection[str]) -> Bound:
     return expect(lambda value: value in choices, f"one of {', '.join(choices)}")
 
 
-def each(is_good: Callable[[str], bool], words: str) -> Check:
+def each(is_good: Callable[[str], bool], words: str) -> Bound:
     """Of the entries of a list."""
     return lambda values: "; ".join(f"{entry!r} is not {words}" for entry in values if not is_good(entry))
 
@@ -58,8 +58,8 @@ def problems(settings: Any) -> Iterator[str]:
     for item in dataclasses.fields(settings):
         value = getattr(settings, item.name)
         shown = item.name if isinstance(value, tuple) else f"{item.name} = {value!r}"
-        checks = (*item.metadata["checks"], IS_FINITE) if isinstance(value, float) else item.metadata["checks"]
-        yield from (f"{shown}: {wrong}" for check in checks if (wrong := check(value)))
+        bounds = (*item.metadata["bounds"], IS_FINITE) if isinstance(value, float) else item.metadata["bounds"]
+        yield from (f"{shown}: {wrong}" for bound in bounds if (wrong := bound(value)))
 
 
 def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:

@@ -57,7 +57,7 @@ def peak_memory_bytes(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB
 
 
-class RunLog:
+class LogWriter:
     """The log, the bar and the listener of one run, opened at the step where it begins.
 
     log.jsonl holds one JSON object a line; on resume, lines past the checkpoint are dropped so that none is told twice.

@@ -26,7 +26,7 @@ from youku.training.dataset import Batch, Sampler, batches, in_turn
 from youku.training.losses import Loss
 from youku.training.pairs import Pair
 from youku.training.precision import GradientLimit
-from youku.training.progress import Figures, RunLog, Say, silent, stop_flag
+from youku.training.progress import Figures, LogWriter, Say, silent, stop_flag
 from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.training.state import RunState, make_state, read_checkpoint, restore, save, save_weights, train_mode
 from youku.training.validation import Validation
@@ -173,7 +173,7 @@ def train(
     drawn = batches(draw, batches_before(config, state.step), config.workers)
     with (
         closing(drawn),
-        closing(RunLog(config, state.step, progress, say, ranks)) as log,
+        closing(LogWriter(config, state.step, progress, say, ranks)) as log,
         stop_flag(say) as stopped,
     ):
         _loop(state, config, drawn, val_pairs, log, stopped)
@@ -208,7 +208,7 @@ def make_samplers(
 
 
 def _loop(
-    state: RunState, config: TrainConfig, drawn: Iterator[Batch], val_pairs: Sequence[Pair], log: RunLog,
+    state: RunState, config: TrainConfig, drawn: Iterator[Batch], val_pairs: Sequence[Pair], log: LogWriter,
     stopped: list[int],
 ) -> None:  # fmt: skip
     train_mode(state.module)
@@ -248,7 +248,7 @@ def _is_stuck(state: RunState, config: TrainConfig) -> bool:
     return state.step > config.pretrain_steps and 0 < config.early_stop <= state.since_best
 
 
-def _log(state: RunState, config: TrainConfig, figures: Figures, log: RunLog) -> None:
+def _log(state: RunState, config: TrainConfig, figures: Figures, log: LogWriter) -> None:
     summary, of_adversary = figures.summary(state.ranks), state.adversary.take_figures()
     log.write({"step": state.step, **summary, "lr": learning_rate(config, state.step - 1), **of_adversary})
     log.show(summary, state.best, state.device)
@@ -256,7 +256,7 @@ def _log(state: RunState, config: TrainConfig, figures: Figures, log: RunLog) ->
         log.say(f"step {state.step}: {warning}")
 
 
-def _validate(state: RunState, config: TrainConfig, pairs: Sequence[Pair], log: RunLog) -> None:
+def _validate(state: RunState, config: TrainConfig, pairs: Sequence[Pair], log: LogWriter) -> None:
     """Score the averaged weights, keep them when they are the best so far, save; at its end, close the first stage."""
     found = _measure(state, config, pairs)
     train_mode(state.module)
