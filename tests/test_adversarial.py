@@ -1,4 +1,4 @@
-"""training.adversarial: each kind's formula, its direction, and the gradient penalty."""
+"""training.gan_losses: each kind's formula, its direction, and the gradient penalty."""
 
 from __future__ import annotations
 

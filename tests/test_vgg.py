@@ -1,4 +1,4 @@
-"""training.vgg and training.perceptual: the networks, their weight files, and losses through them (random weights)."""
+"""training.vgg: the networks, their weight files, and losses through them (random weights)."""
 
 from __future__ import annotations
 

@@ -60,9 +60,8 @@ def save_strip(network: Network, pair: Pair, path: Path) -> None:
     side_px = min(STRIP_PX, *(side // 2 * 2 for side in (height, width)))
     top, left = ((side - side_px) // 4 * 2 for side in (height, width))
     batch = dataset.stack([dataset.cut(pair, network.spec, 0, top, left, side_px)], network.spec, network.device)
-    pred, _ = pipeline.run_network(
-        network, batch.low, pipeline.Options(), side_px
-    )  # (1, T C, h, w) -> (1, C, s h, s w)
+    # (1, T C, h, w) -> (1, C, s h, s w)
+    pred, _ = pipeline.run_network(network, batch.low, pipeline.Options(), side_px)
     channels = network.spec.channels
     middle = network.spec.num_frames // 2 * channels
     low = batch.low[:, middle : middle + channels].repeat_interleave(network.scale, -1)
