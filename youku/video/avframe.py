@@ -1,0 +1,175 @@
+"""FFmpeg's frames and ours: a decoded frame -> header, tags and planes; planes -> a frame for an encoder.
+
+A layout that y4m cannot hold becomes the nearest one that it can: more chroma samples rather than fewer, no alpha, RGB
+as 4:4:4 by BT.601 in studio range. Range and matrix of Y'CbCr are kept: they are tags, not a reason to rescale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+
+from youku.video.ffmpeg import pix_fmt
+from youku.video.y4m import Header, Planes
+
+UNKNOWN, BT601 = 2, 6  # ITU-T H.273; 6 is SMPTE 170M
+STUDIO, FULL = 1, 2
+_LAYOUTS = {(1, 1): "444", (1, 2): "444", (2, 1): "422", (2, 2): "420", (4, 1): "422", (4, 2): "420", (4, 4): "420"}
+_DEPTHS = (8, 9, 10, 12, 14, 16)
+_SITINGS = {"left": "420mpeg2", "topleft": "420paldv"}  # all others are 420jpeg, as in ffmpeg's yuv4mpegenc
+# as ffmpeg's own converter is called on the command line
+_SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tags:
+    """What a file says of its pictures, besides what a Header says; codes as in ITU-T H.273."""
+
+    range: int = 0
+    """0 not said, STUDIO (16-235) or FULL."""
+    matrix: int = UNKNOWN
+    primaries: int = UNKNOWN
+    transfer: int = UNKNOWN
+    siting: str | None = None
+    """Where 4:2:0 chroma lies, as a Header names it."""
+    turn: tuple[int, ...] = ()
+    """Display matrix (nine numbers) by which a player turns the pictures."""
+    mastering: bytes = b""
+    """HDR10's mastering display: FFmpeg's AVMasteringDisplayMetadata."""
+    light: tuple[int, ...] = ()
+    """HDR10's MaxCLL and MaxFALL, candelas a square metre."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How planes are turned for looking at: transposed first, then flipped."""
+
+    is_transposed: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    def apply(self, plane: np.ndarray) -> np.ndarray:
+        """A view of the plane (H, W), turned."""
+        plane = plane.T if self.is_transposed else plane
+        return plane[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+
+
+def turn_of(matrix: Sequence[int]) -> Turn:
+    """The turn nearest to a display matrix a b . c d . . . ., by which x' = a x + c y and y' = b x + d y."""
+    if not matrix:
+        return Turn()
+    a, b, _, c, d = matrix[:5]
+    is_transposed = abs(b) > abs(a)
+    return Turn(is_transposed, (c if is_transposed else a) < 0, (b if is_transposed else d) < 0)
+
+
+def nearest_chroma(layout: VideoFormat, is_transposed: bool = False) -> str:
+    """The y4m chroma name, without a siting, that holds a pixel format with the least loss: 420, 444p10, mono."""
+    parts = [part for part in layout.components if not part.is_alpha]
+    most = 8 if layout.has_palette else max(part.bits for part in parts)
+    depth = next((depth for depth in _DEPTHS if depth >= most), _DEPTHS[-1])
+    if len(parts) == 1 and not layout.has_palette:
+        return "mono" if depth == 8 else f"mono{depth}"
+    if is_rgb(layout):
+        name = "444"
+    else:
+        steps = (16 // layout.chroma_width(16), 16 // layout.chroma_height(16))
+        name = _LAYOUTS[steps[::-1] if is_transposed and steps == (2, 1) else steps]
+    return name if depth == 8 else f"{name}p{depth}"
+
+
+def is_rgb(layout: VideoFormat) -> bool:
+    return layout.is_rgb or layout.has_palette
+
+
+def what_is_lost(layout: VideoFormat, chroma: str) -> str | None:
+    """One phrase on what becomes of a pixel format in a y4m layout; None where the samples stay as they are."""
+    if _same_samples(layout, chroma):
+        return None
+    told = f"{layout.name} is turned into C{chroma}"
+    told += " (BT.601, 16-235)" if is_rgb(layout) and not chroma.startswith("mono") else ""
+    return told + (", alpha dropped" if any(part.is_alpha for part in layout.components) else "")
+
+
+def _same_samples(layout: VideoFormat, chroma: str) -> bool:
+    return layout.name.replace("yuvj", "yuv") == pix_fmt(chroma)
+
+
+def read_tags(frame: VideoFrame, siting: str | None, is_upright: bool) -> Tags:
+    """The tags of a decoded frame as its planes will have them."""
+    data = {item.type.name: bytes(item) for item in frame.side_data}
+    is_full = frame.format.name.startswith("yuvj") or (frame.format.name.startswith("gray") and not frame.color_range)
+    tags = Tags(
+        range=FULL if is_full else frame.color_range,
+        matrix=frame.colorspace,
+        primaries=frame.color_primaries,
+        transfer=frame.color_trc,
+        siting=siting,
+        turn=() if is_upright else matrix_of(frame),
+        mastering=data.get("MASTERING_DISPLAY_METADATA", b""),
+        light=tuple(np.frombuffer(data.get("CONTENT_LIGHT_LEVEL", b""), "u4").tolist()),
+    )
+    return replace(tags, range=STUDIO, matrix=BT601) if is_rgb(frame.format) else tags
+
+
+def matrix_of(frame: VideoFrame) -> tuple[int, ...]:
+    """The display matrix of a frame; empty where it has none."""
+    found = [bytes(item) for item in frame.side_data if item.type.name == "DISPLAYMATRIX"]
+    return tuple(np.frombuffer(found[0], "i4").tolist()) if found else ()
+
+
+def make_header(
+    frame: VideoFrame, chroma: str, fps: Fraction, aspect: Fraction | None, tags: Tags, turn: Turn, field: str
+) -> Header:
+    """The header that ffmpeg writes before such frames (yuv4mpegenc.c); `field` is p, t or b."""
+    width, height = (frame.height, frame.width) if turn.is_transposed else (frame.width, frame.height)
+    if aspect and turn.is_transposed:
+        aspect = 1 / aspect
+    name = _SITINGS.get(tags.siting or "", "420jpeg") if chroma == "420" else chroma
+    tokens = [f"W{width}", f"H{height}", f"F{fps.numerator}:{fps.denominator}", f"I{field}"]
+    tokens += [f"A{aspect.numerator}:{aspect.denominator}" if aspect else "A0:0", f"C{name}"]
+    tokens += [] if name.startswith("mono") else [f"XYSCSS={name.upper()}"]
+    tokens += [{STUDIO: "XCOLORRANGE=LIMITED", FULL: "XCOLORRANGE=FULL"}[tags.range]] if tags.range else []
+    return Header(width, height, tuple(tokens))
+
+
+def to_planes(frame: VideoFrame, header: Header, turn: Turn) -> Planes:
+    """Read-only planes of a decoded frame in the header's layout, depth and size."""
+    height, width = (header.width, header.height) if turn.is_transposed else (header.height, header.width)
+    layout = pix_fmt(header.chroma)
+    if (frame.width, frame.height) != (width, height) or not _same_samples(frame.format, header.chroma):
+        rgb = is_rgb(frame.format)
+        frame = frame.reformat(
+            width,
+            height,
+            layout,
+            dst_colorspace=Colorspace.ITU601 if rgb else None,
+            dst_color_range=ColorRange.MPEG if rgb else None,
+            interpolation=_SCALER,
+            threads=1,
+        )
+    return tuple(turn.apply(plane) for plane in _views(frame, header.dtype))
+
+
+def to_frame(planes: Planes, header: Header) -> VideoFrame:
+    """A frame for an encoder with a copy of the planes."""
+    frame = VideoFrame(header.width, header.height, pix_fmt(header.chroma))
+    for view, plane in zip(_views(frame, header.dtype, is_writable=True), planes, strict=True):
+        view[:] = plane
+    return frame
+
+
+def _views(frame: VideoFrame, dtype: np.dtype, is_writable: bool = False) -> list[np.ndarray]:
+    """The planes (H, W) of a frame as arrays over its own memory; a decoder may still look at it, so read-only."""
+    views = []
+    for plane in frame.planes:
+        rows = np.frombuffer(plane, dtype).reshape(plane.height, -1)[:, : plane.width]
+        rows.flags.writeable = is_writable
+        views.append(rows[::-1] if plane.line_size < 0 else rows)
+    return views
