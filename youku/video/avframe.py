@@ -23,8 +23,9 @@ STUDIO, FULL = 1, 2
 _LAYOUTS = {(1, 1): "444", (1, 2): "444", (2, 1): "422", (2, 2): "420", (4, 1): "422", (4, 2): "420", (4, 4): "420"}
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 _SITINGS = {"left": "420mpeg2", "topleft": "420paldv"}  # all others are 420jpeg, as in ffmpeg's yuv4mpegenc
-# as ffmpeg's own converter is called on the command line
-_SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+# as on ffmpeg's command line; RGB, which nothing has to equal, more exactly
+_SCALER = Interpolation.BICUBIC
+_RGB_SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +152,7 @@ def to_planes(frame: VideoFrame, header: Header, turn: Turn) -> Planes:
             layout,
             dst_colorspace=Colorspace.ITU601 if rgb else None,
             dst_color_range=ColorRange.MPEG if rgb else None,
-            interpolation=_SCALER,
+            interpolation=_RGB_SCALER if rgb else _SCALER,
             threads=1,
         )
     return tuple(turn.apply(plane) for plane in _views(frame, header.dtype))

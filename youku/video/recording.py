@@ -29,6 +29,15 @@ LOOSE_CLOCKS = ("mpegts", "mpeg")  # broadcast formats, whose clock starts anywh
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Stream:
+    """One stream of a file: its index, kind (video, audio, subtitle, data, attachment) and codec."""
+
+    index: int
+    kind: str
+    codec: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """How a file is to be read."""
@@ -156,13 +165,25 @@ def first_video(container: Any) -> Any:
     return next(iter(sorted(found, key=lambda stream: bool(stream.disposition & av.stream.Disposition.attached_pic))), None)
 
 
+def list_streams(path: str | Path) -> tuple[Stream, ...]:
+    """The streams of a file."""
+    with open_container(path) as container:
+        contexts = [(stream, stream.codec_context) for stream in container.streams]
+        return tuple(Stream(stream.index, stream.type, context.name if context else "none") for stream, context in contexts)
+
+
+def codecs_in(suffix: str) -> set[str]:
+    """Names of the codecs that a container holds, named by its suffix; nothing is written."""
+    return av.open(f"any{suffix}", "w").supported_codecs
+
+
 def interlaced(path: str) -> ValueError:
     """The error for pictures that no network can enlarge as they are: it names a command that runs as printed."""
     with open_container(path) as container:
-        held = av.open("any.mkv", "w").supported_codecs
-        kept = [stream.index for stream in container.streams if stream.type in ("audio", "subtitle")]
-        kept = [index for index in kept if (context := container.streams[index].codec_context) and context.name in held]
-        mapped = " ".join(f"-map 0:{index}" for index in [first_video(container).index, *kept])
+        picture = first_video(container).index
+    held = codecs_in(".mkv")
+    kept = [s.index for s in list_streams(path) if s.kind in ("audio", "subtitle") and s.codec in held]
+    mapped = " ".join(f"-map 0:{index}" for index in [picture, *kept])
     command = f"{shlex.quote(ffmpeg.binary())} -i {shlex.quote(path)} -vf bwdif=send_frame {mapped} -c copy -c:v ffv1 OUT.mkv"
     return ValueError(f"{path}: is interlaced; deinterlace it first: {command}")
 
