@@ -7,7 +7,7 @@ as 4:4:4 by BT.601 in studio range. Range and matrix of Y'CbCr are kept: they ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -102,27 +102,20 @@ def _same_samples(layout: VideoFormat, chroma: str) -> bool:
     return layout.name.replace("yuvj", "yuv") == pix_fmt(chroma)
 
 
-def read_tags(frame: VideoFrame, siting: str | None, is_upright: bool) -> Tags:
-    """The tags of a decoded frame as its planes will have them."""
-    data = {item.type.name: bytes(item) for item in frame.side_data}
+def read_tags(frame: VideoFrame, data: dict[str, bytes], siting: str | None) -> Tags:
+    """The tags of a decoded frame as its planes will have them; `data` is FFmpeg's side data by kind."""
     is_full = frame.format.name.startswith("yuvj") or (frame.format.name.startswith("gray") and not frame.color_range)
-    tags = Tags(
-        range=FULL if is_full else frame.color_range,
-        matrix=frame.colorspace,
+    rgb = is_rgb(frame.format)
+    return Tags(
+        range=STUDIO if rgb else FULL if is_full else frame.color_range,
+        matrix=BT601 if rgb else frame.colorspace,
         primaries=frame.color_primaries,
         transfer=frame.color_trc,
         siting=siting,
-        turn=() if is_upright else matrix_of(frame),
+        turn=tuple(np.frombuffer(data.get("DISPLAYMATRIX", b""), "i4").tolist()),
         mastering=data.get("MASTERING_DISPLAY_METADATA", b""),
         light=tuple(np.frombuffer(data.get("CONTENT_LIGHT_LEVEL", b""), "u4").tolist()),
     )
-    return replace(tags, range=STUDIO, matrix=BT601) if is_rgb(frame.format) else tags
-
-
-def matrix_of(frame: VideoFrame) -> tuple[int, ...]:
-    """The display matrix of a frame; empty where it has none."""
-    found = [bytes(item) for item in frame.side_data if item.type.name == "DISPLAYMATRIX"]
-    return tuple(np.frombuffer(found[0], "i4").tolist()) if found else ()
 
 
 def make_header(
@@ -170,7 +163,7 @@ def _views(frame: VideoFrame, dtype: np.dtype, is_writable: bool = False) -> lis
     """The planes (H, W) of a frame as arrays over its own memory; a decoder may still look at it, so read-only."""
     views = []
     for plane in frame.planes:
-        rows = np.frombuffer(plane, dtype).reshape(plane.height, -1)[:, : plane.width]
+        rows = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)[:, : plane.width]
         rows.flags.writeable = is_writable
         views.append(rows[::-1] if plane.line_size < 0 else rows)
     return views

@@ -1,0 +1,275 @@
+"""Write a video file around new frames: times, tags, aspect and turn kept, other streams copied as they are.
+
+Frames -> .mp4, .mkv, .mov or .webm, with the times and tags of the `Recording` that they were made from, and audio,
+subtitles, attachments, chapters and metadata of a file. A variable rate stays one: MP4 and MOV keep the source's clock
+to the tick, MKV and WebM count milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import av
+
+from youku import files
+from youku.video import avframe, encoding, ffmpeg, recording
+from youku.video.avframe import Tags
+from youku.video.encoding import SUFFIXES, Encoding
+from youku.video.recording import Recording
+from youku.video.y4m import Header, Planes
+
+Packets = Iterator[tuple[Fraction, Any]]  # seconds from the start of the new file, packet
+# ISO 639-1 to 639-2, of the languages most often met
+_LANGUAGES = "ar:ara cs:ces de:deu en:eng es:spa fr:fra hi:hin id:ind it:ita ja:jpn ko:kor nl:nld pl:pol pt:por ru:rus \
+th:tha tr:tur uk:ukr vi:vie zh:zho"
+_OWN = re.compile("encoder|duration|bps|number_of_.*|_statistics.*|major_brand|minor_version|compatible_brands", re.I)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Along:
+    """Streams of a file that are copied beside the pictures."""
+
+    source: str
+    streams: Iterable[int]
+    start_sec: float | None = None
+    """Time of the source that becomes 0, where the pictures are not of the same file."""
+    length_sec: float | None = None
+    """How much of it; None for as long as the pictures, if they are a range of frames, or else all."""
+
+
+def carried(
+    source: str | Path, target: str | Path, audio: bool = True, subtitles: bool = True, advice: str = ""
+) -> dict[int, str]:
+    """The streams that go along into `target`, by index, and what they are: {1: "audio (aac)"}.
+
+    ValueError names the first that its container cannot hold; `advice` ends that sentence, in place of the flag of
+    `predict` that leaves the stream out.
+    """
+    suffix, chosen = Path(target).suffix.lower(), {}
+    kinds = ["audio"] * audio + ["subtitle"] * subtitles + ["attachment"] * (suffix == ".mkv")
+    with recording.open_container(source) as container:
+        for stream in (stream for stream in container.streams if stream.type in kinds):
+            codec = stream.codec_context.name if stream.codec_context else stream.metadata.get("mimetype", "unknown")
+            if stream.type != "attachment" and codec not in recording.codecs_in(suffix):
+                others = [other for other in SUFFIXES if codec in recording.codecs_in(other)]
+                flag = "--no-audio" if stream.type == "audio" else "--no-subtitles"
+                raise ValueError(
+                    f"{target}: {suffix} cannot hold stream {stream.index} of {source} ({stream.type}, {codec}); "
+                    f"{f'name OUT{others[0]}, or ' if others else ''}{advice or f'leave it out with {flag}'}"
+                )
+            chosen[stream.index] = f"{stream.type} ({codec})"
+    return chosen
+
+
+class Writer:
+    """Frames in order into an encoder, each with its own time; packets of other streams are copied in between."""
+
+    def __init__(
+        self,
+        container: Any,
+        video: Any,
+        header: Header,
+        source: Recording | None,
+        frames: range | None,
+        copy: Callable[[Fraction], Packets] | None,
+    ) -> None:
+        self.header, self.num_frames = header, 0
+        self._container, self._video, self._source, self._frames, self._copy = container, video, source, frames, copy
+        self._tick = video.codec_context.time_base
+        self._origin, self._last, self._end = 0, -1, 0  # ticks: of the source, and of what is written
+        self._others: Packets = iter(())
+        self._waiting: tuple[Fraction, Any] | None = None
+
+    def write(self, planes: Planes) -> None:
+        """Write one frame, whose planes are as the header says."""
+        assert tuple(plane.shape for plane in planes) == self.header.plane_shapes, self.header
+        frame = avframe.to_frame(planes, self.header)
+        frame.time_base = self._tick
+        frame.pts, frame.duration = self._next_time()
+        if self.num_frames == 0 and self._copy:  # from here on the origin is known
+            self._others = self._copy(self._origin * self._tick)
+            self._waiting = next(self._others, None)
+        self._last, self._end = frame.pts, frame.pts + frame.duration
+        self.num_frames += 1
+        self._mux(self._video.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds, and the rest of the other streams, or of the range."""
+        self._mux(self._video.encode(None))
+        self._copy_until(None if self._frames is None else self._end * self._tick)
+
+    def _mux(self, packets: Iterable[Any]) -> None:
+        for packet in packets:
+            self._copy_until(packet.dts * packet.time_base)
+            self._container.mux(packet)
+
+    def _copy_until(self, end_sec: Fraction | None) -> None:
+        while self._waiting is not None and (end_sec is None or self._waiting[0] < end_sec):
+            self._container.mux(self._waiting[1])
+            self._waiting = next(self._others, None)
+
+    def _next_time(self) -> tuple[int, int]:
+        """Time and duration of the next frame in ticks; ValueError where the source has no usable one."""
+        usual = round(1 / (self.header.fps * self._tick))
+        if self._source is None:
+            return self.num_frames * usual, usual
+        index = self.num_frames + (self._frames[0] if self._frames else 0)
+        time, duration = self._source.times[index], self._source.durations[index]
+        if self.num_frames == 0 and time is not None:
+            self._origin = time if self._frames else min(self._source.start, time)
+        if time is None or time - self._origin <= self._last:
+            name = self._source.path
+            raise ValueError(
+                f"{name}: frame {index} has {'no time' if time is None else 'a time before the last one'}; give it a "
+                f"constant rate first: {ffmpeg.binary()} -i {shlex.quote(name)} -map 0:v -c:v ffv1 -r 25 OUT.mkv"
+            )
+        return time - self._origin, duration or usual
+
+
+@contextmanager
+def create(
+    target: str | Path,
+    header: Header,
+    coding: Encoding,
+    source: Recording | None = None,
+    frames: range | None = None,
+    along: Along | None = None,
+    tags: Tags | None = None,
+) -> Iterator[Writer]:
+    """Write a video that appears under its name only when whole.
+
+    `source` is what the pictures were made from, `frames` the range of it (None: all): times and tags are its own.
+    Without it the rate is the header's.
+    """
+    encoding.check(header, target, coding)
+    is_full = "XCOLORRANGE=FULL" in header.tokens
+    tags = tags or (source.tags if source else Tags(range=avframe.FULL if is_full else 0))
+    with files.atomic_path(target) as temporary, ExitStack() as stack:
+        tick = source.tick if source else Fraction(1, header.fps.numerator)
+        options = {
+            "video_track_timescale": str(tick.denominator),
+            "movflags": "+faststart",
+            "avoid_negative_ts": "disabled",
+        }
+        container = av.open(str(temporary), "w", container_options=options)
+        stack.callback(_close, container)  # before the file is removed, which its writing of an end would miss
+        try:
+            video = _add_video(container, header, coding, tags, tick)
+            copy = None
+            if along:
+                given = stack.enter_context(recording.open_container(along.source))
+                targets = _add_others(container, given, along.streams, frames is None)
+                copy = partial(_copies, given, targets, along, frames is not None)
+            writer = Writer(container, video, header, source, frames, copy)
+            yield writer
+            if writer.num_frames == 0:
+                raise ValueError(f"{target}: nothing to write, the source gave 0 frames")
+            if source and frames is None and writer.num_frames != len(source.times):
+                raise ValueError(f"{source.path}: {writer.num_frames} frames were made of {len(source.times)}")
+            writer.finish()
+            container.close()
+        except av.error.FFmpegError as error:
+            raise ffmpeg.FFmpegError(f"{target}: writing failed: {error}") from None
+
+
+def write_clip(
+    target: str | Path,
+    header: Header,
+    frames: Iterable[Planes],
+    coding: Encoding,
+    audio: str | Path | None = None,
+    tags: Tags | None = None,
+    start_sec: float | None = None,
+    length_sec: float | None = None,
+) -> int:
+    """Write frames at the header's rate with a range of the audio of a file; returns how many frames."""
+    encoding.check(header, target, coding)
+    along = None
+    if audio:
+        streams = carried(audio, target, subtitles=False, advice="leave --audio out")
+        if not streams:
+            raise ValueError(f"{audio}: has no audio; name a file that has, or leave --audio out")
+        along = Along(source=str(audio), streams=streams, start_sec=start_sec, length_sec=length_sec)
+    with create(target, header, coding, along=along, tags=tags) as writer:
+        for planes in frames:
+            writer.write(planes)
+    return writer.num_frames
+
+
+def _close(container: Any) -> None:
+    with suppress(av.error.FFmpegError, OSError, ValueError):
+        container.close()
+
+
+def _add_video(container: Any, header: Header, coding: Encoding, tags: Tags, tick: Fraction) -> Any:
+    """The stream of pictures, with everything that its encoder and container shall say of them."""
+    options = coding.options(tags)
+    if header.layout[:2] == (2, 2):
+        options["chroma_sample_location"] = header.layout[2]
+    video = container.add_stream(
+        coding.encoder, header.fps, options, width=header.width, height=header.height, time_base=tick
+    )
+    context = video.codec_context
+    context.pix_fmt = ffmpeg.pix_fmt(header.chroma)
+    context.thread_type = "AUTO"  # PyAV's own choice, slices, costs x264 quality
+    context.color_range, context.colorspace = tags.range, tags.matrix
+    context.color_primaries, context.color_trc = tags.primaries, tags.transfer
+    if aspect := next(
+        (re.fullmatch(r"A([1-9]\d*):([1-9]\d*)", token) for token in header.tokens if token[0] == "A"), None
+    ):
+        context.sample_aspect_ratio = Fraction(int(aspect[1]), int(aspect[2]))
+    if coding.codec == "x265" and container.format.name in ("mp4", "mov"):
+        context.codec_tag = "hvc1"  # what Apple's players want
+    if tags.turn:
+        video.set_display_matrix(tags.turn)
+    return video
+
+
+def _add_others(container: Any, given: Any, streams: Iterable[int], is_all: bool) -> dict[int, Any]:
+    """A copy of each stream that goes along, by its index in the source; metadata and chapters too."""
+    short = container.format.name in ("mp4", "mov")
+    targets = {}
+    for index in streams:
+        template = given.streams[index]
+        targets[index] = copy = container.add_stream_from_template(template)
+        copy.metadata.update(_metadata(template.metadata, short))
+        copy.disposition = template.disposition
+    container.metadata.update(_metadata(given.metadata, short))
+    if (video := recording.first_video(given)) is not None:
+        container.streams.video[0].metadata.update(_metadata(video.metadata, short))
+    if is_all:
+        container.set_chapters(given.chapters())
+    return targets
+
+
+def _metadata(given: dict[str, str], has_short_languages: bool) -> dict[str, str]:
+    """Without what the writer says itself; a language in three letters where the container holds no more."""
+    kept = {name: value for name, value in given.items() if not _OWN.fullmatch(name)}
+    if has_short_languages and "language" in kept:  # zh-CN becomes zho
+        language = kept["language"].split("-")[0].lower()
+        kept["language"] = dict(pair.split(":") for pair in _LANGUAGES.split()).get(language, language)
+    return kept
+
+
+def _copies(given: Any, targets: dict[int, Any], along: Along, is_part: bool, origin_sec: Fraction) -> Packets:
+    """Packets of the source in its order, at their new times; without those that begin before 0, where it is cut."""
+    origin_sec = origin_sec if along.start_sec is None else Fraction(along.start_sec)
+    is_part |= along.start_sec is not None or along.length_sec is not None
+    for packet in given.demux([given.streams[index] for index in targets]) if targets else ():
+        stamps = (packet.pts, packet.dts)
+        time = next((stamp for stamp in stamps if stamp is not None), 0) * packet.time_base - origin_sec
+        if along.length_sec is not None and time >= along.length_sec:
+            return
+        if packet.size and (time >= 0 or not is_part):
+            shift = round(origin_sec / packet.time_base)
+            packet.pts, packet.dts = (None if stamp is None else stamp - shift for stamp in stamps)
+            packet.stream = targets[packet.stream.index]
+            yield time, packet
