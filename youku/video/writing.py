@@ -176,6 +176,8 @@ def create(
                 raise ValueError(f"{source.path}: {writer.num_frames} frames were made of {len(source.times)}")
             writer.finish()
             container.close()
+            if coding.codec in ("vp9", "ffv1") and _aspect(header) not in (None, 1):
+                _say_aspect(temporary, header)
         except av.error.FFmpegError as error:
             raise ffmpeg.FFmpegError(f"{target}: writing failed: {error}") from None
 
@@ -222,15 +224,29 @@ def _add_video(container: Any, header: Header, coding: Encoding, tags: Tags, tic
     context.thread_type = "AUTO"  # PyAV's own choice, slices, costs x264 quality
     context.color_range, context.colorspace = tags.range, tags.matrix
     context.color_primaries, context.color_trc = tags.primaries, tags.transfer
-    if aspect := next(
-        (re.fullmatch(r"A([1-9]\d*):([1-9]\d*)", token) for token in header.tokens if token[0] == "A"), None
-    ):
-        context.sample_aspect_ratio = Fraction(int(aspect[1]), int(aspect[2]))
+    if aspect := _aspect(header):
+        context.sample_aspect_ratio = aspect
     if coding.codec == "x265" and container.format.name in ("mp4", "mov"):
         context.codec_tag = "hvc1"  # what Apple's players want
     if tags.turn:
         video.set_display_matrix(tags.turn)
     return video
+
+
+def _aspect(header: Header) -> Fraction | None:
+    """Width of a pixel over its height, where the header says it."""
+    match = next((match for token in header.tokens if (match := re.fullmatch(r"A([1-9]\d*):([1-9]\d*)", token))), None)
+    return Fraction(int(match[1]), int(match[2])) if match else None
+
+
+def _say_aspect(path: Path, header: Header) -> None:
+    """Copy a file once more by the ffmpeg binary: codecs that do not say the pixels' shape need the container to, and PyAV
+    has no way to tell it."""
+    shape = Fraction(header.width, header.height) * (_aspect(header) or 1)
+    with files.atomic_path(path) as copy:
+        line = [ffmpeg.binary(), "-v", "error", "-nostdin", "-y", "-copyts", "-i", str(path), "-map", "0", "-c", "copy"]
+        line += ["-avoid_negative_ts", "disabled", "-aspect:v:0", f"{shape.numerator}:{shape.denominator}", str(copy)]
+        ffmpeg.run(line, str(path))
 
 
 def _add_others(container: Any, given: Any, streams: Iterable[int], is_all: bool) -> dict[int, Any]:
