@@ -83,7 +83,7 @@ class Recording:
         self.path, self.faults, self._frames = path, faults, frames
         self.num_frames: int | None = video.frames or None  # as the container says, where it does
         self.tick = Fraction(1, first.time_base.denominator)  # seconds
-        self.times: list[int | None] = []  # of each frame, in ticks; None where it has none
+        self.times: list[int] = []  # of each frame, in ticks
         self.durations: list[int] = []
         is_loose = container.format.name in LOOSE_CLOCKS
         self.start = (
@@ -101,14 +101,14 @@ class Recording:
 
     def __iter__(self) -> Iterator[Planes]:
         for frame in self._frames:
-            self.times.append(None if frame.pts is None else frame.pts * frame.time_base.numerator)
+            self.times.append(frame.pts * frame.time_base.numerator)
             self.durations.append(frame.duration * frame.time_base.numerator)
             yield avframe.to_planes(frame, self.header, self._turn)
 
     @property
     def is_variable(self) -> bool:
         """True when the frames read so far do not follow each other at one rate, within the clock's own rounding."""
-        steps = [after - before for before, after in pairwise(time for time in self.times if time is not None)]
+        steps = [after - before for before, after in pairwise(self.times)]
         return bool(steps) and max(steps) - min(steps) > 2
 
 
@@ -171,10 +171,10 @@ def _decode(container: Any, video: Any, faults: list[str], start_sec: float | No
     video.thread_count, video.thread_type = 1, "NONE"
     packets, packet, is_last = container.demux(video), None, False
     num_packets = num_frames = 0
-    backwards, last = [0, 0], [-(1 << 63)] * 2  # of presentation and decoding times
-    has_times = True
+    clock = _Clock(_rate(video))
     while not is_last:
         frames: list[Any] = []
+        failed: list[str] = []
         with _listen() as said:
             try:
                 packet = next(packets, None)
@@ -183,35 +183,38 @@ def _decode(container: Any, video: Any, faults: list[str], start_sec: float | No
             except EOFError:
                 pass
             except av.error.FFmpegError as error:
-                said.append(error.strerror or str(error))
+                failed.append(error.strerror or str(error))
         for frame in frames:
-            stamps = (frame.pts, frame.dts)
-            has_times &= bool(num_frames) or stamps != (None, None)
-            if has_times:
-                frame.pts = _best_time(stamps, backwards, last)
-            else:  # a bare stream: its rate is all there is
-                rate = _rate(video)
-                frame.time_base, frame.pts = Fraction(1, rate.numerator), num_frames * rate.denominator
-                frame.duration = rate.denominator
+            clock.set_time(frame)
             num_frames += 1
-            said += ["a picture is corrupt"] * frame.is_corrupt
+            failed += ["a picture is corrupt"] * frame.is_corrupt
             yield frame
         num_packets += bool(packet is not None and packet.size)
-        said += ["a packet is corrupt"] * bool(packet is not None and packet.is_corrupt)
-        faults += [f"{words} at frame {num_frames}" for words in said[:1]]
+        failed += ["a packet is corrupt"] * bool(packet is not None and packet.is_corrupt)
+        faults += [f"{words} at frame {num_frames}" for words in [*said, *failed][:1]]
     # the index may promise more; avi's counts frames that are not there, only the one before lasts longer
     if not faults and not start_sec and num_packets < video.frames and container.format.name != "avi":
         faults.append(f"{num_packets} of {video.frames} packets are there, it ends at frame {num_frames}")
 
 
-def _best_time(stamps: tuple[int | None, int | None], backwards: list[int], last: list[int]) -> int | None:
-    """FFmpeg's best_effort_timestamp: the presentation time, or the decoding time if that ran backwards less often."""
-    for index, stamp in enumerate(stamps):
-        if stamp is not None:
-            backwards[index] += stamp <= last[index]
-            last[index] = stamp
-    use_decoding = stamps[1] is not None and (stamps[0] is None or backwards[0] > backwards[1])
-    return stamps[use_decoding]
+class _Clock:
+    """Gives each frame its best time, as the ffmpeg program does."""
+
+    def __init__(self, rate: Fraction) -> None:
+        self._rate, self._backwards, self._last, self._next = rate, [0, 0], [-(1 << 63)] * 2, 0
+
+    def set_time(self, frame: Any) -> None:
+        """The presentation time, the decoding time if that ran backwards less often, or the end of the last frame."""
+        stamps = (frame.pts, frame.dts)
+        for index, stamp in enumerate(stamps):
+            if stamp is not None:
+                self._backwards[index] += stamp <= self._last[index]
+                self._last[index] = stamp
+        by_decoding = frame.dts is not None and (frame.pts is None or self._backwards[0] > self._backwards[1])
+        time = stamps[by_decoding]
+        frame.pts = self._next if time is None else time
+        frame.duration = frame.duration or max(1, round(1 / (self._rate * frame.time_base)))
+        self._next = frame.pts + frame.duration
 
 
 def _in_range(
@@ -223,10 +226,10 @@ def _in_range(
     if start_sec and video.start_time is not None:
         container.seek(int(begin / video.time_base), stream=video)
     for frame in frames:
-        time = None if frame.pts is None else frame.pts * frame.time_base
-        if end is not None and time is not None and time >= end:
+        time = frame.pts * frame.time_base
+        if end is not None and time >= end:
             return
-        if not start_sec or (time is not None and time >= begin):
+        if not start_sec or time >= begin:
             yield frame
 
 

@@ -123,15 +123,15 @@ class Writer:
             return self.num_frames * usual, usual
         index = self.num_frames + (self._frames[0] if self._frames else 0)
         time, duration = self._source.times[index], self._source.durations[index]
-        if self.num_frames == 0 and time is not None:
+        if self.num_frames == 0:
             self._origin = time if self._frames else min(self._source.start, time)
-        if time is None or time - self._origin <= self._last:
+        if time - self._origin <= self._last:
             name = self._source.path
             raise ValueError(
-                f"{name}: frame {index} has {'no time' if time is None else 'a time before the last one'}; give it a "
-                f"constant rate first: {ffmpeg.binary()} -i {shlex.quote(name)} -map 0:v -c:v ffv1 -r 25 OUT.mkv"
+                f"{name}: frame {index} has a time before the last one; give it a constant rate first: "
+                f"{ffmpeg.binary()} -i {shlex.quote(name)} -map 0:v -c:v ffv1 -r 25 OUT.mkv"
             )
-        return time - self._origin, duration or usual
+        return time - self._origin, duration
 
 
 @contextmanager
