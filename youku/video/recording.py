@@ -21,7 +21,6 @@ import av
 from av.sidedata.sidedata import Type as SideDataType
 
 from youku.video import avframe, ffmpeg
-from youku.video.avframe import Turn
 from youku.video.y4m import Planes
 
 Filter = tuple[str, str]  # one of FFmpeg's: name and options
@@ -30,86 +29,121 @@ LOOSE_CLOCKS = ("mpegts", "mpeg")  # broadcast formats, whose clock starts anywh
 _log = logging.getLogger(__name__)
 
 
-@contextmanager
-def open_recording(
-    path: str | Path,
-    *,
-    chroma: str | None = None,
-    filters: tuple[Filter, ...] = (),
-    upright: bool = True,
-    start_sec: float | None = None,
-    duration_sec: float | None = None,
-    whole: bool = False,
-    progressive: bool = False,
-    trusted: bool = False,
-) -> Iterator[Recording]:
-    """A video for reading; NoVideoError with the decoder's own words where it is none.
+class Recording:
+    """An open video; iterating gives its planes once, and `times`, `durations` and `faults` grow with them.
 
     `chroma` is the y4m layout wanted, without a siting (None: the nearest to the file's own). `upright` turns pictures
     as their tag says. A range begins at the first frame at or after its start. `whole` makes damage an error rather
-    than a warning, `progressive` interlaced pictures. Playlists that lead to other files are opened only if `trusted`.
+    than a warning, `progressive` interlaced pictures.
     """
-    with open_container(path, trusted) as container:
-        video = first_video(container)
-        if video is None:
-            kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-            raise ffmpeg.NoVideoError(f"{path}: has no pictures that can be decoded, but {kinds}; name another file")
-        faults: list[str] = []
-        frames = _in_range(_decode(container, video, faults, start_sec), container, video, start_sec, duration_sec)
-        frames = _filter(frames, filters) if filters else frames
-        first = next(frames, None)
-        if first is None:
-            raise ffmpeg.NoVideoError(f"{path}: no picture in it ({faults[0] if faults else 'it is empty'}); check it")
-        frames = _check(chain([first], frames), str(path), video.frames, faults, whole, progressive)
-        rate = _rate(video) * (2 if DEINTERLACE["field"] in filters else 1)
-        yield Recording(str(path), container, video, first, frames, faults, rate, chroma, upright)
-
-
-class Recording:
-    """An open video; iterating gives its planes once, and `times`, `durations` and `faults` grow with them."""
 
     def __init__(
         self,
-        path: str,
+        path: str | Path,
         container: Any,
-        video: Any,
-        first: Any,
-        frames: Iterator[Any],
-        faults: list[str],
-        rate: Fraction,
-        chroma: str | None,
-        upright: bool,
+        *,
+        chroma: str | None = None,
+        filters: tuple[Filter, ...] = (),
+        upright: bool = True,
+        start_sec: float | None = None,
+        duration_sec: float | None = None,
+        whole: bool = False,
+        progressive: bool = False,
     ) -> None:
-        self.path, self.faults, self._frames = path, faults, frames
-        self.num_frames: int | None = video.frames or None  # as the container says, where it does
-        self.tick = Fraction(1, first.time_base.denominator)  # seconds
+        self.path, self._container, self._video = str(path), container, first_video(container)
+        if self._video is None:
+            kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+            raise ffmpeg.NoVideoError(f"{path}: has no pictures that can be decoded, but {kinds}; name another file")
         self.times: list[int] = []  # of each frame, in ticks
         self.durations: list[int] = []
+        self.faults: list[str] = []  # what was damaged
+        self._whole, self._progressive = whole, progressive
+        self._rate = self._video.guessed_rate or self._video.average_rate or Fraction(25)
+        frames = self._within(start_sec, duration_sec)
+        self._frames = _filter(frames, filters) if filters else frames
+        first = next(self._frames, None)
+        if first is None:
+            raise ffmpeg.NoVideoError(f"{path}: no picture in it ({(*self.faults, 'it is empty')[0]}); check the file")
+        self._frames = chain([first], self._frames)
+        self.num_frames: int | None = self._video.frames or None  # as the container says, where it does
+        self.tick = Fraction(1, first.time_base.denominator)  # seconds
         is_loose = container.format.name in LOOSE_CLOCKS
         self.start = (
             round(Fraction(container.start_time, 10**6) / self.tick) if is_loose else 0
         )  # tick of its clock's 0
         data, siting, field = _look_at(first)
         tags = avframe.read_tags(first, data, siting)
-        self._turn = avframe.turn_of(tags.turn) if upright else Turn()
+        self._turn = avframe.turn_of(tags.turn if upright else ())
         self.tags = replace(tags, turn=()) if upright else tags
         name = chroma or avframe.nearest_chroma(first.format, self._turn.is_transposed)
         if not chroma and (lost := avframe.what_is_lost(first.format, name)):
             _log.warning("%s: %s", path, lost)
-        aspect = video.sample_aspect_ratio
+        rate = self._rate * (2 if DEINTERLACE["field"] in filters else 1)
+        aspect = self._video.sample_aspect_ratio
         self.header = avframe.make_header(first, name, rate, aspect, self.tags, self._turn, field)
 
     def __iter__(self) -> Iterator[Planes]:
         for frame in self._frames:
+            if self._progressive and frame.interlaced_frame:
+                raise interlaced(self.path)
+            if self._whole and self.faults:
+                break
             self.times.append(frame.pts * frame.time_base.numerator)
             self.durations.append(frame.duration * frame.time_base.numerator)
             yield avframe.to_planes(frame, self.header, self._turn)
+        if self.faults:
+            told = f"{self.path}: damaged: {self.faults[0]}; {len(self.times)} of {self.num_frames or 'its'} frames decoded"
+            if self._whole:
+                raise ffmpeg.FFmpegError(f"{told}; fetch or make the file again")
+            _log.warning("%s, faults: %d", told, len(self.faults))
 
     @property
     def is_variable(self) -> bool:
         """True when the frames read so far do not follow each other at one rate, within the clock's own rounding."""
         steps = [after - before for before, after in pairwise(self.times)]
         return bool(steps) and max(steps) - min(steps) > 2
+
+    def _within(self, start_sec: float | None, duration_sec: float | None) -> Iterator[Any]:
+        """The frames from a time on, reached by a jump where the file has times, and before another."""
+        begin = Fraction(start_sec or 0).limit_denominator(10**6) + Fraction(self._container.start_time or 0, 10**6)
+        end = None if duration_sec is None else begin + Fraction(duration_sec).limit_denominator(10**6)
+        if start_sec and self._video.start_time is not None:
+            self._container.seek(int(begin / self._video.time_base), stream=self._video)
+        for frame in self._decode(is_all=not start_sec):
+            time = frame.pts * frame.time_base
+            if end is not None and time >= end:
+                return
+            if not start_sec or time >= begin:
+                yield frame
+
+    def _decode(self, is_all: bool) -> Iterator[Any]:
+        """Every frame that decodes, each with a time and a duration; what goes wrong is added to `faults`."""
+        video, num_packets, num_frames, following = self._video, 0, 0, 0
+        video.thread_count, video.thread_type = 1, "NONE"
+        for packet, frames, said in _decode_packets(self._container.demux(video)):
+            for frame in frames:
+                stamps = (frame.pts, frame.dts, following)  # as the ffmpeg program: or else the end of the last frame
+                frame.pts = next(stamp for stamp in stamps if stamp is not None)
+                frame.duration = frame.duration or max(1, round(1 / (self._rate * frame.time_base)))
+                following = frame.pts + frame.duration
+                said += ["a picture is corrupt"] * frame.is_corrupt
+                num_frames += 1
+                yield frame
+            num_packets += bool(packet is not None and packet.size)
+            self.faults += [f"{words} at frame {num_frames}" for words in said[:1]]
+        # the index may promise more; avi's counts frames that are not there, only the one before lasts longer
+        if is_all and not self.faults and num_packets < video.frames and self._container.format.name != "avi":
+            self.faults.append(f"{num_packets} of {video.frames} packets are there, it ends at frame {num_frames}")
+
+
+@contextmanager
+def open_recording(path: str | Path, *, trusted: bool = False, **how: Any) -> Iterator[Recording]:
+    """A video for reading, `how` as for Recording; NoVideoError with the decoder's own words where it is none.
+
+    Playlists that lead to other files are opened only if `trusted`.
+    """
+    with open_container(path, trusted) as container:
+        yield Recording(path, container, **how)
 
 
 @contextmanager
@@ -162,94 +196,22 @@ def interlaced(path: str) -> ValueError:
     return ValueError(f"{path}: is interlaced; deinterlace it first: {command}")
 
 
-def _rate(video: Any) -> Fraction:
-    return video.guessed_rate or video.average_rate or Fraction(25)
-
-
-def _decode(container: Any, video: Any, faults: list[str], start_sec: float | None) -> Iterator[Any]:
-    """Every frame that decodes, with its best time; what went wrong is added to `faults`."""
-    video.thread_count, video.thread_type = 1, "NONE"
-    packets, packet, is_last = container.demux(video), None, False
-    num_packets = num_frames = 0
-    clock = _Clock(_rate(video))
-    while not is_last:
+def _decode_packets(packets: Iterator[Any]) -> Iterator[tuple[Any, list[Any], list[str]]]:
+    """Each packet, its frames, and what was said of it at level error; None after the last, with what was still held."""
+    packet: Any = True
+    while packet is not None:
         frames: list[Any] = []
         failed: list[str] = []
         with _listen() as said:
             try:
                 packet = next(packets, None)
-                is_last = packet is None
-                frames = [] if packet is None else packet.decode()
+                frames = packet.decode() if packet is not None else []
             except EOFError:
                 pass
             except av.error.FFmpegError as error:
                 failed.append(error.strerror or str(error))
-        for frame in frames:
-            clock.set_time(frame)
-            num_frames += 1
-            failed += ["a picture is corrupt"] * frame.is_corrupt
-            yield frame
-        num_packets += bool(packet is not None and packet.size)
         failed += ["a packet is corrupt"] * bool(packet is not None and packet.is_corrupt)
-        faults += [f"{words} at frame {num_frames}" for words in [*said, *failed][:1]]
-    # the index may promise more; avi's counts frames that are not there, only the one before lasts longer
-    if not faults and not start_sec and num_packets < video.frames and container.format.name != "avi":
-        faults.append(f"{num_packets} of {video.frames} packets are there, it ends at frame {num_frames}")
-
-
-class _Clock:
-    """Gives each frame its best time, as the ffmpeg program does."""
-
-    def __init__(self, rate: Fraction) -> None:
-        self._rate, self._backwards, self._last, self._next = rate, [0, 0], [-(1 << 63)] * 2, 0
-
-    def set_time(self, frame: Any) -> None:
-        """The presentation time, the decoding time if that ran backwards less often, or the end of the last frame."""
-        stamps = (frame.pts, frame.dts)
-        for index, stamp in enumerate(stamps):
-            if stamp is not None:
-                self._backwards[index] += stamp <= self._last[index]
-                self._last[index] = stamp
-        by_decoding = frame.dts is not None and (frame.pts is None or self._backwards[0] > self._backwards[1])
-        time = stamps[by_decoding]
-        frame.pts = self._next if time is None else time
-        frame.duration = frame.duration or max(1, round(1 / (self._rate * frame.time_base)))
-        self._next = frame.pts + frame.duration
-
-
-def _in_range(
-    frames: Iterator[Any], container: Any, video: Any, start_sec: float | None, duration_sec: float | None
-) -> Iterator[Any]:
-    """The frames from a time on, reached by a jump where the file has times, and before another."""
-    begin = Fraction(start_sec or 0).limit_denominator(10**6) + Fraction(container.start_time or 0, 10**6)
-    end = None if duration_sec is None else begin + Fraction(duration_sec).limit_denominator(10**6)
-    if start_sec and video.start_time is not None:
-        container.seek(int(begin / video.time_base), stream=video)
-    for frame in frames:
-        time = frame.pts * frame.time_base
-        if end is not None and time >= end:
-            return
-        if not start_sec or time >= begin:
-            yield frame
-
-
-def _check(
-    frames: Iterator[Any], path: str, promised: int, faults: list[str], whole: bool, progressive: bool
-) -> Iterator[Any]:
-    """The same frames; ValueError for what is refused, one warning at the end for what was damaged."""
-    num_frames = 0
-    for frame in frames:
-        if progressive and frame.interlaced_frame:
-            raise interlaced(path)
-        if whole and faults:
-            break
-        yield frame
-        num_frames += 1
-    if faults:
-        told = f"{path}: damaged: {faults[0]}; {num_frames}{f' of {promised}' if promised else ''} frames decoded"
-        if whole:
-            raise ffmpeg.FFmpegError(f"{told}; fetch or make the file again")
-        _log.warning("%s, faults: %d", told, len(faults))
+        yield packet, frames, said + failed
 
 
 def _graph(frame: Any, filters: tuple[Filter, ...]) -> Any:
