@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from machine import bar, describe, interleaved, median_ratio
 
-from youku import predict
 from youku.engines import weights
 from youku.engines.weights import Network
 from youku.inference import border
+from youku.inference.clip import Job, predict_clip
 from youku.inference.pipeline import Options
 from youku.models import MODELS
 from youku.video import ffmpeg, standin, y4m
@@ -44,10 +44,10 @@ def compare_network(name: str, clip: y4m.Clip, folder: Path, device: torch.devic
         for planes in clip
     ]
     batches = [torch.cat(frames[at : at + batch]) for at in range(0, len(frames), batch)]
-    job = predict.Job(str(clip.path), str(folder / "out.y4m"), None)
+    job = Job(str(clip.path), str(folder / "out.y4m"), None)
 
     def verb() -> None:
-        predict.predict_clip(network, job, Options(batch=batch), progress=False)
+        predict_clip(network, job, Options(batch=batch))
 
     def bare() -> None:
         with torch.inference_mode():
@@ -63,11 +63,11 @@ def compare_network(name: str, clip: y4m.Clip, folder: Path, device: torch.devic
 
 def compare_bicubic(clip: y4m.Clip, folder: Path, repeats: int) -> None:
     network = weights.load(None, "bicubic", 4, torch.device("cpu"))
-    job = predict.Job(str(clip.path), str(folder / "ours.y4m"), None)
+    job = Job(str(clip.path), str(folder / "ours.y4m"), None)
     line = [ffmpeg.binary(), "-loglevel", "error", "-y", "-i", str(clip.path), "-vf", "scale=1920:1080:flags=bicubic"]
 
     def verb() -> None:
-        predict.predict_clip(network, job, Options(), progress=False)
+        predict_clip(network, job, Options())
 
     def theirs() -> None:
         subprocess.run([*line, str(folder / "theirs.y4m")], check=True)

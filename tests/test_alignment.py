@@ -10,7 +10,7 @@ import pytest
 
 from youku import contest, degrade
 from youku.video import alignment, interpolate, pictures, resize, y4m
-from youku.video.degradation import PRESETS, crop, degrade_frames
+from youku.video.degradation import PRESETS, degrade_frames
 
 VID4 = Path(__file__).parents[2] / "shared/data/vid4"
 SCALE = 4
@@ -102,7 +102,9 @@ def test_other_pictures_sizes_counts_and_flat_frames_are_refused(tmp_path: Path)
     flat = [tuple(np.full_like(plane, 90) for plane in planes) for planes in scene()]
     assert "flat pictures" in alignment.faults(alignment.measure(*make(tmp_path, small(flat), flat)))[0]
     clip_id, low, _ = make(tmp_path, small(scene()), scene())
-    odd = write(tmp_path / "odd.y4m", HEADER.resized(250, 192), [crop(f, HEADER.resized(250, 192)) for f in scene()])
+    odd = write(
+        tmp_path / "odd.y4m", HEADER.resized(250, 192), [y4m.crop(f, HEADER.layout, 0, 0, 192, 250) for f in scene()]
+    )
     assert alignment.faults(alignment.measure(clip_id, low, odd)) == ["the sizes have no whole factor"]
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from youku import convert
-from youku.convert import Options
-from youku.video import ffmpeg, y4m
+from youku.video import conversion, ffmpeg, y4m
+from youku.video.conversion import Conversion
 
 CHROMAS = ["420jpeg", "420mpeg2", "420paldv", "422", "444", "mono", "420p10", "422p10", "mono10"]
 
@@ -57,8 +57,8 @@ def test_y4m_to_yuv_and_back_as_the_organiser(tmp_path: Path, size: tuple[int, i
     organiser("-i", tmp_path / "x.y4m", "-vsync", "0", tmp_path / "theirs.yuv", "-y")
     text = f"{size[0]}x{size[1]}"
     organiser("-s", text, "-i", tmp_path / "theirs.yuv", "-vsync", "0", tmp_path / "theirs.y4m", "-y")
-    assert convert.convert(tmp_path / "x.y4m", tmp_path / "ours.yuv", Options()) == 5
-    assert convert.convert(tmp_path / "ours.yuv", tmp_path / "ours.y4m", Options(size=text)) == 5
+    assert conversion.convert(tmp_path / "x.y4m", tmp_path / "ours.yuv", Conversion()) == 5
+    assert conversion.convert(tmp_path / "ours.yuv", tmp_path / "ours.y4m", Conversion(size=text)) == 5
     assert same_bytes(tmp_path / "ours.yuv", tmp_path / "theirs.yuv")
     assert same_bytes(tmp_path / "ours.y4m", tmp_path / "theirs.y4m")
 
@@ -71,8 +71,8 @@ def test_y4m_to_bmp_and_back_as_the_organiser(tmp_path: Path, chroma: str) -> No
     organiser("-i", tmp_path / "x.y4m", "-vsync", "0", tmp_path / "theirs/x%3d.bmp", "-y")
     theirs = tmp_path / "theirs.y4m"
     organiser("-i", tmp_path / "theirs/x%3d.bmp", "-pix_fmt", "yuv420p", "-vsync", "0", theirs, "-y")
-    convert.convert(tmp_path / "x.y4m", tmp_path / "ours 1%/x%3d.bmp", Options())
-    convert.convert(tmp_path / "ours 1%/x%3d.bmp", tmp_path / "ours.y4m", Options())
+    conversion.convert(tmp_path / "x.y4m", tmp_path / "ours 1%/x%3d.bmp", Conversion())
+    conversion.convert(tmp_path / "ours 1%/x%3d.bmp", tmp_path / "ours.y4m", Conversion())
     names = [path.name for path in sorted((tmp_path / "theirs").iterdir())]
     assert [path.name for path in sorted((tmp_path / "ours 1%").iterdir())] == names
     assert all(same_bytes(tmp_path / "ours 1%" / name, tmp_path / "theirs" / name) for name in names)
@@ -85,7 +85,7 @@ def test_every_25th_frame_as_the_organiser(tmp_path: Path, num_frames: int) -> N
     make_clip(tmp_path / "x.y4m", num_frames)
     select = r"select='not(mod(n\,25))'"
     organiser("-i", tmp_path / "x.y4m", "-vf", select, "-vsync", "0", "-y", tmp_path / "theirs.y4m")
-    convert.convert(tmp_path / "x.y4m", tmp_path / "ours.y4m", Options(every=25))
+    conversion.convert(tmp_path / "x.y4m", tmp_path / "ours.y4m", Conversion(every=25))
     assert same_bytes(tmp_path / "ours.y4m", tmp_path / "theirs.y4m")
 
 
@@ -94,7 +94,7 @@ def test_any_video_as_ffmpeg_decodes_it(tmp_path: Path) -> None:
     make_clip(tmp_path / "x.y4m", 20, 64, 48)
     organiser("-i", tmp_path / "x.y4m", "-c:v", "libx264", "-y", tmp_path / "x.mkv")
     organiser("-i", tmp_path / "x.mkv", "-vsync", "0", "-y", tmp_path / "theirs.y4m")
-    assert convert.convert(tmp_path / "x.mkv", tmp_path / "ours.y4m", Options()) == 20
+    assert conversion.convert(tmp_path / "x.mkv", tmp_path / "ours.y4m", Conversion()) == 20
     assert same_bytes(tmp_path / "ours.y4m", tmp_path / "theirs.y4m")
 
 
@@ -104,9 +104,9 @@ def test_routes_without_rgb_are_exact(tmp_path: Path, chroma: str, way: str) -> 
     """y4m -> gray planes or yuv -> y4m gives the file back in every layout and depth, at odd sizes."""
     make_clip(tmp_path / "x.y4m", 3, chroma=chroma)
     middle = tmp_path / ("planes" if way == "planes" else "x.yuv")
-    convert.convert(tmp_path / "x.y4m", middle, Options(planes=way == "planes"))
-    back = Options() if way == "planes" else Options(size="33x17", chroma=chroma)
-    convert.convert(middle, tmp_path / "back.y4m", back)
+    conversion.convert(tmp_path / "x.y4m", middle, Conversion(planes=way == "planes"))
+    back = Conversion() if way == "planes" else Conversion(size="33x17", chroma=chroma)
+    conversion.convert(middle, tmp_path / "back.y4m", back)
     assert same_bytes(tmp_path / "back.y4m", tmp_path / "x.y4m")
 
 
@@ -115,17 +115,17 @@ def test_planes_keep_unknown_tokens_and_frame_parameters(tmp_path: Path) -> None
     line = b"YUV4MPEG2 Xfoo W4 H2 F30000:1001 It C420mpeg2 XBAR=1\n"
     frames = [b"FRAME Ia\n" + bytes([index] * 12) for index in range(4)]
     (tmp_path / "x.y4m").write_bytes(line + b"".join(frames))
-    convert.convert(tmp_path / "x.y4m", tmp_path / "planes", Options(planes=True, every=2))
-    convert.convert(tmp_path / "planes", tmp_path / "back.y4m", Options())
+    conversion.convert(tmp_path / "x.y4m", tmp_path / "planes", Conversion(planes=True, every=2))
+    conversion.convert(tmp_path / "planes", tmp_path / "back.y4m", Conversion())
     assert (tmp_path / "back.y4m").read_bytes() == line + frames[0] + frames[2]
 
 
 def test_float_pictures_are_close(tmp_path: Path) -> None:
     """The float route writes a folder of png and reads it back with luma within 2 code values."""
     make_clip(tmp_path / "x.y4m", 3)
-    options = Options(route="float")
-    assert convert.convert(tmp_path / "x.y4m", tmp_path / "pictures", options) == 3
-    convert.convert(tmp_path / "pictures", tmp_path / "back.y4m", options)
+    options = Conversion(route="float")
+    assert conversion.convert(tmp_path / "x.y4m", tmp_path / "pictures", options) == 3
+    conversion.convert(tmp_path / "pictures", tmp_path / "back.y4m", options)
     old, new = y4m.Clip(tmp_path / "x.y4m"), y4m.Clip(tmp_path / "back.y4m")
     assert new.header == old.header
     assert max(np.abs(a[0].astype(int) - b[0]).max() for a, b in zip(old, new, strict=True)) <= 2
@@ -134,7 +134,7 @@ def test_float_pictures_are_close(tmp_path: Path) -> None:
 def test_stdin_to_stdout(tmp_path: Path) -> None:
     """`convert - -` streams a clip through a pipe and keeps stdout clean."""
     make_clip(tmp_path / "x.y4m")
-    convert.convert(tmp_path / "x.y4m", tmp_path / "sub.y4m", Options(every=25))
+    conversion.convert(tmp_path / "x.y4m", tmp_path / "sub.y4m", Conversion(every=25))
     line = [sys.executable, "-m", "youku.convert", "-", "-", "--every", "25"]
     done = subprocess.run(line, input=(tmp_path / "x.y4m").read_bytes(), capture_output=True, check=True)
     assert done.stdout == (tmp_path / "sub.y4m").read_bytes() and done.stderr == b"2 frames -> -\n"
@@ -143,8 +143,8 @@ def test_stdin_to_stdout(tmp_path: Path) -> None:
 def test_report_measures_the_organisers_bmp(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """--report's ffmpeg row equals the PSNR of a clip that really went through bmp files."""
     make_clip(tmp_path / "x.y4m", 3, 34, 18)
-    convert.convert(tmp_path / "x.y4m", tmp_path / "x%3d.bmp", Options())
-    convert.convert(tmp_path / "x%3d.bmp", tmp_path / "back.y4m", Options())
+    conversion.convert(tmp_path / "x.y4m", tmp_path / "x%3d.bmp", Conversion())
+    conversion.convert(tmp_path / "x%3d.bmp", tmp_path / "back.y4m", Conversion())
     squares = np.zeros(3)
     for old, new in zip(y4m.Clip(tmp_path / "x.y4m"), y4m.Clip(tmp_path / "back.y4m"), strict=True):
         squares += [np.square(a.astype(float) - b).mean() / 3 for a, b in zip(old, new, strict=True)]
@@ -177,7 +177,7 @@ def test_input_is_never_overwritten(tmp_path: Path) -> None:
     before = (tmp_path / "x.y4m").read_bytes()
     (tmp_path / "folder").mkdir()
     with pytest.raises(ValueError, match="OUT is IN"):
-        convert.convert(tmp_path / "x.y4m", tmp_path / "folder/../x.y4m", Options())
+        conversion.convert(tmp_path / "x.y4m", tmp_path / "folder/../x.y4m", Conversion())
     assert (tmp_path / "x.y4m").read_bytes() == before
 
 
@@ -185,10 +185,10 @@ def test_pictures_are_replaced_only_when_forced(tmp_path: Path) -> None:
     """Pictures in the way are refused; --force replaces the whole set, so no old frame stays among the new."""
     make_clip(tmp_path / "long.y4m", 5)
     make_clip(tmp_path / "short.y4m", 2)
-    convert.convert(tmp_path / "long.y4m", tmp_path / "out/%3d.png", Options())
+    conversion.convert(tmp_path / "long.y4m", tmp_path / "out/%3d.png", Conversion())
     with pytest.raises(ValueError, match="already holds"):
-        convert.convert(tmp_path / "short.y4m", tmp_path / "out/%3d.png", Options())
-    convert.convert(tmp_path / "short.y4m", tmp_path / "out/%3d.png", Options(force=True))
+        conversion.convert(tmp_path / "short.y4m", tmp_path / "out/%3d.png", Conversion())
+    conversion.convert(tmp_path / "short.y4m", tmp_path / "out/%3d.png", Conversion(force=True))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["001.png", "002.png"]
 
 
@@ -199,7 +199,7 @@ def test_a_damaged_clip_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "x.y4m").write_bytes(data[:-10])
     for target in ("out.yuv", "out.y4m", "new/%3d.bmp", "planes"):
         with pytest.raises(ValueError, match="frame 4 at byte"):
-            convert.convert(tmp_path / "x.y4m", tmp_path / target, Options(planes=target == "planes"))
+            conversion.convert(tmp_path / "x.y4m", tmp_path / target, Conversion(planes=target == "planes"))
     assert [path.name for path in tmp_path.iterdir()] == ["x.y4m"]
 
 
@@ -209,27 +209,27 @@ def test_a_broken_stream_leaves_no_pictures(tmp_path: Path, monkeypatch: pytest.
     data = (tmp_path / "x.y4m").read_bytes()[:-10]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     with pytest.raises(ValueError, match="frame 4 at byte"):
-        convert.convert("-", tmp_path / "new/%3d.bmp", Options())
+        conversion.convert("-", tmp_path / "new/%3d.bmp", Conversion())
     assert not (tmp_path / "new").exists()
 
 
 def test_a_gap_in_the_numbers_is_named(tmp_path: Path) -> None:
     """A missing picture is damage, where ffmpeg alone would stop without a word."""
     make_clip(tmp_path / "x.y4m", 4)
-    convert.convert(tmp_path / "x.y4m", tmp_path / "p/%3d.png", Options())
+    conversion.convert(tmp_path / "x.y4m", tmp_path / "p/%3d.png", Conversion())
     (tmp_path / "p/002.png").unlink()
     with pytest.raises(ValueError, match=r"002\.png is missing"):
-        convert.convert(tmp_path / "p/%3d.png", tmp_path / "out.y4m", Options())
+        conversion.convert(tmp_path / "p/%3d.png", tmp_path / "out.y4m", Conversion())
 
 
 def test_pictures_of_two_sizes_are_named(tmp_path: Path) -> None:
     """The first picture of another size is named, where ffmpeg alone would rescale it."""
     make_clip(tmp_path / "a.y4m", 2)
     make_clip(tmp_path / "b.y4m", 1, 20, 10)
-    convert.convert(tmp_path / "a.y4m", tmp_path / "p/a%3d.png", Options())
-    convert.convert(tmp_path / "b.y4m", tmp_path / "p/b%3d.png", Options())
+    conversion.convert(tmp_path / "a.y4m", tmp_path / "p/a%3d.png", Conversion())
+    conversion.convert(tmp_path / "b.y4m", tmp_path / "p/b%3d.png", Conversion())
     with pytest.raises(ValueError, match=r"b001\.png: 20x10, the first is 33x17"):
-        convert.convert(tmp_path / "p", tmp_path / "out.y4m", Options())
+        conversion.convert(tmp_path / "p", tmp_path / "out.y4m", Conversion())
 
 
 BAD = [
@@ -258,7 +258,7 @@ def test_bad_input_is_one_sentence(
     """Each mistake exits with 1, says one line on stderr, and makes nothing."""
     monkeypatch.chdir(tmp_path)
     make_clip(Path("x.y4m"), 2, 4, 2)
-    convert.convert("x.y4m", "x.yuv", Options())
+    conversion.convert("x.y4m", "x.yuv", Conversion())
     Path("empty").mkdir()
     Path("text.mp4").write_text("not a video\n" * 20)
     before = sorted(tmp_path.rglob("*"))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from youku import convert
-from youku.video import ffmpeg, y4m
+from youku.video import conversion, ffmpeg, y4m
+from youku.video.conversion import Conversion
 
 BORDER = slice(7, 63, 8)
 
@@ -51,7 +52,7 @@ def test_edges_of_the_picture_stay(tmp_path: Path) -> None:
     gray = np.full((24, 32), 128, np.uint8)
     with y4m.create(tmp_path / "in.y4m", header) as writer:
         writer.write((luma, gray, gray))
-    assert convert.convert(tmp_path / "in.y4m", tmp_path / "out.y4m", convert.Options(deblock=True)) == 1
+    assert conversion.convert(tmp_path / "in.y4m", tmp_path / "out.y4m", Conversion(deblock=True)) == 1
     assert np.array_equal(y4m.Clip(tmp_path / "out.y4m").frame(0)[0], luma)
 
 

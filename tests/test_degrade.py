@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from youku import contest, degrade
-from youku.degrade import Cut
-from youku.video import degradation, ffmpeg, interpolate, y4m
+from youku.video import clips, degradation, ffmpeg, interpolate, pair_folder, y4m
 from youku.video.codecs import Coding
 from youku.video.degradation import PRESETS, Degradation
+from youku.video.pair_folder import Selection
 
 
 def frames_of(header: y4m.Header, num_frames: int) -> list[y4m.Planes]:
@@ -47,9 +47,9 @@ def pair(folder: Path, clip_id: int) -> tuple[y4m.Clip, y4m.Clip]:
 def test_every_preset_makes_a_pair_that_repeats(tmp_path: Path, preset: str) -> None:
     """Each preset gives as many frames as it got, at a fourth of the size, and the same bytes for the same seed."""
     source = write(tmp_path / "a.y4m")
-    sources = degrade.find_sources([source])
+    sources = clips.find_sources([source])
     for name in ("one", "two"):
-        assert degrade.degrade_sources(sources, tmp_path / name, PRESETS[preset], Cut(), 7, 3) == [7]
+        assert pair_folder.fill(tmp_path / name, sources, PRESETS[preset], Selection(), 7, 3) == [7]
     low, high = pair(tmp_path / "one", 7)
     assert low.num_frames == high.num_frames == 6
     assert (high.header.width, high.header.height) == (192, 128) and (low.header.width, low.header.height) == (48, 32)
@@ -64,7 +64,7 @@ def test_odd_sizes_at_every_scale(tmp_path: Path, scale: int, codings: tuple[Cod
     low_path, high_path = tmp_path / "l.y4m", tmp_path / "h.y4m"
     header = y4m.make_header(scale * 33 + 1, scale * 35 + 1)
     wanted = Degradation(scale=scale, codings=codings)
-    assert degrade.make_pair(iter(frames_of(header, 4)), header, low_path, high_path, wanted, 0) == 4
+    assert degradation.make_pair(iter(frames_of(header, 4)), header, low_path, high_path, wanted, 0) == 4
     low, high = y4m.Clip(low_path).header, y4m.Clip(high_path).header
     assert (low.width, low.height, high.width, high.height) == (33, 35, 33 * scale, 35 * scale)
 
@@ -72,7 +72,7 @@ def test_odd_sizes_at_every_scale(tmp_path: Path, scale: int, codings: tuple[Cod
 def test_bicubic_pair_is_the_rooms_downscale(tmp_path: Path) -> None:
     """Without damage the small frame is interpolate.downscale of the large one, and the large one is the source cut."""
     source = write(tmp_path / "a.y4m")
-    degrade.degrade_sources(degrade.find_sources([source]), tmp_path / "out", PRESETS["bicubic"], Cut())
+    pair_folder.fill(tmp_path / "out", clips.find_sources([source]), PRESETS["bicubic"], Selection())
     low, high = pair(tmp_path / "out", 0)
     for index, frame in enumerate(y4m.Clip(source)):
         small = interpolate.downscale(high.frame(index), high.header, 4)
@@ -89,9 +89,9 @@ def test_seed_changes_noise_and_clips_differ(tmp_path: Path) -> None:
         for planes in flat:
             writer.write(planes)
     noisy = Degradation(noise=5.0)
-    sources = degrade.find_sources([tmp_path / "a.y4m"])
+    sources = clips.find_sources([tmp_path / "a.y4m"])
     for seed in (0, 1):
-        degrade.degrade_sources(sources, tmp_path / str(seed), noisy, Cut(split_every=1), 0, seed)
+        pair_folder.fill(tmp_path / str(seed), sources, noisy, Selection(split_every=1), 0, seed)
     seen = {(tmp_path / str(seed) / contest.low_name(clip_id)).read_bytes() for seed in (0, 1) for clip_id in (0, 1)}
     assert len(seen) == 4
     luma = pair(tmp_path / "0", 0)[0].frame(0)[0]
@@ -112,7 +112,7 @@ def test_unsharp_sharpens_both_clips_of_its_share(tmp_path: Path) -> None:
     noisy = [(np.random.default_rng(0).integers(60, 180, (64, 64), dtype=np.uint8), *frames[0][1:])] * 2
     for chance in (0.0, 1.0):
         low, high = tmp_path / f"l{chance}.y4m", tmp_path / f"h{chance}.y4m"
-        degrade.make_pair(iter(noisy), header, low, high, Degradation(unsharp=chance), 5)
+        degradation.make_pair(iter(noisy), header, low, high, Degradation(unsharp=chance), 5)
     kept, sharp = (y4m.Clip(tmp_path / f"h{chance}.y4m").frame(1) for chance in (0.0, 1.0))
     assert np.array_equal(kept[0], noisy[0][0]) and sharp[0].std() > 1.05 * kept[0].std()
     assert np.array_equal(kept[1], sharp[1])
@@ -194,8 +194,8 @@ def test_orders_differ(tmp_path: Path) -> None:
 def test_split_every_and_max_frames(tmp_path: Path) -> None:
     """Frames 0, 2, 4 ... up to 10 of them, cut into clips of 4, 4 and 2, numbered on; each is the right part."""
     source = write(tmp_path / "a.y4m", 30, 64, 48)
-    cut = Cut(split_every=4, max_frames=10, every=2)
-    made = degrade.degrade_sources(degrade.find_sources([source]), tmp_path / "out", Degradation(), cut, 20)
+    cut = Selection(split_every=4, max_frames=10, every=2)
+    made = pair_folder.fill(tmp_path / "out", clips.find_sources([source]), Degradation(), cut, 20)
     assert made == [20, 21, 22]
     highs = [frame for clip_id in made for frame in pair(tmp_path / "out", clip_id)[1]]
     clip = y4m.Clip(source)
@@ -206,8 +206,8 @@ def test_split_every_and_max_frames(tmp_path: Path) -> None:
 def test_size_cuts_the_middle(tmp_path: Path) -> None:
     """--size takes the middle on whole chroma samples and leaves smaller frames alone."""
     source = write(tmp_path / "a.y4m", 1, 100, 60)
-    cut = Cut(size=(64, 400))
-    degrade.degrade_sources(degrade.find_sources([source]), tmp_path / "out", Degradation(), cut)
+    cut = Selection(size=(64, 400))
+    pair_folder.fill(tmp_path / "out", clips.find_sources([source]), Degradation(), cut)
     _, high = pair(tmp_path / "out", 0)
     frame = y4m.Clip(source).frame(0)
     assert np.array_equal(high.frame(0)[0], frame[0][:, 18:82]) and np.array_equal(high.frame(0)[1], frame[1][:, 9:41])
@@ -230,7 +230,7 @@ def test_second_run_is_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_manifest_says_how(tmp_path: Path) -> None:
     """pairs.json names source, frames, settings and versions of each pair."""
     source = write(tmp_path / "a.y4m", 3, 64, 48)
-    degrade.degrade_sources(degrade.find_sources([source]), tmp_path / "out", PRESETS["oldfilm-rm"], Cut())
+    pair_folder.fill(tmp_path / "out", clips.find_sources([source]), PRESETS["oldfilm-rm"], Selection())
     entry = json.loads((tmp_path / "out/pairs.json").read_text())["pairs"]["00000"]
     assert entry["source"] == str(source) and entry["frames"] == 3 and entry["seed"] == 0
     assert [coding["codec"] for coding in entry["degradation"]["codings"]] == ["mpeg1", "x264"]
@@ -244,7 +244,7 @@ def test_foreign_clips_are_never_replaced(tmp_path: Path) -> None:
     precious = tmp_path / "out" / contest.high_name(0)
     precious.write_bytes(b"real data")
     with pytest.raises(ValueError, match=r"exists and is not in pairs\.json"):
-        degrade.degrade_sources(degrade.find_sources([source]), tmp_path / "out", Degradation(), Cut())
+        pair_folder.fill(tmp_path / "out", clips.find_sources([source]), Degradation(), Selection())
     assert precious.read_bytes() == b"real data" and len(list((tmp_path / "out").iterdir())) == 1
 
 
@@ -260,8 +260,8 @@ def save_pictures(folder: Path, num: int, size: tuple[int, int] = (40, 24)) -> N
 def test_picture_folder(tmp_path: Path, sequence: bool, expected: list[int]) -> None:
     """Each picture is a clip of one frame, or the folder is one clip in order of numbers (p2 before p10)."""
     save_pictures(tmp_path / "pictures", 11)
-    sources = degrade.find_sources([tmp_path / "pictures"], sequence)
-    made = degrade.degrade_sources(sources, tmp_path / "out", Degradation(), Cut(sequence=sequence))
+    sources = clips.find_sources([tmp_path / "pictures"], sequence)
+    made = pair_folder.fill(tmp_path / "out", sources, Degradation(), Selection(sequence=sequence))
     assert [pair(tmp_path / "out", clip_id)[0].num_frames for clip_id in made] == expected
     assert [path.name for source in sources for path in source.paths] == [f"p{index}.png" for index in range(11)]
 
@@ -273,7 +273,7 @@ def test_other_layouts_become_8_bit_420(tmp_path: Path, chroma: str) -> None:
     with y4m.create(tmp_path / "a.y4m", header) as writer:
         for _ in range(2):
             writer.write(tuple(np.full(s, 100 << (header.depth - 8), header.dtype) for s in header.plane_shapes))
-    degrade.degrade_sources(degrade.find_sources([tmp_path / "a.y4m"]), tmp_path / "out", PRESETS["youku"], Cut())
+    pair_folder.fill(tmp_path / "out", clips.find_sources([tmp_path / "a.y4m"]), PRESETS["youku"], Selection())
     low, high = pair(tmp_path / "out", 0)
     assert low.header.depth == high.header.depth == 8 and high.header.layout[:2] == (2, 2) and low.num_frames == 2
 
@@ -288,7 +288,7 @@ def test_a_break_in_the_source_leaves_no_pair(tmp_path: Path) -> None:
 
     for wanted in (PRESETS["bicubic"], PRESETS["youku"], PRESETS["oldfilm-rm"]):
         with pytest.raises(y4m.Y4MError, match="frame 3 is cut"):
-            degrade.make_pair(broken(), header, tmp_path / "l.y4m", tmp_path / "h.y4m", wanted, 0)
+            degradation.make_pair(broken(), header, tmp_path / "l.y4m", tmp_path / "h.y4m", wanted, 0)
     assert not list(tmp_path.iterdir())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from youku.video import picture_sets, pictures, shrink
+from youku.video import picture_sets, pictures, resize
 
 DATA = Path(__file__).parents[2] / "shared/data"
 SET5 = DATA / "bench/Set5"
@@ -72,7 +72,7 @@ def test_absent_bicubic_is_made_and_absent_unknown_is_refused(tmp_path: Path) ->
     (pair,) = picture_sets.find(tmp_path, 2)
     low, high = picture_sets.load(pair, 2)
     assert pair.low is None and low.shape == (4, 4, 3) and high.shape == (8, 8, 3)
-    assert np.array_equal(low, shrink.shrink(high, 2, "matlab-bicubic"))
+    assert np.array_equal(low, resize.shrink(high, 2, "matlab-bicubic"))
     with pytest.raises(ValueError, match="LR_unknown/X2: no such folder; low resolution of kind unknown cannot be"):
         picture_sets.find(tmp_path, 2, "unknown")
 
@@ -97,7 +97,7 @@ def test_a_resizer_replaces_the_files_of_the_set(tmp_path: Path) -> None:
     assert pair.low is not None
     assert np.array_equal(picture_sets.load(pair, 2)[0], pictures.read_rgb(pair.low))
     made, high = picture_sets.load(pair, 2, "box")
-    assert np.array_equal(made, shrink.shrink(high, 2, "box"))
+    assert np.array_equal(made, resize.shrink(high, 2, "box"))
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.write_text("x"), Path.mkdir])

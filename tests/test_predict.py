@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from youku import contest, predict
 from youku.engines import shipped, weights
 from youku.engines.weights import Network
 from youku.inference import pipeline
+from youku.inference.clip import Job, list_jobs, predict_all, run_jobs
 from youku.inference.pipeline import Options
 from youku.models import MODELS
 from youku.models.colours import RGB
@@ -45,6 +47,11 @@ def clip_of(path: Path, chroma: str = "420mpeg2", width: int = 33, height: int =
             frame = textured_frame(header, index)
             writer.write(tuple((plane.astype(header.dtype) << (header.depth - 8)) for plane in frame))
     return y4m.Clip(path)
+
+
+def feed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    """Let stdin hold `data`."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
 
 
 def run(*argv: str) -> int:
@@ -161,7 +168,7 @@ def test_stdin_to_stdout(tmp_path: Path) -> None:
     clip = clip_of(tmp_path / "in.y4m")
     command = [sys.executable, "-m", "youku.predict", "-", "-", "--device", "cpu"]
     done = subprocess.run(command, input=clip.path.read_bytes(), capture_output=True, check=True, cwd=REPO)
-    frames = list(y4m.read_stream(io.BytesIO(done.stdout), "out"))
+    frames = list(y4m.StreamReader(io.BytesIO(done.stdout), "out"))
     assert len(frames) == 3
     assert np.array_equal(frames[2][1], interpolate.upscale(clip.frame(2), clip.header, 4)[1])
 
@@ -185,14 +192,13 @@ def test_interlaced_input_is_refused_with_the_command(tmp_path: Path, capsys: py
     assert not (tmp_path / "out.y4m").exists()
 
 
-def test_failure_leaves_no_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_failure_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     """A clip cut in the middle gives one sentence, no output and no temporary file."""
     clip = clip_of(tmp_path / "in.y4m")
-    data = clip.path.read_bytes()
-    command = [sys.executable, "-m", "youku.predict", "-", str(tmp_path / "out.y4m"), "--device", "cpu"]
-    done = subprocess.run(command, input=data[:-100], capture_output=True, check=False, cwd=REPO)
-    assert done.returncode == 1
-    assert b"error: stdin: frame 2 at byte" in done.stderr and b"Traceback" not in done.stderr
+    feed(monkeypatch, clip.path.read_bytes()[:-100])
+    assert run("-", str(tmp_path / "out.y4m")) == 1
+    told = capsys.readouterr().err
+    assert "error: stdin: frame 2 at byte" in told and "Traceback" not in told
     assert [path.name for path in tmp_path.iterdir()] == ["in.y4m"]
 
 
@@ -286,16 +292,15 @@ def test_result_name_for_all_frames(tmp_path: Path) -> None:
     """A folder predicted whole is named as whole results."""
     low = tmp_path / "low"
     write_pair(low, 7, 24, 16, 2)
-    (job,) = predict.plan(str(low), str(tmp_path / "out"), "all", "val", 4)
+    (job,) = list_jobs(str(low), str(tmp_path / "out"), "all", "val", 4)
     assert Path(job.target).name == contest.result_name(7, True)
 
 
-def test_stdin_and_truncated_outputs_are_never_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_stdin_and_truncated_outputs_are_never_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another clip on stdin replaces our own output; an output cut exactly after a frame is made again."""
-    command = [sys.executable, "-m", "youku.predict", "-", str(tmp_path / "out.y4m"), "--device", "cpu"]
     for num_frames in (3, 2):
-        clip = clip_of(tmp_path / "in.y4m", num_frames=num_frames)
-        subprocess.run(command, input=clip.path.read_bytes(), check=True, cwd=REPO, capture_output=True)
+        feed(monkeypatch, clip_of(tmp_path / "in.y4m", num_frames=num_frames).path.read_bytes())
+        assert run("-", str(tmp_path / "out.y4m")) == 0
         assert y4m.Clip(tmp_path / "out.y4m").num_frames == num_frames
     clip = clip_of(tmp_path / "in.y4m")
     out = tmp_path / "o.y4m"
@@ -408,3 +413,22 @@ def test_flags_of_a_video_output(
         got = int(ended.code or 0)
     assert got == status and words in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["in.y4m"]
+
+
+def test_many_clips_run_in_one_place_and_print_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """predict_all tells its caller what was made and what was not, and how far a clip is; the room itself is silent."""
+    jobs = [Job(str(clip_of(tmp_path / f"{name}.y4m").path), str(tmp_path / f"{name}_x4.y4m"), None) for name in "ab"]
+    told: list[str] = []
+    watched: list[tuple[str, int | None]] = []
+
+    def watch(frames: Iterable[y4m.Planes], job: Job, total: int | None) -> Iterable[y4m.Planes]:
+        watched.append((job.target, total))
+        return frames
+
+    for expected, end in ((2, "3 frames"), (0, "up to date")):
+        assert predict_all(network("bicubic"), jobs, Options(), watch=watch, tell=told.append) == expected
+        assert told == [f"{job.target}: {end}" for job in jobs]
+        told.clear()
+    assert watched == [(job.target, 3) for job in jobs]
+    assert capsys.readouterr() == ("", "")
+    assert list(run_jobs(jobs, lambda job: len(job.source))) == [(job, len(job.source)) for job in jobs]

@@ -148,7 +148,7 @@ def test_unknown_kernel_is_named() -> None:
 def test_left_sited_ramp_lands_at_three_quarters(kernel: str) -> None:
     """A left-sited chroma ramp enlarged 4 times has the value of column c at column 4c + 0.75."""
     ramp = np.tile(np.arange(32.0), (8, 1))
-    _, shift_x = resize.chroma_shift("left", 4)
+    _, shift_x = color.chroma_shift((2, 2, "left"), 4)
     big = resize.resize(ramp, 32, 128, kernel, "replicate", 0.0, shift_x)
     columns = np.arange(40, 80)
     np.testing.assert_allclose(big[16, columns], (columns - 0.75) / 4, atol=0.03 if kernel == "lanczos" else 1e-9)
@@ -159,7 +159,7 @@ def test_left_sited_ramp_lands_at_three_quarters(kernel: str) -> None:
 )
 def test_chroma_shift_of_each_siting(siting: str, expected: tuple[float, float]) -> None:
     """Only co-sited axes move, by (s - 1) / (4 s)."""
-    assert resize.chroma_shift(siting, 4) == pytest.approx(expected)
+    assert color.chroma_shift((2, 2, siting), 4) == pytest.approx(expected)
 
 
 def planes_of(header: y4m.Header, value: int | None = None) -> y4m.Planes:
@@ -202,7 +202,7 @@ def test_upscale_agrees_with_resize() -> None:
     """The convolution that enlarges frames equals the gathered weights of `resize`, plane by plane."""
     header = y4m.make_header(22, 14)
     frame = tuple(np.random.default_rng(3).integers(0, 256, shape).astype(np.uint8) for shape in header.plane_shapes)
-    shifts = [(0.0, 0.0), resize.chroma_shift("left", 4), resize.chroma_shift("left", 4)]
+    shifts = [(0.0, 0.0), color.chroma_shift((2, 2, "left"), 4), color.chroma_shift((2, 2, "left"), 4)]
     for plane, big, shift in zip(frame, interpolate.upscale(frame, header, 4), shifts, strict=True):
         wanted = resize.resize(plane.astype(np.float64), *big.shape, "bicubic", "replicate", *shift, 4.0)
         assert np.abs(big - np.clip(wanted, 0, 255)).max() <= 0.501

@@ -16,7 +16,7 @@ from youku.training import pairs as data
 from youku.training import run, trainer
 from youku.training.config import TrainConfig
 from youku.training.pairs import PicturePair, find_pairs
-from youku.video import resize, shrink
+from youku.video import resize
 
 
 def write_pictures(folder: Path, number: int = 3, height: int = 72, width: int = 96) -> Path:
@@ -75,7 +75,7 @@ def test_resizers_are_mixed_patch_by_patch(tmp_path: Path) -> None:
     for low, name in zip(batch.low, batch.names, strict=True):
         high = np.asarray(Image.open(folder / name.split()[0]))
         for resizer in ("box", "nearest"):
-            small = torch.from_numpy(shrink.shrink(high, 2, resizer).transpose(2, 0, 1).copy()).float() / 255
+            small = torch.from_numpy(resize.shrink(high, 2, resizer).transpose(2, 0, 1).copy()).float() / 255
             fits = [torch.equal(low, small[:, :, left : left + 36]) for left in range(0, 13, 2)]
             found |= {resizer} if any(fits) else set()
     assert found == {"box", "nearest"}

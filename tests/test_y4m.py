@@ -52,7 +52,8 @@ def test_round_trip_is_exact_for_every_layout_and_depth(tmp_path: Path, chroma: 
     path = tmp_path / "a.y4m"
     write(path, header, frames)
     clip = y4m.Clip(path)
-    with y4m.open_stream(path) as reader:
+    with path.open("rb") as file:
+        reader = y4m.StreamReader(file, str(path))
         streamed = list(reader)
     assert clip.header == header == reader.header
     assert all(same(a, b) and same(a, c) for a, b, c in zip(frames, clip, streamed, strict=True))
@@ -166,7 +167,7 @@ def test_damage_is_named_in_file_and_stream(tmp_path: Path, data: bytes) -> None
         y4m.Clip(path)
     assert "bad.y4m" in str(error.value)
     with pytest.raises(y4m.Y4MError, match=BAD_HEADERS[data]):
-        list(y4m.read_stream(io.BytesIO(data), "bad.y4m"))
+        list(y4m.StreamReader(io.BytesIO(data), "bad.y4m"))
 
 
 def test_an_empty_file_is_not_a_clip(tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ class ShortReads(io.RawIOBase):
 
 def test_short_reads_make_whole_frames() -> None:
     """A stream that gives three bytes at a time is read exactly."""
-    planes = list(y4m.read_stream(ShortReads(HEAD + FRAME * 3), "pipe"))  # type: ignore[arg-type]
+    planes = list(y4m.StreamReader(ShortReads(HEAD + FRAME * 3), "pipe"))  # type: ignore[arg-type]
     assert len(planes) == 3 and planes[2][2].tolist() == [[10, 11]]
 
 
@@ -207,14 +208,15 @@ def test_stream_inside_a_zip(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("clip.y4m", HEAD + FRAME * 4)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive, archive.open("clip.y4m") as member:
-        assert len(list(y4m.read_stream(member, "a.zip/clip.y4m"))) == 4
+        assert len(list(y4m.StreamReader(member, "a.zip/clip.y4m"))) == 4
 
 
 def test_stdin_to_stdout() -> None:
     """A process copies a clip from stdin to stdout byte for byte."""
     code = (
         "from youku.video import y4m\n"
-        "with y4m.open_stream('-') as r, y4m.create('-', r.header) as w:\n"
+        "import sys\nr = y4m.StreamReader(sys.stdin.buffer, 'stdin')\n"
+        "with y4m.create('-', r.header) as w:\n"
         "    for p in r: w.write(p)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], input=HEAD + FRAME * 3, capture_output=True, check=True)
@@ -226,8 +228,8 @@ def test_names_with_spaces_and_chinese_characters(tmp_path: Path) -> None:
     path = tmp_path / "a b \u4f18\u9177" / "\u89c6\u9891 1.y4m"
     header = y4m.make_header(4, 2)
     write(path, header, make_frames(header, 2))
-    with y4m.open_stream(path) as reader:
-        assert len(list(reader)) == y4m.Clip(path).num_frames == 2
+    with path.open("rb") as file:
+        assert len(list(y4m.StreamReader(file, str(path)))) == y4m.Clip(path).num_frames == 2
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ Results go to stdout; progress and messages to stderr.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import errno
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 
 class UsageError(ValueError):
@@ -26,6 +28,19 @@ def make_parser(verb: str, doc: str | None) -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def option(default: Any, text: str, **how: Any) -> Any:
+    """A field of a settings dataclass whose help text is also its flag's; `how` as for `add_argument`."""
+    return dataclasses.field(default=default, metadata={"help": text, **how})
+
+
+def add_flags(parser: argparse.ArgumentParser, settings: type, *names: str, **defaults: Any) -> None:
+    """One flag for each field of `settings` made by `option`, or for those named, in that order."""
+    fields = {item.name: item for item in dataclasses.fields(settings) if item.metadata}
+    for name in names or fields:
+        default = defaults.get("default", fields[name].default)
+        parser.add_argument("--" + name.replace("_", "-"), default=default, **fields[name].metadata)
 
 
 def run(

@@ -26,7 +26,7 @@ from youku import cli, files
 from youku.pages import panels
 from youku.pages.panels import Sheet
 from youku.pages.stills import Box
-from youku.video import color, ffmpeg, film, interpolate, resize, y4m
+from youku.video import clips, color, film, interpolate, resize
 from youku.video.y4m import Header, Planes
 
 HEAT_MAX = 32.0  # code values
@@ -60,15 +60,9 @@ class Tally:
 
 
 def open_version(path: str | Path, stack: ExitStack) -> Version:
-    """Open a y4m clip by memory map, anything else through ffmpeg; closed with `stack`."""
-    path = Path(path)
-    with path.open("rb") as file:
-        is_y4m = file.read(len(y4m.MAGIC)) == y4m.MAGIC
-    if is_y4m:
-        clip = y4m.Clip(path)
-        return Version(path, clip.header, iter(clip), clip.num_frames)
-    reader = stack.enter_context(ffmpeg.decode(path))
-    return Version(path, reader.header, iter(reader))
+    """Open a clip or video for all its frames; closed with `stack`."""
+    opened = stack.enter_context(clips.open_clip(path))
+    return Version(Path(path), opened.header, iter(opened.frames), opened.num_frames)
 
 
 def common_size(versions: Sequence[Version]) -> tuple[int, int]:
@@ -91,9 +85,7 @@ def fit(planes: Planes, header: Header, target: Header) -> Planes:
     scale_x, scale_y = target.width / header.width, target.height / header.height
     if scale_x == scale_y and scale_x == int(scale_x):
         return interpolate.upscale(planes, header, int(scale_x))
-    sub_x, sub_y, siting = header.layout
-    shift_y = resize.chroma_shift(siting, scale_y)[0] if sub_y == 2 else 0.0
-    shift_x = resize.chroma_shift(siting, scale_x)[1] if sub_x == 2 else 0.0
+    shift_y, shift_x = color.chroma_shift(header.layout, scale_y)[0], color.chroma_shift(header.layout, scale_x)[1]
     out = []
     for index, (plane, (height, width)) in enumerate(zip(planes, target.plane_shapes, strict=True)):
         shifts = (shift_y, shift_x) if index else (0.0, 0.0)

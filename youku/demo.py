@@ -17,6 +17,7 @@ from pathlib import Path
 
 from youku import cli, contest, files, predict, report, score, submit
 from youku.engines import weights
+from youku.inference.clip import list_jobs, predict_all
 from youku.inference.pipeline import Options
 from youku.training import recipe, run
 from youku.training.config import TrainConfig
@@ -54,8 +55,8 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
     network = weights.load(weights_path, None, None, weights.pick_device(config.device))
     low, high, predictions = str(out / "clips" / "val"), out / "clips" / "val", config.folder / "predictions"
     test_set = f"{TEST_SET.first}-{TEST_SET.last}"
-    jobs = predict.plan(low, str(predictions), "scored", test_set, network.scale)
-    predict.predict_all(network, jobs, Options(), predict.settings_key(network, Options()))
+    jobs = list_jobs(low, str(predictions), "scored", test_set, network.scale)
+    predict_all(network, jobs, Options(), watch=predict.watch, tell=predict.tell)
 
     _say(4, "check every rule and pack the submission")
     manifest = submit.make_submission(predictions, "demo", low, TEST_SET, out / "submissions", progress=True)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -33,7 +33,7 @@ from youku.looking import checkerboard, clip_facts, clip_page, inspection, vgg_l
 from youku.looking.checkerboard import Finding
 from youku.models import MODELS
 from youku.video import clips, ffmpeg, pictures
-from youku.video.y4m import Header, Planes
+from youku.video.clips import Opened
 
 
 def is_weights(path: Path) -> bool:
@@ -46,10 +46,10 @@ def is_weights(path: Path) -> bool:
 
 
 @contextmanager
-def open_clip(path: Path) -> Iterator[tuple[Header, Iterable[Planes], int | None]]:
+def open_clip(path: Path) -> Iterator[Opened]:
     """`clips.open_clip` of all frames; ValueError says that the file is no weights either."""
     try:
-        with clips.open_clip(str(path), None, whole=True) as opened:
+        with clips.open_clip(path) as opened:
             yield opened
     except ffmpeg.NoVideoError:
         raise ValueError(
@@ -61,9 +61,12 @@ def inspect_clip(path: Path, num_frames: int | None, png: str | None, as_data: b
     """Everything there is to say about a clip or its first `num_frames` frames."""
     from tqdm import tqdm
 
-    with open_clip(path) as (header, frames, known):
+    with open_clip(path) as opened:
+        header, known = opened.header, opened.num_frames
         total = min(known, num_frames or known) if known else num_frames
-        bar = tqdm(islice(frames, num_frames), total=total, unit="frame", leave=False, disable=not sys.stderr.isatty())
+        bar = tqdm(
+            islice(opened.frames, num_frames), total=total, unit="frame", leave=False, disable=not sys.stderr.isatty()
+        )
         found = clip_facts.gather(header, bar, is_decoded=known is None, most_frames=num_frames, clip_frames=known)
     if png:
         clip_page.draw(found.survey, f"{path.name}: {header.width}x{header.height}, {found.counted} frames", png)

@@ -45,12 +45,12 @@ class Submission:
     def open(self, name: str) -> Iterator[y4m.StreamReader]:
         """Stream one member; ValueError naming it when the zip is damaged there."""
         if not self.is_zip:
-            with y4m.open_stream(self.path / name) as reader:
-                yield reader
+            with (self.path / name).open("rb", buffering=1 << 20) as file:
+                yield y4m.StreamReader(file, str(self.path / name))
             return
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(name) as file:
-                yield y4m.read_stream(file, name)
+                yield y4m.StreamReader(file, name)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise ValueError(f"{name}: damaged inside {self.path.name} ({error}); make the zip again") from None
 

@@ -70,7 +70,7 @@ def gather(
             yield planes
 
     found = survey(header, kept())
-    inside = [letterbox.cut(planes, header, found.bars) for planes in first]
+    inside = [letterbox.picture(planes, header, found.bars) for planes in first]
     return Facts(
         header=header,
         survey=found,

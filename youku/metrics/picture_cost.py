@@ -58,8 +58,8 @@ def _with_ffmpeg_rgb(frames: Iterable[Planes], header: Header) -> Iterator[tuple
 
     options = {"format": "yuv4mpegpipe", "vf": f"format=bgr24,format={ffmpeg.pix_fmt(header.chroma)}"}
     line = ffmpeg.build("pipe:0", "pipe:1", {"format": "yuv4mpegpipe"}, {**options, **ffmpeg.passthrough()})
-    with ffmpeg.filtered(line, stream(), "RGB round trip") as stdout:
-        for back in y4m.read_stream(stdout, "RGB round trip"):
+    with ffmpeg.piped_output(line, "RGB round trip", stream()) as stdout:
+        for back in y4m.StreamReader(stdout, "RGB round trip"):
             yield waiting.pop(0), back
 
 

@@ -93,7 +93,7 @@ def packed_frames(shipped: Path, name: str, positions: Collection[int]) -> tuple
             if member is None:
                 raise FileNotFoundError(f"{name} is not in {shipped.name}")
             with archive.open(member) as file:
-                reader = y4m.read_stream(file, f"{shipped}: {member}")
+                reader = y4m.StreamReader(file, f"{shipped}: {member}")
                 read = enumerate(islice(reader, max(positions) + 1))
                 found = {position: planes for position, planes in read if position in positions}
     except (zipfile.BadZipFile, zlib.error) as error:

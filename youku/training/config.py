@@ -15,7 +15,7 @@ from typing import Any
 
 from youku.models import MODELS, spec_of
 from youku.training import losses
-from youku.video.shrink import SHRINKERS
+from youku.video.resize import SHRINKERS
 
 INITS = ("paper", "gaussian", "xavier", "kaiming")
 CHOICES = {

@@ -21,7 +21,7 @@ from youku.training import recipe, run
 from youku.training.config import TrainConfig
 from youku.training.pairs import PicturePair
 from youku.training.validation import validate
-from youku.video.shrink import SHRINKERS
+from youku.video.resize import SHRINKERS
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
 KEYS = {"question", "source", "base", "variants", "tests"}

@@ -105,7 +105,7 @@ class PicturePair:
     def cut(
         self, frame: int, top: int, left: int, patch_px: int, num_frames: int = 1, resizer: str = DEFAULT_RESIZER
     ) -> tuple[list[Planes], Planes]:
-        """As ClipPair's; `resizer` says how the picture is shrunk (video.shrink)."""
+        """As ClipPair's; `resizer` says how the picture is shrunk (video.resize)."""
         low, high = load_picture_pair(self, resizer)
         scale = self.scale
         box = low[top : top + patch_px, left : left + patch_px]

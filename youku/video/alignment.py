@@ -12,13 +12,13 @@ agree. The sub-pixel shift is a cross-correlation refined by a matrix Fourier tr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from youku import contest
+from youku import contest, text_table
 from youku.video import y4m
 
 NUM_SAMPLES = 5  # frames of a clip that are looked at
@@ -147,15 +147,15 @@ def common_shift(found: Sequence[Alignment]) -> tuple[float, float] | None:
     return (float(x), float(y)) if math.hypot(x, y) > MOST_SHIFT_PX else None
 
 
-def table(found: Sequence[Alignment]) -> Iterator[str]:
+def table(found: Sequence[Alignment]) -> str:
     """One line a clip under a heading, the verdict last."""
-    heads = ("frames", "offset", "shift x", "shift y", "gain", "bright", "corr")
-    yield " ".join([f"{'clip':5}", *(f"{head:>8}" for head in heads), " verdict"])
+    rows = []
     for one in found:
-        cells = [f"{one.frames[0]:>8}", f"{one.offset_frames:>+8}"]
-        cells += [f"{value:>+8.2f}" for value in (one.shift_x_px, one.shift_y_px)]
-        cells += [f"{one.gain:>8.3f}", f"{one.brightness:>+8.2f}", f"{one.correlation:>8.3f}"]
-        yield " ".join([f"{one.clip_id:05d}", *cells, " " + (", ".join(faults(one)) or "ok")])
+        figures = [f"{one.offset_frames:+d}", f"{one.shift_x_px:+.2f}", f"{one.shift_y_px:+.2f}"]
+        figures += [f"{one.gain:.3f}", f"{one.brightness:+.2f}", f"{one.correlation:.3f}"]
+        rows.append([f"{one.clip_id:05d}", str(one.frames[0]), *figures, ", ".join(faults(one)) or "ok"])
+    heads = ("clip", "frames", "offset", "shift x", "shift y", "gain", "bright", "corr", "verdict")
+    return text_table.lay_out(heads, rows)
 
 
 def _luma(clip: y4m.Clip, index: int, scale: int) -> np.ndarray:

@@ -1,71 +1,212 @@
-"""Open a clip, a pipe or any video for all of its frames or a choice of them, streamed.
+"""Say what a name is - y4m clip, pipe, coded video, raw planes, pictures - and open it for its frames, streamed.
 
-Name and wanted frame numbers -> header, frames in order, how many they are (None where only the end will tell).
+`open_frames` gives every frame of any of them, `open_clip` frames chosen by their numbers, `open_420` what `find_sources`
+found as 8-bit 4:2:0. Pictures are a folder or a numbered pattern; a single one is decoded as a video of one frame.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
-from youku.video import ffmpeg, y4m
+from youku.video import ffmpeg, pictures, y4m
 from youku.video.y4m import Header, Planes
 
 Item = TypeVar("Item")
+VIDEO_SUFFIXES = tuple(
+    f".{name}"
+    for name in (
+        *("y4m", "mp4", "m4v", "mkv", "webm", "avi", "mov", "mpg", "mpeg", "vob", "ts", "mxf", "wmv", "flv"),
+        *("264", "h264", "265", "h265", "hevc", "rm", "rmvb"),
+    )
+)
+
+
+class Kind(StrEnum):
+    """What a name stands for."""
+
+    STREAM = "stream"  # "-": y4m on stdin or stdout
+    Y4M = "y4m"
+    YUV = "yuv"  # planes without a header
+    PICTURES = "pictures"  # a folder, or a pattern such as frame%3d.png
+    HDF5 = "hdf5"
+    VIDEO = "video"  # anything else: ffmpeg shall tell
+
+
+_BY_SUFFIX = {".y4m": Kind.Y4M, ".yuv": Kind.YUV, ".h5": Kind.HDF5, ".hdf5": Kind.HDF5}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A clip that is being read."""
+
+    header: Header
+    frames: Iterable[Planes]
+    num_frames: int | None = None
+    """Where it is known without reading them all."""
+    params: Iterable[str] = field(default_factory=lambda: itertools.repeat(""))
+    """What follows FRAME on each frame's own line; kept from files, dropped from stdin, as ffmpeg drops it."""
+    colours: dict[str, str] = field(default_factory=dict)
+    """Tags of pictures that were RGB, as Timeline.colours."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One video, or the pictures that make one clip."""
+
+    name: str
+    paths: tuple[Path, ...]
+
+
+def kind_of(name: str | Path) -> Kind:
+    """What a name says, whether or not there is such a file."""
+    path = Path(name)
+    if str(name) == "-":
+        return Kind.STREAM
+    if pictures.is_pattern(path) or path.is_dir() or str(name).endswith("/"):
+        return Kind.PICTURES
+    return _BY_SUFFIX.get(path.suffix.lower(), Kind.VIDEO if path.suffix or path.is_file() else Kind.PICTURES)
+
+
+def kind_of_source(name: str | Path) -> Kind:
+    """`kind_of`, and y4m by its first bytes whatever the file is called."""
+    kind = kind_of(name)
+    if kind is not Kind.VIDEO or not Path(name).is_file():
+        return kind
+    with open(name, "rb") as file:
+        return Kind.Y4M if file.read(len(y4m.MAGIC)) == y4m.MAGIC else kind
+
+
+@contextmanager
+def open_frames(
+    name: str | Path,
+    *,
+    size: str | None = None,
+    fps: Fraction = Fraction(25),
+    chroma: str | None = None,
+    by_float: bool = False,
+    deblock: bool = False,
+    upright: bool = True,
+    start_sec: float | None = None,
+    duration_sec: float | None = None,
+) -> Iterator[Opened]:
+    """Every frame, or those of a range of seconds (of pictures, which have no times, every frame in any case).
+
+    `size` and `fps` are those of raw planes, `fps` also of pictures; `chroma` names the layout of raw planes, and what
+    pictures and videos are turned into. `by_float` reads pictures without ffmpeg, `deblock` is ffmpeg's filter,
+    `upright` as for `ffmpeg.decode`.
+    """
+    path, kind = Path(name), kind_of_source(name)
+    cut = start_sec, duration_sec
+    if deblock:
+        with ffmpeg.deblock(path, kind is Kind.Y4M) as (header, smooth):
+            yield Opened(header, within(smooth, header.fps, *cut))
+    elif kind is Kind.STREAM:
+        stream = y4m.StreamReader(sys.stdin.buffer, "stdin")
+        yield Opened(stream.header, within(stream, stream.header.fps, *cut))
+    elif kind is Kind.Y4M:
+        clip = y4m.Clip(path)
+        params = (clip.frame_params(index) for index in range(clip.num_frames))
+        num_frames = clip.num_frames if cut == (None, None) else None
+        fps = clip.header.fps
+        yield Opened(clip.header, within(clip, fps, *cut), num_frames, within(params, fps, *cut))
+    elif kind is Kind.YUV:
+        header = _header_of_raw(path, size, fps, chroma or "420jpeg")
+        yield Opened(header, within(_raw_frames(path, header), fps, *cut))
+    elif kind is Kind.PICTURES and (path / pictures.PLANE_INDEX).is_file():
+        header, planes, lines = pictures.read_planes(path)
+        yield Opened(header, planes, params=lines)
+    elif kind is Kind.PICTURES:
+        with pictures.open_rgb(path, fps, chroma, by_float) as (header, coloured):
+            yield Opened(header, coloured, colours={"range": "tv", "colorspace": "smpte170m"})  # by ffmpeg and by float
+    else:
+        pix_fmt = ffmpeg.pix_fmt(pictures.unsited(chroma)) if chroma else None
+        with ffmpeg.decode(path, pix_fmt, None, upright, *cut) as reader:
+            yield Opened(reader.header, reader)
 
 
 @contextmanager
 def open_clip(
-    source: str, wanted: range | None, whole: bool = False, upright: bool = True
-) -> Iterator[tuple[Header, Iterable[Planes], int | None]]:
-    """(header, chosen frames, their number if known) of a y4m file, a pipe or any video.
+    source: str | Path, wanted: range | None = None, whole: bool = False, upright: bool = True
+) -> Iterator[Opened]:
+    """The `wanted` frames alone, and how many they are; ValueError where the clip ends before the last of them.
 
     `whole` gives every frame, the wanted ones among their true neighbours: what a multi-frame network needs.
-    `upright` as for `ffmpeg.decode`.
     """
-    total, chosen = None if wanted is None else len(wanted), None if whole else wanted
-    if source == "-":
-        with y4m.open_stream("-") as reader:
-            yield reader.header, _choose(reader, chosen, "stdin"), total
-    elif is_y4m(source):
-        clip = y4m.Clip(source)
-        indices = wanted if wanted is not None else range(clip.num_frames)
-        if indices and indices[-1] >= clip.num_frames:
-            raise ValueError(f"{source}: has {clip.num_frames} frames, frame {indices[-1]} was asked for")
-        yield clip.header, clip if whole else (clip.frame(index) for index in indices), len(indices)
-    else:
-        with ffmpeg.decode(source, upright=upright) as reader:
-            yield reader.header, _choose(reader, chosen, source), total
+    with open_frames(source, upright=upright) as opened:
+        known = opened.num_frames
+        if wanted and known is not None and wanted[-1] >= known:
+            raise ValueError(f"{source}: has {known} frames, frame {wanted[-1]} was asked for")
+        frames = opened.frames if whole or wanted is None else _choose(opened.frames, wanted, source)
+        yield Opened(opened.header, frames, known if wanted is None else len(wanted))
 
 
-def _choose(reader: Iterable[Planes], wanted: range | None, name: str) -> Iterator[Planes]:
+def _choose(frames: Iterable[Planes], wanted: range, name: str | Path) -> Iterator[Planes]:
     """The wanted frames of a stream that cannot seek."""
     num_found = 0
-    for index, planes in enumerate(reader):
-        if wanted is None or index in wanted:
+    for index, planes in enumerate(frames):
+        if index in wanted:
             num_found += 1
             yield planes
-        if wanted is not None and index == wanted[-1]:
+        if index == wanted[-1]:
             return
-    if wanted is not None and num_found < len(wanted):
+    if num_found < len(wanted):
         raise too_short(name, wanted)
 
 
-def too_short(name: str, wanted: range | None) -> ValueError:
+def too_short(name: str | Path, wanted: range | None) -> ValueError:
     """The error for a stream that ended before the last wanted frame."""
     last = wanted[-1] if wanted else 0
     return ValueError(f"{'stdin' if name == '-' else name}: ended before frame {last}, which was asked for")
 
 
-def is_y4m(path: str | Path) -> bool:
-    """True for a file that begins or is named like a y4m clip."""
-    with open(path, "rb") as file:
-        return file.read(len(y4m.MAGIC)) == y4m.MAGIC or Path(path).suffix == ".y4m"
+def find_sources(names: Sequence[str | Path], sequence: bool = False) -> list[Source]:
+    """Videos and pictures named, or lying in the folders named, in order; ValueError for what is neither."""
+    found: list[Source] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir() or pictures.is_pattern(path):
+            found += _in_folder(path, sequence)
+        elif not path.is_file():
+            raise ValueError(f"{path}: no such file or folder")
+        else:
+            found.append(Source(str(path), (path,)))
+    return found
+
+
+def _in_folder(folder: Path, sequence: bool) -> list[Source]:
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    videos = [path for path in inside if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")]
+    if videos:
+        return [Source(str(path), (path,)) for path in videos]
+    found = pictures.find(folder)
+    return [Source(str(folder), tuple(found))] if sequence else [Source(str(path), (path,)) for path in found]
+
+
+@contextmanager
+def open_420(source: Source) -> Iterator[Opened]:
+    """Frames as 8-bit 4:2:0: y4m of that kind as it is, pictures in float, all else converted by ffmpeg."""
+    first = source.paths[0]
+    if first.suffix.lower() in pictures.SUFFIXES:
+        header = y4m.make_header(*pictures.common_size(source.paths))
+        yield Opened(header, pictures.to_planes(source.paths, header))
+        return
+    if kind_of_source(first) is Kind.Y4M:
+        clip = y4m.Clip(first)
+        if clip.header.depth == 8 and clip.header.layout[:2] == (2, 2):
+            yield Opened(clip.header, clip)
+            return
+    with ffmpeg.decode(first, "yuv420p") as reader:
+        yield Opened(reader.header, reader)
 
 
 def within(
@@ -77,15 +218,22 @@ def within(
     return itertools.islice(frames, math.ceil(start * fps), last)
 
 
-def some(frames: Iterable[Item], name: str, start_sec: float | None) -> Iterator[Item]:
-    """The same frames; where a start was asked for that has none, ValueError saying so."""
-    num_frames = 0
-    try:
-        for frame in frames:
-            num_frames += 1
-            yield frame
-    except y4m.Y4MError:
-        if num_frames or not start_sec:
-            raise
-    if num_frames == 0 and start_sec:
-        raise ValueError(f"{name}: has no frame at --start {start_sec:g} s; it is shorter than that")
+def _header_of_raw(path: Path, size: str | None, fps: Fraction, chroma: str) -> Header:
+    """`size` is WIDTHxHEIGHT and must divide the file into whole frames, else ValueError."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", size or "")
+    if not match:
+        raise ValueError(f"{path}: raw planes have no header; give --size WIDTHxHEIGHT, got {size}")
+    header = y4m.make_header(int(match[1]), int(match[2]), fps, chroma)
+    total_bytes = path.stat().st_size
+    if not total_bytes or total_bytes % header.frame_bytes:
+        raise ValueError(
+            f"{path}: {total_bytes} bytes are not a whole number of {size} C{header.chroma} frames "
+            f"({header.frame_bytes} bytes each); check --size and --chroma"
+        )
+    return header
+
+
+def _raw_frames(path: Path, header: Header) -> Iterator[Planes]:
+    with path.open("rb") as file:
+        while data := file.read(header.frame_bytes):
+            yield y4m.split_planes(data, header)

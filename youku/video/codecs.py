@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from youku.cli import option
 from youku.video import ffmpeg, y4m
 from youku.video.y4m import Header, Planes
 
@@ -25,6 +26,7 @@ _ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     "mjpeg": ("mjpeg", {}),  # intra only: what JPEG compression does to each picture
 }
 CODECS = tuple(_ENCODERS)
+RATES = ("crf", "qscale", "bitrate")
 _CRF_CODECS = ("x264", "x265")
 
 
@@ -34,17 +36,14 @@ class Coding:
 
     codec: str
     """One of CODECS."""
-    crf: int | None = None
-    """Constant rate factor 0-51 of x264 and x265, larger is worse."""
-    qscale: int | None = None
-    """Fixed quantiser 1-31 of mpeg1, mpeg2, mpeg4 and mjpeg, larger is worse."""
-    bitrate: str | None = None
-    """Average bits a second as ffmpeg writes it: 768k, 2M."""
+    crf: int | None = option(None, "quality of x264, x265: 0-51, larger is worse", type=int)
+    qscale: int | None = option(None, "quantiser of mpeg1, mpeg2, mpeg4, mjpeg: 1-31, larger is worse", type=int)
+    bitrate: str | None = option(None, "bits a second, such as 768k")
 
     def __post_init__(self) -> None:
         if self.codec not in CODECS:
             raise ValueError(f"codec {self.codec!r}: expected one of {', '.join(CODECS)}")
-        if sum(value is not None for value in (self.crf, self.qscale, self.bitrate)) != 1:
+        if sum(vars(self)[rate] is not None for rate in RATES) != 1:
             raise ValueError(f"codec {self.codec}: give exactly one of crf, qscale and bitrate")
         if self.crf is not None and (self.codec not in _CRF_CODECS or not 0 <= self.crf <= 51):
             raise ValueError(f"crf {self.crf} with {self.codec}: expected 0-51 with {' or '.join(_CRF_CODECS)}")
@@ -74,10 +73,10 @@ def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iter
         if num_fed == 0:
             raise ValueError(f"codec {coding.codec}: the source gave 0 frames")
 
-    with ffmpeg.filtered(_encode_command(coding), stream(), f"{coding.codec} encoder") as coded:
+    with ffmpeg.piped_output(_encode_command(coding), f"{coding.codec} encoder", stream()) as coded:
         packets = iter(lambda: coded.read1(1 << 16), b"")  # type: ignore[attr-defined]
-        with ffmpeg.filtered(_decode_command(), packets, f"{coding.codec} decoder") as decoded:
-            reader = y4m.read_stream(decoded, f"{coding.codec} round trip")
+        with ffmpeg.piped_output(_decode_command(), f"{coding.codec} decoder", packets) as decoded:
+            reader = y4m.StreamReader(decoded, f"{coding.codec} round trip")
             if reader.header.plane_shapes != wire.plane_shapes or reader.header.depth != 8:
                 raise ffmpeg.FFmpegError(f"{coding.codec}: gave back {reader.header.tokens} for {wire.tokens}")
             for planes in reader:

@@ -1,4 +1,4 @@
-"""Convert between Y'CbCr planes and RGB with matrix, range and chroma siting explicit; nothing rounds here.
+"""Convert between Y'CbCr planes and RGB with matrix, range and chroma siting explicit; say what a siting shifts.
 
 Works on numpy arrays and torch tensors alike. RGB is float in [0, 1], shape (..., 3, H, W); planes are float code
 values over 255 << (depth - 8), so 8-bit planes divided by 255. Sources: ITU-R BT.601-7, BT.709-6; MATLAB `rgb2ycbcr`.
@@ -12,10 +12,10 @@ import torch
 
 from youku.video import resize
 from youku.video.resize import Array
+from youku.video.y4m import Layout
 
 # (red, blue) weights of luma
 MATRICES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722)}
-SITINGS = ("left", "center", "topleft")
 
 
 def rgb_to_yuv444(rgb: Array, matrix: str = "601", full_range: bool = False) -> Array:
@@ -42,28 +42,44 @@ def yuv444_to_rgb(yuv: Array, matrix: str = "601", full_range: bool = False) -> 
     return _stack(red, green, blue)
 
 
-def upsample_chroma(
-    chroma: Array, height: int, width: int, layout: tuple[int, int, str], kernel: str = "bilinear"
-) -> Array:
-    """Bring a chroma plane (..., h, w) to luma size, each sample read at its own siting; `layout` as in y4m.Header."""
-    sub_x, sub_y, siting = layout
+def upsample_chroma(chroma: Array, height: int, width: int, layout: Layout, kernel: str = "bilinear") -> Array:
+    """Bring a chroma plane (..., h, w) to luma size (..., H, W), each sample read at its own siting."""
+    (sub_x, sub_y, _), (down, right) = layout, _cosited(layout)
     out = chroma
     if sub_y == 2:  # odd sizes: double, then cut
-        out = _rescale(out, 2 * out.shape[-2], -2, kernel, 0.25 if siting == "topleft" else 0.0, 2.0)
+        out = _rescale(out, 2 * out.shape[-2], -2, kernel, 0.25 * down, 2.0)  # (..., 2 h, w)
     if sub_x == 2:
-        out = _rescale(out, 2 * out.shape[-1], -1, kernel, 0.25 if siting in ("left", "topleft") else 0.0, 2.0)
+        out = _rescale(out, 2 * out.shape[-1], -1, kernel, 0.25 * right, 2.0)  # (..., 2 h, 2 w)
     return out[..., :height, :width]
 
 
-def downsample_chroma(chroma: Array, layout: tuple[int, int, str], kernel: str = "bilinear") -> Array:
+def downsample_chroma(chroma: Array, layout: Layout, kernel: str = "bilinear") -> Array:
     """Inverse direction of `upsample_chroma`: anti-aliased, at the target's siting; odd sizes repeat the last line."""
-    sub_x, sub_y, siting = layout
+    (sub_x, sub_y, _), (down, right) = layout, _cosited(layout)
     out = chroma
     if sub_y == 2:
-        out = _rescale(out, -(-out.shape[-2] // 2), -2, kernel, -0.5 if siting == "topleft" else 0.0, 0.5)
+        out = _rescale(out, -(-out.shape[-2] // 2), -2, kernel, -0.5 * down, 0.5)  # (..., ceil(H / 2), W)
     if sub_x == 2:
-        out = _rescale(out, -(-out.shape[-1] // 2), -1, kernel, -0.5 if siting in ("left", "topleft") else 0.0, 0.5)
+        out = _rescale(out, -(-out.shape[-1] // 2), -1, kernel, -0.5 * right, 0.5)  # (..., ceil(H / 2), ceil(W / 2))
     return out
+
+
+def chroma_shift(layout: Layout, scale: float) -> tuple[float, float]:
+    """(shift_y, shift_x) of `resize` for a chroma plane that grows by `scale` between two pictures of one layout.
+
+    Left-sited chroma column c lies on luma column 2c. Scaling the luma grid by s about pixel centres puts it at luma
+    s * 2c + (s - 1) / 2, which is chroma column s * c + (s - 1) / 4 of the target: (s - 1) / (4 s) input samples
+    away from where half-pixel centres would put it. For s = 4: column 4c + 0.75 instead of 4c + 1.5.
+    """
+    down, right = _cosited(layout)
+    shift = (scale - 1) / (4 * scale)
+    return shift * down, shift * right
+
+
+def _cosited(layout: Layout) -> tuple[bool, bool]:
+    """(down, right): on which subsampled axes a chroma sample lies on a luma sample, and not between two."""
+    sub_x, sub_y, siting = layout
+    return sub_y == 2 and siting == "topleft", sub_x == 2 and siting in ("left", "topleft")
 
 
 def _rescale(plane: Array, size: int, axis: int, kernel: str, shift: float, scale: float) -> Array:
@@ -79,27 +95,25 @@ def luma_of_picture(rgb: np.ndarray) -> np.ndarray:
     return 16 + (65.481 * red + 128.553 * green + 24.966 * blue) / 255
 
 
-def planes_to_rgb(
-    planes: tuple[np.ndarray, ...], depth: int, layout: tuple[int, int, str], matrix: str = "601"
-) -> np.ndarray:
+def planes_to_rgb(planes: tuple[np.ndarray, ...], depth: int, layout: Layout, matrix: str = "601") -> np.ndarray:
     """Integer planes of a frame to an 8-bit RGB picture (H, W, 3), for looking at and for picture files only."""
     scale = float(255 << (depth - 8))  # 128 << (depth - 8) is neutral at every depth
-    # torch, since it takes a quarter of numpy's time here
+    # integer codes -> code values / 255; torch, since it takes a quarter of numpy's time here
     luma, *chroma = (torch.from_numpy(plane.astype(np.float32)).div_(scale) for plane in planes)
     if not chroma:
-        gray = (luma - 16 / 255) * (255 / 219)
+        gray = (luma - 16 / 255) * (255 / 219)  # 16/255 .. 235/255 -> 0 .. 1
         rgb = torch.stack([gray, gray, gray])
     else:
         height, width = luma.shape
         yuv = torch.stack([luma, *(upsample_chroma(plane, height, width, layout) for plane in chroma)])
-        rgb = yuv444_to_rgb(yuv, matrix)
+        rgb = yuv444_to_rgb(yuv, matrix)  # (3, H, W) in [0, 1] and beyond
     rounded = rgb.mul_(255).clamp_(0, 255).add_(0.5).to(torch.uint8)  # floor(x + 0.5), as resize.to_integers
     return rounded.permute(1, 2, 0).contiguous().numpy()
 
 
-def rgb_to_planes(rgb: np.ndarray, layout: tuple[int, int, str], matrix: str = "601") -> tuple[np.ndarray, ...]:
+def rgb_to_planes(rgb: np.ndarray, layout: Layout, matrix: str = "601") -> tuple[np.ndarray, ...]:
     """An 8-bit RGB picture (H, W, 3) to 8-bit planes in `layout` (y4m.Header.layout), studio range."""
-    yuv = rgb_to_yuv444(np.moveaxis(rgb, -1, 0).astype(np.float64) / 255, matrix)
+    yuv = rgb_to_yuv444(np.moveaxis(rgb, -1, 0).astype(np.float64) / 255, matrix)  # (3, H, W), 16/255 .. 240/255
     luma = resize.to_integers(yuv[0] * 255)
     if layout[0] == 0:
         return (luma,)

@@ -8,14 +8,15 @@ Sources: the old-film report's list of degradations (sections 4.8.1, 4.9); the c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from youku import contest
+from youku import contest, text_table
+from youku.cli import option
 from youku.video import codecs, interpolate, resize, y4m
-from youku.video.codecs import Coding
+from youku.video.codecs import RATES, Coding
 from youku.video.y4m import Header, Planes
 
 KERNELS = ("bicubic", "bilinear", "lanczos", "box")
@@ -26,24 +27,18 @@ ORDERS = ("scale-first", "code-first")
 class Degradation:
     """How a low-resolution frame is made from a high-resolution one."""
 
-    scale: int = contest.SCALE
-    """Factor between the two sizes: 2, 3 or 4."""
-    kernel: str = "bicubic"
-    """Down-sampling kernel, anti-aliased; mixed draws one of KERNELS for each clip."""
-    blur: float = 0.0
-    """Sigma of a Gaussian before scaling, in pixels of the large picture."""
-    unsharp: float = 0.0
-    """Chance that a clip's luma is sharpened before the pair is made, which changes both of its clips."""
-    darken: float = 0.0
-    """Share of the luma above black that is taken away."""
-    tone: float = 0.0
-    """Largest relative change of luma contrast; each clip draws one, and a brightness shift of up to 64 times it."""
-    noise: float = 0.0
-    """Sigma of Gaussian noise after scaling, in code values; chroma gets half."""
+    scale: int = option(contest.SCALE, "factor between the sizes (default 4)", type=int, choices=(2, 3, 4))
+    kernel: str = option("bicubic", "mixed draws one for each clip", choices=(*KERNELS, "mixed"))
+    blur: float = option(0.0, "Gaussian before scaling, in large pixels", type=float, metavar="SIGMA")
+    unsharp: float = option(0.0, "share of clips sharpened first, both sizes", type=float, metavar="CHANCE")
+    darken: float = option(0.0, "luma above black taken away, 0.2 = 20 %%", type=float, metavar="SHARE")
+    tone: float = option(0.0, "largest random change of contrast, 0.1 = 10 %%", type=float, metavar="SHARE")
+    """Each clip draws one, and a brightness shift of up to 64 times it."""
+    noise: float = option(0.0, "Gaussian noise after scaling, in code values", type=float, metavar="SIGMA")
+    """Chroma gets half."""
     codings: tuple[Coding, ...] = ()
     """Video codecs passed in turn."""
-    order: str = "scale-first"
-    """scale-first codes the small frames, code-first codes the large frames and scales what comes back."""
+    order: str = option("scale-first", "scale then code, or code then scale", choices=ORDERS)
 
     def __post_init__(self) -> None:
         if self.scale not in (2, 3, 4):
@@ -108,6 +103,24 @@ PRESETS = {name: settings for name, (settings, _) in _TABLE.items()}
 VERDICTS = {name: verdict for name, (_, verdict) in _TABLE.items()}
 
 
+def preset_table() -> str:
+    """A line or two each: name, what differs from plain bicubic, what its source says of it."""
+    plain, rows = asdict(PRESETS["bicubic"]), []
+    for name, preset in PRESETS.items():
+        changed = {key: value for key, value in asdict(preset).items() if value != plain[key] and key != "codings"}
+        words = [f"{key} {value}" for key, value in changed.items()]
+        for coding in preset.codings:
+            rates = (f" {rate} {value}" for rate in RATES if (value := vars(coding)[rate]) is not None)
+            words.append(coding.codec + "".join(rates))
+        rows += [[name, ", ".join(words) or "bicubic"], ["", VERDICTS[name]]]
+    notes = [
+        "",
+        "Old and restored prints of one film (4.8.1, 4.9.1) are not made here: name them like the contest's and --check.",
+        "Fewer, more different frames of one film (4.9.6): --every 20 or --every 1000. One scene (4.8.1): --max-frames.",
+    ]
+    return "\n".join([text_table.lay_out(["preset", "what it changes"], rows), *notes])
+
+
 def make_pair(
     frames: Iterable[Planes], header: Header, low_path: Path, high_path: Path, degradation: Degradation, seed: int
 ) -> int:
@@ -122,8 +135,8 @@ def make_pair(
     high_header = header.resized(width, height)
     low_header = header.resized(width // scale, height // scale)
     with y4m.create(high_path, high_header) as high, y4m.create(low_path, low_header) as low:
-        whole = sharpen_some((crop(planes, high_header) for planes in frames), high_header, degradation.unsharp, seed)
-        source = _tee(whole, high)
+        cropped = (y4m.crop(planes, header.layout, 0, 0, height, width) for planes in frames)
+        source = _tee(sharpen_some(cropped, high_header, degradation.unsharp, seed), high)
         for planes in degrade_frames(source, high_header, degradation, seed):
             low.write(planes)
         if low.num_frames != high.num_frames:
@@ -148,7 +161,10 @@ def degrade_frames(frames: Iterable[Planes], header: Header, degradation: Degrad
         small = interpolate.downscale(_blur(planes, header, degradation.blur), header, degradation.scale, kernel)
         if degradation.tone or degradation.darken:
             black = 16 << (header.depth - 8)
-            small = (_round((small[0].astype(np.float64) - black) * gain + black + shift, header.depth), *small[1:])
+            small = (
+                resize.to_integers((small[0].astype(np.float64) - black) * gain + black + shift, header.depth),
+                *small[1:],
+            )
         return _add_noise(small, header, degradation.noise, rng)
 
     small_frames = map(shrink, frames)
@@ -169,7 +185,7 @@ def sharpen_some(frames: Iterable[Planes], header: Header, chance: float, seed: 
 
     def sharpen(planes: Planes) -> Planes:
         soft = _blur(planes[:1], header, sigma)[0]
-        return _round(planes[0] + amount * (planes[0] - soft), header.depth), *planes[1:]
+        return resize.to_integers(planes[0] + amount * (planes[0] - soft), header.depth), *planes[1:]
 
     return map(sharpen, frames)
 
@@ -184,16 +200,6 @@ def _tee(frames: Iterable[Planes], writer: y4m.Writer) -> Iterator[Planes]:
     for planes in frames:
         writer.write(planes)
         yield planes
-
-
-def crop(planes: Planes, header: Header, top_px: int = 0, left_px: int = 0) -> Planes:
-    """Cut a frame to the size of `header`; top and left are whole chroma samples."""
-    sub_x, sub_y, _ = header.layout
-    out = []
-    for index, (plane, (height, width)) in enumerate(zip(planes, header.plane_shapes, strict=True)):
-        top, left = (top_px // sub_y, left_px // sub_x) if index else (top_px, left_px)
-        out.append(plane[top : top + height, left : left + width])
-    return tuple(out)
 
 
 def _blur(planes: Planes, header: Header, sigma: float) -> Planes:
@@ -224,10 +230,6 @@ def _add_noise(planes: Planes, header: Header, sigma: float, rng: np.random.Gene
     sigma *= 1 << (header.depth - 8)
     sigmas = (sigma, sigma / 2, sigma / 2)
     return tuple(
-        _round(plane + rng.normal(0, one, plane.shape), header.depth)
+        resize.to_integers(plane + rng.normal(0, one, plane.shape), header.depth)
         for plane, one in zip(planes, sigmas, strict=False)
     )
-
-
-def _round(values: np.ndarray, depth: int) -> np.ndarray:
-    return resize.to_integers(values, depth)

@@ -90,12 +90,11 @@ def build(source: str, target: str, input_options: dict[str, str], output_option
 
 def pix_fmt(chroma: str) -> str:
     """ffmpeg's pixel format of a y4m chroma name: 420mpeg2 -> yuv420p, 422p10 -> yuv422p10le, mono -> gray."""
-    match = re.fullmatch(r"(420|422|444|mono)(jpeg|mpeg2|paldv|p?(?:9|10|12|14|16))?", chroma)
-    if not match:
+    if chroma not in y4m.CHROMA:
         raise FFmpegError(f"chroma {chroma!r}: expected 420, 422, 444 or mono, 420p10 and so on")
-    depth = re.sub(r"\D", "", match[2] or "") if "mpeg" not in (match[2] or "") else ""
-    base = "gray" if match[1] == "mono" else f"yuv{match[1]}p"
-    return f"{base}{depth}le" if depth else base
+    (sub_x, _, _), depth = y4m.CHROMA[chroma]
+    base = f"yuv{chroma[:3]}p" if sub_x else "gray"
+    return f"{base}{depth}le" if depth > 8 else base
 
 
 def run(line: list[str], what: str) -> None:
@@ -158,7 +157,7 @@ def decode(
         options["pix_fmt"] = pix_fmt
     with piped_output(command(ffmpeg.output(node, "pipe:1", **options)), str(path)) as stdout:
         try:
-            reader = y4m.read_stream(stdout, str(path))
+            reader = y4m.StreamReader(stdout, str(path))
         except y4m.Y4MError:
             raise NoVideoError(
                 f"{path}: is neither a y4m clip nor a video that ffmpeg reads; check the file, or name another"
@@ -180,31 +179,39 @@ def deblock(path: str | Path, keep_header: bool) -> Iterator[tuple[y4m.Header, y
 
 
 @contextmanager
-def piped_output(line: list[str], what: str) -> Iterator[IO[bytes]]:
-    """Run a command and yield its stdout; raises ffmpeg's last words if it failed, kills it if the reader leaves."""
+def piped_output(line: list[str], what: str, feed: Iterator[bytes] | None = None) -> Iterator[IO[bytes]]:
+    """Run a command, `feed` going in from a thread, and yield its stdout; ffmpeg's last words are raised if it failed.
+
+    A reader that leaves early ends the command without an error; what goes wrong in `feed` is raised here.
+    """
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=errors, bufsize=1 << 20)
+        stdin = None if feed is None else subprocess.PIPE
+        process = subprocess.Popen(line, stdin=stdin, stdout=subprocess.PIPE, stderr=errors, bufsize=1 << 20)
         assert process.stdout is not None
+        failures: list[BaseException] = []
+        feeder = threading.Thread(target=_feed, args=(process.stdin, feed, failures), daemon=True)
+        feeder.start()
+        has_ended, damage = False, None
         try:
             yield process.stdout
-            ended = not process.stdout.read(1)
+            has_ended = not process.stdout.read(1)
         except NoVideoError:
             raise
-        except ValueError as error:  # damage downstream is often ffmpeg's own death: say that instead
-            process.kill()
-            process.wait()
-            errors.seek(0)
-            words = errors.read()
-            if words:
-                raise FFmpegError(f"{what}: ffmpeg failed: {last_words(words)}") from error
-            raise
+        except ValueError as error:  # damage downstream is often the command's own death: say that instead
+            damage = error
+            _finish(process, 0.2)
         finally:
             process.stdout.close()
-            if process.poll() is None:
-                _finish(process)
+            _finish(process, 5)
+            feeder.join()
         errors.seek(0)
-        if ended and process.returncode:
-            raise FFmpegError(f"{what}: ffmpeg failed: {last_words(errors.read())}")
+        words = errors.read()
+        if failures:
+            raise failures[0]
+        if (damage and words) or (has_ended and process.returncode):
+            raise FFmpegError(f"{what}: ffmpeg failed: {last_words(words)}") from damage
+        if damage:
+            raise damage
 
 
 @contextmanager
@@ -231,39 +238,11 @@ def piped_input(line: list[str], what: str) -> Iterator[IO[bytes]]:
             raise FFmpegError(f"{what}: ffmpeg failed: {last_words(errors.read())}")
 
 
-@contextmanager
-def filtered(line: list[str], frames: Iterator[bytes], what: str) -> Iterator[IO[bytes]]:
-    """Feed bytes to a command from a thread and yield its stdout: coder and decoder in one process chain."""
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=1 << 20)
-        assert process.stdin is not None and process.stdout is not None
-        failures: list[BaseException] = []
-        feeder = threading.Thread(target=_feed, args=(process.stdin, frames, failures), daemon=True)
-        feeder.start()
-        downstream: ValueError | None = None
-        try:
-            yield process.stdout
-        except NoVideoError:
-            raise
-        except ValueError as error:  # damage downstream is often this command's own death: say that instead
-            downstream = error
-        finally:
-            process.stdout.close()
-            _finish(process)
-            feeder.join()
-        errors.seek(0)
-        words = errors.read()
-        if failures:
-            raise failures[0]
-        if process.returncode and (words or downstream is None):
-            raise FFmpegError(f"{what}: ffmpeg failed: {last_words(words)}") from downstream
-        if downstream is not None:
-            raise downstream
-
-
-def _feed(stdin: IO[bytes], frames: Iterator[bytes], failures: list[BaseException]) -> None:
+def _feed(stdin: IO[bytes] | None, feed: Iterator[bytes] | None, failures: list[BaseException]) -> None:
+    if stdin is None or feed is None:
+        return
     try:
-        for data in frames:
+        for data in feed:
             stdin.write(data)
     except BrokenPipeError:
         pass  # the command died: its own message is raised instead
@@ -274,10 +253,10 @@ def _feed(stdin: IO[bytes], frames: Iterator[bytes], failures: list[BaseExceptio
             stdin.close()
 
 
-def _finish(process: subprocess.Popen[bytes]) -> None:
+def _finish(process: subprocess.Popen[bytes], patience_sec: float) -> None:
     """Wait briefly for a process whose output was read or dropped, then kill it."""
     try:
-        process.wait(timeout=5)
+        process.wait(patience_sec)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -5,6 +5,7 @@ Pictures (H, W, 3) uint8 of one even size -> a file that appears whole. Not for 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -35,38 +36,23 @@ def write_mp4(
     assert height % 2 == 0 and width % 2 == 0, first.shape
     num_frames = 0
     with files.atomic_path(path) as temporary:
-        line = _command(temporary, (width, height), fps, crf, matrix, audio_from)
+        line = _command(temporary, f"{width}x{height}", fps, crf, matrix, audio_from)
         with ffmpeg.piped_input(line, str(path)) as stdin:
-            picture: np.ndarray | None = first
-            while picture is not None:
+            for picture in itertools.chain([first], frames):
                 assert picture.shape == first.shape and picture.dtype == np.uint8
                 stdin.write(np.ascontiguousarray(picture).data)
                 num_frames += 1
-                picture = next(frames, None)
     return num_frames
 
 
-def _command(
-    path: Path, size: tuple[int, int], fps: Fraction, crf: int, matrix: str, audio_from: str | Path | None
-) -> list[str]:
-    import ffmpeg as ffmpeg_python
-
-    source = {"format": "rawvideo", "pix_fmt": "rgb24", "s": f"{size[0]}x{size[1]}", "framerate": str(fps)}
-    pictures = ffmpeg_python.input("pipe:0", **source)
+def _command(path: Path, size: str, fps: Fraction, crf: int, matrix: str, audio_from: str | Path | None) -> list[str]:
     space = COLOUR_SPACES[matrix]
-    options = {
-        "format": "mp4",
-        "c:v": "libx264",
-        "crf": str(crf),
-        "pix_fmt": "yuv420p",
-        "vf": f"scale=out_color_matrix={space}:out_range=tv:flags=bicubic+accurate_rnd",
-        "colorspace": space,
-        "color_range": "tv",
-        "movflags": "+faststart",
-    }
-    streams = [pictures["v:0"]]
+    line = [ffmpeg.binary(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
+    line += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-framerate", str(fps), "-i", "pipe:0"]
+    line += ["-i", str(Path(audio_from).absolute())] if audio_from is not None else []
+    line += ["-map", "0:v:0"]
     if audio_from is not None:  # the question mark: none is no error. aac, since mp4 holds few of the others
-        streams.append(ffmpeg_python.input(str(Path(audio_from).absolute()))["a:0?"])
-        options |= {"c:a": "aac", "b:a": "192k", "shortest": ""}
-    node = ffmpeg_python.output(*streams, str(path.absolute()), **options)
-    return [word for word in ffmpeg.command(node) if word]
+        line += ["-map", "1:a:0?", "-c:a", "aac", "-b:a", "192k", "-shortest"]
+    line += ["-c:v", "libx264", "-crf", str(crf), "-pix_fmt", "yuv420p", "-colorspace", space, "-color_range", "tv"]
+    line += ["-vf", f"scale=out_color_matrix={space}:out_range=tv:flags=bicubic+accurate_rnd"]
+    return [*line, "-movflags", "+faststart", "-f", "mp4", str(path.absolute())]

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from youku import files
-from youku.video import color, picture_sets, resize, shrink
+from youku.cli import option
+from youku.video import color, picture_sets, resize
 from youku.video.picture_sets import PictureFiles
 
-SUFFIXES = (".h5", ".hdf5")
 FORMS = ("train", "eval")
 PATCH_PX = {2: 10, 3: 7, 4: 6}  # of the low resolution, FSRCNN's
 AUGMENT_ZOOMS = (1.0, 0.9, 0.8, 0.7, 0.6)  # FSRCNN's, each in four rotations
@@ -33,18 +33,17 @@ Watch = Callable[[Iterable[PictureFiles]], Iterable[PictureFiles]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What to write, the flags of `convert`; patch and stride are in low-resolution pixels."""
+class Content:
+    """What an HDF5 file holds, the flags of `convert`; patch and stride are in low-resolution pixels.
 
-    hdf5: str = "train"
-    """train: patches; eval: whole pictures."""
-    scale: int = 4
-    patch: int | None = None
-    """None: FSRCNN's 10, 7, 6 for x2, x3, x4. The report's 64x64 of high resolution is 16 at x4."""
-    stride: int | None = None
-    """None: the scale, as the public file. The report's 20 px of high resolution are 5 at x4."""
-    augment: bool = False
-    """FSRCNN's 20 views of each picture: five sizes, four rotations."""
+    The report's 64x64 of high resolution at 20 are a patch of 16 and a stride of 5 at x4.
+    """
+
+    hdf5: str = option("train", "OUT.h5: patches (default) or pictures", choices=FORMS)
+    scale: int = option(4, "factor of an OUT.h5 (default 4)", type=int, metavar="N")
+    patch: int | None = option(None, "side of an lr patch (default 10, 7, 6 for x2, x3, x4)", type=int, metavar="PX")
+    stride: int | None = option(None, "step between lr patches (default: the scale)", type=int, metavar="PX")
+    augment: bool = option(False, "FSRCNN's 20 views of each picture: sizes, rotations", action="store_true")
 
     def __post_init__(self) -> None:
         if self.hdf5 not in FORMS:
@@ -67,29 +66,29 @@ class LumaPair:
     high: np.ndarray
 
 
-def write(pairs: Sequence[PictureFiles], target: Path, plan: Plan, watch: Watch = iter) -> int:
+def write(pairs: Sequence[PictureFiles], target: Path, content: Content, watch: Watch = iter) -> int:
     """Write a file whole; returns how many patches or pictures it holds. `watch` wraps the pictures for progress."""
     h5py = _h5py()
-    if plan.hdf5 == "train":
-        return _write_patches(h5py, pairs, target, plan, watch)
+    if content.hdf5 == "train":
+        return _write_patches(h5py, pairs, target, content, watch)
     with files.atomic_path(target) as temporary, h5py.File(temporary, "w") as file:
         for number, pair in enumerate(watch(pairs)):
-            for key, picture in zip(("lr", "hr"), picture_sets.load(pair, plan.scale), strict=True):
+            for key, picture in zip(("lr", "hr"), picture_sets.load(pair, content.scale), strict=True):
                 dataset = file.create_dataset(f"{key}/{number}", data=_luma(picture))
                 dataset.attrs["name"] = pair.name
     return len(pairs)
 
 
-def _write_patches(h5py: Any, pairs: Sequence[PictureFiles], target: Path, plan: Plan, watch: Watch) -> int:
+def _write_patches(h5py: Any, pairs: Sequence[PictureFiles], target: Path, content: Content, watch: Watch) -> int:
     """Two passes, so that memory holds one picture and the datasets are one piece, quick to index."""
-    patch_px, stride_px = plan.patch or PATCH_PX[plan.scale], plan.stride or plan.scale
+    patch_px, stride_px = content.patch or PATCH_PX[content.scale], content.stride or content.scale
     num_patches = 0
     for pair in pairs:
-        shapes = (low.shape[:2] for low, _ in _views(pair, plan))
+        shapes = (low.shape[:2] for low, _ in _views(pair, content))
         num_patches += sum(_steps(h, patch_px, stride_px) * _steps(w, patch_px, stride_px) for h, w in shapes)
     if not num_patches:
         raise ValueError(f"--patch {patch_px}: every picture is smaller at low resolution; lower it")
-    sides = {"lr": patch_px, "hr": patch_px * plan.scale}
+    sides = {"lr": patch_px, "hr": patch_px * content.scale}
     total_bytes = num_patches * sum(4 * side * side for side in sides.values())
     files.require_free(target.parent, total_bytes, target.name)
     with files.atomic_path(target) as temporary, h5py.File(temporary, "w") as file:
@@ -97,11 +96,11 @@ def _write_patches(h5py: Any, pairs: Sequence[PictureFiles], target: Path, plan:
             file.create_dataset(key, (num_patches, side, side), dtype="f4")
         start = 0
         for pair in watch(pairs):
-            for low, high in _views(pair, plan):
+            for low, high in _views(pair, content):
                 patches = _patches(_luma(low), patch_px, stride_px)
                 stop = start + len(patches)
                 file["lr"][start:stop] = patches
-                file["hr"][start:stop] = _patches(_luma(high), patch_px * plan.scale, stride_px * plan.scale)
+                file["hr"][start:stop] = _patches(_luma(high), patch_px * content.scale, stride_px * content.scale)
                 start = stop
     return num_patches
 
@@ -161,19 +160,19 @@ def _check_scale(path: str | Path, key: Any, low: tuple[int, ...], high: tuple[i
         )
 
 
-def _views(pair: PictureFiles, plan: Plan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _views(pair: PictureFiles, content: Content) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(low, high) RGB of a picture, in its 20 views where asked; views are shrunk here, whatever the set brings."""
-    if not plan.augment:
-        yield picture_sets.load(pair, plan.scale)
+    if not content.augment:
+        yield picture_sets.load(pair, content.scale)
         return
-    picture = picture_sets.load(PictureFiles(pair.high, None), plan.scale)[1]
+    picture = picture_sets.load(PictureFiles(pair.high, None), content.scale)[1]
     for zoom in AUGMENT_ZOOMS:
         small = resize.imresize(picture, int(picture.shape[0] * zoom), int(picture.shape[1] * zoom))
         for quarter_turns in range(4):
             view = np.rot90(small, quarter_turns)
-            height, width = (side // plan.scale * plan.scale for side in view.shape[:2])
+            height, width = (side // content.scale * content.scale for side in view.shape[:2])
             high = np.ascontiguousarray(view[:height, :width])
-            yield shrink.shrink(high, plan.scale, picture_sets.RESIZER), high
+            yield resize.shrink(high, content.scale, picture_sets.RESIZER), high
 
 
 def _steps(side: int, patch_px: int, stride_px: int) -> int:
@@ -215,20 +214,20 @@ def _open(path: str | Path) -> Iterator[Any]:
 
 def _form(file: Any, path: str | Path) -> str:
     """ "train" or "eval"; ValueError saying what the file holds instead."""
-    kinds = [_describe(file[key]) for key in ("lr", "hr") if key in file]
+    kinds = [_shape_of(file[key]) for key in ("lr", "hr") if key in file]
     if kinds == ["a group"] * 2:
         return "eval"
     if len(kinds) == 2 and "a group" not in kinds and file["lr"].ndim == file["hr"].ndim == 3:
         if len(file["lr"]) != len(file["hr"]):
             raise ValueError(f"{path}: {len(file['lr'])} patches in lr, {len(file['hr'])} in hr; make the file again")
         return "train"
-    found = ", ".join(f"{key} ({_describe(file[key])})" for key in file) or "nothing"
+    found = ", ".join(f"{key} ({_shape_of(file[key])})" for key in file) or "nothing"
     raise ValueError(
         f"{path}: expected datasets lr and hr (N, h, w), or groups of these names with a picture each; found {found}"
     )
 
 
-def _describe(item: Any) -> str:
+def _shape_of(item: Any) -> str:
     return f"a dataset {item.shape}" if hasattr(item, "shape") else "a group"
 
 
@@ -242,7 +241,7 @@ def _keys(file: Any, path: str | Path) -> list[str]:
     for key in keys:
         for group in ("lr", "hr"):
             if getattr(file[group][key], "ndim", 0) != 2:
-                raise ValueError(f"{path}: {group}/{key}: expected a plane (h, w), found {_describe(file[group][key])}")
+                raise ValueError(f"{path}: {group}/{key}: expected a plane (h, w), found {_shape_of(file[group][key])}")
     return keys
 
 

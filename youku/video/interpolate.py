@@ -1,7 +1,7 @@
 """Enlarge or shrink the integer planes of a frame by 2, 3 or 4 without a network, chroma at its own siting.
 
 `upscale` is the kit's bicubic baseline; every network that predicts luma alone takes its chroma from here.
-Source: the phase rule of `resize.chroma_shift`. Planes in, planes out; float32 inside, one rounding at the end.
+Source: the phase rule of `color.chroma_shift`. Planes in, planes out; float32 inside, one rounding at the end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from youku.video import resize
+from youku.video import color, resize
 from youku.video.y4m import Header, Planes
 
 BLOCK_PX = 16
@@ -20,22 +20,15 @@ BLOCK_PX = 16
 
 def upscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
     """Planes of one frame of a clip with `header`, `scale` times larger; sizes as in `scaled_header`."""
-    return upscale_luma(planes[0], header, scale, kernel), *upscale_chroma(planes, header, scale, kernel)
-
-
-def upscale_luma(plane: np.ndarray, header: Header, scale: int, kernel: str = "bicubic") -> np.ndarray:
-    """The first plane alone."""
-    return _enlarge(plane[None], scale, kernel, (0.0, 0.0), header)[0]
+    luma = _enlarge(planes[0][None], scale, kernel, (0.0, 0.0), header)[0]  # (H, W) -> (s H, s W)
+    return luma, *upscale_chroma(planes, header, scale, kernel)
 
 
 def upscale_chroma(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
     """U and V alone (nothing for mono), cut to the target's chroma size where the picture is odd."""
     if len(planes) == 1:
         return ()
-    sub_x, sub_y, siting = header.layout
-    shift_y, shift_x = resize.chroma_shift(siting, scale)
-    shifts = (shift_y if sub_y == 2 else 0.0, shift_x if sub_x == 2 else 0.0)
-    both = _enlarge(np.stack(planes[1:]), scale, kernel, shifts, header)
+    both = _enlarge(np.stack(planes[1:]), scale, kernel, color.chroma_shift(header.layout, scale), header)
     height, width = scaled_header(header, scale).plane_shapes[1]
     return tuple(np.ascontiguousarray(plane) for plane in both[:, :height, :width])
 
@@ -45,13 +38,14 @@ def downscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic
     if header.width % scale or header.height % scale:
         raise ValueError(f"{header.width}x{header.height}: expected multiples of {scale}; crop the clip first")
     target = header.resized(header.width // scale, header.height // scale)
-    sub_x, sub_y, siting = header.layout
-    shift_y, shift_x = resize.chroma_shift(siting, 1 / scale)
+    chroma_shift = color.chroma_shift(header.layout, 1 / scale)
     out = []
     for index, (plane, (height, width)) in enumerate(zip(planes, target.plane_shapes, strict=True)):
-        shifts = (shift_y if index and sub_y == 2 else 0.0, shift_x if index and sub_x == 2 else 0.0)
+        shifts = chroma_shift if index else (0.0, 0.0)
         values = torch.from_numpy(plane.astype(np.float32))
-        small = resize.resize(values, height, width, kernel, "replicate", *shifts, 1 / scale)
+        small = resize.resize(
+            values, height, width, kernel, "replicate", *shifts, 1 / scale
+        )  # (H, W) -> (H / s, W / s)
         out.append(resize.to_integers(small.numpy(), header.depth))
     return tuple(out)
 

@@ -8,11 +8,11 @@ small spot, has no bars. Source: our own measure; the contest's clips have bars 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from youku.video import y4m
 from youku.video.y4m import Header, Planes
 
 LIT_LEVEL = 28  # code values of 8 bit: studio black is 16, ringing and noise lie above it
@@ -36,17 +36,6 @@ class Bars:
         return any((self.top, self.bottom, self.left, self.right))
 
 
-def find_bars(frames: Iterable[Planes], depth: int = 8) -> Bars:
-    """Bars that all the frames share; frames far apart in time tell most."""
-    lit: Lines | None = None
-    for planes in frames:
-        now = lit_lines(planes[0], depth)
-        lit = now if lit is None else (lit[0] | now[0], lit[1] | now[1])
-    if lit is None:
-        raise ValueError("letterbox: expected one frame or more, got 0")
-    return bars_of(lit)
-
-
 def lit_lines(luma: np.ndarray, depth: int = 8) -> Lines:
     """Which rows (H,) and columns (W,) of a luma plane are not black, as booleans."""
     level = LIT_LEVEL << (depth - 8)
@@ -68,15 +57,10 @@ def picture_header(header: Header, bars: Bars) -> Header:
     return header.resized(right - left, bottom - top)
 
 
-def cut(planes: Planes, header: Header, bars: Bars) -> Planes:
+def picture(planes: Planes, header: Header, bars: Bars) -> Planes:
     """The picture between the bars as views; an odd bar next to subsampled chroma gives up one line of picture."""
     top, bottom, left, right = _whole_chroma(header, bars)
-    sub_x, sub_y, _ = header.layout
-    boxes = [(1, 1), *[(sub_y, sub_x)] * (len(planes) - 1)]
-    return tuple(
-        plane[top // step_y : -(-bottom // step_y), left // step_x : -(-right // step_x)]
-        for plane, (step_y, step_x) in zip(planes, boxes, strict=True)
-    )
+    return y4m.crop(planes, header.layout, top, left, bottom - top, right - left)
 
 
 def _whole_chroma(header: Header, bars: Bars) -> tuple[int, int, int, int]:

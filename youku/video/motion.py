@@ -15,13 +15,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from youku.video import resize
-from youku.video.y4m import Planes
+from youku.video.y4m import Layout, Planes
 
 BLOCK_PX = 8
 SEARCH_PX = 16
 BLEND_RATE = 1 / 8  # k of the paper, for 8-bit code values
 CUBIC_MARGIN_PX = 2
-Layout = tuple[int, int, str]  # as y4m.Header.layout
 
 
 def align(neighbour: Planes, reference: Planes, layout: Layout, depth: int = 8) -> Planes:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from youku.video import pictures, shrink
+from youku.video import pictures, resize
 
 KINDS = ("bicubic", "unknown")
 RESIZER = "matlab-bicubic"
@@ -78,7 +78,7 @@ def reduce(picture: np.ndarray, path: Path, scale: int, resizer: str) -> tuple[n
     if not height or not width:
         raise ValueError(f"{path}: {picture.shape[1]}x{picture.shape[0]} is smaller than x{scale}; remove it")
     high = np.ascontiguousarray(picture[: height * scale, : width * scale])
-    return shrink.shrink(high, scale, resizer), high
+    return resize.shrink(high, scale, resizer), high
 
 
 def _high_folder(folder: Path) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -60,7 +60,7 @@ def _find_numbered(pattern: Path) -> list[Path]:
 
 
 def _numbered(pattern: Path) -> dict[int, Path]:
-    before, after = pattern.name[: _match(pattern).start()], pattern.name[_match(pattern).end() :]
+    before, _, after = _NUMBER.split(pattern.name, maxsplit=1)
     name = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
     if not pattern.parent.is_dir():
         return {}
@@ -68,15 +68,8 @@ def _numbered(pattern: Path) -> dict[int, Path]:
     return {int(match[1]): path for match, path in matches if match}
 
 
-def _match(pattern: Path) -> re.Match[str]:
-    match = _NUMBER.search(pattern.name)
-    assert match, pattern
-    return match
-
-
 def _name(pattern: Path, number: int) -> str:
-    digits = int(_match(pattern)[1] or 0)
-    return _NUMBER.sub(f"{number:0{digits}d}", pattern.name, count=1)
+    return _NUMBER.sub(lambda match: f"{number:0{int(match[1] or 0)}d}", pattern.name, count=1)
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
@@ -109,22 +102,14 @@ def _open_picture(path: str | Path) -> Iterator[Any]:
         raise
 
 
-def common_size(paths: list[Path]) -> tuple[int, int]:
+def common_size(paths: Sequence[Path]) -> tuple[int, int]:
     """(width, height) shared by all pictures; ValueError naming the first that differs."""
-    from PIL import Image, UnidentifiedImageError
-
-    sizes = []
-    for path in paths:
-        try:
-            with Image.open(path) as picture:
-                sizes.append(picture.size)
-        except UnidentifiedImageError:
-            raise ValueError(f"{path}: not a picture; remove it or make it again") from None
-        if sizes[-1] != sizes[0]:
-            raise ValueError(
-                f"{path}: {sizes[-1][0]}x{sizes[-1][1]}, the first is {sizes[0][0]}x{sizes[0][1]}; sizes must agree"
-            )
-    return sizes[0]
+    height, width = read_size(paths[0])
+    for path in paths[1:]:
+        tall, wide = read_size(path)
+        if (tall, wide) != (height, width):
+            raise ValueError(f"{path}: {wide}x{tall}, the first is {width}x{height}; sizes must agree")
+    return width, height
 
 
 @contextmanager
@@ -166,13 +151,13 @@ def open_by_ffmpeg(paths: list[Path], fps: str, chroma: str) -> Iterator[y4m.Str
         target = {"format": "yuv4mpegpipe", "pix_fmt": ffmpeg.pix_fmt(chroma), "strict": "-1", **ffmpeg.passthrough()}
         line = ffmpeg.build(f"{folder}/%08d{paths[0].suffix}", "pipe:1", source, target)
         with ffmpeg.piped_output(line, str(paths[0].parent)) as stdout:
-            yield y4m.read_stream(stdout, str(paths[0].parent))
+            yield y4m.StreamReader(stdout, str(paths[0].parent))
 
 
-def to_planes(paths: list[Path], header: Header, matrix: str = "601") -> Iterator[Planes]:
+def to_planes(paths: Sequence[Path], header: Header) -> Iterator[Planes]:
     """Pictures as 8-bit planes through float, chroma at the header's own siting."""
     for path in paths:
-        yield color.rgb_to_planes(read_rgb(path), header.layout, matrix)
+        yield color.rgb_to_planes(read_rgb(path), header.layout)  # (H, W, 3) RGB -> planes in code values
 
 
 def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], force: bool) -> int:
@@ -191,14 +176,14 @@ def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], for
     return made
 
 
-def write_by_float(pattern: Path, header: Header, frames: Iterable[Planes], force: bool, matrix: str = "601") -> int:
+def write_by_float(pattern: Path, header: Header, frames: Iterable[Planes], force: bool) -> int:
     """Numbered pictures from 1 on, colours by `color.planes_to_rgb` with chroma read at its siting."""
     from PIL import Image
 
     number = 0
     with _whole_set(pattern, force) as folder:
         for number, planes in enumerate(frames, 1):
-            rgb = color.planes_to_rgb(planes, header.depth, header.layout, matrix)
+            rgb = color.planes_to_rgb(planes, header.depth, header.layout)
             Image.fromarray(rgb).save(folder / _name(pattern, number))
     return number
 
@@ -217,20 +202,20 @@ def write_planes(target: Path, header: Header, frames: Iterable[tuple[Planes, st
     return len(params)
 
 
-def read_planes(folder: Path) -> tuple[Header, Iterator[tuple[Planes, str]]]:
-    """What `write_planes` wrote: the header, and (planes, FRAME parameters) frame by frame."""
+def read_planes(folder: Path) -> tuple[Header, Iterator[Planes], list[str]]:
+    """What `write_planes` wrote: the header, the planes and the FRAME parameters of each frame."""
     index = files.read_json(folder / PLANE_INDEX)
     if not isinstance(index, dict) or not {"header", "frame_params"} <= index.keys():
         raise ValueError(f"{folder / PLANE_INDEX}: expected keys header and frame_params; make the folder again")
     line = " ".join([y4m.MAGIC.decode(), *index["header"]]).encode("latin-1") + b"\n"
     header = y4m.parse_header(line, str(folder / PLANE_INDEX))
-    return header, _plane_frames(folder, header, index["frame_params"])
+    return header, _plane_frames(folder, header, len(index["frame_params"])), index["frame_params"]
 
 
-def _plane_frames(folder: Path, header: Header, params: list[str]) -> Iterator[tuple[Planes, str]]:
+def _plane_frames(folder: Path, header: Header, num_frames: int) -> Iterator[Planes]:
     from PIL import Image
 
-    for number, param in enumerate(params, 1):
+    for number in range(1, num_frames + 1):
         planes = []
         for name, shape in zip("yuv", header.plane_shapes, strict=False):
             path = folder / f"frame{number:06d}_{name}.png"
@@ -239,7 +224,7 @@ def _plane_frames(folder: Path, header: Header, params: list[str]) -> Iterator[t
             if plane.shape != shape or (plane.dtype == np.uint8) != (header.depth == 8):
                 raise ValueError(f"{path}: expected {shape} of {header.depth} bit, got {plane.shape} of {plane.dtype}")
             planes.append(plane.astype(header.dtype))
-        yield tuple(planes), param
+        yield tuple(planes)
 
 
 @contextmanager

@@ -5,19 +5,58 @@ lies at input coordinate (u + 0.5) / scale - 0.5 + shift (half-pixel centres). R
 Bicubic is Keys' kernel with a = -0.5 [Keys 1981]. Pillow's BICUBIC is the same kernel; OpenCV's INTER_CUBIC and
 torch's plain bicubic are a = -0.75 without anti-aliasing, and differ. Hermite, Bell (the quadratic B-spline) and
 Mitchell (B = C = 1/3 [Mitchell, Netravali 1988]) are the old-film report's other ones (D.3); Bell and Mitchell smooth.
+Networks are tied to the resizer they were trained on (the report's table 4.8.1), so SHRINKERS gives each a name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
-KERNELS = ("bicubic", "bilinear", "lanczos", "box", "nearest", "hermite", "bell", "mitchell")
+
+def _cubic(x: np.ndarray) -> np.ndarray:
+    x = np.abs(x)
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
+
+
+def _hermite(x: np.ndarray) -> np.ndarray:
+    x = np.minimum(np.abs(x), 1.0)
+    return (2 * x - 3) * x * x + 1
+
+
+def _bell(x: np.ndarray) -> np.ndarray:
+    x = np.abs(x)
+    return np.where(x <= 0.5, 0.75 - x * x, 0.5 * np.maximum(1.5 - x, 0.0) ** 2)
+
+
+def _mitchell(x: np.ndarray) -> np.ndarray:
+    x = np.abs(x)
+    near = ((7 * x - 12) * x * x + 16 / 3) / 6
+    far = (((-7 / 3 * x + 12) * x - 20) * x + 32 / 3) / 6
+    return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
+
+
+# name -> kernel, and its radius in input samples when nothing shrinks; nearest takes one sample, unweighted
+_KERNELS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
+    "bicubic": (_cubic, 2.0),
+    "bilinear": (lambda x: np.maximum(0.0, 1 - np.abs(x)), 1.0),
+    "lanczos": (lambda x: np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0), 3.0),
+    "box": (lambda x: np.where((x >= -0.5) & (x < 0.5), 1.0, 0.0), 0.5),
+    "nearest": (np.ones_like, 0.5),
+    "hermite": (_hermite, 1.0),
+    "bell": (_bell, 1.5),
+    "mitchell": (_mitchell, 2.0),
+}
+KERNELS = tuple(_KERNELS)
 EDGES = ("symmetric", "replicate")
 
 
@@ -38,7 +77,9 @@ def resize(
     """
     rows = weights(image.shape[-2], height, kernel, edge, shift_y, scale)
     columns = weights(image.shape[-1], width, kernel, edge, shift_x, scale)
-    return apply(apply(image, *rows, axis=-2), *columns, axis=-1)
+    return apply(
+        apply(image, *rows, axis=-2), *columns, axis=-1
+    )  # (..., H, W) -> (..., height, W) -> (..., height, width)
 
 
 def imresize(
@@ -47,7 +88,7 @@ def imresize(
     """MATLAB `imresize` of a uint8 picture (H, W) or (H, W, C): rounds to uint8 after each of its two passes."""
     if image.dtype != np.uint8:
         raise ValueError(f"imresize expects a uint8 picture, got {image.dtype}; use resize() for float")
-    planes = image if image.ndim == 2 else np.moveaxis(image, -1, 0)
+    planes = image if image.ndim == 2 else np.moveaxis(image, -1, 0)  # ([C,] H, W)
     tall = to_integers(apply(planes.astype(np.float64), *weights(planes.shape[-2], height, kernel, edge), axis=-2))
     wide = apply(tall.astype(np.float64), *weights(planes.shape[-1], width, kernel, edge), axis=-1)
     out = to_integers(wide)
@@ -60,15 +101,36 @@ def to_integers(values: np.ndarray, depth: int = 8) -> np.ndarray:
     return rounded.astype(np.uint8 if depth == 8 else np.uint16)
 
 
-def chroma_shift(siting: str, scale: float) -> tuple[float, float]:
-    """(shift_y, shift_x) for a 2x subsampled plane resized by `scale` when source and target share `siting`.
+def shrink(image: np.ndarray, scale: int, name: str) -> np.ndarray:
+    """A uint8 picture (H, W) or (H, W, C), H and W divided by `scale`, with a resizer of SHRINKERS."""
+    if name not in SHRINKERS:
+        raise ValueError(f"resizer {name!r}: expected one of {', '.join(SHRINKERS)}")
+    return SHRINKERS[name](image, scale)
 
-    Left-sited chroma column c lies on luma column 2c. Scaling the luma grid by s about pixel centres puts it at luma
-    s * 2c + (s - 1) / 2, which is chroma column s * c + (s - 1) / 4 of the target: (s - 1) / (4 s) input samples
-    away from where half-pixel centres would put it. For s = 4: column 4c + 0.75 instead of 4c + 1.5.
-    """
-    cosited = (scale - 1) / (4 * scale)
-    return (cosited if siting == "topleft" else 0.0), (cosited if siting in ("left", "topleft") else 0.0)
+
+def _matlab(kernel: str) -> Callable[[np.ndarray, int], np.ndarray]:
+    """MATLAB `imresize`: half-pixel centres, kernel widened by the factor, uint8 between the passes."""
+    return lambda image, scale: imresize(image, image.shape[0] // scale, image.shape[1] // scale, kernel)
+
+
+def _plain(mode: str) -> Callable[[np.ndarray, int], np.ndarray]:
+    """OpenCV's and torch's default: half-pixel centres, no anti-aliasing; "bicubic" has a = -0.75."""
+
+    def divide(image: np.ndarray, scale: int) -> np.ndarray:
+        planes = torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).astype(np.float64))[None]  # (1, C, H, W)
+        size = (image.shape[0] // scale, image.shape[1] // scale)
+        out = functional.interpolate(planes, size, mode=mode, align_corners=False)[0].numpy().transpose(1, 2, 0)
+        return to_integers(out[..., 0] if image.ndim == 2 else out)  # (H / scale, W / scale[, C])
+
+    return divide
+
+
+SHRINKERS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    **{f"matlab-{kernel}": _matlab(kernel) for kernel in ("bicubic", "bilinear", "lanczos")},
+    **{f"python-{mode}": _plain(mode) for mode in ("bicubic", "bilinear")},
+    "nearest": _matlab("nearest"),
+    "box": _matlab("box"),
+}
 
 
 @lru_cache(maxsize=256)
@@ -80,7 +142,7 @@ def weights(
         raise ValueError(f"kernel {kernel!r}, edge {edge!r}: expected one of {KERNELS} and one of {EDGES}")
     if scale is None:
         scale = size_out / size_in
-    function, support = _kernel(kernel)
+    function, support = _KERNELS[kernel]
     stretch = max(1.0, 1.0 / scale) if kernel != "nearest" else 1.0
     center = (np.arange(size_out) + 0.5) / scale - 0.5 + shift
     if kernel == "nearest":
@@ -107,55 +169,6 @@ def polyphase(scale: int, kernel: str, shift: float = 0.0) -> tuple[np.ndarray, 
     used = np.flatnonzero(np.any(np.abs(phases) > 1e-12, axis=0))
     trim = min(int(used[0]), 2 * margin - int(used[-1]))
     return phases[:, trim : 2 * margin + 1 - trim], margin - trim
-
-
-def _kernel(name: str) -> tuple:
-    return {
-        "bicubic": (_cubic, 2.0),
-        "bilinear": (_triangle, 1.0),
-        "lanczos": (_lanczos, 3.0),
-        "box": (_box, 0.5),
-        "nearest": (None, 0.5),
-        "hermite": (_hermite, 1.0),
-        "bell": (_bell, 1.5),
-        "mitchell": (_mitchell, 2.0),
-    }[name]
-
-
-def _cubic(x: np.ndarray) -> np.ndarray:
-    x = np.abs(x)
-    near = (1.5 * x - 2.5) * x * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
-
-
-def _triangle(x: np.ndarray) -> np.ndarray:
-    return np.maximum(0.0, 1 - np.abs(x))
-
-
-def _lanczos(x: np.ndarray) -> np.ndarray:
-    return np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0)
-
-
-def _box(x: np.ndarray) -> np.ndarray:
-    return np.where((x >= -0.5) & (x < 0.5), 1.0, 0.0)
-
-
-def _hermite(x: np.ndarray) -> np.ndarray:
-    x = np.minimum(np.abs(x), 1.0)
-    return (2 * x - 3) * x * x + 1
-
-
-def _bell(x: np.ndarray) -> np.ndarray:
-    x = np.abs(x)
-    return np.where(x <= 0.5, 0.75 - x * x, 0.5 * np.maximum(1.5 - x, 0.0) ** 2)
-
-
-def _mitchell(x: np.ndarray) -> np.ndarray:
-    x = np.abs(x)
-    near = ((7 * x - 12) * x * x + 16 / 3) / 6
-    far = (((-7 / 3 * x + 12) * x - 20) * x + 32 / 3) / 6
-    return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
 
 
 def _inside(index: np.ndarray, size: int, edge: str) -> np.ndarray:

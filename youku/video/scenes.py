@@ -1,6 +1,6 @@
 """Find cuts: places where a clip goes from one shot to another between two frames.
 
-Luma planes in order -> frame numbers that open a new shot. Both frames are averaged down to thumbnails of about 96
+Luma planes of two frames -> whether the second opens a new shot. Both frames are averaged down to thumbnails of about 96
 pixels, the old one's brightness is brought nearer to the new one's (fades), and every 8 x 8 block of the new one is
 looked up in the old one within +-8 thumbnail pixels, a twelfth of the width (pans and moving objects are found again).
 A block is lost where what is left exceeds half of its detail; a cut loses most blocks. Flat blocks that stay, such as
@@ -9,12 +9,9 @@ letterbox bars, tell nothing and do not count. Source: our own measure, checked 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from youku.video import motion
-from youku.video.y4m import Planes
 
 THUMBNAIL_PX = 96  # longer side
 RADIUS_PX = 8
@@ -26,26 +23,13 @@ CUT_CHANGE = (
 )
 
 
-def find_cuts(frames: Iterable[Planes], depth: int = 8) -> list[int]:
-    """Numbers of the frames that differ from the one before by a cut, counted from 0; the first frame is none."""
-    cuts = []
-    previous: np.ndarray | None = None
-    for index, planes in enumerate(frames):
-        small = thumbnail(planes[0], depth)
-        if previous is not None and _differs(previous, small):
-            cuts.append(index)
-        previous = small
-    return cuts
-
-
 def is_cut(previous: np.ndarray, luma: np.ndarray, depth: int = 8) -> bool:
-    """Whether `luma` opens a new shot after the frame `previous`; both are luma planes of one size."""
-    return _differs(thumbnail(previous, depth), thumbnail(luma, depth))
+    """Whether `luma` opens a new shot after the frame `previous`; both are luma planes of one size.
 
-
-def change(previous: np.ndarray, luma: np.ndarray, depth: int = 8) -> float:
-    """Share of the blocks of `luma` that cannot be found in `previous`: 0 for the same picture, 1 for another."""
-    return _thumbnail_change(thumbnail(previous, depth), thumbnail(luma, depth))
+    Blocks are first looked for at their own places: the search can only find more, and is mostly not needed.
+    """
+    before, now = thumbnail(previous, depth), thumbnail(luma, depth)
+    return all(lost_share(before, now, radius_px) > CUT_CHANGE for radius_px in (0, RADIUS_PX))
 
 
 def thumbnail(luma: np.ndarray, depth: int = 8) -> np.ndarray:
@@ -58,12 +42,8 @@ def thumbnail(luma: np.ndarray, depth: int = 8) -> np.ndarray:
     return (summed.reshape(height, width, side_x).mean(axis=2) / side_y + 0.5).astype(np.uint8)
 
 
-def _differs(previous: np.ndarray, small: np.ndarray) -> bool:
-    """Whether most blocks are lost, first at their own places: the search can only find more, and is mostly not needed."""
-    return all(_thumbnail_change(previous, small, radius_px) > CUT_CHANGE for radius_px in (0, RADIUS_PX))
-
-
-def _thumbnail_change(previous: np.ndarray, small: np.ndarray, radius_px: int = RADIUS_PX) -> float:
+def lost_share(previous: np.ndarray, small: np.ndarray, radius_px: int = RADIUS_PX) -> float:
+    """Share of the blocks of a thumbnail that cannot be found in the previous one: 0 for the same picture, 1 for another."""
     step = np.clip(float(small.mean()) - float(previous.mean()), -FADE_STEP, FADE_STEP)
     lit = np.clip(previous + step + 0.5, 0, 255).astype(np.uint8)
     left_over = motion.search(lit, small, radius_px)[1] / motion.BLOCK_PX**2

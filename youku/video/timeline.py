@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from youku.video import ffmpeg
-from youku.video.y4m import Header
+from youku.video.y4m import CHROMA, Header
 
 LOOSE_CLOCKS = ("mpegts", "mpeg")  # broadcast formats, whose clock starts anywhere: their files begin at 0 here
 _FRAME = re.compile(r" n: *\d+ pts: *(-?\d+|NOPTS) .*duration: *(\d+) .* fmt:(\S+) (?:cl:(\S+) )?.* i:(\w)")
@@ -95,10 +95,10 @@ def of_clip(
 
 def sited(header: Header, timeline: Timeline) -> Header:
     """The header with the chroma siting that the video itself states: a y4m pipe calls full-range video 420jpeg."""
-    names = {"left": "420mpeg2", "center": "420jpeg", "topleft": "420paldv"}
+    names = {siting: name for name, ((_, sub_y, siting), depth) in CHROMA.items() if sub_y == 2 and depth == 8}
     if header.depth > 8 or header.layout[:2] != (2, 2) or timeline.siting not in names:
         return header
-    name = names[timeline.siting]
+    name = names[timeline.siting]  # 420mpeg2, 420jpeg or 420paldv
     changed = {"C": f"C{name}", "XYSCSS=": f"XYSCSS={name.upper()}"}
     tokens = (next((new for old, new in changed.items() if token.startswith(old)), token) for token in header.tokens)
     return replace(header, tokens=tuple(tokens))

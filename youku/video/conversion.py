@@ -1,0 +1,163 @@
+"""Convert a clip to another: y4m, raw planes, numbered pictures, a video; its name says what each is (`clips.kind_of`).
+
+Names and a `Conversion` -> a file, stdout or a set of pictures that appears whole. Header tokens and FRAME parameters are
+kept between y4m files and folders of gray planes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from youku.cli import option
+from youku.files import atomic_write
+from youku.video import clips, container, pictures, timeline, y4m
+from youku.video.clips import Kind, Opened
+from youku.video.y4m import Planes
+
+ROUTES = ("ffmpeg", "float")
+Frames = Iterable[tuple[Planes, str]]  # planes and the FRAME line's parameters
+Watch = Callable[[Frames], Frames]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """How to read and write, the flags of `convert`; the names of IN and OUT decide the rest."""
+
+    size: str | None = option(None, "size of a .yuv input", metavar="WxH")
+    chroma: str | None = option(
+        None,
+        ".yuv: 420jpeg (default, as ffmpeg), 420mpeg2 (the contest's), 422, 444, mono, 420p10; video: 420 ...",
+    )
+    fps: str | None = option(None, "frames a second of a .yuv or picture input (default 25)")
+    every: int = option(1, "keep every N-th frame, from frame 0", type=int, metavar="N")
+    format: str | None = option(None, "kind of pictures in an OUT folder (default png)", choices=pictures.WRITABLE)
+    route: str = option("ffmpeg", "who converts colours for pictures", choices=ROUTES)
+    planes: bool = option(False, "write y, u, v as gray png: no loss", action="store_true")
+    deblock: bool = option(False, "smooth block borders of a y4m file or video first", action="store_true")
+    start: float | None = option(None, "begin there: 90, 1:30 or 0:01:30.5", type=timeline.parse_sec, metavar="TIME")
+    duration: float | None = option(None, "keep that long from there", type=timeline.parse_sec, metavar="TIME")
+    audio: str | None = option(None, "copy the audio of this file into an OUT video", metavar="FILE")
+    codec: str | None = option(None, "of an OUT video (default x264; vp9 for .webm)", choices=container.CODECS)
+    crf: int | None = option(None, "quality of an OUT video, smaller is better (default x264 18)", type=int)
+    force: bool = option(False, "replace pictures that are there already", action="store_true")
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"--every {self.every}: expected 1 or more")
+        if self.route not in ROUTES:
+            raise ValueError(f"--route {self.route}: expected one of {', '.join(ROUTES)}")
+        if self.planes and self.format == "bmp":
+            raise ValueError("--planes writes png only; leave --format bmp out")
+
+    @property
+    def rate(self) -> Fraction:
+        """`fps` as a number; ValueError for what is none."""
+        try:
+            fps = Fraction(self.fps or "25")
+        except (ValueError, ZeroDivisionError):
+            fps = Fraction(0)
+        if fps <= 0:
+            raise ValueError(f"--fps {self.fps}: expected a rate such as 25 or 30000/1001")
+        return fps
+
+
+def convert(source: str | Path, target: str | Path, wanted: Conversion, watch: Watch = iter) -> int:
+    """Convert `source` to `target`; returns the number of frames written. `watch` wraps the frames for progress."""
+    _refuse_useless(source, target, wanted)
+    with clips.open_frames(
+        source,
+        size=wanted.size,
+        fps=wanted.rate,
+        chroma=wanted.chroma,
+        by_float=wanted.route == "float",
+        deblock=wanted.deblock,
+        start_sec=wanted.start,
+        duration_sec=wanted.duration,
+    ) as opened:
+        frames = _some(zip(opened.frames, opened.params, strict=False), str(source), wanted.start)
+        return _write(target, opened, watch(itertools.islice(frames, 0, None, wanted.every)), wanted)
+
+
+def _some(frames: Frames, name: str, start_sec: float | None) -> Iterator[tuple[Planes, str]]:
+    """The same frames; where a start was asked for that has none, ValueError saying so."""
+    is_empty = True
+    try:
+        for frame in frames:
+            is_empty = False
+            yield frame
+    except y4m.Y4MError:
+        if not is_empty or not start_sec:
+            raise
+    if is_empty and start_sec:
+        raise ValueError(f"{name}: has no frame at --start {start_sec:g} s; it is shorter than that")
+
+
+def _write(target: str | Path, opened: Opened, frames: Frames, wanted: Conversion) -> int:
+    kind, header, path = clips.kind_of(target), opened.header, Path(target)
+    plain = (planes for planes, _ in frames)
+    if kind in (Kind.Y4M, Kind.STREAM):
+        with y4m.create(target, header) as writer:
+            for planes, params in frames:
+                writer.write(planes, params)
+        return writer.num_frames
+    if kind is Kind.YUV:
+        return _write_raw(path, plain)
+    if kind is Kind.VIDEO:
+        encoding = container.default_encoding(target, wanted.codec, wanted.crf)
+        times = timeline.of_clip(header, wanted.audio, opened.colours, wanted.start, wanted.duration)
+        return container.write_clip(target, header, plain, times, encoding)
+    if wanted.planes:
+        return pictures.write_planes(path, header, frames, wanted.force)
+    if not pictures.is_pattern(path):
+        path = path / f"%06d.{wanted.format or 'png'}"
+    elif wanted.format and path.suffix != f".{wanted.format}":
+        raise ValueError(f"{target}: --format {wanted.format} contradicts the name; leave one of them out")
+    write = pictures.write_by_float if wanted.route == "float" else pictures.write_by_ffmpeg
+    return write(path, header, plain, wanted.force)
+
+
+def _write_raw(path: Path, frames: Iterable[Planes]) -> int:
+    """Every plane of every frame, one after the other and nothing else; returns the number of frames."""
+    num_frames = 0
+    with atomic_write(path) as file:
+        for planes in frames:
+            for plane in planes:
+                file.write(np.ascontiguousarray(plane).data)
+            num_frames += 1
+    return num_frames
+
+
+def _refuse_useless(source: str | Path, target: str | Path, wanted: Conversion) -> None:
+    """ValueError for names that make no pair, and for settings that this pair would silently ignore."""
+    kind, to_video = clips.kind_of_source(source), clips.kind_of(target) is Kind.VIDEO
+    if "-" not in (str(source), str(target)) and Path(source).resolve() == Path(target).resolve():
+        raise ValueError(f"{target}: OUT is IN; inputs are never overwritten, name another file")
+    if to_video and not container.is_video(target):
+        names = ", ".join(f"OUT{suffix}" for suffix in container.SUFFIXES)
+        raise ValueError(f"{target}: expected OUT to be .y4m, .yuv, -, frame%3d.bmp, a folder or a video ({names})")
+    if kind is Kind.VIDEO and not Path(source).is_file():
+        raise ValueError(f"{source}: no such file; check the path")
+    if to_video and kind is Kind.VIDEO:
+        raise ValueError(f"{source}: is a video already; `predict` makes videos of videos, or convert it to OUT.y4m")
+    given = {"--audio": wanted.audio, "--codec": wanted.codec, "--crf": wanted.crf}
+    for flag in (flag for flag, value in given.items() if value is not None and not to_video):
+        raise ValueError(f"{flag} has no effect on {target}, which is no video; leave it out, or name OUT.mp4")
+    if kind is Kind.PICTURES and not wanted.audio and (wanted.start, wanted.duration) != (None, None):
+        raise ValueError(f"{source}: pictures have no times; --start and --duration need a clip or a video, or --audio")
+    if to_video and wanted.every > 1 and wanted.audio:
+        raise ValueError("--every with --audio: the frames left would not last as long as the audio; drop one of them")
+    if wanted.deblock and (kind not in (Kind.Y4M, Kind.VIDEO) or wanted.chroma):
+        raise ValueError(f"--deblock wants a y4m file or a video, and no --chroma; got {kind}: convert it to y4m first")
+    useless = {
+        "--size": wanted.size is not None and kind is not Kind.YUV,
+        "--chroma": wanted.chroma is not None and kind in (Kind.Y4M, Kind.STREAM),
+        "--fps": wanted.fps is not None and kind not in (Kind.YUV, Kind.PICTURES),
+    }
+    for flag in (flag for flag, is_given in useless.items() if is_given):
+        raise ValueError(f"{flag} has no effect on this input ({kind}), whose own header says it; leave it out")

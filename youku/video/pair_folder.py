@@ -1,0 +1,158 @@
+"""Fill a folder with training pairs shaped like the contest's; what is there with the same settings is left alone.
+
+Sources -> Youku_NNNNN_h_GT.y4m, Youku_NNNNN_l.y4m and pairs.json, which says of each pair what it was made of. A file
+that is not listed there is never replaced.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from youku import __version__, contest, files
+from youku.cli import option
+from youku.video import ffmpeg, y4m
+from youku.video.clips import Opened, Source, open_420
+from youku.video.degradation import Degradation, make_pair
+from youku.video.y4m import Header, Planes
+
+MANIFEST = "pairs.json"
+Watch = Callable[[Iterable[Planes], Source], Iterable[Planes]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which frames and which part of each source become clips."""
+
+    split_every: int = option(0, "cut a source into clips of N frames", type=int, metavar="N")
+    max_frames: int = option(0, "take at most N frames of a source", type=int, metavar="N")
+    every: int = option(1, "take every N-th frame, such as 20 or 1000", type=int, metavar="N")
+    size: tuple[int, int] | None = None
+    """(width, height): larger frames are cut to it around their middle."""
+    sequence: bool = option(False, "a folder of pictures is one clip", action="store_true")
+
+    def __post_init__(self) -> None:
+        if self.split_every < 0 or self.max_frames < 0 or self.every < 1:
+            raise ValueError("split-every and max-frames: expected 0 or more; every: expected 1 or more")
+
+    def apply(self, opened: Opened) -> tuple[Header, Iterator[Planes]]:
+        """Header and frames as selected: every N-th and not too many, cut around the middle on whole chroma samples."""
+        header, last = opened.header, self.max_frames * self.every or None
+        most_width, most_height = self.size or (header.width, header.height)
+        target = header.resized(min(header.width, most_width), min(header.height, most_height))
+        top_px, left_px = (header.height - target.height) // 4 * 2, (header.width - target.width) // 4 * 2
+        box = top_px, left_px, target.height, target.width
+        kept = itertools.islice(opened.frames, 0, last, self.every)
+        return target, (y4m.crop(planes, header.layout, *box) for planes in kept)
+
+    def split(self, frames: Iterable[Planes]) -> Iterator[Iterator[Planes]]:
+        """The frames of one clip after the other; each must be used up before the next is asked for."""
+        stream = iter(frames)
+        for first in stream:
+            rest = itertools.islice(stream, self.split_every - 1) if self.split_every else stream
+            yield itertools.chain([first], rest)
+
+
+def fill(
+    folder: str | Path,
+    sources: Sequence[Source],
+    degradation: Degradation,
+    selection: Selection,
+    first_id: int = 0,
+    seed: int = 0,
+    watch: Watch = lambda frames, source: frames,
+) -> list[int]:
+    """Make pairs numbered from `first_id`; returns the ids made, without those already there. ValueError for files of others."""
+    folder = Path(folder)
+    pairs = _read_manifest(folder)
+    made: list[int] = []
+    clip_id = first_id
+    for source in sources:
+        settings = _settings(source, degradation, selection, seed)
+        if not selection.split_every and _is_current(folder, clip_id, pairs, {**settings, "first_frame": 0}):
+            clip_id += 1
+            continue
+        with open_420(source) as opened:
+            header, frames = selection.apply(opened)
+            if min(header.width, header.height) < degradation.scale:
+                raise ValueError(
+                    f"{source.name}: {header.width}x{header.height} is too small for a factor of {degradation.scale}"
+                )
+            files.make_folder(folder)  # only now: what cannot be read leaves nothing behind
+            first_frame = 0
+            for piece in selection.split(watch(frames, source)):
+                entry = {**settings, "first_frame": first_frame}
+                if _is_current(folder, clip_id, pairs, entry):
+                    num_frames = sum(1 for _ in piece)
+                else:
+                    _claim(folder, clip_id, pairs, entry)
+                    low, high = folder / contest.low_name(clip_id), folder / contest.high_name(clip_id)
+                    clip_seed = int(np.random.SeedSequence([seed, clip_id]).generate_state(1)[0])
+                    num_frames = make_pair(piece, header, low, high, degradation, clip_seed)
+                    _list(folder, clip_id, pairs, {**entry, "frames": num_frames, "versions": _versions()})
+                    made.append(clip_id)
+                first_frame += num_frames
+                clip_id += 1
+            if first_frame == 0:
+                raise ValueError(f"{source.name}: the source gave 0 frames")
+    return made
+
+
+def _claim(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> None:
+    """List a pair as begun, so that a run that is killed may be repeated; ValueError where its place is taken."""
+    if not 0 <= clip_id <= 99999:
+        raise ValueError(f"clip id {clip_id}: contest names have five digits; choose another --first-id")
+    low, high = folder / contest.low_name(clip_id), folder / contest.high_name(clip_id)
+    listed = pairs.get(f"{clip_id:05d}")
+    for path in (low, high):
+        if path.exists() and listed is None:
+            raise ValueError(f"{path}: exists and is not in {MANIFEST}; choose another --first-id or another folder")
+    if listed is not None and listed.get("source") != entry["source"]:
+        free = 1 + max(int(taken) for taken in pairs)
+        raise ValueError(f"{low}: is a pair of {listed.get('source')}; add --first-id {free}, or name another folder")
+    _list(folder, clip_id, pairs, {**entry, "frames": None})
+
+
+def _list(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> None:
+    pairs[f"{clip_id:05d}"] = entry
+    files.write_json(folder / MANIFEST, {"pairs": pairs})
+
+
+def _settings(source: Source, degradation: Degradation, selection: Selection, seed: int) -> dict[str, Any]:
+    """What decides a pair's bytes, as JSON keeps it."""
+    total_bytes = sum(path.stat().st_size for path in source.paths)
+    modified = max(path.stat().st_mtime_ns for path in source.paths)
+    known = {"source": source.name, "source_bytes": total_bytes, "source_mtime_ns": modified, "seed": seed}
+    return json.loads(json.dumps({**known, "cut": asdict(selection), "degradation": asdict(degradation)}))
+
+
+def _is_current(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> bool:
+    """Whether both files are there, whole, and made with the same settings."""
+    have = pairs.get(f"{clip_id:05d}")
+    if not have or not have.get("frames") or any(have.get(key) != value for key, value in entry.items()):
+        return False
+    try:
+        clips = [y4m.Clip(folder / name(clip_id)) for name in (contest.low_name, contest.high_name)]
+    except (FileNotFoundError, y4m.Y4MError):
+        return False
+    return all(clip.num_frames == have["frames"] for clip in clips)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    manifest = files.read_json(path)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("pairs"), dict):
+        raise ValueError(f'{path}: expected {{"pairs": ...}}; move it away or name another folder')
+    return manifest["pairs"]
+
+
+def _versions() -> dict[str, str]:
+    return {"youku": __version__, "ffmpeg": ffmpeg.version(), "numpy": np.__version__}
