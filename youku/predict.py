@@ -28,7 +28,7 @@ from youku.engines import weights
 from youku.inference.clip import Job, VideoOptions, list_jobs, predict_all
 from youku.inference.pipeline import Options
 from youku.models import MODELS
-from youku.video import clips, container
+from youku.video import clips, encoding
 from youku.video.clips import Kind
 from youku.video.y4m import Planes
 
@@ -91,13 +91,13 @@ def _video_options(args: argparse.Namespace) -> VideoOptions:
     """The flags of a video output; each is an error where it has no effect."""
     coding = [flag for flag, given in (("--codec", args.codec), ("--crf", args.crf)) if given is not None]
     dropping = [flag for flag, given in (("--no-audio", args.no_audio), ("--no-subtitles", args.no_subtitles)) if given]
-    if not container.is_video(args.target) and (coding or dropping):
-        raise cli.UsageError(f"{(coding + dropping)[0]} has no effect on y4m output; name OUT{container.SUFFIXES[0]}")
+    if not encoding.is_video(args.target) and (coding or dropping):
+        raise cli.UsageError(f"{(coding + dropping)[0]} has no effect on y4m output; name OUT{encoding.SUFFIXES[0]}")
     if dropping and clips.kind_of_source(args.source) in (Kind.Y4M, Kind.STREAM):
         raise cli.UsageError(f"{dropping[0]} has no effect on y4m input, which holds pictures only")
     options = VideoOptions(codec=args.codec, crf=args.crf, audio=not args.no_audio, subtitles=not args.no_subtitles)
-    if container.is_video(args.target):
-        container.default_encoding(args.target, options.codec, options.crf)
+    if encoding.is_video(args.target):
+        encoding.default_encoding(args.target, options.codec, options.crf)
     return options
 
 

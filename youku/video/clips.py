@@ -12,13 +12,15 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
-from youku.video import ffmpeg, pictures, y4m
+from youku.video import avframe, pictures, y4m
+from youku.video.avframe import Tags
+from youku.video.recording import Filter, Recording, open_recording
 from youku.video.y4m import Header, Planes
 
 Item = TypeVar("Item")
@@ -55,8 +57,10 @@ class Opened:
     """Where it is known without reading them all."""
     params: Iterable[str] = field(default_factory=lambda: itertools.repeat(""))
     """What follows FRAME on each frame's own line; kept from files, dropped from stdin, as ffmpeg drops it."""
-    colours: dict[str, str] = field(default_factory=dict)
-    """Tags of pictures that were RGB, as Timeline.colours."""
+    tags: Tags | None = None
+    """Of pictures, and of a video."""
+    recording: Recording | None = None
+    """The video that the frames are of."""
 
 
 @dataclass(frozen=True)
@@ -98,18 +102,35 @@ def open_frames(
     upright: bool = True,
     start_sec: float | None = None,
     duration_sec: float | None = None,
+    whole: bool = False,
+    progressive: bool = False,
 ) -> Iterator[Opened]:
     """Every frame, or those of a range of seconds (of pictures, which have no times, every frame in any case).
 
     `size` and `fps` are those of raw planes, `fps` also of pictures; `chroma` names the layout of raw planes, and what
-    pictures and videos are turned into. `by_float` reads pictures without ffmpeg, `deblock` is ffmpeg's filter,
-    `upright` as for `ffmpeg.decode`.
+    pictures and videos are turned into. `by_float` reads pictures without ffmpeg, `deblock` is ffmpeg's filter; `upright`,
+    `whole` and `progressive` as for a Recording.
     """
     path, kind = Path(name), kind_of_source(name)
     cut = start_sec, duration_sec
-    if deblock:
-        with ffmpeg.deblock(path, kind is Kind.Y4M) as (header, smooth):
-            yield Opened(header, within(smooth, header.fps, *cut))
+    if deblock or kind is Kind.VIDEO:
+        filters: tuple[Filter, ...] = (("deblock", ""),) if deblock else ()
+        with open_recording(
+            path,
+            chroma=pictures.unsited(chroma) if chroma else None,
+            filters=filters,
+            upright=upright,
+            start_sec=start_sec,
+            duration_sec=duration_sec,
+            whole=whole,
+            progressive=progressive,
+        ) as recording:
+            header = (
+                y4m.Clip(path).header if kind is Kind.Y4M else recording.header
+            )  # with the tokens that FFmpeg drops
+            if (header.plane_shapes, header.depth) != (recording.header.plane_shapes, recording.header.depth):
+                raise ValueError(f"{path}: ffmpeg's deblock cannot keep C{header.chroma}; convert to 420 first")
+            yield Opened(header, recording, tags=recording.tags, recording=recording)
     elif kind is Kind.STREAM:
         stream = y4m.StreamReader(sys.stdin.buffer, "stdin")
         yield Opened(stream.header, within(stream, stream.header.fps, *cut))
@@ -127,27 +148,30 @@ def open_frames(
         yield Opened(header, planes, params=lines)
     elif kind is Kind.PICTURES:
         with pictures.open_rgb(path, fps, chroma, by_float) as (header, coloured):
-            yield Opened(header, coloured, colours={"range": "tv", "colorspace": "smpte170m"})  # by ffmpeg and by float
+            span = avframe.FULL if "XCOLORRANGE=FULL" in header.tokens else avframe.STUDIO
+            yield Opened(header, coloured, tags=Tags(range=span, matrix=avframe.BT601))  # by ffmpeg and by float
     else:
-        pix_fmt = ffmpeg.pix_fmt(pictures.unsited(chroma)) if chroma else None
-        with ffmpeg.decode(path, pix_fmt, None, upright, *cut) as reader:
-            yield Opened(reader.header, reader)
+        raise ValueError(f"{name}: {kind} holds no frames of a clip; name a clip, a video or pictures")
 
 
 @contextmanager
 def open_clip(
-    source: str | Path, wanted: range | None = None, whole: bool = False, upright: bool = True
+    source: str | Path,
+    wanted: range | None = None,
+    neighbours: bool = False,
+    upright: bool = True,
+    progressive: bool = False,
 ) -> Iterator[Opened]:
     """The `wanted` frames alone, and how many they are; ValueError where the clip ends before the last of them.
 
-    `whole` gives every frame, the wanted ones among their true neighbours: what a multi-frame network needs.
+    `neighbours` gives every frame, the wanted ones among their true neighbours: what a multi-frame network needs.
     """
-    with open_frames(source, upright=upright) as opened:
+    with open_frames(source, upright=upright, progressive=progressive) as opened:
         known = opened.num_frames
         if wanted and known is not None and wanted[-1] >= known:
             raise ValueError(f"{source}: has {known} frames, frame {wanted[-1]} was asked for")
-        frames = opened.frames if whole or wanted is None else _choose(opened.frames, wanted, source)
-        yield Opened(opened.header, frames, known if wanted is None else len(wanted))
+        frames = opened.frames if neighbours or wanted is None else _choose(opened.frames, wanted, source)
+        yield replace(opened, frames=frames, num_frames=known if wanted is None else len(wanted))
 
 
 def _choose(frames: Iterable[Planes], wanted: range, name: str | Path) -> Iterator[Planes]:
@@ -205,8 +229,8 @@ def open_420(source: Source) -> Iterator[Opened]:
         if clip.header.depth == 8 and clip.header.layout[:2] == (2, 2):
             yield Opened(clip.header, clip)
             return
-    with ffmpeg.decode(first, "yuv420p") as reader:
-        yield Opened(reader.header, reader)
+    with open_frames(first, chroma="420", whole=True, progressive=True) as opened:
+        yield opened
 
 
 def within(

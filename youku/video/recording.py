@@ -15,6 +15,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import av
@@ -58,10 +59,13 @@ class Recording:
         self.durations: list[int] = []
         self.faults: list[str] = []  # what was damaged
         self._whole, self._progressive = whole, progressive
+        self._lock, self._is_closed = Lock(), False  # frames may be read in another thread than the file is closed in
         self._rate = self._video.guessed_rate or self._video.average_rate or Fraction(25)
         frames = self._within(start_sec, duration_sec)
         self._frames = _filter(frames, filters) if filters else frames
         first = next(self._frames, None)
+        if first is None and start_sec and not self.faults:
+            raise ValueError(f"{path}: has no frame at --start {start_sec:g} s; it is shorter than that")
         if first is None:
             raise ffmpeg.NoVideoError(f"{path}: no picture in it ({(*self.faults, 'it is empty')[0]}); check the file")
         self._frames = chain([first], self._frames)
@@ -120,7 +124,7 @@ class Recording:
         """Every frame that decodes, each with a time and a duration; what goes wrong is added to `faults`."""
         video, num_packets, num_frames, following = self._video, 0, 0, 0
         video.thread_count, video.thread_type = 1, "NONE"
-        for packet, frames, said in _decode_packets(self._container.demux(video)):
+        for packet, frames, said in self._decode_packets():
             for frame in frames:
                 stamps = (frame.pts, frame.dts, following)  # as the ffmpeg program: or else the end of the last frame
                 frame.pts = next(stamp for stamp in stamps if stamp is not None)
@@ -135,6 +139,32 @@ class Recording:
         if is_all and not self.faults and num_packets < video.frames and self._container.format.name != "avi":
             self.faults.append(f"{num_packets} of {video.frames} packets are there, it ends at frame {num_frames}")
 
+    def _decode_packets(self) -> Iterator[tuple[Any, list[Any], list[str]]]:
+        """Each packet, its frames, and what was said of it at level error; None after the last, with what was held back."""
+        packets, packet = self._container.demux(self._video), None
+        is_last = False
+        while not is_last:
+            frames: list[Any] = []
+            failed: list[str] = []
+            with self._lock, _listen() as said:
+                if self._is_closed:
+                    return
+                try:
+                    packet = next(packets, None)
+                    is_last = packet is None
+                    frames = packet.decode() if packet is not None else []
+                except EOFError:
+                    pass
+                except av.error.FFmpegError as error:
+                    failed.append(error.strerror or str(error))
+            failed += ["a packet is corrupt"] * bool(packet is not None and packet.is_corrupt)
+            yield packet, frames, said + failed
+
+    def close(self) -> None:
+        """No frame is decoded from here on, by whatever thread; FFmpeg's memory may go."""
+        with self._lock:
+            self._is_closed = True
+
 
 @contextmanager
 def open_recording(path: str | Path, *, trusted: bool = False, **how: Any) -> Iterator[Recording]:
@@ -142,13 +172,19 @@ def open_recording(path: str | Path, *, trusted: bool = False, **how: Any) -> It
 
     Playlists that lead to other files are opened only if `trusted`.
     """
-    with open_container(path, trusted) as container:
-        yield Recording(path, container, **how)
+    with open_container(path, trusted, "is neither a y4m clip nor a video") as container:
+        recording = Recording(path, container, **how)
+        try:
+            yield recording
+        finally:
+            recording.close()
 
 
 @contextmanager
-def open_container(path: str | Path, trusted: bool = False) -> Iterator[Any]:
-    """PyAV's container of a file that holds its own data."""
+def open_container(
+    path: str | Path, trusted: bool = False, refusal: str = "is not a video or audio file"
+) -> Iterator[Any]:
+    """PyAV's container of a file that holds its own data; `refusal` says what anything else is."""
     if not Path(path).is_file():
         raise ffmpeg.FFmpegError(f"{path}: no such video or audio file")
     with open(path, "rb", buffering=0) as file:
@@ -160,7 +196,7 @@ def open_container(path: str | Path, trusted: bool = False) -> Iterator[Any]:
                 container: Any = av.open(source, "r", options=options, metadata_errors="replace", buffer_size=1 << 18)
         except (av.error.FFmpegError, OSError) as error:
             words = said[-1] if said else getattr(error, "strerror", None) or str(error)
-            told = f"is neither a y4m clip nor a video that ffmpeg reads ({words}); check the file, or name another"
+            told = f"{refusal} that ffmpeg reads ({words}); check the file, or name another"
             if any("not on whitelist" in words for words in said):
                 told = "leads to other files or addresses; only a file that holds its own data is opened"
             raise ffmpeg.NoVideoError(f"{path}: {told}") from None
@@ -182,36 +218,21 @@ def codecs_in(suffix: str) -> set[str]:
     return av.open(f"any{suffix}", "w").supported_codecs  # writes nothing
 
 
-def interlaced(path: str) -> ValueError:
+def interlaced(path: str, is_clip: bool = False) -> ValueError:
     """The error for pictures that no network can enlarge as they are: it names a command that runs as printed."""
-    with open_container(path) as container:
-        beside = [
-            stream for stream in container.streams if stream.type in ("audio", "subtitle") and stream.codec_context
-        ]
-        kept = [stream.index for stream in beside if stream.codec_context.name in codecs_in(".mkv")]
-        mapped = " ".join(f"-map 0:{index}" for index in [first_video(container).index, *kept])
-    command = (
-        f"{shlex.quote(ffmpeg.binary())} -i {shlex.quote(path)} -vf bwdif=send_frame {mapped} -c copy -c:v ffv1 OUT.mkv"
-    )
+    end = "-strict -1 OUT.y4m"
+    if not is_clip:
+        with open_container(path) as container:
+            beside = [
+                stream for stream in container.streams if stream.type in ("audio", "subtitle") and stream.codec_context
+            ]
+            kept = [stream.index for stream in beside if stream.codec_context.name in codecs_in(".mkv")]
+            end = (
+                " ".join(f"-map 0:{index}" for index in [first_video(container).index, *kept])
+                + " -c copy -c:v ffv1 OUT.mkv"
+            )
+    command = f"{shlex.quote(ffmpeg.binary())} -i {shlex.quote(path)} -vf bwdif=send_frame {end}"
     return ValueError(f"{path}: is interlaced; deinterlace it first: {command}")
-
-
-def _decode_packets(packets: Iterator[Any]) -> Iterator[tuple[Any, list[Any], list[str]]]:
-    """Each packet, its frames, and what was said of it at level error; None after the last, with what was still held."""
-    packet: Any = True
-    while packet is not None:
-        frames: list[Any] = []
-        failed: list[str] = []
-        with _listen() as said:
-            try:
-                packet = next(packets, None)
-                frames = packet.decode() if packet is not None else []
-            except EOFError:
-                pass
-            except av.error.FFmpegError as error:
-                failed.append(error.strerror or str(error))
-        failed += ["a packet is corrupt"] * bool(packet is not None and packet.is_corrupt)
-        yield packet, frames, said + failed
 
 
 def _graph(frame: Any, filters: tuple[Filter, ...]) -> Any:
