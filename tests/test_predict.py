@@ -22,6 +22,7 @@ from youku.inference.pipeline import Options
 from youku.models import MODELS
 from youku.models.colours import RGB
 from youku.video import ffmpeg, interpolate, resize, y4m
+from youku.video.recording import open_recording
 
 REPO = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -251,7 +252,6 @@ def test_nameless_weights_load_when_named(tmp_path: Path) -> None:
 
 def test_any_video_goes_in(tmp_path: Path) -> None:
     """A coded video is decoded on the way."""
-    from youku.video import ffmpeg
 
     clip = clip_of(tmp_path / "in.y4m", width=64, height=48)
     coded = tmp_path / "\u89c6 \u9891.mkv"
@@ -375,7 +375,7 @@ def test_a_clip_becomes_a_video_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     out = tmp_path / "out.mkv"
     command = (str(clip.path), str(out), "--model", "bicubic", "--scale", "2")
     assert run(*command, "--codec", "ffv1") == 0
-    with ffmpeg.decode(out) as reader:
+    with open_recording(out) as reader:
         back = list(reader)
     for planes, frame in zip(clip, back, strict=True):
         assert all(map(np.array_equal, interpolate.upscale(planes, clip.header, 2), frame))

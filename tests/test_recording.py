@@ -13,6 +13,7 @@ import pytest
 from av.video.format import VideoFormat
 from PIL import Image
 
+from tests.conftest import textured_frame
 from youku.video import avframe, color, ffmpeg, recording, y4m
 from youku.video.recording import open_recording
 
@@ -232,6 +233,23 @@ def test_a_playlist_leads_nowhere(tmp_path: Path, name: str, text: str) -> None:
     with pytest.raises(ffmpeg.NoVideoError, match="leads to other files"):
         read(tmp_path / name)
     assert len(read(tmp_path / name, trusted=True)[1]) == 10
+
+
+def test_a_y4m_at_any_name(tmp_path: Path) -> None:
+    """Reading a y4m this way changes nothing, also at a name with spaces, percent and Chinese characters."""
+    header = y4m.make_header(33, 17)
+    frames = [textured_frame(header, index) for index in range(5)]
+    path = tmp_path / "a b%3d \u89c6\u9891.y4m"
+    with y4m.create(path, header) as writer:
+        for planes in frames:
+            writer.write(planes)
+    assert same(read(path)[1], frames)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    """A file that is not there is named."""
+    with pytest.raises(ffmpeg.FFmpegError, match=r"nope\.mp4: no such video"):
+        read(tmp_path / "nope.mp4")
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"])

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from youku.video import avframe, pictures, y4m
 from youku.video.avframe import Tags
-from youku.video.recording import Filter, Recording, open_recording
+from youku.video.recording import Recording, interlaced, open_recording
 from youku.video.y4m import Header, Planes
 
 Item = TypeVar("Item")
@@ -102,28 +102,21 @@ def open_frames(
     upright: bool = True,
     start_sec: float | None = None,
     duration_sec: float | None = None,
-    whole: bool = False,
     progressive: bool = False,
 ) -> Iterator[Opened]:
     """Every frame, or those of a range of seconds (of pictures, which have no times, every frame in any case).
 
     `size` and `fps` are those of raw planes, `fps` also of pictures; `chroma` names the layout of raw planes, and what
-    pictures and videos are turned into. `by_float` reads pictures without ffmpeg, `deblock` is ffmpeg's filter; `upright`,
-    `whole` and `progressive` as for a Recording.
+    pictures and videos are turned into. `by_float` reads pictures without ffmpeg, `deblock` is ffmpeg's filter; `upright`
+    and `progressive` as for a Recording.
     """
     path, kind = Path(name), kind_of_source(name)
     cut = start_sec, duration_sec
     if deblock or kind is Kind.VIDEO:
-        filters: tuple[Filter, ...] = (("deblock", ""),) if deblock else ()
+        layout, filters = pictures.unsited(chroma) if chroma else None, (("deblock", ""),) if deblock else ()
+        seen = {"upright": upright, "progressive": progressive}
         with open_recording(
-            path,
-            chroma=pictures.unsited(chroma) if chroma else None,
-            filters=filters,
-            upright=upright,
-            start_sec=start_sec,
-            duration_sec=duration_sec,
-            whole=whole,
-            progressive=progressive,
+            path, chroma=layout, filters=filters, start_sec=start_sec, duration_sec=duration_sec, **seen
         ) as recording:
             header = (
                 y4m.Clip(path).header if kind is Kind.Y4M else recording.header
@@ -226,11 +219,13 @@ def open_420(source: Source) -> Iterator[Opened]:
         return
     if kind_of_source(first) is Kind.Y4M:
         clip = y4m.Clip(first)
+        if clip.header.is_interlaced:
+            raise interlaced(str(first), is_clip=True)
         if clip.header.depth == 8 and clip.header.layout[:2] == (2, 2):
             yield Opened(clip.header, clip)
             return
-    with open_frames(first, chroma="420", whole=True, progressive=True) as opened:
-        yield opened
+    with open_recording(first, chroma="420", whole=True, progressive=True) as recording:
+        yield Opened(recording.header, recording, recording=recording)
 
 
 def within(

@@ -154,18 +154,13 @@ def create(
     tags = tags or (source.tags if source else Tags(range=avframe.FULL if is_full else 0))
     with files.atomic_path(target) as temporary, ExitStack() as stack:
         tick = source.tick if source else Fraction(1, header.fps.numerator)
-        options = {
-            "video_track_timescale": str(tick.denominator),
-            "movflags": "+faststart",
-            "avoid_negative_ts": "disabled",
-        }
         again = _second_pass(header, coding)
-        first = Encoding(codec="ffv1") if "-c:v" in again else coding
-        format_name = "matroska" if again else None
-        container = av.open(str(temporary), "w", format=format_name, container_options=options)
+        options = {"video_track_timescale": str(tick.denominator), "movflags": "+faststart"}
+        options["avoid_negative_ts"] = "disabled"
+        container = av.open(str(temporary), "w", "matroska" if again else None, container_options=options)
         stack.callback(_close, container)  # before the file is removed, which its writing of an end would miss
         try:
-            video = _add_video(container, header, first, tags, tick)
+            video = _add_video(container, header, Encoding(codec="ffv1") if "-c:v" in again else coding, tags, tick)
             copy = None
             if along:
                 given = stack.enter_context(recording.open_container(along.source))
@@ -180,20 +175,7 @@ def create(
             writer.finish()
             container.close()
             if again:
-                with files.atomic_path(temporary) as whole:
-                    line = [
-                        ffmpeg.binary(),
-                        "-v",
-                        "error",
-                        "-nostdin",
-                        "-y",
-                        "-copyts",
-                        "-i",
-                        str(temporary),
-                        "-map",
-                        "0",
-                    ]
-                    ffmpeg.run([*line, "-c", "copy", *again, "-avoid_negative_ts", "disabled", str(whole)], str(target))
+                _copy_again(temporary, again)
         except av.error.FFmpegError as error:
             raise ffmpeg.FFmpegError(f"{target}: writing failed: {error}") from None
 
@@ -262,14 +244,15 @@ def _second_pass(header: Header, coding: Encoding) -> list[str]:
         shape = Fraction(header.width, header.height) * (aspect or 1)  # the codecs do not say it, a container has to
         options += ["-aspect:v:0", f"{shape.numerator}:{shape.denominator}"]
     if coding.codec == "vp9" and header.depth > 8:  # the wheel's libvpx is built for 8 bit
-        named = coding.options(Tags()).items()
-        options += [
-            "-c:v",
-            coding.encoder,
-            *ffmpeg.passthrough_flags(),
-            *(word for name, value in named for word in (f"-{name}", value)),
-        ]
+        options += ["-c:v", coding.encoder, *ffmpeg.passthrough_flags()]
+        options += [word for name, value in coding.options(Tags()).items() for word in (f"-{name}", value)]
     return options
+
+
+def _copy_again(path: Path, options: list[str]) -> None:
+    with files.atomic_path(path) as whole:
+        line = [ffmpeg.binary(), "-v", "error", "-nostdin", "-y", "-copyts", "-i", str(path), "-map", "0", "-c", "copy"]
+        ffmpeg.run([*line, *options, "-avoid_negative_ts", "disabled", str(whole)], str(path))
 
 
 def _add_others(container: Any, given: Any, streams: Iterable[int], is_all: bool) -> dict[int, Any]:
