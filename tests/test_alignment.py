@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ HEADER = y4m.make_header(256, 192)
 NUM_FRAMES = 9
 
 
+@cache
 def scene(num_frames: int = NUM_FRAMES) -> list[y4m.Planes]:
     """A textured picture seen by a camera that moves 1 pixel right a frame, and down faster and faster."""
     rng = np.random.default_rng(0)

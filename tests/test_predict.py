@@ -14,6 +14,7 @@ import torch
 
 from tests.conftest import textured_frame, write_pair
 from youku import contest, predict
+from youku.cli import Item
 from youku.engines import shipped, weights
 from youku.engines.weights import Network
 from youku.inference import pipeline
@@ -421,14 +422,21 @@ def test_many_clips_run_in_one_place_and_print_nothing(tmp_path: Path, capsys: p
     told: list[str] = []
     watched: list[tuple[str, int | None]] = []
 
-    def watch(frames: Iterable[y4m.Planes], job: Job, total: int | None) -> Iterable[y4m.Planes]:
-        watched.append((job.target, total))
-        return frames
+    def watch(items: Iterable[Item], name: str = "", total: int | None = None) -> Iterable[Item]:
+        watched.append((name, total))
+        return items
 
     for expected, end in ((2, "3 frames"), (0, "up to date")):
         assert predict_all(network("bicubic"), jobs, Options(), watch=watch, tell=told.append) == expected
         assert told == [f"{job.target}: {end}" for job in jobs]
         told.clear()
-    assert watched == [(job.target, 3) for job in jobs]
+    assert watched == [(Path(job.target).name, 3) for job in jobs]
     assert capsys.readouterr() == ("", "")
     assert list(run_jobs(jobs, lambda job: len(job.source))) == [(job, len(job.source)) for job in jobs]
+
+
+def test_raw_planes_are_told_to_become_y4m(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A .yuv has no size of its own, and predict no flag for one."""
+    (tmp_path / "in.yuv").write_bytes(bytes(64))
+    assert run(str(tmp_path / "in.yuv"), str(tmp_path / "out.y4m")) == 1
+    assert "convert them to y4m first" in capsys.readouterr().err

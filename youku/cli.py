@@ -11,13 +11,40 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, TypeVar
+
+Item = TypeVar("Item")
 
 
 class UsageError(ValueError):
     """Arguments that do not make a command; the exit status is 2, as for an unknown flag."""
+
+
+class Watch(Protocol):
+    """What a room lets its caller see of its progress: items pass through, `name` says of what, `total` how many."""
+
+    def __call__(self, items: Iterable[Item], name: str = "", total: int | None = None) -> Iterable[Item]: ...
+
+
+def unwatched(items: Iterable[Item], name: str = "", total: int | None = None) -> Iterable[Item]:
+    return items
+
+
+def watch(
+    items: Iterable[Item], name: str = "", total: int | None = None, *, is_kept: bool = True, unit: str = "frame"
+) -> Iterable[Item]:
+    """A bar on stderr; one that is not kept is for terminals alone and leaves no trace."""
+    from tqdm import tqdm
+
+    disable = False if is_kept else None
+    return tqdm(items, name or None, total, unit=unit, disable=disable, leave=is_kept, file=sys.stderr)
+
+
+def say(sentence: str) -> None:
+    """A message on stderr."""
+    print(sentence, file=sys.stderr)
 
 
 def make_parser(verb: str, doc: str | None) -> argparse.ArgumentParser:

@@ -30,27 +30,28 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from youku import cli
 from youku.metrics.picture_cost import describe, measure
 from youku.video import clips, hdf5, picture_sets
-from youku.video.clips import Kind
+from youku.video.clips import ClipKind
 from youku.video.conversion import Conversion, convert
 from youku.video.hdf5 import Content
 
-Item = TypeVar("Item")
+_watch = partial(cli.watch, is_kept=False)
 
 
 def convert_hdf5(source: str | Path, target: str | Path, content: Content) -> int:
     """Pictures to an HDF5 file, or such a file to gray pictures; returns how many patches or pictures."""
-    if clips.kind_of(source) is not Kind.HDF5:
-        return hdf5.write(picture_sets.find(source, content.scale), Path(target), content, _progress)
-    if clips.kind_of(target) is not Kind.PICTURES:
+    if clips.kind_of(source) is not ClipKind.HDF5:
+        return hdf5.write(picture_sets.find(source, content.scale), Path(target), content, _watch)
+    if clips.kind_of(target) is not ClipKind.PICTURES:
         raise ValueError(f"{target}: HDF5 turns into a folder of gray png; name a folder")
     return hdf5.to_pictures(source, Path(target))
 
@@ -59,13 +60,7 @@ def picture_cost(path: str | Path, every: int = 1) -> dict[str, Any]:
     """What every `every`-th frame of a clip loses in 8-bit RGB pictures: see `metrics.picture_cost`."""
     Conversion(every=every)
     with clips.open_frames(path) as opened:
-        return {"clip": str(path), **measure(opened.header, islice(_progress(opened.frames), 0, None, every))}
-
-
-def _progress(items: Iterable[Item]) -> Iterable[Item]:
-    from tqdm import tqdm
-
-    return tqdm(items, unit="frame", disable=None, leave=False)
+        return {"clip": str(path), **measure(opened.header, islice(_watch(opened.frames), 0, None, every))}
 
 
 def _settings(args: argparse.Namespace, kind: type, is_used: bool) -> dict[str, Any]:
@@ -98,12 +93,12 @@ def _act(args: argparse.Namespace) -> int:
     if not args.source or not args.target:
         raise cli.UsageError("expected IN and OUT, or --report CLIP")
     kinds = clips.kind_of(args.source), clips.kind_of(args.target)
-    wanted = _settings(args, Conversion, Kind.HDF5 not in kinds)
-    content = _settings(args, Content, kinds[1] is Kind.HDF5)
-    if Kind.HDF5 in kinds:
+    wanted = _settings(args, Conversion, ClipKind.HDF5 not in kinds)
+    content = _settings(args, Content, kinds[1] is ClipKind.HDF5)
+    if ClipKind.HDF5 in kinds:
         number, what = convert_hdf5(args.source, args.target, Content(**content)), "pairs"
     else:
-        number, what = convert(args.source, args.target, Conversion(**wanted), _progress), "frames"
+        number, what = convert(args.source, args.target, Conversion(**wanted), _watch), "frames"
     told = json.dumps({"out": args.target, what: number}) if args.json else f"{number} {what} -> {args.target}"
     print(told, file=sys.stderr if args.target == "-" else sys.stdout)
     return 0

@@ -19,18 +19,16 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from youku import cli
 from youku.video import alignment, clips, codecs, pair_folder
-from youku.video.clips import Source
 from youku.video.codecs import RATES, Coding
 from youku.video.degradation import PRESETS, Degradation, preset_table
 from youku.video.pair_folder import Selection
-from youku.video.y4m import Planes
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -89,10 +87,8 @@ def select(args: argparse.Namespace) -> Selection:
 
 def check_pairs(folder: str, as_json: bool = False) -> None:
     """Print how the clips of each pair lie to each other; ValueError naming the pairs that are none."""
-    from tqdm import tqdm
-
     pairs, lonely = alignment.find_pairs(folder)
-    found = [alignment.measure(*pair) for pair in tqdm(pairs, unit="pair", disable=None, leave=False)]
+    found = [alignment.measure(*pair) for pair in cli.watch(pairs, is_kept=False, unit="pair")]
     if as_json:
         rows = [{**asdict(one), "faults": alignment.faults(one)} for one in found]
         print(json.dumps({"folder": folder, "pairs": rows, "alone": lonely}).replace("NaN", "null"))
@@ -110,12 +106,6 @@ def check_pairs(folder: str, as_json: bool = False) -> None:
         raise ValueError(f"{folder}: {len(bad)} bad of {len(pairs) + len(lonely)}: {'; '.join(bad)}")
 
 
-def _progress(frames: Iterable[Planes], source: Source) -> Iterable[Planes]:
-    from tqdm import tqdm
-
-    return tqdm(frames, desc=Path(source.name).name, unit="frame", disable=None, leave=False)
-
-
 def _act(args: argparse.Namespace) -> int:
     if args.list_presets or args.check:
         if args.paths or (args.list_presets and args.check):
@@ -128,8 +118,10 @@ def _act(args: argparse.Namespace) -> int:
     selection = select(args)
     if args.seed < 0:
         raise ValueError(f"--seed {args.seed}: expected 0 or more")
-    sources = clips.find_sources(names, selection.sequence)
-    made = pair_folder.fill(folder, sources, choose(args), selection, args.first_id, args.seed, _progress)
+    sources = clips.find_material(names, selection.sequence)
+    made = pair_folder.fill(
+        folder, sources, choose(args), selection, args.first_id, args.seed, partial(cli.watch, is_kept=False)
+    )
     if args.json:
         print(json.dumps({"folder": folder, "made": made}))
     elif made:

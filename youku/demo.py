@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from youku import cli, contest, files, predict, report, score, submit
+from youku import cli, contest, files, report, score, submit
 from youku.engines import weights
 from youku.inference.clip import list_jobs, predict_all
 from youku.inference.pipeline import Options
@@ -56,7 +56,7 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
     low, high, predictions = str(out / "clips" / "val"), out / "clips" / "val", config.folder / "predictions"
     test_set = f"{TEST_SET.first}-{TEST_SET.last}"
     jobs = list_jobs(low, str(predictions), "scored", test_set, network.scale)
-    predict_all(network, jobs, Options(), watch=predict.watch, tell=predict.tell)
+    predict_all(network, jobs, Options(), watch=cli.watch, tell=cli.say)
 
     _say(4, "check every rule and pack the submission")
     manifest = submit.make_submission(predictions, "demo", low, TEST_SET, out / "submissions", progress=True)

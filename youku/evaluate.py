@@ -34,7 +34,7 @@ from youku.inference.pipeline import Options
 from youku.metrics import psnr
 from youku.models import MODELS
 from youku.video import clips, color, hdf5, picture_sets
-from youku.video.clips import Kind
+from youku.video.clips import ClipKind
 from youku.video.resize import SHRINKERS
 
 Item = TypeVar("Item")
@@ -82,7 +82,7 @@ Table = dict[str, dict[str, list[Row]]]  # protocol -> network -> a row a pictur
 
 def samples(source: Source, scale: int) -> Iterator[Sample]:
     """The pictures of a source one by one; every missing partner is reported before the first."""
-    if clips.kind_of(source.folder) is Kind.HDF5:
+    if clips.kind_of(source.folder) is ClipKind.HDF5:
         if source.resizer is not None:
             raise ValueError(f"{source.folder}: brings its own low resolution; leave --resizer out")
         for pair in hdf5.read_evaluation(source.folder, scale):

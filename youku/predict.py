@@ -19,29 +19,16 @@ range, which then begins at 0. .mp4 and .mov keep the source's clock exactly, .m
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli
 from youku.engines import weights
-from youku.inference.clip import Job, VideoOptions, list_jobs, predict_all
+from youku.inference.clip import VideoOptions, list_jobs, predict_all
 from youku.inference.pipeline import Options
 from youku.models import MODELS
 from youku.video import clips, encoding
-from youku.video.clips import Kind
-from youku.video.y4m import Planes
-
-
-def watch(frames: Iterable[Planes], job: Job, total: int | None) -> Iterable[Planes]:
-    """A bar on stderr for one clip."""
-    from tqdm import tqdm
-
-    return tqdm(frames, Path(job.target).name, total, unit="frame", file=sys.stderr)
-
-
-def tell(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
+from youku.video.clips import ClipKind
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -93,7 +80,7 @@ def _video_options(args: argparse.Namespace) -> VideoOptions:
     dropping = [flag for flag, given in (("--no-audio", args.no_audio), ("--no-subtitles", args.no_subtitles)) if given]
     if not encoding.is_video(args.target) and (coding or dropping):
         raise cli.UsageError(f"{(coding + dropping)[0]} has no effect on y4m output; name OUT{encoding.SUFFIXES[0]}")
-    if dropping and clips.kind_of_source(args.source) in (Kind.Y4M, Kind.STREAM):
+    if dropping and clips.kind_of_source(args.source) in (ClipKind.Y4M, ClipKind.STREAM):
         raise cli.UsageError(f"{dropping[0]} has no effect on y4m input, which holds pictures only")
     options = VideoOptions(codec=args.codec, crf=args.crf, audio=not args.no_audio, subtitles=not args.no_subtitles)
     if encoding.is_video(args.target):
@@ -121,8 +108,8 @@ def _run(args: argparse.Namespace) -> int:
     if any(Path(job.target).absolute() == Path(job.source).absolute() for job in jobs if job.target != "-"):
         raise ValueError(f"{args.target}: is the input itself; choose another output name")
     own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"
-    tell(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
-    predict_all(network, jobs, options, force=args.force, video=video, watch=watch, tell=tell)
+    cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
+    predict_all(network, jobs, options, force=args.force, video=video, watch=cli.watch, tell=cli.say)
     return 0
 
 

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from youku import contest, files
-from youku.cli import option
+from youku.cli import Watch, option, unwatched
 from youku.engines.weights import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
 from youku.video import clips, container, encoding, interpolate, recording, y4m
 from youku.video.clips import Opened
-from youku.video.y4m import Header, Planes
+from youku.video.y4m import Header
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,6 @@ class Job:
         """Hidden file beside the output: what made it, and its size once finished."""
         target = Path(self.target)
         return target.with_name(f".{target.name}.json")
-
-
-Watch = Callable[[Iterable[Planes], Job, int | None], Iterable[Planes]]
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +111,8 @@ def predict_all(
     *,
     force: bool = False,
     video: VideoOptions | None = None,
-    watch: Watch = lambda frames, job, total: frames,
-    tell: Tell = lambda sentence: None,
+    watch: Watch = unwatched,
+    tell: Callable[[str], object] = str,
 ) -> int:
     """Run every job that is not up to date; returns how many were run."""
     made_by = {
@@ -188,8 +184,8 @@ def predict_clip(
     job: Job,
     options: Options,
     video: VideoOptions | None = None,
-    watch: Watch = lambda frames, job, total: frames,
-    tell: Tell = lambda sentence: None,
+    watch: Watch = unwatched,
+    tell: Callable[[str], object] = str,
 ) -> int:
     """Enlarge one clip into its target file; returns the number of frames written."""
     radius = network.spec.num_frames // 2
@@ -203,7 +199,7 @@ def predict_clip(
             make = _create(job, target, opened, video or VideoOptions(), tell)
         with make as writer:
             outputs = pipeline.upscale_frames(network, header, opened.frames, options, job.frames if radius else None)
-            for planes in watch(outputs, job, opened.num_frames):
+            for planes in watch(outputs, Path(job.target).name, opened.num_frames):
                 writer.write(planes)
             if opened.num_frames is not None and writer.num_frames < opened.num_frames:
                 raise clips.too_short(job.source, job.frames)
@@ -213,7 +209,7 @@ def predict_clip(
 
 
 def _create(
-    job: Job, target: Header, opened: Opened, video: VideoOptions, tell: Tell
+    job: Job, target: Header, opened: Opened, video: VideoOptions, tell: Callable[[str], object]
 ) -> AbstractContextManager[container.Writer]:
     """A video output and what it keeps of the source; all that may be refused is, before the work."""
     coding = encoding.default_encoding(job.target, video.codec, video.crf)

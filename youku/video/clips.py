@@ -1,6 +1,6 @@
 """Say what a name is - y4m clip, pipe, coded video, raw planes, pictures - and open it for its frames, streamed.
 
-`open_frames` gives every frame of any of them, `open_clip` frames chosen by their numbers, `open_420` what `find_sources`
+`open_frames` gives every frame of any of them, `open_clip` frames chosen by their numbers, `open_420` what `find_material`
 found as 8-bit 4:2:0. Pictures are a folder or a numbered pattern; a single one is decoded as a video of one frame.
 """
 
@@ -33,7 +33,7 @@ VIDEO_SUFFIXES = tuple(
 )
 
 
-class Kind(StrEnum):
+class ClipKind(StrEnum):
     """What a name stands for."""
 
     STREAM = "stream"  # "-": y4m on stdin or stdout
@@ -44,7 +44,7 @@ class Kind(StrEnum):
     VIDEO = "video"  # anything else: ffmpeg shall tell
 
 
-_BY_SUFFIX = {".y4m": Kind.Y4M, ".yuv": Kind.YUV, ".h5": Kind.HDF5, ".hdf5": Kind.HDF5}
+_BY_SUFFIX = {".y4m": ClipKind.Y4M, ".yuv": ClipKind.YUV, ".h5": ClipKind.HDF5, ".hdf5": ClipKind.HDF5}
 
 
 @dataclass(frozen=True)
@@ -64,30 +64,30 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Source:
+class Material:
     """One video, or the pictures that make one clip."""
 
     name: str
     paths: tuple[Path, ...]
 
 
-def kind_of(name: str | Path) -> Kind:
+def kind_of(name: str | Path) -> ClipKind:
     """What a name says, whether or not there is such a file."""
     path = Path(name)
     if str(name) == "-":
-        return Kind.STREAM
+        return ClipKind.STREAM
     if pictures.is_pattern(path) or path.is_dir() or str(name).endswith("/"):
-        return Kind.PICTURES
-    return _BY_SUFFIX.get(path.suffix.lower(), Kind.VIDEO if path.suffix or path.is_file() else Kind.PICTURES)
+        return ClipKind.PICTURES
+    return _BY_SUFFIX.get(path.suffix.lower(), ClipKind.VIDEO if path.suffix or path.is_file() else ClipKind.PICTURES)
 
 
-def kind_of_source(name: str | Path) -> Kind:
+def kind_of_source(name: str | Path) -> ClipKind:
     """`kind_of`, and y4m by its first bytes whatever the file is called."""
     kind = kind_of(name)
-    if kind is not Kind.VIDEO or not Path(name).is_file():
+    if kind is not ClipKind.VIDEO or not Path(name).is_file():
         return kind
     with open(name, "rb") as file:
-        return Kind.Y4M if file.read(len(y4m.MAGIC)) == y4m.MAGIC else kind
+        return ClipKind.Y4M if file.read(len(y4m.MAGIC)) == y4m.MAGIC else kind
 
 
 @contextmanager
@@ -112,34 +112,34 @@ def open_frames(
     """
     path, kind = Path(name), kind_of_source(name)
     cut = start_sec, duration_sec
-    if deblock or kind is Kind.VIDEO:
+    if deblock or kind is ClipKind.VIDEO:
         layout, filters = pictures.unsited(chroma) if chroma else None, (("deblock", ""),) if deblock else ()
         seen = {"upright": upright, "progressive": progressive}
         with open_recording(
             path, chroma=layout, filters=filters, start_sec=start_sec, duration_sec=duration_sec, **seen
         ) as recording:
             header = (
-                y4m.Clip(path).header if kind is Kind.Y4M else recording.header
+                y4m.Clip(path).header if kind is ClipKind.Y4M else recording.header
             )  # with the tokens that FFmpeg drops
             if (header.plane_shapes, header.depth) != (recording.header.plane_shapes, recording.header.depth):
                 raise ValueError(f"{path}: ffmpeg's deblock cannot keep C{header.chroma}; convert to 420 first")
             yield Opened(header, recording, tags=recording.tags, recording=recording)
-    elif kind is Kind.STREAM:
+    elif kind is ClipKind.STREAM:
         stream = y4m.StreamReader(sys.stdin.buffer, "stdin")
         yield Opened(stream.header, within(stream, stream.header.fps, *cut))
-    elif kind is Kind.Y4M:
+    elif kind is ClipKind.Y4M:
         clip = y4m.Clip(path)
         params = (clip.frame_params(index) for index in range(clip.num_frames))
         num_frames = clip.num_frames if cut == (None, None) else None
         fps = clip.header.fps
         yield Opened(clip.header, within(clip, fps, *cut), num_frames, within(params, fps, *cut))
-    elif kind is Kind.YUV:
+    elif kind is ClipKind.YUV:
         header = _header_of_raw(path, size, fps, chroma or "420jpeg")
         yield Opened(header, within(_raw_frames(path, header), fps, *cut))
-    elif kind is Kind.PICTURES and (path / pictures.PLANE_INDEX).is_file():
+    elif kind is ClipKind.PICTURES and (path / pictures.PLANE_INDEX).is_file():
         header, planes, lines = pictures.read_planes(path)
         yield Opened(header, planes, params=lines)
-    elif kind is Kind.PICTURES:
+    elif kind is ClipKind.PICTURES:
         with pictures.open_rgb(path, fps, chroma, by_float) as (header, coloured):
             span = avframe.FULL if "XCOLORRANGE=FULL" in header.tokens else avframe.STUDIO
             yield Opened(header, coloured, tags=Tags(range=span, matrix=avframe.BT601))  # by ffmpeg and by float
@@ -159,6 +159,8 @@ def open_clip(
 
     `neighbours` gives every frame, the wanted ones among their true neighbours: what a multi-frame network needs.
     """
+    if kind_of_source(source) is ClipKind.YUV:
+        raise ValueError(f"{source}: raw planes have no header; convert them to y4m first")
     with open_frames(source, upright=upright, progressive=progressive) as opened:
         known = opened.num_frames
         if wanted and known is not None and wanted[-1] >= known:
@@ -186,9 +188,9 @@ def too_short(name: str | Path, wanted: range | None) -> ValueError:
     return ValueError(f"{'stdin' if name == '-' else name}: ended before frame {last}, which was asked for")
 
 
-def find_sources(names: Sequence[str | Path], sequence: bool = False) -> list[Source]:
+def find_material(names: Sequence[str | Path], sequence: bool = False) -> list[Material]:
     """Videos and pictures named, or lying in the folders named, in order; ValueError for what is neither."""
-    found: list[Source] = []
+    found: list[Material] = []
     for name in names:
         path = Path(name)
         if path.is_dir() or pictures.is_pattern(path):
@@ -196,28 +198,28 @@ def find_sources(names: Sequence[str | Path], sequence: bool = False) -> list[So
         elif not path.is_file():
             raise ValueError(f"{path}: no such file or folder")
         else:
-            found.append(Source(str(path), (path,)))
+            found.append(Material(str(path), (path,)))
     return found
 
 
-def _in_folder(folder: Path, sequence: bool) -> list[Source]:
+def _in_folder(folder: Path, sequence: bool) -> list[Material]:
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
     videos = [path for path in inside if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")]
     if videos:
-        return [Source(str(path), (path,)) for path in videos]
+        return [Material(str(path), (path,)) for path in videos]
     found = pictures.find(folder)
-    return [Source(str(folder), tuple(found))] if sequence else [Source(str(path), (path,)) for path in found]
+    return [Material(str(folder), tuple(found))] if sequence else [Material(str(path), (path,)) for path in found]
 
 
 @contextmanager
-def open_420(source: Source) -> Iterator[Opened]:
+def open_420(source: Material) -> Iterator[Opened]:
     """Frames as 8-bit 4:2:0: y4m of that kind as it is, pictures in float, all else converted by ffmpeg."""
     first = source.paths[0]
     if first.suffix.lower() in pictures.SUFFIXES:
         header = y4m.make_header(*pictures.common_size(source.paths))
         yield Opened(header, pictures.to_planes(source.paths, header))
         return
-    if kind_of_source(first) is Kind.Y4M:
+    if kind_of_source(first) is ClipKind.Y4M:
         clip = y4m.Clip(first)
         if clip.header.is_interlaced:
             raise interlaced(str(first), is_clip=True)

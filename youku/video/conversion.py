@@ -9,17 +9,17 @@ from __future__ import annotations
 import itertools
 import re
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from youku.cli import option
+from youku.cli import Watch, option, unwatched
 from youku.files import atomic_write
 from youku.video import clips, container, encoding, pictures, y4m
-from youku.video.clips import Kind, Opened
+from youku.video.clips import ClipKind, Opened
 from youku.video.y4m import Planes
 
 ROUTES = ("ffmpeg", "float")
@@ -33,7 +33,6 @@ def parse_sec(text: str) -> float:
 
 
 Frames = Iterable[tuple[Planes, str]]  # planes and the FRAME line's parameters
-Watch = Callable[[Frames], Frames]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +77,7 @@ class Conversion:
         return fps
 
 
-def convert(source: str | Path, target: str | Path, wanted: Conversion, watch: Watch = iter) -> int:
+def convert(source: str | Path, target: str | Path, wanted: Conversion, watch: Watch = unwatched) -> int:
     """Convert `source` to `target`; returns the number of frames written. `watch` wraps the frames for progress."""
     _refuse_useless(source, target, wanted)
     with clips.open_frames(
@@ -108,14 +107,14 @@ def _some(frames: Frames, name: str, start_sec: float | None) -> Iterator[tuple[
 def _write(target: str | Path, opened: Opened, frames: Frames, wanted: Conversion) -> int:
     kind, header, path = clips.kind_of(target), opened.header, Path(target)
     plain = (planes for planes, _ in frames)
-    if kind in (Kind.Y4M, Kind.STREAM):
+    if kind in (ClipKind.Y4M, ClipKind.STREAM):
         with y4m.create(target, header) as writer:
             for planes, params in frames:
                 writer.write(planes, params)
         return writer.num_frames
-    if kind is Kind.YUV:
+    if kind is ClipKind.YUV:
         return _write_raw(path, plain)
-    if kind is Kind.VIDEO:
+    if kind is ClipKind.VIDEO:
         coding = encoding.default_encoding(target, wanted.codec, wanted.crf)
         cut = wanted.start, wanted.duration
         return container.write_clip(target, header, plain, coding, wanted.audio, opened.tags, *cut)
@@ -142,29 +141,29 @@ def _write_raw(path: Path, frames: Iterable[Planes]) -> int:
 
 def _refuse_useless(source: str | Path, target: str | Path, wanted: Conversion) -> None:
     """ValueError for names that make no pair, and for settings that this pair would silently ignore."""
-    kind, to_video = clips.kind_of_source(source), clips.kind_of(target) is Kind.VIDEO
+    kind, to_video = clips.kind_of_source(source), clips.kind_of(target) is ClipKind.VIDEO
     if "-" not in (str(source), str(target)) and Path(source).resolve() == Path(target).resolve():
         raise ValueError(f"{target}: OUT is IN; inputs are never overwritten, name another file")
     if to_video and not encoding.is_video(target):
         names = ", ".join(f"OUT{suffix}" for suffix in encoding.SUFFIXES)
         raise ValueError(f"{target}: expected OUT to be .y4m, .yuv, -, frame%3d.bmp, a folder or a video ({names})")
-    if kind is Kind.VIDEO and not Path(source).is_file():
+    if kind is ClipKind.VIDEO and not Path(source).is_file():
         raise ValueError(f"{source}: no such file; check the path")
-    if to_video and kind is Kind.VIDEO:
+    if to_video and kind is ClipKind.VIDEO:
         raise ValueError(f"{source}: is a video already; `predict` makes videos of videos, or convert it to OUT.y4m")
     given = {"--audio": wanted.audio, "--codec": wanted.codec, "--crf": wanted.crf}
     for flag in (flag for flag, value in given.items() if value is not None and not to_video):
         raise ValueError(f"{flag} has no effect on {target}, which is no video; leave it out, or name OUT.mp4")
-    if kind is Kind.PICTURES and not wanted.audio and (wanted.start, wanted.duration) != (None, None):
+    if kind is ClipKind.PICTURES and not wanted.audio and (wanted.start, wanted.duration) != (None, None):
         raise ValueError(f"{source}: pictures have no times; --start and --duration need a clip or a video, or --audio")
     if to_video and wanted.every > 1 and wanted.audio:
         raise ValueError("--every with --audio: the frames left would not last as long as the audio; drop one of them")
-    if wanted.deblock and (kind not in (Kind.Y4M, Kind.VIDEO) or wanted.chroma):
+    if wanted.deblock and (kind not in (ClipKind.Y4M, ClipKind.VIDEO) or wanted.chroma):
         raise ValueError(f"--deblock wants a y4m file or a video, and no --chroma; got {kind}: convert it to y4m first")
     useless = {
-        "--size": wanted.size is not None and kind is not Kind.YUV,
-        "--chroma": wanted.chroma is not None and kind in (Kind.Y4M, Kind.STREAM),
-        "--fps": wanted.fps is not None and kind not in (Kind.YUV, Kind.PICTURES),
+        "--size": wanted.size is not None and kind is not ClipKind.YUV,
+        "--chroma": wanted.chroma is not None and kind in (ClipKind.Y4M, ClipKind.STREAM),
+        "--fps": wanted.fps is not None and kind not in (ClipKind.YUV, ClipKind.PICTURES),
     }
     for flag in (flag for flag, is_given in useless.items() if is_given):
         raise ValueError(f"{flag} has no effect on this input ({kind}), whose own header says it; leave it out")

@@ -158,13 +158,12 @@ def degrade_frames(frames: Iterable[Planes], header: Header, degradation: Degrad
         frames = _code(frames, header, degradation)
 
     def shrink(planes: Planes) -> Planes:
-        small = interpolate.downscale(_blur(planes, header, degradation.blur), header, degradation.scale, kernel)
+        soft = _blur(planes, header, degradation.blur)  # float32 codes, or the integers as they are
+        small = interpolate.downscale(soft, header, degradation.scale, kernel)  # (H, W) -> (H / s, W / s), integers
         if degradation.tone or degradation.darken:
             black = 16 << (header.depth - 8)
-            small = (
-                resize.to_integers((small[0].astype(np.float64) - black) * gain + black + shift, header.depth),
-                *small[1:],
-            )
+            luma = (small[0].astype(np.float64) - black) * gain + black + shift
+            small = resize.to_integers(luma, header.depth), *small[1:]
         return _add_noise(small, header, degradation.noise, rng)
 
     small_frames = map(shrink, frames)

@@ -10,9 +10,8 @@ Source: github.com/yjn870/FSRCNN-pytorch; patches of Dong et al. 2016; 64x64 at 
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +20,13 @@ from typing import Any
 import numpy as np
 
 from youku import files
-from youku.cli import option
+from youku.cli import Watch, option, unwatched
 from youku.video import color, picture_sets, resize
 from youku.video.picture_sets import PictureFiles
 
 FORMS = ("train", "eval")
 PATCH_PX = {2: 10, 3: 7, 4: 6}  # of the low resolution, FSRCNN's
 AUGMENT_ZOOMS = (1.0, 0.9, 0.8, 0.7, 0.6)  # FSRCNN's, each in four rotations
-
-Watch = Callable[[Iterable[PictureFiles]], Iterable[PictureFiles]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +63,7 @@ class LumaPair:
     high: np.ndarray
 
 
-def write(pairs: Sequence[PictureFiles], target: Path, content: Content, watch: Watch = iter) -> int:
+def write(pairs: Sequence[PictureFiles], target: Path, content: Content, watch: Watch = unwatched) -> int:
     """Write a file whole; returns how many patches or pictures it holds. `watch` wraps the pictures for progress."""
     h5py = _h5py()
     if content.hdf5 == "train":
@@ -136,19 +133,16 @@ def to_pictures(source: str | Path, folder: Path) -> int:
         else:
             keys = list(range(len(file["lr"])))
             names = [f"{key:06d}" for key in keys]
-        building = Path(tempfile.mkdtemp(prefix=".hdf5.", dir=folder.parent))
-        try:
+        with tempfile.TemporaryDirectory(prefix=".hdf5.", dir=folder.parent) as temporary:
+            building = Path(temporary) / "pictures"
             for group in ("lr", "hr"):
-                (building / group).mkdir()
+                (building / group).mkdir(parents=True)
                 for key, name in zip(keys, names, strict=True):
                     if group == "lr":
                         _check_scale(source, key, file["lr"][key].shape, file["hr"][key].shape)
                     plane = resize.to_integers(np.asarray(file[group][key]))
                     Image.fromarray(plane).save(building / group / f"{name}.png")
-            building.chmod(0o755)
             building.replace(folder)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
     return len(keys)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 
 from youku import __version__, contest, files
-from youku.cli import option
+from youku.cli import Watch, option, unwatched
 from youku.video import ffmpeg, y4m
-from youku.video.clips import Opened, Source, open_420
+from youku.video.clips import Material, Opened, open_420
 from youku.video.degradation import Degradation, make_pair
 from youku.video.y4m import Header, Planes
 
 MANIFEST = "pairs.json"
-Watch = Callable[[Iterable[Planes], Source], Iterable[Planes]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +60,12 @@ class Selection:
 
 def fill(
     folder: str | Path,
-    sources: Sequence[Source],
+    sources: Sequence[Material],
     degradation: Degradation,
     selection: Selection,
     first_id: int = 0,
     seed: int = 0,
-    watch: Watch = lambda frames, source: frames,
+    watch: Watch = unwatched,
 ) -> list[int]:
     """Make pairs numbered from `first_id`; returns the ids made, without those already there. ValueError for files of others."""
     folder = Path(folder)
@@ -86,7 +85,7 @@ def fill(
                 )
             files.make_folder(folder)  # only now: what cannot be read leaves nothing behind
             first_frame = 0
-            for piece in selection.split(watch(frames, source)):
+            for piece in selection.split(watch(frames, Path(source.name).name)):
                 entry = {**settings, "first_frame": first_frame}
                 if _is_current(folder, clip_id, pairs, entry):
                     num_frames = sum(1 for _ in piece)
@@ -124,7 +123,7 @@ def _list(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, An
     files.write_json(folder / MANIFEST, {"pairs": pairs})
 
 
-def _settings(source: Source, degradation: Degradation, selection: Selection, seed: int) -> dict[str, Any]:
+def _settings(source: Material, degradation: Degradation, selection: Selection, seed: int) -> dict[str, Any]:
     """What decides a pair's bytes, as JSON keeps it."""
     total_bytes = sum(path.stat().st_size for path in source.paths)
     modified = max(path.stat().st_mtime_ns for path in source.paths)
