@@ -27,6 +27,7 @@ from youku.pages import panels
 from youku.pages.panels import Sheet
 from youku.pages.stills import Box
 from youku.video import clips, color, film, interpolate, resize
+from youku.video.recording import Recording
 from youku.video.y4m import Header, Planes
 
 HEAT_MAX = 32.0  # code values
@@ -42,6 +43,7 @@ class Version:
     header: Header
     frames: Iterator[Planes]
     num_frames: int | None = None
+    recording: Recording | None = None
 
 
 @dataclass
@@ -62,7 +64,7 @@ class Tally:
 def open_version(path: str | Path, stack: ExitStack) -> Version:
     """Open a clip or video for all its frames; closed with `stack`."""
     opened = stack.enter_context(clips.open_clip(path))
-    return Version(Path(path), opened.header, iter(opened.frames), opened.num_frames)
+    return Version(Path(path), opened.header, iter(opened.frames), opened.num_frames, opened.recording)
 
 
 def common_size(versions: Sequence[Version]) -> tuple[int, int]:
@@ -207,9 +209,14 @@ def save_video(args: argparse.Namespace, versions: Sequence[Version], sheet: She
     total = args.frames or versions[0].num_frames
     frames = tqdm(together(versions, args.frames), total=total, unit="frame", disable=not sys.stderr.isatty())
     canvases = draw_all(versions, frames, sheet, args.matrix, tally)
-    audio = None if versions[0].num_frames is not None else versions[0].path  # y4m has none
     return film.write_mp4(
-        args.out, canvases, versions[0].header.fps, crf=args.crf, matrix=args.matrix, audio_from=audio
+        args.out,
+        canvases,
+        versions[0].header.fps,
+        crf=args.crf,
+        matrix=args.matrix,
+        source=versions[0].recording,
+        frames=range(args.frames) if args.frames else None,
     )
 
 

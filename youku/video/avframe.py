@@ -19,6 +19,7 @@ from youku.video.ffmpeg import pix_fmt
 from youku.video.y4m import Header, Planes
 
 UNKNOWN, BT601 = 2, 6  # ITU-T H.273; 6 is SMPTE 170M
+MATRICES = {"601": BT601, "709": 1}
 STUDIO, FULL = 1, 2
 _LAYOUTS = {(1, 1): "444", (1, 2): "444", (2, 1): "422", (2, 2): "420", (4, 1): "422", (4, 2): "420", (4, 4): "420"}
 _DEPTHS = (8, 9, 10, 12, 14, 16)
@@ -149,6 +150,19 @@ def to_planes(frame: VideoFrame, header: Header, turn: Turn) -> Planes:
             threads=1,
         )
     return tuple(turn.apply(plane) for plane in _views(frame, header.dtype))
+
+
+def rgb_to_planes(picture: np.ndarray, header: Header, matrix: str) -> Planes:
+    """An 8-bit RGB picture (H, W, 3) as studio-range planes, by FFmpeg's scaler: quicker than `color`, and less exact."""
+    space = {"601": Colorspace.ITU601, "709": Colorspace.ITU709}[matrix]
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24").reformat(
+        format=pix_fmt(header.chroma),
+        dst_colorspace=space,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=_RGB_SCALER,
+        threads=1,
+    )
+    return tuple(_views(frame, header.dtype))
 
 
 def to_frame(planes: Planes, header: Header) -> VideoFrame:

@@ -151,13 +151,13 @@ def open_frames(
 def open_clip(
     source: str | Path,
     wanted: range | None = None,
-    neighbours: bool = False,
+    whole: bool = False,
     upright: bool = True,
     progressive: bool = False,
 ) -> Iterator[Opened]:
     """The `wanted` frames alone, and how many they are; ValueError where the clip ends before the last of them.
 
-    `neighbours` gives every frame, the wanted ones among their true neighbours: what a multi-frame network needs.
+    `whole` gives every frame, the wanted ones among their true neighbours: what a multi-frame network needs.
     """
     if kind_of_source(source) is ClipKind.YUV:
         raise ValueError(f"{source}: raw planes have no header; convert them to y4m first")
@@ -165,7 +165,7 @@ def open_clip(
         known = opened.num_frames
         if wanted and known is not None and wanted[-1] >= known:
             raise ValueError(f"{source}: has {known} frames, frame {wanted[-1]} was asked for")
-        frames = opened.frames if neighbours or wanted is None else _choose(opened.frames, wanted, source)
+        frames = opened.frames if whole or wanted is None else _choose(opened.frames, wanted, source)
         yield replace(opened, frames=frames, num_frames=known if wanted is None else len(wanted))
 
 
