@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from youku import cli
@@ -27,7 +28,7 @@ from youku.engines import weights
 from youku.inference.clip import VideoOptions, list_jobs, predict_all
 from youku.inference.pipeline import Options
 from youku.models import MODELS
-from youku.video import clips, encoding
+from youku.video import clips, encoding, recording
 from youku.video.clips import ClipKind
 
 
@@ -57,6 +58,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--half", action="store_true", help="bf16 convolutions: faster on most GPUs and some CPUs")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
     cli.add_flags(parser, VideoOptions)
+    parser.add_argument(
+        "--deinterlace",
+        nargs="?",
+        const="frame",
+        choices=list(recording.DEINTERLACE),
+        help="make interlaced pictures whole first (bwdif): one for each frame (default) or each field",
+    )
     parser.add_argument("--no-audio", action="store_true", help="leave the audio out of a video output")
     parser.add_argument("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
     parser.add_argument("--force", action="store_true", help="make outputs again even where they are up to date")
@@ -105,6 +113,9 @@ def _run(args: argparse.Namespace) -> int:
         )
     options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
     jobs = list_jobs(args.source, args.target, args.frames, args.test_set or "round1-test", network.scale)
+    if args.deinterlace and args.source == "-":
+        raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
+    jobs = [replace(job, deinterlace=args.deinterlace) for job in jobs]
     if any(Path(job.target).absolute() == Path(job.source).absolute() for job in jobs if job.target != "-"):
         raise ValueError(f"{args.target}: is the input itself; choose another output name")
     own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"

@@ -29,6 +29,8 @@ class Job:
     source: str
     target: str
     frames: range | None
+    deinterlace: str | None = None
+    """One of recording.DEINTERLACE: a frame for each frame, or for each field; None refuses interlaced clips."""
 
     @property
     def to_video(self) -> bool:
@@ -176,7 +178,13 @@ def _input_key(job: Job) -> dict[str, str]:
         return {"input": "stdin"}
     state = Path(job.source).stat()
     frames = "all" if job.frames is None else f"{job.frames}"
-    return {"input": str(Path(job.source).absolute()), "size": f"{state.st_size} {state.st_mtime_ns}", "frames": frames}
+    how = {"deinterlace": job.deinterlace} if job.deinterlace else {}
+    return {
+        **how,
+        "input": str(Path(job.source).absolute()),
+        "size": f"{state.st_size} {state.st_mtime_ns}",
+        "frames": frames,
+    }
 
 
 def predict_clip(
@@ -189,7 +197,8 @@ def predict_clip(
 ) -> int:
     """Enlarge one clip into its target file; returns the number of frames written."""
     radius = network.spec.num_frames // 2
-    with clips.open_clip(job.source, job.frames, radius > 0, upright=not job.to_video, progressive=True) as opened:
+    filters = (recording.DEINTERLACE[job.deinterlace],) if job.deinterlace else ()
+    with clips.open_clip(job.source, job.frames, radius > 0, not job.to_video, True, filters) as opened:
         header, source = opened.header, opened.recording
         if header.is_interlaced:
             raise recording.interlaced(job.source, is_clip=source is None)

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from youku.video import avframe, pictures, y4m
 from youku.video.avframe import Tags
-from youku.video.recording import Recording, interlaced, open_recording
+from youku.video.recording import Filter, Recording, interlaced, open_recording
 from youku.video.y4m import Header, Planes
 
 Item = TypeVar("Item")
@@ -99,6 +99,7 @@ def open_frames(
     chroma: str | None = None,
     by_float: bool = False,
     deblock: bool = False,
+    filters: tuple[Filter, ...] = (),
     upright: bool = True,
     start_sec: float | None = None,
     duration_sec: float | None = None,
@@ -107,20 +108,21 @@ def open_frames(
     """Every frame, or those of a range of seconds (of pictures, which have no times, every frame in any case).
 
     `size` and `fps` are those of raw planes, `fps` also of pictures; `chroma` names the layout of raw planes, and what
-    pictures and videos are turned into. `by_float` reads pictures without ffmpeg, `deblock` is ffmpeg's filter; `upright`
-    and `progressive` as for a Recording.
+    pictures and videos are turned into. `by_float` reads pictures without ffmpeg, `deblock` is ffmpeg's filter; `filters`,
+    `upright` and `progressive` as for a Recording.
     """
     path, kind = Path(name), kind_of_source(name)
     cut = start_sec, duration_sec
-    if deblock or kind is ClipKind.VIDEO:
-        layout, filters = pictures.unsited(chroma) if chroma else None, (("deblock", ""),) if deblock else ()
-        seen = {"upright": upright, "progressive": progressive}
-        with open_recording(
-            path, chroma=layout, filters=filters, start_sec=start_sec, duration_sec=duration_sec, **seen
-        ) as recording:
-            header = (
-                y4m.Clip(path).header if kind is ClipKind.Y4M else recording.header
-            )  # with the tokens that FFmpeg drops
+    if deblock or filters or kind is ClipKind.VIDEO:
+        layout = pictures.unsited(chroma) if chroma else None
+        seen: dict[str, Any] = {
+            "upright": upright,
+            "progressive": progressive,
+            "filters": filters + (("deblock", ""),) * deblock,
+        }
+        with open_recording(path, chroma=layout, start_sec=start_sec, duration_sec=duration_sec, **seen) as recording:
+            is_same = kind is ClipKind.Y4M and not filters  # its own header has the tokens that FFmpeg drops
+            header = y4m.Clip(path).header if is_same else recording.header
             if (header.plane_shapes, header.depth) != (recording.header.plane_shapes, recording.header.depth):
                 raise ValueError(f"{path}: ffmpeg's deblock cannot keep C{header.chroma}; convert to 420 first")
             yield Opened(header, recording, tags=recording.tags, recording=recording)
@@ -154,6 +156,7 @@ def open_clip(
     whole: bool = False,
     upright: bool = True,
     progressive: bool = False,
+    filters: tuple[Filter, ...] = (),
 ) -> Iterator[Opened]:
     """The `wanted` frames alone, and how many they are; ValueError where the clip ends before the last of them.
 
@@ -161,7 +164,7 @@ def open_clip(
     """
     if kind_of_source(source) is ClipKind.YUV:
         raise ValueError(f"{source}: raw planes have no header; convert them to y4m first")
-    with open_frames(source, upright=upright, progressive=progressive) as opened:
+    with open_frames(source, filters=filters, upright=upright, progressive=progressive) as opened:
         known = opened.num_frames
         if wanted and known is not None and wanted[-1] >= known:
             raise ValueError(f"{source}: has {known} frames, frame {wanted[-1]} was asked for")

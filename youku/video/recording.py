@@ -232,7 +232,9 @@ def interlaced(path: str, is_clip: bool = False) -> ValueError:
                 + " -c copy -c:v ffv1 OUT.mkv"
             )
     command = f"{shlex.quote(ffmpeg.binary())} -i {shlex.quote(path)} -vf bwdif=send_frame {end}"
-    return ValueError(f"{path}: is interlaced; deinterlace it first: {command}")
+    return ValueError(
+        f"{path}: is interlaced; `predict` takes it with --deinterlace; or deinterlace it first: {command}"
+    )
 
 
 def _graph(frame: Any, filters: tuple[Filter, ...]) -> Any:
