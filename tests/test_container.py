@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import subprocess
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import textured_frame
-from youku import convert, predict
+from youku import compare, convert, degrade, predict
 from youku.video import clips, container, encoding, ffmpeg, y4m
 from youku.video.encoding import Encoding
 from youku.video.recording import Recording, open_recording
@@ -333,3 +334,85 @@ def test_within() -> None:
     assert list(clips.within(range(100), Fraction(25), 1.0, 0.2)) == [25, 26, 27, 28, 29]
     assert list(clips.within(range(100), Fraction(30000, 1001), 0.05, 0.1)) == [2, 3, 4]
     assert list(clips.within(range(5), Fraction(25), None, None)) == list(range(5))
+
+
+def test_languages_dispositions_and_attachments(tmp_path: Path) -> None:
+    """zh-CN on sound and pt-BR on pictures go along into mkv; mp4, which holds three letters, has zho."""
+    (tmp_path / "font.ttf").write_bytes(b"not a font")
+    attached = ("-attach", str(tmp_path / "font.ttf"), "-metadata:s:t", "mimetype=font/ttf")
+    tags = ("-metadata:s:a:0", "language=zh-CN", "-metadata:s:v:0", "language=pt-BR", "-disposition:a:0", "comment")
+    source = sound(tmp_path / "a.mkv", "-c:a", "aac", *tags, *attached)
+    assert enlarge(source, tmp_path / "b.mkv") == enlarge(source, tmp_path / "b.mp4") == 0
+    said = told(tmp_path / "b.mkv")
+    assert "(pt-BR): Video" in said and re.search(r"\(zh-CN\): Audio: .* \(comment\)", said)
+    assert "font.ttf" in said and "font/ttf" in said
+    assert "(zho): Audio" in told(tmp_path / "b.mp4")
+    assert packets(tmp_path / "b.mp4", "a") == packets(source, "a") != []
+
+
+@pytest.mark.parametrize("codec", ["x264", "x265"])
+def test_hdr10_data_goes_along(tmp_path: Path, codec: str) -> None:
+    """Mastering display and light levels of the source are those of the output, as are its colours."""
+    light = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+    params = f"log-level=error:hdr10=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:master-display={light}"
+    coding = ("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params", f"{params}:max-cll=1000,400")
+    source = make(tmp_path / "a.mp4", *coding, source="testsrc2=s=96x64:d=0.08")
+    assert enlarge(source, tmp_path / "b.mp4", "--codec", codec) == 0
+    before, after = scan(source).tags, scan(tmp_path / "b.mp4").tags
+    assert (after.light, after.matrix, after.primaries, after.transfer) == ((1000, 400), 9, 9, 16)
+    old, new = (np.frombuffer(tags.mastering, "i4")[:20].reshape(10, 2) for tags in (before, after))
+    assert np.allclose(old[:, 0] / old[:, 1], new[:, 0] / new[:, 1])
+
+
+@pytest.mark.parametrize(("name", "codec"), [("b.mkv", "ffv1"), ("b.webm", "vp9")])
+def test_the_shape_of_pixels_where_the_codec_does_not_say_it(tmp_path: Path, name: str, codec: str) -> None:
+    """FFV1 and VP9 leave it to the container: times, sound and colours are the same with it."""
+    source = sound(tmp_path / "a.mkv", "-c:a", "libopus", filters="setsar=4/3,setparams=colorspace=bt709")
+    assert enlarge(source, tmp_path / name, "--codec", codec) == 0
+    assert "SAR 4:3" in told(tmp_path / name) and scan(tmp_path / name).tags.matrix == 1
+    assert seconds(tmp_path / name) == seconds(source)
+    assert packets(tmp_path / name, "a") == packets(source, "a") != []
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".{name}.json", "a.mkv", name]
+
+
+def test_pictures_are_deinterlaced(tmp_path: Path) -> None:
+    """A frame for each, at its time, or one for each field, half way between."""
+    coding = ("-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1")
+    source = make(tmp_path / "a.mp4", *coding, filters="setfield=tff")
+    for words, num_frames in ((["--deinterlace"], 20), (["--deinterlace", "field"], 40)):
+        assert enlarge(source, tmp_path / "b.mp4", "--force", *words) == 0
+        assert seconds(tmp_path / "b.mp4") == [Fraction(index, 25 * num_frames // 20) for index in range(num_frames)]
+
+
+def test_damage_is_told_and_what_decodes_is_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An mp4 cut to 60 %: a shorter video with a warning; `degrade` does not take it."""
+    source = sound(tmp_path / "a.mp4", "-movflags", "+faststart", "-g", "5")
+    source.write_bytes(source.read_bytes()[: source.stat().st_size * 6 // 10])
+    assert enlarge(source, tmp_path / "b.mp4") == 0
+    assert f"{len(seconds(tmp_path / 'b.mp4'))} of 20 frames decoded" in caplog.text
+    assert degrade.main([str(source), str(tmp_path / "pairs")]) == 1
+
+
+def test_a_y4m_of_a_variable_rate_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """y4m has one rate: the lost times are told of."""
+    source = make(tmp_path / "a.mp4", filters=VARIABLE)
+    assert enlarge(source, tmp_path / "b.y4m") == 0
+    assert "its rate varies, and y4m has one rate alone" in capsys.readouterr().err
+
+
+def test_a_comparison_keeps_the_times_of_the_first(tmp_path: Path) -> None:
+    """A variable rate beside sound: pictures and sound of a comparison last as long as those of the source."""
+    source = sound(tmp_path / "a.mp4", filters=VARIABLE)
+    assert compare.main([str(source), str(source), "--out", str(tmp_path / "b.mp4")]) == 0
+    assert seconds(tmp_path / "b.mp4") == seconds(source)
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    """An interrupt in the middle of the frames leaves no file and no thread."""
+    header = y4m.make_header(64, 64)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt), container.create(tmp_path / "a.mp4", header, Encoding()) as writer:
+        for index in range(60):
+            writer.write(textured_frame(header, index))
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == [] and threading.active_count() == before
