@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import textured_frame
 from youku import compare, convert, degrade, predict
-from youku.video import clips, container, encoding, ffmpeg, y4m
+from youku.video import container, encoding, ffmpeg, y4m
 from youku.video.encoding import Encoding
 from youku.video.recording import Recording, open_recording
 
@@ -327,13 +327,6 @@ def test_bad_conversions_are_one_sentence(
     message = capsys.readouterr().err
     assert words in message and message.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_within() -> None:
-    """A range keeps the frames at its start and leaves those at its end."""
-    assert list(clips.within(range(100), Fraction(25), 1.0, 0.2)) == [25, 26, 27, 28, 29]
-    assert list(clips.within(range(100), Fraction(30000, 1001), 0.05, 0.1)) == [2, 3, 4]
-    assert list(clips.within(range(5), Fraction(25), None, None)) == list(range(5))
 
 
 def test_languages_dispositions_and_attachments(tmp_path: Path) -> None:

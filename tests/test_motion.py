@@ -148,10 +148,10 @@ def test_real_clips_gain(name: str, luma_db: float, chroma_db: float) -> None:
 @pytest.mark.skipif(not (REAL / "vid4").is_dir(), reason="needs the real clips of ../shared/data")
 @pytest.mark.parametrize("name", ["calendar_GT", "foliage_GT", "calendar_LRx4_BI"])
 def test_vid4_gains(name: str) -> None:
-    """Two frames apart, the motion alone gains over the raw neighbour on Vid4, also at a quarter of the size."""
+    """Two frames apart, the motion alone gains over the raw neighbour on a part of Vid4, also at a quarter of the size."""
     from PIL import Image
 
     paths = sorted((REAL / "vid4" / name).glob("*.png"))
-    neighbour, reference = (np.asarray(Image.open(paths[index]).convert("L")) for index in (0, 2))
+    neighbour, reference = (np.asarray(Image.open(paths[index]).convert("L"))[:240, :360] for index in (0, 2))
     moved = motion.compensate((neighbour,), motion.find_motion(neighbour, reference), (0, 0, "center"))[0]
     assert plane_psnr(moved, reference) > plane_psnr(neighbour, reference) + 3

@@ -81,8 +81,7 @@ def _write_patches(h5py: Any, pairs: Sequence[PictureFiles], target: Path, conte
     patch_px, stride_px = content.patch or PATCH_PX[content.scale], content.stride or content.scale
     num_patches = 0
     for pair in pairs:
-        shapes = (low.shape[:2] for low, _ in _views(pair, content))
-        num_patches += sum(_steps(h, patch_px, stride_px) * _steps(w, patch_px, stride_px) for h, w in shapes)
+        num_patches += sum(len(_patches(low[..., 0], patch_px, stride_px)) for low, _ in _views(pair, content))
     if not num_patches:
         raise ValueError(f"--patch {patch_px}: every picture is smaller at low resolution; lower it")
     sides = {"lr": patch_px, "hr": patch_px * content.scale}
@@ -167,10 +166,6 @@ def _views(pair: PictureFiles, content: Content) -> Iterator[tuple[np.ndarray, n
             height, width = (side // content.scale * content.scale for side in view.shape[:2])
             high = np.ascontiguousarray(view[:height, :width])
             yield resize.shrink(high, content.scale, picture_sets.RESIZER), high
-
-
-def _steps(side: int, patch_px: int, stride_px: int) -> int:
-    return max(0, (side - patch_px) // stride_px + 1)
 
 
 def _patches(luma: np.ndarray, patch_px: int, stride_px: int) -> np.ndarray:

@@ -1,0 +1,72 @@
+"""clips: what a name is, and one way to open it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import textured_frame
+from youku.video import clips, y4m
+from youku.video.clips import ClipKind
+
+HEADER = y4m.parse_header(b"YUV4MPEG2 W16 H12 F24:1 Ip C420mpeg2 XNOTE=kept\n", "x")
+
+
+def write(path: Path, num_frames: int = 4) -> Path:
+    with y4m.create(path, HEADER) as writer:
+        for index in range(num_frames):
+            writer.write(textured_frame(HEADER, index), f"I{index}")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("-", ClipKind.STREAM),
+        ("a.y4m", ClipKind.Y4M),
+        ("a.Y4M", ClipKind.Y4M),
+        ("a.yuv", ClipKind.YUV),
+        ("a.h5", ClipKind.HDF5),
+        ("f%03d.png", ClipKind.PICTURES),
+        ("new/", ClipKind.PICTURES),
+        ("new", ClipKind.PICTURES),
+        (".", ClipKind.PICTURES),
+        ("a.mp4", ClipKind.VIDEO),
+        ("a.png", ClipKind.VIDEO),
+    ],
+)
+def test_a_name_says_what_it_is(name: str, kind: ClipKind) -> None:
+    """Whether or not there is such a file."""
+    assert clips.kind_of(name) is kind
+
+
+def test_a_y4m_of_another_name_keeps_its_tokens(tmp_path: Path) -> None:
+    """The first bytes of a source count, so that it is not sent through ffmpeg; a target's name alone counts."""
+    odd = write(tmp_path / "a.y4m").rename(tmp_path / "a.bin")
+    assert clips.kind_of_source(odd) is ClipKind.Y4M and clips.kind_of(odd) is ClipKind.VIDEO
+    with clips.open_frames(odd) as opened:
+        assert opened.header == HEADER and opened.num_frames == 4
+        assert list(opened.params) == ["I0", "I1", "I2", "I3"]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_frames_are_chosen_by_number(tmp_path: Path, whole: bool) -> None:
+    """The wanted frames alone, or all of them for a network that looks at neighbours; their number is told."""
+    path = write(tmp_path / "a.y4m")
+    with clips.open_clip(path, range(1, 3), whole) as opened:
+        indices = range(4) if whole else range(1, 3)
+        expected = [y4m.Clip(path).frame(index)[0] for index in indices]
+        assert opened.num_frames == 2
+        assert all(np.array_equal(got[0], luma) for got, luma in zip(opened.frames, expected, strict=True))
+    with pytest.raises(ValueError, match="has 4 frames, frame 6"), clips.open_clip(path, range(5, 7)):
+        pass
+
+
+def test_within() -> None:
+    """A range keeps the frames at its start and leaves those at its end."""
+    assert list(clips.within(range(100), Fraction(25), 1.0, 0.2)) == [25, 26, 27, 28, 29]
+    assert list(clips.within(range(100), Fraction(30000, 1001), 0.05, 0.1)) == [2, 3, 4]
+    assert list(clips.within(range(5), Fraction(25), None, None)) == list(range(5))
