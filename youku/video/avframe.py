@@ -19,7 +19,7 @@ from youku.video.ffmpeg import pix_fmt
 from youku.video.y4m import Header, Planes
 
 UNKNOWN, BT601 = 2, 6  # ITU-T H.273; 6 is SMPTE 170M
-MATRICES = {"601": BT601, "709": 1}
+MATRICES = {"601": BT601, "709": 1, "2020": 9}
 STUDIO, FULL = 1, 2
 _LAYOUTS = {(1, 1): "444", (1, 2): "444", (2, 1): "422", (2, 2): "420", (4, 1): "422", (4, 2): "420", (4, 4): "420"}
 _DEPTHS = (8, 9, 10, 12, 14, 16)
@@ -46,6 +46,11 @@ class Tags:
     """HDR10's mastering display: FFmpeg's AVMasteringDisplayMetadata."""
     light: tuple[int, ...] = ()
     """HDR10's MaxCLL and MaxFALL, candelas a square metre."""
+
+    @property
+    def matrix_name(self) -> str:
+        """As `color` calls it; 601 where the file does not say."""
+        return next((name for name, code in MATRICES.items() if code == self.matrix), "601")
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,7 @@ def to_planes(frame: VideoFrame, header: Header, turn: Turn) -> Planes:
 
 def rgb_to_planes(picture: np.ndarray, header: Header, matrix: str) -> Planes:
     """An 8-bit RGB picture (H, W, 3) as studio-range planes, by FFmpeg's scaler: quicker than `color`, and less exact."""
-    space = {"601": Colorspace.ITU601, "709": Colorspace.ITU709}[matrix]
+    space = {"601": Colorspace.ITU601, "709": Colorspace.ITU709, "2020": Colorspace.BT2020}[matrix]
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24").reformat(
         format=pix_fmt(header.chroma),
         dst_colorspace=space,

@@ -143,7 +143,7 @@ def open_frames(
         yield Opened(header, planes, params=lines)
     elif kind is ClipKind.PICTURES:
         with pictures.open_rgb(path, fps, chroma, by_float) as (header, coloured):
-            span = avframe.FULL if "XCOLORRANGE=FULL" in header.tokens else avframe.STUDIO
+            span = avframe.FULL if header.is_full_range else avframe.STUDIO
             yield Opened(header, coloured, tags=Tags(range=span, matrix=avframe.BT601))  # by ffmpeg and by float
     else:
         raise ValueError(f"{name}: {kind} holds no frames of a clip; name a clip, a video or pictures")

@@ -150,8 +150,7 @@ def create(
     Without it the rate is the header's.
     """
     encoding.check(header, target, coding)
-    is_full = "XCOLORRANGE=FULL" in header.tokens
-    tags = tags or (source.tags if source else Tags(range=avframe.FULL if is_full else 0))
+    tags = tags or (source.tags if source else Tags(range=avframe.FULL if header.is_full_range else 0))
     with files.atomic_path(target) as temporary, ExitStack() as stack:
         tick = source.tick if source else Fraction(1, header.fps.numerator)
         again = _second_pass(header, coding)

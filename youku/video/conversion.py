@@ -125,7 +125,7 @@ def _write(target: str | Path, opened: Opened, frames: Frames, wanted: Conversio
     elif wanted.format and path.suffix != f".{wanted.format}":
         raise ValueError(f"{target}: --format {wanted.format} contradicts the name; leave one of them out")
     write = pictures.write_by_float if wanted.route == "float" else pictures.write_by_ffmpeg
-    return write(path, header, plain, wanted.force)
+    return write(path, header, plain, wanted.force, opened.tags.matrix_name if opened.tags else "601")
 
 
 def _write_raw(path: Path, frames: Iterable[Planes]) -> int:
