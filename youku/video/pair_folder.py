@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
 from youku import __version__, contest, files
@@ -155,4 +154,4 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    return {"youku": __version__, "ffmpeg": ffmpeg.version(), "av": av.__version__, "numpy": np.__version__}
+    return {"youku": __version__, "ffmpeg": ffmpeg.version(), "numpy": np.__version__}
