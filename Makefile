@@ -15,10 +15,10 @@ SUBMISSION ?= $(NAME)-$(TEST_SET)
 PREDICTIONS ?= runs/$(NAME)/predictions/$(TEST_SET)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup download train submission score report notebooks demo bench lint test browser doctor clean
+.PHONY: help setup download train submission score report notebooks demo bench lint test test-kernels browser doctor clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -42,7 +42,7 @@ submission: setup ## predict what is missing for TEST_SET with runs/NAME, check 
 score: setup ## score the submission against ground truth (TEST_SET=val LOW=data/clips/val HIGH=data/clips/val)
 	$(RUN) score submissions/$(SUBMISSION)/$(SUBMISSION).zip --low $(LOW) --high $(HIGH) --test-set $(TEST_SET) $(ARGS)
 
-report: setup ## write the scored submission's report.html and the leaderboard (ARGS="--sweep")
+report: setup ## write the scored submission's report.html and the leaderboard
 	$(RUN) report submissions/$(SUBMISSION) $(ARGS)
 	$(RUN) report --leaderboard
 
@@ -71,6 +71,16 @@ browser: # the report's tests need Chromium; installed where that needs no quest
 
 test: lint browser ## style, types and all tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 $(ARGS)
+
+# Arithmetic differs from processor to processor: what holds on one instruction set must hold on all, and with one thread
+# as with two. Two workers of one thread, or one worker of two: two of two would wait for each other on two cores.
+test-kernels: setup browser ## all tests on the kernels of older processors, with one and with two threads
+	@for kernels in "ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41" "ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2"; do \
+	  for threads in 1 2; do \
+	    echo "== $$kernels OMP_NUM_THREADS=$$threads"; \
+	    env $$kernels OMP_NUM_THREADS=$$threads $(VENV)/bin/python -m pytest -n $$((2 / $$threads)) $(ARGS) || exit 1; \
+	  done; \
+	done
 
 clean: ## remove the environment and caches (never data, runs or submissions)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

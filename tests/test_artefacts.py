@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from youku import contest, score
-from youku.exchange import scorefile
+from youku.exchange import scorefile, totals
 from youku.metrics import artefacts
 from youku.video import interpolate, y4m
 from youku.video.y4m import Planes
@@ -97,7 +97,7 @@ def test_opposite_tints_do_not_cancel_in_the_totals() -> None:
         artefacts.Artefacts(flicker=None, overshoot_percent=1.0, shift_y=sign * 2.0, shift_u=None, shift_v=None)
         for sign in (1, -1)
     ]
-    assert artefacts.totals(clips) == {
+    assert totals.artefact_totals(clips) == {
         "flicker": None, "overshoot_percent": 1.0, "shift_y": 2.0, "shift_u": None, "shift_v": None
     }  # fmt: skip
 

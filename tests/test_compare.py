@@ -12,16 +12,15 @@ import pytest
 from PIL import Image
 
 from tests.conftest import textured_frame
-from youku import compare
 from youku.__main__ import main
-from youku.pages import panels
-from youku.pages.panels import Sheet
-from youku.pages.stills import Box
+from youku.pages import compare_canvas, compare_clips
+from youku.pages.compare_canvas import Sheet
+from youku.pages.crops import Box
 from youku.video import color, ffmpeg, interpolate, y4m
 from youku.video.recording import open_recording
 from youku.video.y4m import Planes
 
-WIDTH, HEIGHT, STRIP = 160, 96, round(1.6 * panels.LEAST_FONT_PX)
+WIDTH, HEIGHT, STRIP = 160, 96, round(1.6 * compare_canvas.LEAST_FONT_PX)
 HEADER = y4m.make_header(WIDTH, HEIGHT)
 
 
@@ -73,8 +72,10 @@ def test_smaller_versions_are_enlarged_by_the_kit_bicubic(
     """Three panels of the largest size; the small one is `interpolate.upscale`, and its label says so."""
     high, pred, low = clips
     labels: list[tuple[str, ...]] = []
-    draw = panels.compose
-    monkeypatch.setattr(panels, "compose", lambda sheet, *rest: labels.append(sheet.labels) or draw(sheet, *rest))
+    draw = compare_canvas.compose
+    monkeypatch.setattr(
+        compare_canvas, "compose", lambda sheet, *rest: labels.append(sheet.labels) or draw(sheet, *rest)
+    )
     canvas = still(low, pred, high)
     clip = y4m.Clip(low)
     large = interpolate.upscale(clip.frame(2), clip.header, 4)
@@ -88,7 +89,7 @@ def test_odd_factors_keep_a_flat_picture_flat_and_a_ramp_in_place() -> None:
         small, large = HEADER.resized(*size), HEADER.resized(*target)
         ramp = np.tile(np.linspace(20, 220, size[0]), (size[1], 1)).astype(np.uint8)
         planes = (ramp, *(np.full(shape, 90, np.uint8) for shape in small.plane_shapes[1:]))
-        out = compare.fit(planes, small, large)
+        out = compare_clips.enlarged(planes, small, large)
         assert tuple(plane.shape for plane in out) == large.plane_shapes and set(np.unique(out[1])) == {90}
         middle = (np.arange(target[0]) + 0.5) * size[0] / target[0] - 0.5
         expected = np.interp(middle, np.arange(size[0]), ramp[0])
@@ -101,7 +102,7 @@ def test_zoom_repeats_the_region_and_outlines_it(clips: tuple[Path, ...]) -> Non
     canvas = still(high, pred, "--zoom", "20,10,40,30")
     picture, box = canvas[STRIP : STRIP + HEIGHT, :WIDTH], rgb(high)[10:40, 20:60]
     assert np.array_equal(picture[10:40, 20:60], box)
-    assert (picture[9, 19:61] == panels.MARK).all() and (picture[9:41, 60] == panels.MARK).all()
+    assert (picture[9, 19:61] == compare_canvas.MARK).all() and (picture[9:41, 60] == compare_canvas.MARK).all()
     row = canvas[2 * STRIP + HEIGHT :, :WIDTH]
     assert row.shape[0] == 120 and np.array_equal(row, box.repeat(4, 0).repeat(4, 1))  # the region fills its cell
     row = still(high, pred, "--zoom", "20,10,40,30", "--magnify", "2")[2 * STRIP + HEIGHT :, :WIDTH]
@@ -112,8 +113,8 @@ def test_zoom_of_a_wipe_shows_every_version(clips: tuple[Path, ...], monkeypatch
     """The region of each version, unwiped, in its share of the width, under the version's name."""
     high, pred, low = clips
     heads: list[tuple[str, ...]] = []
-    draw = panels.strip
-    monkeypatch.setattr(panels, "strip", lambda texts, *rest: heads.append(texts) or draw(texts, *rest))
+    draw = compare_canvas.strip
+    monkeypatch.setattr(compare_canvas, "strip", lambda texts, *rest: heads.append(texts) or draw(texts, *rest))
     canvas = still(high, pred, "--wipe", "--zoom", "60,10,40,30")
     assert canvas.shape == (2 * STRIP + HEIGHT + 60, WIDTH, 3)
     row = canvas[2 * STRIP + HEIGHT :]
@@ -124,8 +125,8 @@ def test_zoom_of_a_wipe_shows_every_version(clips: tuple[Path, ...], monkeypatch
     for index, path in enumerate((high, pred)):
         cell = row[:, 53 * index : 53 * (index + 1)]
         assert np.array_equal(cell[:, 1:51], rgb(path)[10:20, 60:70].repeat(5, 0).repeat(5, 1))
-        assert (cell[:, [0, 51, 52]] == panels.BACKGROUND).all()
-    assert (row[:, 159] == panels.BACKGROUND).all()
+        assert (cell[:, [0, 51, 52]] == compare_canvas.BACKGROUND).all()
+    assert (row[:, 159] == compare_canvas.BACKGROUND).all()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_magnification_fills_the_cell_where_none_is_given(
     width: int, magnify: int | None, num_cells: int, times: int
 ) -> None:
     """Whole times that fit the cell, at least 2; a number given is kept."""
-    found = compare.parse_zoom(f"0,0,{width},90", magnify, (1920, 1080), num_cells)
+    found = compare_clips.zoom_box(f"0,0,{width},90", magnify, (1920, 1080), num_cells)
     assert found == (Box(0, 0, 90, width), times)
 
 
@@ -146,20 +147,22 @@ def test_heat_maps_show_the_luma_error(clips: tuple[Path, ...]) -> None:
     canvas = still(high, pred, high, "--heat", "--heat-max", "40")
     row = canvas[2 * STRIP + HEIGHT :]
     error = np.abs(y4m.Clip(high).frame(2)[0].astype(float) - y4m.Clip(pred).frame(2)[0])
-    assert np.array_equal(row[:, WIDTH : 2 * WIDTH], panels.heat_map(error, 40)) and not row[:, 2 * WIDTH :].any()
+    assert (
+        np.array_equal(row[:, WIDTH : 2 * WIDTH], compare_canvas.heat_map(error, 40)) and not row[:, 2 * WIDTH :].any()
+    )
     assert len(np.unique(row[:, :WIDTH].reshape(-1, 3), axis=0)) > 60  # the colour bar
-    light = panels.heat_map(np.arange(0, 50)[None], 40).astype(int).sum(axis=2)[0]
+    light = compare_canvas.heat_map(np.arange(0, 50)[None], 40).astype(int).sum(axis=2)[0]
     assert (np.diff(light[:41]) > 0).all() and len(set(light[40:])) == 1
 
 
 def test_wipe_swings_over_the_whole_picture() -> None:
     """At 0 s half and half; a quarter period later all of one, three quarters later all of the other."""
     black, white = np.zeros((4, 100, 3), np.uint8), np.full((4, 100, 3), 90, np.uint8)
-    first = panels.wiped([black, white], 0)
-    assert (first[:, :47] == 0).all() and (first[:, 53:] == 90).all() and (first[:, 49:51] == panels.INK).all()
-    assert (panels.wiped([black, white], panels.WIPE_SECONDS / 4)[:, :97] == 0).all()
-    assert (panels.wiped([black, white], panels.WIPE_SECONDS * 3 / 4)[:, 3:] == 90).all()
-    third = panels.wiped([black, white, black], 0)
+    first = compare_canvas.wiped([black, white], 0)
+    assert (first[:, :47] == 0).all() and (first[:, 53:] == 90).all() and (first[:, 49:51] == compare_canvas.INK).all()
+    assert (compare_canvas.wiped([black, white], compare_canvas.WIPE_SECONDS / 4)[:, :97] == 0).all()
+    assert (compare_canvas.wiped([black, white], compare_canvas.WIPE_SECONDS * 3 / 4)[:, 3:] == 90).all()
+    third = compare_canvas.wiped([black, white, black], 0)
     assert (third[:, 36:64] == 90).all() and not third[:, 70:].any() and not black.any()
 
 
@@ -167,8 +170,8 @@ def test_wipe_swings_over_the_whole_picture() -> None:
 def test_the_wipe_line_is_seen_on_bright_pictures(height: int, half_px: int) -> None:
     """Dark bands beside the light line, all twice as wide from 720 lines on."""
     bright = np.full((height, 100, 3), 255, np.uint8)
-    drawn = panels.wiped([bright, bright], 0)
-    dark, light = (drawn == panels.BACKGROUND).all(axis=(0, 2)), (drawn == panels.INK).all(axis=(0, 2))
+    drawn = compare_canvas.wiped([bright, bright], 0)
+    dark, light = (drawn == compare_canvas.BACKGROUND).all(axis=(0, 2)), (drawn == compare_canvas.INK).all(axis=(0, 2))
     assert np.flatnonzero(light).tolist() == list(range(50 - half_px, 50 + half_px))
     assert np.flatnonzero(dark | light).tolist() == list(range(50 - 3 * half_px, 50 + 3 * half_px))
     assert (drawn[:, ~(dark | light)] == 255).all()
@@ -176,13 +179,13 @@ def test_the_wipe_line_is_seen_on_bright_pictures(height: int, half_px: int) -> 
 
 def test_long_labels_are_cut_and_drawn_at_every_size() -> None:
     """A label never runs into its neighbour; text grows with the picture."""
-    text = panels.shortened("a very long name of a clip", 80, 14)
-    assert text.endswith("...") and text.startswith("a ver") and panels.shortened("x", 80, 14) == "x"
+    text = compare_canvas.shortened("a very long name of a clip", 80, 14)
+    assert text.endswith("...") and text.startswith("a ver") and compare_canvas.shortened("x", 80, 14) == "x"
     heights = []
     for height, width in ((270, 480), (1080, 1920)):
         sheet = Sheet(labels=("A", "B"))
         picture, luma = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.float32)
-        canvas = panels.compose(sheet, [picture] * 2, [luma] * 2, 0)
+        canvas = compare_canvas.compose(sheet, [picture] * 2, [luma] * 2, 0)
         rows = np.flatnonzero((canvas[:-height, :width] > 200).any(axis=(1, 2)))
         heights.append(rows[-1] - rows[0] + 1)
     assert heights[0] >= 9 and heights[1] >= 2 * heights[0]  # capital letters, in lines
@@ -192,7 +195,7 @@ def test_canvas_sides_are_even() -> None:
     """4:2:0 wants it, whatever the pictures' sizes."""
     sheet = Sheet(labels=("A", "B", "C"), zoom=Box(1, 1, 5, 5), heat_max=32)
     picture, luma = np.zeros((55, 97, 3), np.uint8), np.zeros((55, 97), np.float32)
-    height, width = panels.compose(sheet, [picture] * 3, [luma] * 3, 0).shape[:2]
+    height, width = compare_canvas.compose(sheet, [picture] * 3, [luma] * 3, 0).shape[:2]
     assert width == 3 * 97 + 1 and height % 2 == 0
 
 
@@ -238,9 +241,9 @@ def test_different_lengths_name_both_counts(
     assert main(["compare", str(high), str(short), "--out", str(out)]) == 1
     err = capsys.readouterr().err
     assert "high.y4m has 4" in err and "short.y4m has 3" in err and "--frames 3" in err
-    streamed = compare.Version(high, HEADER, iter(y4m.Clip(high)))
+    streamed = compare_clips.Version(high, HEADER, iter(y4m.Clip(high)))
     with ExitStack() as stack, pytest.raises(ValueError, match=r"high.y4m has 4, .*short.y4m has 3"):
-        list(compare.together([streamed, compare.open_version(short, stack)], None))
+        list(compare_clips.in_step([streamed, compare_clips.open_version(short, stack)], None))
     assert not out.exists() and not list(tmp_path.glob(".cmp*"))
     assert main(["compare", str(high), str(short), "--out", str(out), "--frames", "3"]) == 0
 

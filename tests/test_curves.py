@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from youku import curves
-from youku.pages import logs, terminal
-from youku.pages.logs import Series
+from youku.pages import plots, run_logs
+from youku.pages.plots import Series
 
 
 def write_run(folder: Path, num_lines: int = 40, scale: float = 1.0, log_every: int = 100) -> Path:
@@ -35,44 +35,44 @@ def test_strides_are_averaged_as_in_the_report(tmp_path: Path) -> None:
     """250 `err:` lines in strides of 100: the means of 1-100, 101-200 and 201-250, at their last steps."""
     path = tmp_path / "train.txt"
     path.write_text("\n".join(f"epoch 1 [{n}/250] err: {n / 1000:.4f} time 0.1" for n in range(1, 251)))
-    loss = logs.average(logs.read(path).series["loss"], 100)
+    loss = run_logs.average(run_logs.read_log(path).series["loss"], 100)
     assert loss.steps == [100, 200, 250]
     assert loss.values == pytest.approx([0.0505, 0.1505, 0.2255])
-    assert logs.last(loss, 2).steps == [200, 250] and logs.last(loss, 0) == loss
+    assert run_logs.last(loss, 2).steps == [200, 250] and run_logs.last(loss, 0) == loss
 
 
 def test_run_folder_gives_every_quantity(tmp_path: Path) -> None:
     """A folder is its log.jsonl; each key becomes a series at its own steps."""
-    log = logs.read(write_run(tmp_path / "runs/a"))
+    log = run_logs.read_log(write_run(tmp_path / "runs/a"))
     assert log.name == "a" and log.series["val_psnr"].steps == [1000, 2000, 3000, 4000]
     assert log.series["loss"].values[3] == 0.25
 
 
 def test_end_cuts_the_loss_and_nothing_else(tmp_path: Path) -> None:
     """The last 35 means of 40 are shown and the title says so; validation is whole."""
-    panels = curves.panels_of([logs.read(write_run(tmp_path / "a"))], 100, 35)
-    assert [panel.key for panel in panels] == ["loss", "val_psnr", "val_vmaf", "val_score", "lr", "steps_per_sec"]
-    assert len(panels[0].curves["a"].steps) == 35 and "last 35 of 40" in panels[0].title
-    assert len(panels[1].curves["a"].steps) == 4 and len(panels[4].curves["a"].steps) == 40
+    found = run_logs.plots_of([run_logs.read_log(write_run(tmp_path / "a"))], 100, 35)
+    assert [plot.key for plot in found] == ["loss", "val_psnr", "val_vmaf", "val_score", "lr", "steps_per_sec"]
+    assert len(found[0].curves["a"].steps) == 35 and "last 35 of 40" in found[0].title
+    assert len(found[1].curves["a"].steps) == 4 and len(found[4].curves["a"].steps) == 40
 
 
 def test_titles_name_the_width_of_the_means(tmp_path: Path) -> None:
     """A line each 500 steps is a mean of 500, also where the last window is short; runs that differ say `or more`."""
-    often, seldom = (logs.read(write_run(tmp_path / str(every), 3, log_every=every)) for every in (100, 500))
+    often, seldom = (run_logs.read_log(write_run(tmp_path / str(every), 3, log_every=every)) for every in (100, 500))
 
-    def titles(runs: list[logs.Log], stride: int) -> list[str]:
-        panels = {panel.key: panel.title for panel in curves.panels_of(runs, stride, 35)}
-        return [panels["loss"], panels["steps_per_sec"]]
+    def titles(runs: list[run_logs.RunLog], stride: int) -> list[str]:
+        titles = {plot.key: plot.title for plot in run_logs.plots_of(runs, stride, 35)}
+        return [titles["loss"], titles["steps_per_sec"]]
 
     assert titles([often], 100) == ["loss, means of 100 steps", "steps per second, means of 100 steps"]
     assert titles([seldom], 100) == ["loss, means of 500 steps", "steps per second, means of 500 steps"]
     assert titles([seldom], 1000)[0] == "loss, means of 1000 steps"
     assert titles([often, seldom], 100)[0] == "loss, means of 100 steps or more, as logged"
     assert titles([often, seldom], 500)[0] == "loss, means of 500 steps"
-    assert curves.panels_of([seldom], 100, 35)[0].curves["500"] == seldom.series["loss"]
+    assert run_logs.plots_of([seldom], 100, 35)[0].curves["500"] == seldom.series["loss"]
     short = tmp_path / "short.jsonl"
     short.write_text('{"step": 500, "loss": 2}\n{"step": 620, "loss": 1}\n')
-    assert curves.panels_of([logs.read(short)], 100, 35)[0].title == "loss, means of 500 steps"
+    assert run_logs.plots_of([run_logs.read_log(short)], 100, 35)[0].title == "loss, means of 500 steps"
 
 
 def test_a_small_learning_rate_is_not_labelled_zero() -> None:
@@ -80,23 +80,23 @@ def test_a_small_learning_rate_is_not_labelled_zero() -> None:
     figure = pytest.importorskip("matplotlib.figure").Figure()
     for values in ([1e-3, 5e-4, 1e-6], [1e-6, 1e-6, 1e-6]):
         axes = figure.add_subplot()
-        panel = curves.Panel("lr", "learning rate", {"a": Series([1, 2, 3], values)})
-        curves._draw_panel(axes, panel, {"a": curves.COLOURS[0]})
+        plot = plots.Plot("lr", "learning rate", {"a": Series([1, 2, 3], values)})
+        plots.draw_axes(axes, plot, {"a": plots.COLOURS[0]})
         figure.draw_without_rendering()
         labels = [label.get_text() for label in axes.get_yticklabels()]
         assert labels[0].replace("\N{MINUS SIGN}", "-") == "1e-06" and "0" not in labels
-        assert any(line.split("|")[0].strip() == "1e-06" for line in terminal.draw("lr", panel.curves))
+        assert any(line.split("|")[0].strip() == "1e-06" for line in plots.text_plot(plot))
 
 
 def test_patterns_name_their_series(tmp_path: Path) -> None:
     """A named group is a series, `step` places it, an unnamed one is `value`; several series come from one pattern."""
     path = tmp_path / "x.log"
     path.write_text("it 10 PSNR 31.5\nit 20 PSNR 32.5\n")
-    named = logs.read(path, r"it (?P<step>\d+) PSNR (?P<val_psnr>[\d.]+)").series
+    named = run_logs.read_log(path, r"it (?P<step>\d+) PSNR (?P<val_psnr>[\d.]+)").series
     assert named == {"val_psnr": Series([10, 20], [31.5, 32.5])}
-    assert logs.read(path, r"PSNR ([\d.]+)").series == {"value": Series([1, 2], [31.5, 32.5])}
+    assert run_logs.read_log(path, r"PSNR ([\d.]+)").series == {"value": Series([1, 2], [31.5, 32.5])}
     path.write_text("Loss: 1e-3 psnr=30.1\nloss = 5e-4\nval_loss: 3\nloss: nan\n")
-    both = logs.read(path, "(?i)" + logs.PATTERN).series
+    both = run_logs.read_log(path, "(?i)" + run_logs.PATTERN).series
     assert both == {"loss": Series([1, 2], [1e-3, 5e-4]), "val_psnr": Series([1], [30.1])}
 
 
@@ -105,45 +105,51 @@ def test_a_line_being_written_is_left_for_later(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a", 3)
     text = (run / "log.jsonl").read_text()
     (run / "log.jsonl").write_text(text + '{"step": 400, "lo')
-    assert logs.read(run).series["loss"].steps == [100, 200, 300]
+    assert run_logs.read_log(run).series["loss"].steps == [100, 200, 300]
     (run / "log.jsonl").write_text('{"step": 400, "lo\n' + text)
     with pytest.raises(ValueError, match=r"log\.jsonl: line 1 is not JSON"):
-        logs.read(run)
+        run_logs.read_log(run)
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     """By the folder above, and where that is alike too by a number."""
     paths = [write_run(tmp_path / place / "a", 2) for place in ("x", "y")]
-    assert [log.name for log in logs.read_all(paths)] == ["x/a", "y/a"]
-    assert [log.name for log in logs.read_all([paths[0], paths[0]])] == ["1: x/a", "2: x/a"]
+    assert [log.name for log in run_logs.read_logs(paths)] == ["x/a", "y/a"]
+    assert [log.name for log in run_logs.read_logs([paths[0], paths[0]])] == ["1: x/a", "2: x/a"]
+
+
+def drawn(
+    curves: dict[str, Series], reference: float | None = None, names: tuple[str, ...] = (), plain: bool = False
+) -> list[str]:
+    return plots.text_plot(plots.Plot("t", "t", curves, reference), names, plain)
 
 
 def test_a_rising_line_rises_in_braille() -> None:
     """The first column has its dots at the bottom, the last at the top; labels are the extremes."""
-    lines = terminal.draw("t", {"a": Series([0, 100], [1.0, 3.0])})
-    rows = [line.split("|")[1].ljust(terminal.WIDTH) for line in lines[1 : 1 + terminal.HEIGHT]]
+    lines = drawn({"a": Series([0, 100], [1.0, 3.0])})
+    rows = [line.split("|")[1].ljust(plots.TEXT_WIDTH) for line in lines[1 : 1 + plots.TEXT_HEIGHT]]
     assert rows[0][-1] != " " and rows[-1][0] != " " and rows[0][0] == " " and rows[-1][-1] == " "
     assert all(0x2800 < ord(sign) <= 0x28FF for row in rows for sign in row if sign != " ")
-    assert lines[1].split()[0] == "3" and lines[terminal.HEIGHT].split()[0] == "1"
+    assert lines[1].split()[0] == "3" and lines[plots.TEXT_HEIGHT].split()[0] == "1"
 
 
 def test_plain_and_overlaid_plots_are_ascii() -> None:
     """Asked for ASCII, or with several runs, no other sign is used; each run keeps its letter, the line its value."""
     one, two = Series([0, 9], [1.0, 2.0]), Series([0, 9], [4.0, 4.0])
-    assert "\n".join(terminal.draw("t", {"a": one}, plain=True)).isascii()
-    text = "\n".join(terminal.draw("t", {"x": one, "y": two}, reference=3.0))
+    assert "\n".join(drawn({"a": one}, plain=True)).isascii()
+    text = "\n".join(drawn({"x": one, "y": two}, reference=3.0))
     assert text.isascii() and "aa" in text and "bb" in text and "--- " not in text and "3 |---" in text
-    assert "b" in "\n".join(terminal.draw("t", {"x": Series([], []), "y": two}))
+    assert "b" in "\n".join(drawn({"y": two}, names=("x", "y")))
 
 
 def test_flat_and_single_points_are_drawn() -> None:
     """One value, or the same value throughout, is a point or a level line, not an error."""
     for one in (Series([5], [1.0]), Series([1, 2], [7.0, 7.0])):
-        assert any(ord(sign) > 0x2800 for line in terminal.draw("t", {"a": one}) for sign in line)
+        assert any(ord(sign) > 0x2800 for line in drawn({"a": one}) for sign in line)
 
 
 def test_command_prints_plots_and_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two runs: a line each with the best validation figure, then a panel each quantity with both letters."""
+    """Two runs: a line each with the best validation figure, then a plot each quantity with both letters."""
     paths = [str(write_run(tmp_path / name, 40, scale)) for name, scale in (("first", 1.0), ("second", 2.0))]
     assert curves.main([*paths, "--reference", "37.53"]) == 0
     out = capsys.readouterr().out
@@ -166,7 +172,7 @@ def test_png_has_a_colour_for_each_run(tmp_path: Path, capsys: pytest.CaptureFix
     assert curves.main([*paths, "--png", str(tmp_path / "out/c.png")]) == 0
     pixels = np.asarray(Image.open(tmp_path / "out/c.png").convert("RGB"))
     assert pixels.shape[0] > 600 and pixels.shape[1] > 1000
-    for colour in curves.COLOURS[:2]:
+    for colour in plots.COLOURS[:2]:
         rgb = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
         assert (np.abs(pixels.astype(int) - rgb).max(-1) < 3).sum() > 100
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["c.png"]

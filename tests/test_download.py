@@ -23,9 +23,10 @@ import numpy as np
 import pytest
 
 from youku import contest, download, files
-from youku.exchange import archive
+from youku.exchange import archive, downloads, zips
 from youku.exchange import fetch as transfer
-from youku.exchange.fetch import FetchError, fetch
+from youku.exchange.fetch import fetch
+from youku.exchange.objects import FetchError
 from youku.video import y4m
 
 ROOT = Path(__file__).parents[1]
@@ -339,15 +340,15 @@ def mirror(server: Server, tmp_path: Path, low: bytes, high: bytes) -> Server:
 
 def test_choose_follows_the_table(tmp_path: Path) -> None:
     """Rounds, splits, clip ranges and kinds pick the archives that hold them, and of those only the clips asked for."""
-    assert len(download.choose(tmp_path)) == 9
-    assert len(download.choose(tmp_path, "all")) == 9 + 26
-    found = download.choose(tmp_path, splits="val,test", kind="input")
+    assert len(archive.choose(tmp_path)) == 9
+    assert len(archive.choose(tmp_path, "all")) == 9 + 26
+    found = archive.choose(tmp_path, splits="val,test", kind="input")
     assert [item.archive.name for item in found] == ["youku_00150_00199_l.zip", "youku_00200_00249_l.zip"]
     assert found[0].clip_path(150) == tmp_path / "clips" / "val" / "Youku_00150_l.y4m"
-    found = download.choose(tmp_path, clips="48-51", kind="label")
+    found = archive.choose(tmp_path, clips="48-51", kind="label")
     assert [item.clip_ids for item in found] == [(48, 49), (50, 51)]
-    assert [item.archive.split for item in download.choose(tmp_path, "2", "test")] == ["round2-testa", "round2-testb"]
-    assert [item.clip_ids[0] for item in download.choose(tmp_path, splits="round2-testb")] == [900]
+    assert [item.archive.split for item in archive.choose(tmp_path, "2", "test")] == ["round2-testa", "round2-testb"]
+    assert [item.clip_ids[0] for item in archive.choose(tmp_path, splits="round2-testb")] == [900]
 
 
 @pytest.mark.parametrize(
@@ -364,51 +365,49 @@ def test_choose_follows_the_table(tmp_path: Path) -> None:
 def test_choose_refuses(tmp_path: Path, choice: dict[str, str], words: str) -> None:
     """A choice that holds nothing is an error that says what there is."""
     with pytest.raises(ValueError, match=words):
-        download.choose(tmp_path, **choice)
+        archive.choose(tmp_path, **choice)
 
 
 def test_download_then_up_to_date(mirror: Server, tmp_path: Path, low: bytes, high: bytes) -> None:
     """Clips arrive whole and verified; a second run says so without a single request."""
-    wanted = download.choose(tmp_path / "data", clips="0-1")
-    outcome = download.download(wanted, mirror.url, num_frames=2)
-    assert outcome.complete and not outcome.findings and len(outcome.fetched) == 2
-    assert outcome.ignored == ["youku_00000_00049_l.zip: read.me"]
+    wanted = archive.choose(tmp_path / "data", clips="0-1")
+    haul = downloads.download(wanted, mirror.url, num_frames=2)
+    assert haul.complete and not haul.findings and len(haul.fetched) == 2
+    assert haul.ignored == ["youku_00000_00049_l.zip: read.me"]
     train = tmp_path / "data" / "clips" / "train"
     assert (train / "Youku_00000_l.y4m").read_bytes() == low and (train / "Youku_00001_h_GT.y4m").read_bytes() == high
     mirror.requests.clear()
-    assert download.download(wanted, mirror.url, num_frames=2).up_to_date
+    assert downloads.download(wanted, mirror.url, num_frames=2).up_to_date
     assert mirror.requests == []
 
 
 def test_download_one_clip(mirror: Server, tmp_path: Path) -> None:
     """A range of one clip unpacks that clip alone, and a damaged clip is made again from the zip at hand."""
-    wanted = download.choose(tmp_path / "data", clips="1", kind="input")
-    assert download.download(wanted, mirror.url, num_frames=2).complete
+    wanted = archive.choose(tmp_path / "data", clips="1", kind="input")
+    assert downloads.download(wanted, mirror.url, num_frames=2).complete
     clips = sorted((tmp_path / "data" / "clips").rglob("*.y4m"))
     assert [path.name for path in clips] == ["Youku_00001_l.y4m"]
     clips[0].write_bytes(clips[0].read_bytes()[:-5])
     mirror.requests.clear()
-    outcome = download.download(wanted, mirror.url, num_frames=2)
-    assert outcome.complete and not outcome.up_to_date and mirror.requests == []
+    haul = downloads.download(wanted, mirror.url, num_frames=2)
+    assert haul.complete and not haul.up_to_date and mirror.requests == []
 
 
 def test_zips_put_there_by_hand(tmp_path: Path, low: bytes) -> None:
     """A zip in data/raw is used without network; --delete-zips removes it once its clips are whole."""
     zip_path = tmp_path / "data" / "raw" / "youku_00000_00049_l.zip"
     pack(zip_path, {contest.low_name(0): low})
-    wanted = download.choose(tmp_path / "data", clips="0", kind="input")
-    outcome = download.download(wanted, "http://127.0.0.1:9/", num_frames=2, delete_zips=True)
-    assert outcome.complete and outcome.deleted == [zip_path.name] and not zip_path.exists()
+    wanted = archive.choose(tmp_path / "data", clips="0", kind="input")
+    haul = downloads.download(wanted, "http://127.0.0.1:9/", num_frames=2, delete_zips=True)
+    assert haul.complete and haul.deleted == [zip_path.name] and not zip_path.exists()
 
 
 def test_clip_absent_from_its_zip(mirror: Server, tmp_path: Path) -> None:
     """A clip asked for that the archive does not hold is an error; the others are unpacked."""
-    wanted = download.choose(tmp_path / "data", clips="1-2", kind="input")
-    outcome = download.download(wanted, mirror.url, num_frames=2)
-    assert not outcome.complete and "Youku_00002_l.y4m: it is not in the archive" in outcome.errors[0]
-    assert [(Path(finding.path).name, finding.state) for finding in outcome.findings] == [
-        ("Youku_00002_l.y4m", "missing")
-    ]
+    wanted = archive.choose(tmp_path / "data", clips="1-2", kind="input")
+    haul = downloads.download(wanted, mirror.url, num_frames=2)
+    assert not haul.complete and "Youku_00002_l.y4m: it is not in the archive" in haul.errors[0]
+    assert [(Path(finding.path).name, finding.state) for finding in haul.findings] == [("Youku_00002_l.y4m", "missing")]
 
 
 def test_verify_names_what_is_odd(tmp_path: Path, low: bytes) -> None:
@@ -417,7 +416,7 @@ def test_verify_names_what_is_odd(tmp_path: Path, low: bytes) -> None:
     (folder / contest.low_name(0)).write_bytes(low)
     (folder / contest.high_name(0)).write_bytes(clip_bytes(tmp_path / "a.y4m", 48, 32, 3, "444"))
     (folder / contest.low_name(1)).write_bytes(low[:-1])
-    findings = download.verify(download.choose(tmp_path, clips="0-1"), num_frames=2)
+    findings = archive.verify(archive.choose(tmp_path, clips="0-1"), num_frames=2)
     told = {(Path(finding.path).name, finding.state): finding.detail for finding in findings}
     assert [finding.state for finding in findings] == ["damaged", "odd", "odd", "odd", "odd", "missing"]
     details = " ".join(finding.detail for finding in findings)
@@ -432,16 +431,16 @@ def test_verify_names_what_is_odd(tmp_path: Path, low: bytes) -> None:
 def by_hand(tmp_path: Path) -> tuple[Path, list[archive.Wanted]]:
     """Where a hand-made input zip goes, and the wish for its clip 0."""
     data = tmp_path / "data"
-    return data / "raw" / "youku_00000_00049_l.zip", download.choose(data, clips="0", kind="input")
+    return data / "raw" / "youku_00000_00049_l.zip", archive.choose(data, clips="0", kind="input")
 
 
 def refuse(tmp_path: Path, words: str) -> None:
     """The zip at hand leads to one error with `words`, no clip at all, and the zip is kept."""
     zip_path, wanted = by_hand(tmp_path)
     before = zip_path.read_bytes()
-    outcome = download.download(wanted, "http://127.0.0.1:9/", num_frames=2, delete_zips=True)
-    assert len(outcome.errors) == 1 and re.search(words, outcome.errors[0]), outcome.errors
-    assert str(zip_path) in outcome.errors[0] and "delete" in outcome.errors[0]
+    haul = downloads.download(wanted, "http://127.0.0.1:9/", num_frames=2, delete_zips=True)
+    assert len(haul.errors) == 1 and re.search(words, haul.errors[0]), haul.errors
+    assert str(zip_path) in haul.errors[0] and "delete" in haul.errors[0]
     assert zip_path.read_bytes() == before
     made = [path for path in tmp_path.rglob("*") if path.is_file() and path != zip_path]
     assert made == []
@@ -451,7 +450,7 @@ def refuse(tmp_path: Path, words: str) -> None:
 def test_unsafe_path(tmp_path: Path, low: bytes, name: str) -> None:
     """An absolute path or one that leaves its folder condemns the archive."""
     pack(by_hand(tmp_path)[0], {contest.low_name(0): low, name: b"x"})
-    refuse(tmp_path, "absolute path|leaves its folder")
+    refuse(tmp_path, "unsafe name, (an absolute path|it leaves its folder)")
 
 
 def test_link(tmp_path: Path) -> None:
@@ -462,7 +461,7 @@ def test_link(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     with zipfile.ZipFile(path, "w") as bundle:
         bundle.writestr(info, "/etc/passwd")
-    refuse(tmp_path, "is a link")
+    refuse(tmp_path, "refused: a link")
 
 
 def test_encrypted(tmp_path: Path, low: bytes) -> None:
@@ -472,7 +471,7 @@ def test_encrypted(tmp_path: Path, low: bytes) -> None:
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.index(signature) + offset] |= 1
     path.write_bytes(data)
-    refuse(tmp_path, "is encrypted")
+    refuse(tmp_path, "refused: encrypted")
 
 
 def test_bomb_ratio(tmp_path: Path) -> None:
@@ -495,7 +494,7 @@ def test_member_twice(tmp_path: Path, low: bytes) -> None:
     """Two members of one clip name leave open which is meant: refused."""
     path = by_hand(tmp_path)[0]
     pack(path, {contest.low_name(0): low, f"again/{contest.low_name(0)}": low})
-    refuse(tmp_path, "is there twice")
+    refuse(tmp_path, "refused: twice in the zip")
 
 
 def test_wrong_crc(tmp_path: Path, low: bytes) -> None:
@@ -634,7 +633,7 @@ def test_command_cannot_write_clips(
         raise OSError(number, os.strerror(number))
 
     pack(by_hand(tmp_path)[0], {contest.low_name(0): low})
-    monkeypatch.setattr(archive.shutil, "copyfileobj", fail)
+    monkeypatch.setattr(zips.shutil, "copyfileobj", fail)
     status, _, err = run(capsys, "--data", str(tmp_path / "data"), "--clips", "0", "--kind", "input")
     assert status == 1 and words in err and "Youku_00000_l.y4m" in err
     assert list((tmp_path / "data" / "clips").rglob("*.*")) == []

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from youku import files
+from youku.__main__ import main
 from youku.video import y4m
-
-REPO = Path(__file__).parents[1]
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -81,26 +79,24 @@ def small_disk(tmp_path: Path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_disk_full_leaves_nothing(small_disk: Path, tmp_path: Path) -> None:
+def test_disk_full_leaves_nothing(small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """predict onto a full disk: one sentence, exit 1, no half file."""
     header = y4m.make_header(160, 120)
     with y4m.create(tmp_path / "in.y4m", header) as writer:
         for _ in range(8):
             writer.write(tuple(np.zeros(shape, "u1") for shape in header.plane_shapes))
-    command = [sys.executable, "-m", "youku", "predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPO)
-    assert done.returncode == 1
-    assert "the disk is full" in done.stderr and "Traceback" not in done.stderr
+    assert main(["predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]) == 1
+    error = capsys.readouterr().err
+    assert "the disk is full" in error and "Traceback" not in error
     assert list(small_disk.iterdir()) == []
 
 
-def test_read_only_output_is_one_sentence(small_disk: Path, tmp_path: Path) -> None:
+def test_read_only_output_is_one_sentence(small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """predict into a read-only file system says so and exits 1."""
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     header = y4m.make_header(16, 16)
     with y4m.create(tmp_path / "in.y4m", header) as writer:
         writer.write(tuple(np.zeros(shape, "u1") for shape in header.plane_shapes))
-    command = [sys.executable, "-m", "youku", "predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPO)
-    assert done.returncode == 1
-    assert "read-only" in done.stderr and "Traceback" not in done.stderr
+    assert main(["predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]) == 1
+    error = capsys.readouterr().err
+    assert "read-only" in error and "Traceback" not in error

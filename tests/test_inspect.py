@@ -13,7 +13,7 @@ from PIL import Image
 
 from youku.__main__ import main
 from youku.engines import weights
-from youku.looking import checkerboard, clip_page, inspection
+from youku.looking import checkerboard, clip_summary, feature_maps, weights_summary
 from youku.models import MODELS
 from youku.training import vgg
 from youku.video import ffmpeg, standin, y4m
@@ -48,7 +48,7 @@ def change(path: Path, key: str, value: torch.Tensor) -> None:
 def test_statistics_of_known_values() -> None:
     """Mean, spread, range, median magnitude and the vanished share of five numbers; integers are left out."""
     state = {"w": torch.tensor([[0.0, 1e-31, -3.0, 1.0, 2.0]]), "count": torch.tensor(3)}
-    (found,) = inspection.summarise(state)
+    (found,) = weights_summary.tensor_statistics(state)
     assert (found.mean, found.least, found.most, found.median_magnitude) == (0, -3, 2, 1)
     assert found.std == pytest.approx(math.sqrt(14 / 5)) and found.vanished == 0.4 and found.is_weight
 
@@ -79,14 +79,14 @@ def test_broken_weights_are_counted_and_left_out(trained: Path, capsys: pytest.C
     change(trained, "last.bias", torch.tensor([math.nan]))
     assert main(["inspect", str(trained), "--histogram"]) == 0
     assert "warning: last.bias: 1 values are NaN or infinite" in capsys.readouterr().out
-    (found,) = inspection.summarise({"w": torch.tensor([[1.0, math.inf, 3.0]])})
+    (found,) = weights_summary.tensor_statistics({"w": torch.tensor([[1.0, math.inf, 3.0]])})
     assert (found.mean, found.num_broken) == (2, 1)
 
 
 def test_histogram_holds_every_value(trained: Path, capsys: pytest.CaptureFixture) -> None:
     """Counts add up, edges enclose the range, bars are drawn; --layers keeps to one layer."""
     value = torch.linspace(-1, 1, 1000)
-    bins = inspection.histogram(value, 16)
+    bins = weights_summary.tensor_histogram(value, 16)
     assert sum(count for _, _, count in bins) == 1000 and (bins[0][0], bins[-1][1]) == (-1, 1)
     assert main(["inspect", str(trained), "--histogram", "--layers", "first.0.weight"]) == 0
     out = capsys.readouterr().out
@@ -108,7 +108,7 @@ def test_feature_maps_on_one_sheet(trained: Path, picture: Path, tmp_path: Path,
     assert "56 maps of 30x20" in capsys.readouterr().err
     sheet = np.asarray(Image.open(tmp_path / "maps" / "first.0.png"))
     network = weights.load(trained, None, None, torch.device("cpu"))
-    x = inspection.picture_input(network, np.asarray(Image.open(picture)))
+    x = feature_maps.picture_input(network, np.asarray(Image.open(picture)))
     expected = network.module.first[0](x)[0]  # type: ignore[index, operator]
     first = expected[0]
     scaled = ((first - first.min()) / (first.max() - first.min()) * 255).round().byte().numpy()
@@ -119,8 +119,8 @@ def test_feature_maps_on_one_sheet(trained: Path, picture: Path, tmp_path: Path,
 def test_flat_maps_are_gray_and_counted() -> None:
     """A dead map divides by no zero."""
     maps = torch.stack([torch.full((4, 6), 7.0), torch.arange(24.0).view(4, 6)])
-    sheet = inspection.contact_sheet(maps)
-    assert inspection.num_flat(maps) == 1 and set(np.unique(sheet[:4, :6])) == {128}
+    sheet = feature_maps.contact_sheet(maps)
+    assert feature_maps.num_flat(maps) == 1 and set(np.unique(sheet[:4, :6])) == {128}
     assert sheet.min() == 0 and sheet.max() == 255
 
 
@@ -130,9 +130,9 @@ def test_luma_network_sees_studio_range() -> None:
     device = torch.device("cpu")
     luma = weights.Network(MODELS["fsrcnn"], 2, torch.nn.Identity(), device)
     rgb = weights.Network(MODELS["edsr-baseline"], 2, torch.nn.Identity(), device)
-    assert inspection.picture_input(luma, white).unique().item() == pytest.approx(235 / 255)
-    assert inspection.picture_input(rgb, white).shape == (1, 3, 4, 4)
-    assert inspection.picture_input(rgb, white).min() == 1
+    assert feature_maps.picture_input(luma, white).unique().item() == pytest.approx(235 / 255)
+    assert feature_maps.picture_input(rgb, white).shape == (1, 3, 4, 4)
+    assert feature_maps.picture_input(rgb, white).min() == 1
 
 
 def test_checkerboard_and_json(trained: Path, capsys: pytest.CaptureFixture) -> None:
@@ -184,7 +184,7 @@ def test_a_sheet_never_replaces_the_picture(trained: Path, picture: Path, capsys
 def test_huge_sheets_are_refused() -> None:
     """Over 100 megapixels the message asks for a crop."""
     with pytest.raises(ValueError, match="give a smaller --picture"):
-        inspection.contact_sheet(torch.zeros(1).expand(64, 2000, 2000))
+        feature_maps.contact_sheet(torch.zeros(1).expand(64, 2000, 2000))
 
 
 def vgg_state(net: str) -> dict[str, torch.Tensor]:
@@ -214,7 +214,7 @@ def test_feature_maps_of_a_loss_network(
     features = vgg.load(net, path, [layer])(x)[layer][0]
     assert features.amax() > features.amin()
     sheet = np.asarray(Image.open(tmp_path / "maps" / f"{layer}.png"))
-    assert np.array_equal(sheet, inspection.contact_sheet(features))
+    assert np.array_equal(sheet, feature_maps.contact_sheet(features))
 
 
 def test_a_loss_network_from_arrays(tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture) -> None:
@@ -321,7 +321,7 @@ def test_a_start_is_not_taken_for_the_clip(
 ) -> None:  # fmt: skip
     """Text and title say `first` where the clip goes on or may; a header that the decoder made is called decoded."""
     titles: list[str] = []
-    monkeypatch.setattr(clip_page, "draw", lambda found, title, path: titles.append(title))
+    monkeypatch.setattr(clip_summary, "draw_clip", lambda found, title, path: titles.append(title))
     path = barred.with_suffix(".mp4") if is_coded else barred
     if is_coded:
         ffmpeg.run(ffmpeg.build(str(barred), str(path), {}, {"c:v": "libx264", "format": "mp4"}), "test clip")

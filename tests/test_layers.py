@@ -116,9 +116,9 @@ def test_models_import_torch_and_blocks_only(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_heavy_packages_are_imported_where_needed(path: Path) -> None:
-    """Nothing heavy loads when a module is imported; download alone opens with its own tool."""
+    """Nothing heavy loads when a module is imported; what downloads needs its own tools."""
     at_top = {name.split(".")[0] for name in imports(path, top_level_only=True)}
-    assert at_top & HEAVY <= ({"requests", "tqdm"} if path.stem in ("fetch", "download") else set())
+    assert at_top & HEAVY <= ({"requests", "tqdm"} if path.stem in ("fetch", "objects", "downloads") else set())
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -118,7 +118,7 @@ def test_empty_and_missing_folders(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "expected a folder of submissions" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argv", [[], ["--leaderboard", "a", "b"], ["--leaderboard", "--sweep"]])
+@pytest.mark.parametrize("argv", [[], ["--leaderboard", "a", "b"], ["--leaderboard", "--out", "x"]])
 def test_arguments_that_make_no_command(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing to report on, and flags of a page beside --leaderboard, are usage errors."""
     with pytest.raises(SystemExit) as stopped:

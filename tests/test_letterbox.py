@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from youku.looking import survey
+from youku.looking import clip_measures
 from youku.video import letterbox, standin, y4m
 from youku.video.letterbox import Bars
 from youku.video.y4m import Planes
@@ -72,11 +72,11 @@ def test_the_cut_picture_holds_no_bar() -> None:
 def test_stand_in_clip_with_bars_and_cut() -> None:
     """The stand-in clips' own bars (24 lines) and cut are found; a clip without has none."""
     barred = next(scene for scene in standin.VAL_SCENES if scene.has_bars)
-    found = survey.survey(barred.header, standin.scene_frames(barred, 4))
+    found = clip_measures.survey(barred.header, standin.scene_frames(barred, 4))
     assert found.bars == Bars(top=standin.BAR_PX, bottom=standin.BAR_PX) and found.cuts == ()
     two = next(scene for scene in standin.VAL_SCENES if len(scene.photos) == 2)
     frames = list(standin.scene_frames(two, 6))
-    found = survey.survey(two.header, frames)
+    found = clip_measures.survey(two.header, frames)
     assert found.cuts == (3,) and not found.bars and not found.is_grey
     assert found.differences[2] == max(found.differences)
 
@@ -84,7 +84,7 @@ def test_stand_in_clip_with_bars_and_cut() -> None:
 def test_statistics_equal_numpy() -> None:
     """Least, mean, most and spread of each plane over all frames; the histogram holds every luma sample."""
     frames = [frame(seed) for seed in range(3)]
-    found = survey.survey(HEADER, iter(frames))
+    found = clip_measures.survey(HEADER, iter(frames))
     for index, told in enumerate(found.planes):
         values = np.stack([planes[index] for planes in frames]).astype(np.float64)
         assert (told.least, told.most) == (values.min(), values.max())
@@ -97,7 +97,7 @@ def test_statistics_equal_numpy() -> None:
 def test_depth_does_not_change_the_figures() -> None:
     """A 10-bit clip of the same picture gives the figures of 8 bit."""
     deep = y4m.make_header(96, 64, chroma="420p10")
-    eight, ten = (survey.survey(header, [frame(0, unit=unit)]) for header, unit in ((HEADER, 1), (deep, 4)))
+    eight, ten = (clip_measures.survey(header, [frame(0, unit=unit)]) for header, unit in ((HEADER, 1), (deep, 4)))
     assert eight.planes == ten.planes and np.array_equal(eight.luma_counts, ten.luma_counts)
 
 
@@ -105,12 +105,12 @@ def test_grey_is_neutral_chroma() -> None:
     """128 with codec noise is grey, mono too; colour and sepia are not."""
     luma = frame(0)[0]
     rng = np.random.default_rng(0)
-    assert survey.is_grey((luma, *(rng.integers(126, 131, (32, 48), dtype=np.uint8) for _ in "UV")))
-    assert survey.is_grey((luma,)) and not survey.is_grey(frame(0))
-    assert not survey.is_grey((luma, np.full((32, 48), 118, np.uint8), np.full((32, 48), 138, np.uint8)))
+    assert clip_measures.is_grey((luma, *(rng.integers(126, 131, (32, 48), dtype=np.uint8) for _ in "UV")))
+    assert clip_measures.is_grey((luma,)) and not clip_measures.is_grey(frame(0))
+    assert not clip_measures.is_grey((luma, np.full((32, 48), 118, np.uint8), np.full((32, 48), 138, np.uint8)))
 
 
 def test_no_frames_is_an_error() -> None:
     """An empty source is said, not divided by."""
     with pytest.raises(ValueError, match="got 0"):
-        survey.survey(HEADER, [])
+        clip_measures.survey(HEADER, [])

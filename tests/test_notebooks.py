@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbclient
 import nbformat
 import pytest
+from jupyter_client.manager import KernelManager
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty notebooks/ whose neighbour demo/ the notebooks share, as in a checkout."""
+    place = tmp_path_factory.mktemp("checkout") / "notebooks"
+    place.mkdir()
+    return place
+
+
+@pytest.fixture(scope="module")
+def kernel(folder: Path) -> Iterator[KernelManager]:
+    """One process for all notebooks, so that torch is imported once; each begins with no name defined."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("YOUKU_CLIPS", str(folder / "none"))
+        patch.setenv("YOUKU_STEPS", "36")
+        manager = KernelManager()
+        manager.start_kernel(cwd=str(folder))
+    yield manager
+    manager.shutdown_kernel(now=True)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -21,14 +43,15 @@ def test_committed_without_outputs(path: Path) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore")  # the kernel's own packages warn about themselves
-def test_runs_and_draws(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_and_draws(path: Path, kernel: KernelManager) -> None:
     """No cell fails, and there are pictures that are not blank."""
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    monkeypatch.setenv("YOUKU_CLIPS", str(tmp_path / "none"))
-    monkeypatch.setenv("YOUKU_STEPS", "120")
     book = nbformat.read(path, as_version=4)
-    nbclient.NotebookClient(book, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    book.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
+    client = nbclient.NotebookClient(book, km=kernel, timeout=300)
+    try:
+        client.execute()
+    finally:
+        client.kc.stop_channels()
     outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
     pictures = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) >= 3 and all(len(picture) > 5000 for picture in pictures)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
+from youku.exchange.totals import Reading
 from youku.metrics import psnr
 from youku.video import color
 from youku.video.y4m import make_header
@@ -53,12 +54,21 @@ def test_deep_samples_use_their_own_peak() -> None:
     assert psnr.y((zero,), (full,), depth=10) == pytest.approx(0.0)
 
 
+def test_a_frame_is_measured_under_every_convention() -> None:
+    """One call gives what the functions give alone, at any depth."""
+    pred, high, header = random_planes(0), random_planes(1), make_header(33, 21)
+    found = psnr.frame(pred, high, header)
+    assert (found["yuv"], found["y"]) == (psnr.yuv(pred, high), psnr.y(pred, high))
+    deep = [tuple(plane.astype(np.uint16) for plane in planes) for planes in (pred, high)]
+    assert psnr.frame(*deep, make_header(33, 21, chroma="420p10"))["y"] == psnr.y(*deep, depth=10)
+
+
 def test_rgb_is_measured_on_converted_pictures() -> None:
     """The rgb convention equals PSNR of both frames as 8-bit pictures."""
     pred, high, header = random_planes(0), random_planes(1), make_header(33, 21)
     pictures = [color.planes_to_rgb(planes, 8, header.layout) for planes in (pred, high)]
     wanted = peak_signal_noise_ratio(pictures[1], pictures[0], data_range=255)
-    assert psnr.frame(pred, high, header, "rgb") == pytest.approx(wanted, abs=1e-9)
+    assert psnr.frame(pred, high, header)["rgb"] == pytest.approx(wanted, abs=1e-9)
 
 
 def test_exact_match_is_infinite_and_stays_so_in_means() -> None:
@@ -77,7 +87,7 @@ def test_pools_differ_when_clips_differ_in_length() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: psnr.frame(random_planes(0), random_planes(1), make_header(33, 21), "luma"), "yuv, y, rgb"),
+        (lambda: Reading(psnr_planes="luma"), "yuv, y, rgb"),
         (lambda: psnr.pool([[30.0]], "median"), "clip, frame"),
         (lambda: psnr.pool([[30.0], []]), "at least one frame"),
         (lambda: psnr.squared_error(np.zeros((2, 2)), np.zeros((2, 3))), "one size"),

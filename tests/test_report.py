@@ -16,8 +16,7 @@ import pytest
 import skimage.data
 
 from youku import contest, report
-from youku.inference import sweep
-from youku.pages import album, chart, scatter, stills, tables
+from youku.pages import crops, plots, report_frames, report_page, score_tables
 from youku.video import color, interpolate, y4m
 
 HEADER = y4m.make_header(416, 288)
@@ -75,7 +74,7 @@ def make_clip(root: Path, clip_id: int, photo: np.ndarray, frames: list[int], am
 def total_of(clips: list[dict[str, Any]], side: str) -> dict[str, Any]:
     mean = {key: float(np.mean([clip[side][key] for clip in clips])) for key in clips[0][side] if key != "per_frame"}
     total: dict[str, Any] = {
-        f"psnr_{planes}_{pool}": mean[f"psnr_{planes}"] for planes in tables.PLANES for pool in ("clip", "frame")
+        f"psnr_{planes}_{pool}": mean[f"psnr_{planes}"] for planes in score_tables.PLANES for pool in ("clip", "frame")
     }
     total |= {"psnr": mean["psnr_yuv"], "vmaf": mean["vmaf"], "ssim": mean["ssim"], "vmaf_full": mean["vmaf"]}
     total |= {"vmaf_all": None, "vmaf_neg_full": mean["vmaf_neg"], "vmaf_neg_all": None}
@@ -250,11 +249,11 @@ def test_missing_submission_leaves_pictures_out(folder: Path, tmp_path: Path) ->
 def test_missing_low_or_high_compares_what_is_there(folder: Path, tmp_path: Path) -> None:
     """Without LR the ground truth is compared; without both the clip's pictures are left out with a sentence."""
     copy = edited(folder, tmp_path / "copy", lambda score: score["paths"].update(low=None))
-    text = report.write_report(copy, num_clips=1).read_text()
+    text = report.write_report(copy, num_clips=1, num_frames=0).read_text()
     assert 'data-layer="gt"' in text
     assert 'data-layer="bicubic"' not in text
     copy = edited(folder, tmp_path / "copy", lambda score: score["paths"].update(low=None, high=None))
-    text = report.write_report(copy, num_clips=1).read_text()
+    text = report.write_report(copy, num_clips=1, num_frames=0).read_text()
     assert "neither Youku_00151_l.y4m nor Youku_00151_h_GT.y4m was found" in text
 
 
@@ -267,7 +266,7 @@ def test_nulls_everywhere_still_make_a_page(folder: Path, tmp_path: Path) -> Non
             clip["bicubic"] = None
             clip["submission"] |= {"vmaf": None, "vmaf_neg": None, "per_frame": {}}
 
-    text = report.write_report(edited(folder, tmp_path / "nulls", strip), num_clips=1).read_text()
+    text = report.write_report(edited(folder, tmp_path / "nulls", strip), num_clips=1, num_frames=0).read_text()
     assert "n/a" in text
     assert "Not computed: it needs both PSNR and VMAF." in text
     assert "Largest PSNR:" in text
@@ -281,7 +280,7 @@ def test_infinite_values_show_as_infinity(folder: Path, tmp_path: Path) -> None:
         for side in ("submission", "bicubic"):
             score["clips"][0][side]["psnr_yuv"] = "inf"
 
-    text = report.write_report(edited(folder, tmp_path / "exact", exact), num_clips=0).read_text()
+    text = report.write_report(edited(folder, tmp_path / "exact", exact), num_clips=0, num_frames=0).read_text()
     assert re.search(
         r'data-value="Infinity"[^>]*>\u221e</td><td data-value="Infinity"[^>]*>\u221e</td><td data-value=""[^>]*>n/a<',
         text,
@@ -300,7 +299,9 @@ def test_command_prints_the_path_and_refuses_bad_flags(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command prints where the page lies; a --low that is no folder and a negative count are errors."""
-    assert report.main([str(folder), "--out", str(tmp_path / "page.html"), "--num-clips", "0"]) == 0
+    assert (
+        report.main([str(folder), "--out", str(tmp_path / "page.html"), "--num-clips", "0", "--num-frames", "0"]) == 0
+    )
     assert capsys.readouterr().out == f"{tmp_path / 'page.html'}\n"
     assert report.main([str(folder), "--low", str(tmp_path / "none")]) == 1
     assert "expected a folder of y4m clips" in capsys.readouterr().err
@@ -312,12 +313,12 @@ def test_command_prints_the_path_and_refuses_bad_flags(
 def test_packed_frame_is_the_same_from_zip_and_folder(folder: Path) -> None:
     """A frame read out of the zip equals the frame of the file."""
     name = contest.result_name(151, True)
-    _, packed = stills.packed_frames(folder / "made.zip", name, [5, 2])
-    _, plain = stills.packed_frames(folder.parent / "shipped", name, [2, 5])
+    packed = report_frames.packed_frames(folder / "made.zip", name, [5, 2])
+    plain = report_frames.packed_frames(folder.parent / "shipped", name, [2, 5])
     for position in (2, 5):
-        assert all(map(np.array_equal, packed[position], plain[position]))
+        assert all(map(np.array_equal, packed[position][1], plain[position][1]))
     with pytest.raises(ValueError, match="has no frame 8"):
-        stills.packed_frames(folder / "made.zip", name, [3, 8])
+        report_frames.packed_frames(folder / "made.zip", name, [3, 8])
 
 
 def test_detailed_box_finds_texture_and_avoids_bars() -> None:
@@ -325,13 +326,13 @@ def test_detailed_box_finds_texture_and_avoids_bars() -> None:
     luma = np.full((240, 320), 100, np.uint8)
     luma[:41] = luma[-40:] = 16
     luma[120:180, 200:280] = np.random.default_rng(0).integers(80, 120, (60, 80))
-    box = stills.detailed_box(luma, 8, 64, 96, 4)
+    box = crops.detailed_box(luma, 8, 64, 96, 4)
     assert (box.height, box.width) == (64, 96)
     assert 100 < box.top < 130
     assert 180 < box.left < 210
-    full = stills.detailed_box(luma, 8, 9999, 9999, 4)
+    full = crops.detailed_box(luma, 8, 9999, 9999, 4)
     assert (full.top, full.height, full.width) == (44, 156, 320)
-    dark = stills.detailed_box(np.full((30, 50), 16, np.uint8), 8, 64, 96, 4)
+    dark = crops.detailed_box(np.full((30, 50), 16, np.uint8), 8, 64, 96, 4)
     assert (dark.height, dark.width) == (28, 48)
 
 
@@ -343,7 +344,7 @@ def test_wrong_box_lies_on_the_largest_error() -> None:
     pred = high.copy()
     pred[80:100, 220:240] += 40
     pred[0:20, 0:20] += 90
-    box = stills.wrong_box(pred, high, 8, 64, 96)
+    box = crops.wrong_box(pred, high, 8, 64, 96)
     assert box.top <= 80
     assert box.top + box.height >= 100
     assert box.left <= 220
@@ -368,39 +369,14 @@ def test_worst_frames_are_the_smallest_values_far_apart() -> None:
     """The smallest values come first, neighbours of one clip are passed over, null and infinity never count."""
     one = clip_of("00001", [20.0, 19.0, *[30.0] * 18, 21.0])
     two = clip_of("00002", [25.0, None, float("inf"), 24.0], [0, 25, 50, 75])
-    found = album.choose_worst([one, two], None, 4)
+    found = report_frames.choose_worst([one, two], None, 4)
     assert [(choice.clip["id"], choice.frame) for choice in found] == [
         ("00001", 1),
         ("00001", 20),
         ("00002", 75),
         ("00002", 0),
     ]
-    assert album.choose_worst([one, two], "vmaf", 4) == []
-
-
-def test_sweep_takes_the_worst_and_the_median_clip() -> None:
-    """Neighbouring frames in the middle of the clip with the lowest and the one with the median PSNR."""
-    clips = [clip_of(f"0000{index}", [float(value)] * 10) for index, value in enumerate((33, 31, 35, 30, 32))]
-    chosen = album.choose_for_sweep(clips)
-    assert [(clip["id"], reason) for clip, reason, _ in chosen] == [("00003", "lowest PSNR"), ("00004", "median PSNR")]
-    assert [positions for *_, positions in chosen] == [[3, 4, 5, 6]] * 2
-    assert len(album.choose_for_sweep(clips[:1])) == 1
-
-
-def test_scatter_places_every_point_on_one_scale() -> None:
-    """Lines start at the frame without a mask, both plots share their axes, the equal-score line falls 4 VMAF a dB."""
-    keys = ("sigma_px", "amount", "psnr", "vmaf", "vmaf_neg", "score")
-    values = [(0, 0, 30.0, 60.0, 58.0, 36.0), (1.5, 0.5, 29.0, 70.0, 57.0, 37.2), (1.5, 0.25, 29.5, 66.0, 58.5, 36.8)]
-    points = [dict(zip(keys, map(float, value), strict=True)) for value in values]
-    first, second = scatter.make_scatters(points, {"vmaf": "VMAF", "vmaf_neg": "VMAF NEG"})
-    assert first.ticks_y == second.ticks_y
-    assert first.ticks_x == second.ticks_x
-    assert first.lines[0].path.startswith(f"M{first.start[0]} {first.start[1]}L")
-    assert [text.split(":")[0] for *_, text in first.lines[0].marks] == ["amount 0.25", "amount 0.5"]
-    per_db = (first.ticks_x[-1][0] - first.ticks_x[0][0]) / (float(first.ticks_x[-1][1]) - float(first.ticks_x[0][1]))
-    per_vmaf = (first.ticks_y[0][0] - first.ticks_y[-1][0]) / (float(first.ticks_y[-1][1]) - float(first.ticks_y[0][1]))
-    x1, y1, x2, y2 = first.equal
-    assert ((y2 - y1) / per_vmaf) / ((x2 - x1) / per_db) == pytest.approx(4, rel=0.02)
+    assert report_frames.choose_worst([one, two], "vmaf", 4) == []
 
 
 def test_gone_clips_leave_numbers_and_say_so(folder: Path, tmp_path: Path) -> None:
@@ -411,15 +387,14 @@ def test_gone_clips_leave_numbers_and_say_so(folder: Path, tmp_path: Path) -> No
     assert 'data-frame="3"' in text
     assert 'class="worst"' in text
     assert "<img" not in text
-    assert report.sweep_submission(gone, None, None)[0].startswith("Pictures are left out")
-    assert not (gone / "sweep.json").exists()
+    assert "Pictures are left out" in text
 
 
 def test_page_above_the_limit_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that grows too large is not written, and the sentence says what to do."""
-    monkeypatch.setattr(report, "MOST_PAGE_BYTES", 100_000)
+    monkeypatch.setattr(report_page, "MOST_PAGE_BYTES", 50_000)
     with pytest.raises(ValueError, match="at most 0 MB, got .* picture less with --num-clips and --num-frames"):
-        report.write_report(folder, out=tmp_path / "large.html")
+        report.write_report(folder, out=tmp_path / "large.html", num_clips=0, num_frames=0)
     assert not (tmp_path / "large.html").exists()
 
 
@@ -441,41 +416,19 @@ def test_submissions_side_by_side(folder: Path, pair_path: Path, tmp_path: Path)
         report.write_report(folder, others=[planes] * 3)
 
 
-def test_sweep_is_measured_kept_and_shown(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--sweep` writes sweep.json, the page draws it, and an older score's sweep is not shown."""
-    monkeypatch.setattr(sweep, "SIGMAS_PX", (1.5,))
-    monkeypatch.setattr(sweep, "AMOUNTS", (0.5,))
-    own = edited(folder, tmp_path / "own", lambda score: None)
-    assert "python -m youku report --sweep measures it" in report.write_report(own, num_clips=0).read_text()
-    assert report.sweep_submission(own, None, None) == []
-    kept = json.loads((own / "sweep.json").read_text())
-    plain, masked = kept["clips"][0]["points"]
-    assert plain["amount"] == 0
-    assert masked["vmaf"] > plain["vmaf"]
-    assert masked["score"] == pytest.approx(0.8 * masked["psnr"] + 0.2 * masked["vmaf"])
-    page = report.write_report(own, num_clips=0).read_text()
-    assert "gaming the metric, not a better picture" in page
-    assert page.count('class="card sweep"') == len(kept["clips"])
-    (own / "sweep.json").write_text(json.dumps(kept | {"created": "earlier"}))
-    assert "belongs to an earlier score" in report.write_report(own, num_clips=0).read_text()
-    (own / "sweep.json").write_text('{"created": "2026-01-02T03:04:05+00:00"}')
-    with pytest.raises(ValueError, match=r"sweep\.json: expected a sweep written by this kit"):
-        report.write_report(own, num_clips=0)
-
-
 def test_chart_breaks_at_gaps() -> None:
     """A line is broken at missing frames and values, a lone value is a dot, an infinite one sits at the top."""
-    made = chart.make_chart("PSNR", [0, 1, 2, 25, 50], {"submission": [30.0, 31.0, None, 32.0, float("inf")]}, 2)
+    made = plots.svg_plot("PSNR", [0, 1, 2, 25, 50], {"submission": [30.0, 31.0, None, 32.0, float("inf")]}, 2)
     assert re.sub(r"[\d. ]+", "", made.paths["submission"]) == "MLM"
     assert [kind for _, _, kind in made.marks["submission"]] == ["dot", "inf"]
-    assert made.marks["submission"][1][1] == chart.Chart.top
+    assert made.marks["submission"][1][1] == plots.SvgPlot.top
     assert [label for _, label in made.ticks_x] == ["0", "10", "20", "30", "40", "50"]
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 100), (36.8, 36.8), (29.99, 41.2), (-3, 4), (99.9, 100.0)])
 def test_round_steps_enclose_the_range(low: float, high: float) -> None:
     """Ticks rise evenly and enclose the values."""
-    steps = chart.round_steps(low, high)
+    steps = plots.round_steps(low, high)
     assert steps[0] <= low + 1e-9
     assert steps[-1] >= high - 1e-9
     assert 2 <= len(steps) <= 8
@@ -500,8 +453,7 @@ class Opened:
     """A page with what it logged and asked for."""
 
     def __init__(self, browser: Any, path: Path, width: int = 1440, **options: Any) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        self.page = self.context.new_page()
+        self.page = browser.new_context(viewport={"width": width, "height": 900}, **options).new_page()
         self.problems: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.problems.append(message.text))
@@ -509,13 +461,33 @@ class Opened:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(path.as_uri())
 
-    def __enter__(self) -> Any:
-        return self.page
-
-    def __exit__(self, *_: object) -> None:
-        self.context.close()
+    def check(self) -> None:
         assert self.problems == []
         assert all(url.startswith(("file:", "data:")) for url in self.requests)
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any, page_path: Path) -> Opened:
+    """The page, loaded once for all tests; each says where it starts from."""
+    return Opened(browser, page_path)
+
+
+@pytest.fixture
+def page(opened: Opened) -> Iterator[Any]:
+    """On a desk in light colours, nothing unfolded by another test."""
+    resize(opened.page, 1440)
+    opened.page.emulate_media(color_scheme="light")
+    opened.page.evaluate('document.querySelectorAll("details").forEach((item) => { item.open = false; })')
+    yield opened.page
+    opened.check()
+
+
+def resize(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+
+
+def unfold(page: Any) -> None:
+    page.evaluate('document.querySelectorAll("details").forEach((item) => { item.open = true; })')
 
 
 def now(page: Any) -> int:
@@ -534,136 +506,133 @@ def split_of(page: Any) -> float:
 
 
 @pytest.mark.browser
-def test_mouse_drags_the_divider(browser: Any, page_path: Path) -> None:
+def test_mouse_drags_the_divider(page: Any) -> None:
     """Dragging moves the divider, its value and the clipping of the left picture; hovering alone does not."""
-    with Opened(browser, page_path) as page:
-        stage = page.locator(".stage").first
-        stage.scroll_into_view_if_needed()
-        box = stage.bounding_box()
-        middle = box["y"] + box["height"] / 2
-        page.mouse.move(box["x"] + box["width"] / 2, middle)
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * 0.2, middle, steps=4)
-        assert now(page) == 20
-        assert split_of(page) == pytest.approx(0.2, abs=0.01)
-        clip = page.evaluate('getComputedStyle(document.querySelector(".layer.left")).clipPath')
-        assert "80%" in clip
-        page.mouse.up()
-        page.mouse.move(box["x"] + box["width"] * 0.7, middle)
-        assert now(page) == 20
+    stage = page.locator(".stage").first
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.2, middle, steps=4)
+    assert now(page) == 20
+    assert split_of(page) == pytest.approx(0.2, abs=0.01)
+    clip = page.evaluate('getComputedStyle(document.querySelector(".layer.left")).clipPath')
+    assert "80%" in clip
+    page.mouse.up()
+    page.mouse.move(box["x"] + box["width"] * 0.7, middle)
+    assert now(page) == 20
 
 
 @pytest.mark.browser
-def test_keys_move_the_divider(browser: Any, page_path: Path) -> None:
+def test_keys_move_the_divider(page: Any) -> None:
     """Arrow keys, Home and End move the divider and its spoken value."""
-    with Opened(browser, page_path) as page:
-        slider = page.get_by_role("slider").first
-        slider.focus()
-        page.keyboard.press("ArrowLeft")
-        assert now(page) == 48
-        page.keyboard.press("Shift+ArrowRight")
-        assert now(page) == 58
-        assert slider.get_attribute("aria-valuetext") == "58 % Bicubic, 42 % Submission"
-        page.keyboard.press("End")
-        assert now(page) == 100
-        page.keyboard.press("Home")
-        assert (now(page), round(split_of(page), 2)) == (0, 0)
+    slider = page.get_by_role("slider").first
+    slider.focus()
+    page.keyboard.press("Home")
+    for _ in range(5):
+        page.keyboard.press("PageUp")
+    assert now(page) == 50
+    page.keyboard.press("ArrowLeft")
+    assert now(page) == 48
+    page.keyboard.press("Shift+ArrowRight")
+    assert now(page) == 58
+    assert slider.get_attribute("aria-valuetext") == "58 % Bicubic, 42 % Submission"
+    page.keyboard.press("End")
+    assert now(page) == 100
+    page.keyboard.press("Home")
+    assert (now(page), round(split_of(page), 2)) == (0, 0)
 
 
 @pytest.mark.browser
 def test_finger_drags_the_divider(browser: Any, page_path: Path) -> None:
     """A sideways touch drag on a phone moves the divider."""
-    with Opened(browser, page_path, 375, has_touch=True, is_mobile=True, device_scale_factor=2) as page:
-        stage = page.locator(".stage").first
-        stage.scroll_into_view_if_needed()
-        box = stage.bounding_box()
-        touch = page.context.new_cdp_session(page)
-        y = box["y"] + box["height"] / 2
-        for share in (0.5, 0.6, 0.7, 0.8):
-            points = [{"x": box["x"] + box["width"] * share, "y": y}]
-            touch.send(
-                "Input.dispatchTouchEvent",
-                {"type": "touchStart" if share == 0.5 else "touchMove", "touchPoints": points},
-            )
-        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        assert now(page) == pytest.approx(80, abs=1)
+    opened = Opened(browser, page_path, 375, has_touch=True, is_mobile=True, device_scale_factor=2)
+    page = opened.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    stage = page.locator(".stage").first
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    touch = page.context.new_cdp_session(page)
+    y = box["y"] + box["height"] / 2
+    for share in (0.5, 0.6, 0.7, 0.8):
+        points = [{"x": box["x"] + box["width"] * share, "y": y}]
+        touch.send(
+            "Input.dispatchTouchEvent",
+            {"type": "touchStart" if share == 0.5 else "touchMove", "touchPoints": points},
+        )
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert now(page) == pytest.approx(80, abs=1)
+    opened.check()
 
 
 @pytest.mark.browser
-def test_buttons_choose_pictures_and_zoom(browser: Any, page_path: Path) -> None:
+def test_buttons_choose_pictures_and_zoom(page: Any) -> None:
     """The buttons choose the two pictures, swap when both would be the same, and zoom in whole pixels."""
-    with Opened(browser, page_path) as page:
-        viewer = page.locator(".viewer").first
-        viewer.locator('[data-side="left"] [data-layer="lr"]').click()
-        assert viewer.locator(".layer.left").get_attribute("data-layer") == "lr"
-        viewer.locator('[data-side="right"] [data-layer="lr"]').click()
-        assert viewer.locator(".layer.right").get_attribute("data-layer") == "lr"
-        assert viewer.locator(".layer.left").get_attribute("data-layer") == "sr"
-        assert viewer.locator('[data-side="left"] [aria-pressed="true"]').inner_text() == "Submission"
-        viewer.locator('[data-zoom="4"]').click()
-        picture = viewer.locator(".layer.right img")
-        size = picture.evaluate("image => [image.naturalWidth * 4 * 4, image.getBoundingClientRect().width]")
-        assert size[0] == size[1]
-        assert picture.evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
+    viewer = page.locator(".viewer").first
+    viewer.locator('[data-side="left"] [data-layer="lr"]').click()
+    assert viewer.locator(".layer.left").get_attribute("data-layer") == "lr"
+    viewer.locator('[data-side="right"] [data-layer="lr"]').click()
+    assert viewer.locator(".layer.right").get_attribute("data-layer") == "lr"
+    assert viewer.locator(".layer.left").get_attribute("data-layer") == "sr"
+    assert viewer.locator('[data-side="left"] [aria-pressed="true"]').inner_text() == "Submission"
+    viewer.locator('[data-zoom="4"]').click()
+    picture = viewer.locator(".layer.right img")
+    size = picture.evaluate("image => [image.naturalWidth * 4 * 4, image.getBoundingClientRect().width]")
+    assert size[0] == size[1]
+    assert picture.evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
 
 
 @pytest.mark.browser
-def test_table_sorts_by_mouse_and_keyboard(browser: Any, page_path: Path) -> None:
+def test_table_sorts_by_mouse_and_keyboard(page: Any) -> None:
     """A heading sorts the clips, a second press turns the order, values not computed stay last."""
-    with Opened(browser, page_path) as page:
-        ids = lambda: page.locator(".clips tbody th").all_inner_texts()  # noqa: E731
-        assert ids() == ["00150", "00151", "00155"]
-        head = page.get_by_role("button", name="PSNR gain")
-        head.click()
-        gains = [float(cell.get_attribute("data-value")) for cell in page.locator(".clips tbody td:nth-child(5)").all()]
-        assert gains == sorted(gains, reverse=True)
-        assert page.locator(".clips [aria-sort]").get_attribute("aria-sort") == "descending"
-        head.focus()
-        page.keyboard.press("Enter")
-        assert page.locator(".clips [aria-sort]").get_attribute("aria-sort") == "ascending"
-        for _ in range(2):
-            page.get_by_role("button", name="VMAF submission").click()
-            assert ids()[-1] == "00155"
+    ids = lambda: page.locator(".clips tbody th").all_inner_texts()  # noqa: E731
+    assert ids() == ["00150", "00151", "00155"]
+    head = page.get_by_role("button", name="PSNR gain")
+    head.click()
+    gains = [float(cell.get_attribute("data-value")) for cell in page.locator(".clips tbody td:nth-child(5)").all()]
+    assert gains == sorted(gains, reverse=True)
+    assert page.locator(".clips [aria-sort]").get_attribute("aria-sort") == "descending"
+    head.focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".clips [aria-sort]").get_attribute("aria-sort") == "ascending"
+    for _ in range(2):
+        page.get_by_role("button", name="VMAF submission").click()
+        assert ids()[-1] == "00155"
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [320, 375, 768, 1440])
-def test_no_sideways_scroll(browser: Any, page_path: Path, width: int) -> None:
+def test_no_sideways_scroll(page: Any, width: int) -> None:
     """The page never scrolls sideways, all parts unfolded; the wide table scrolls in its own box."""
-    with Opened(browser, page_path, width) as page:
-        page.evaluate('document.querySelectorAll("details").forEach((item) => { item.open = true; })')
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        if width == 375:
-            assert page.evaluate(
-                '(() => { const b = document.querySelector(".clips"); return b.scrollWidth > b.clientWidth; })()'
-            )
+    resize(page, width)
+    unfold(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if width == 375:
+        assert page.evaluate(
+            '(() => { const b = document.querySelector(".clips"); return b.scrollWidth > b.clientWidth; })()'
+        )
 
 
 @pytest.mark.browser
-def test_themes_follow_the_system_and_the_button(browser: Any, page_path: Path) -> None:
+def test_themes_follow_the_system_and_the_button(page: Any) -> None:
     """Dark and light come from the system; the button turns the theme round."""
     background = "getComputedStyle(document.body).backgroundColor"
-    with Opened(browser, page_path, color_scheme="light") as page:
-        light = page.evaluate(background)
-        page.get_by_role("button", name="Dark theme").click()
-        dark = page.evaluate(background)
-        assert light == "rgb(248, 248, 246)"
-        assert dark == "rgb(20, 23, 26)"
-    with Opened(browser, page_path, color_scheme="dark") as page:
-        assert page.evaluate(background) == dark
-        page.get_by_role("button", name="Light theme").click()
-        assert page.evaluate(background) == light
+    light, dark = "rgb(248, 248, 246)", "rgb(20, 23, 26)"
+    for scheme, before, other, after in (("light", light, "Dark theme", dark), ("dark", dark, "Light theme", light)):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(background) == before
+        page.get_by_role("button", name=other).click()
+        assert page.evaluate(background) == after
+        page.evaluate("delete document.documentElement.dataset.theme")  # as before the press
 
 
 @pytest.mark.browser
-def test_curve_tells_the_values_under_the_pointer(browser: Any, page_path: Path) -> None:
+def test_curve_tells_the_values_under_the_pointer(page: Any) -> None:
     """Pointing at a curve names the frame and both values."""
-    with Opened(browser, page_path) as page:
-        plot = page.locator(".chart svg").first
-        plot.hover()
-        assert re.fullmatch(
-            r"frame 4: submission n/a, bicubic [\d.]+", page.locator(".chart .readout").first.inner_text()
-        )
+    plot = page.locator(".chart svg").first
+    plot.hover()
+    assert re.fullmatch(r"frame 4: submission n/a, bicubic [\d.]+", page.locator(".chart .readout").first.inner_text())
 
 
 def focused(page: Any, key: str) -> str | None:
@@ -672,69 +641,75 @@ def focused(page: Any, key: str) -> str | None:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [375, 1440])
-def test_keys_walk_the_filmstrip(browser: Any, page_path: Path, width: int) -> None:
+def test_keys_walk_the_filmstrip(page: Any, width: int) -> None:
     """A strip is one tab stop; arrows, Home and End walk it, each frame tells its values, the strip scrolls along."""
-    with Opened(browser, page_path, width) as page:
-        film = page.locator(".film").first
-        assert film.locator('.still[tabindex="0"]').count() == 1
-        film.locator(".still").first.focus()
-        page.keyboard.press("ArrowRight")
-        assert focused(page, "frame") == "1"
-        assert re.match(r"frame 1: PSNR [\d.]+ dB \(bicubic [\d.]+\), VMAF", film.locator(".readout").inner_text())
-        page.keyboard.press("End")
-        assert focused(page, "frame") == "9"
-        inside = page.evaluate(
-            """() => { const a = document.activeElement.getBoundingClientRect(),
-            b = document.activeElement.parentElement.getBoundingClientRect(); return a.right <= b.right + 1; }"""
-        )
-        assert inside
-        page.keyboard.press("ArrowRight")
-        assert focused(page, "frame") == "9"
-        page.keyboard.press("Home")
-        assert focused(page, "frame") == "0"
-        assert film.locator('.still[tabindex="0"]').get_attribute("data-frame") == "0"
+    resize(page, width)
+    film = page.locator(".film").first
+    assert film.locator('.still[tabindex="0"]').count() == 1
+    film.locator(".still").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert focused(page, "frame") == "1"
+    assert re.match(r"frame 1: PSNR [\d.]+ dB \(bicubic [\d.]+\), VMAF", film.locator(".readout").inner_text())
+    page.keyboard.press("End")
+    assert focused(page, "frame") == "9"
+    inside = page.evaluate(
+        """() => { const a = document.activeElement.getBoundingClientRect(),
+        b = document.activeElement.parentElement.getBoundingClientRect(); return a.right <= b.right + 1; }"""
+    )
+    assert inside
+    page.keyboard.press("ArrowRight")
+    assert focused(page, "frame") == "9"
+    page.keyboard.press("Home")
+    assert focused(page, "frame") == "0"
+    assert film.locator('.still[tabindex="0"]').get_attribute("data-frame") == "0"
 
 
 @pytest.mark.browser
-def test_filmstrip_leads_to_a_comparison_and_back(browser: Any, page_path: Path) -> None:
+def test_filmstrip_leads_to_a_comparison_and_back(page: Any) -> None:
     """Enter or a click on a pictured frame lands on its divider or row; the comparison's link leads back."""
-    with Opened(browser, page_path) as page:
-        still = page.locator('.still[data-anchor^="still-"]').first
-        still.focus()
-        page.keyboard.press("Enter")
-        anchor = still.get_attribute("data-anchor")
-        assert page.evaluate("document.activeElement.closest('article').id") == anchor
-        assert page.evaluate("document.activeElement.getAttribute('role')") == "slider"
-        assert page.evaluate("document.activeElement.closest('article').getBoundingClientRect().top") < 200
-        page.keyboard.press("ArrowLeft")
-        assert page.locator(f"#{anchor} .handle").get_attribute("aria-valuenow") == "48"
-        page.locator(f"#{anchor} .back").click()
-        assert focused(page, "frame") == still.get_attribute("data-frame")
-        row = page.locator('.film:visible .still[data-anchor^="worst-"]').first
-        row.click()
-        assert page.evaluate("document.activeElement.id") == row.get_attribute("data-anchor")
+    still = page.locator('.still[data-anchor^="still-"]').first
+    still.focus()
+    page.keyboard.press("Enter")
+    anchor = still.get_attribute("data-anchor")
+    assert page.evaluate("document.activeElement.closest('article').id") == anchor
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "slider"
+    assert page.evaluate("document.activeElement.closest('article').getBoundingClientRect().top") < 200
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator(f"#{anchor} .handle").get_attribute("aria-valuenow") == "98"
+    page.locator(f"#{anchor} .back").click()
+    assert focused(page, "frame") == still.get_attribute("data-frame")
+    row = page.locator('.film:visible .still[data-anchor^="worst-"]').first
+    row.click()
+    assert page.evaluate("document.activeElement.id") == row.get_attribute("data-anchor")
 
 
 @pytest.mark.browser
-def test_link_into_a_folded_strip_unfolds_it(browser: Any, page_path: Path) -> None:
+def test_link_into_a_folded_strip_unfolds_it(page: Any) -> None:
     """The link to a sampled clip's strip opens the part that holds it."""
-    with Opened(browser, page_path) as page:
-        assert not page.locator("#film-00155").is_visible()
-        page.locator('a[href="#film-00155"]').first.click()
-        assert page.locator("#film-00155").is_visible()
-        assert page.evaluate("document.activeElement.closest('.film').id") == "film-00155"
+    assert not page.locator("#film-00155").is_visible()
+    page.locator('a[href="#film-00155"]').first.click()
+    assert page.locator("#film-00155").is_visible()
+    assert page.evaluate("document.activeElement.closest('.film').id") == "film-00155"
+
+
+@pytest.fixture(scope="module")
+def pair(browser: Any, pair_path: Path) -> Opened:
+    return Opened(browser, pair_path)
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [375, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_side_by_side_in_both_themes(browser: Any, pair_path: Path, width: int, scheme: str) -> None:
+def test_side_by_side_in_both_themes(pair: Opened, width: int, scheme: str) -> None:
     """Two submissions start on the two sides of the divider; nothing scrolls sideways; links are readable."""
-    with Opened(browser, pair_path, width, color_scheme=scheme) as page:
-        page.evaluate('document.querySelectorAll("details").forEach((item) => { item.open = true; })')
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        viewer = page.locator(".viewer").first
-        assert viewer.locator(".layer.left").get_attribute("data-layer") == "sr2"
-        assert viewer.locator(".layer.right figcaption").inner_text() == NAME
-        link = page.evaluate("getComputedStyle(document.querySelector('.back')).color")
-        assert link == {"light": "rgb(10, 106, 140)", "dark": "rgb(95, 185, 220)"}[scheme]
+    resize(pair.page, width)
+    pair.page.emulate_media(color_scheme=scheme)
+    unfold(pair.page)
+    assert pair.page.evaluate("document.documentElement.scrollWidth") <= width
+    viewer = pair.page.locator(".viewer").first
+    assert viewer.locator(".layer.left").get_attribute("data-layer") == "sr2"
+    assert viewer.locator(".layer.right figcaption").inner_text() == NAME
+    link = pair.page.evaluate("getComputedStyle(document.querySelector('.back')).color")
+    assert link == {"light": "rgb(10, 106, 140)", "dark": "rgb(95, 185, 220)"}[scheme]
+    pair.check()

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from youku import contest, score, submit
+from youku import contest, score
 from youku.exchange import scorefile
-from youku.exchange.totals import Protocol
+from youku.exchange.score_clips import score_submission
+from youku.exchange.submission import make_submission
+from youku.exchange.totals import Reading, format_table
 from youku.metrics import psnr, ssim, vmaf
 from youku.video import ffmpeg, interpolate, y4m
 from youku.video.y4m import Planes, make_header
 
 TEST_SET = contest.test_set("150-155")  # 150-154 whole, 155 sampled
-NUM_FRAMES = 26  # sampled: frames 0 and 25
+NUM_FRAMES = {True: 4, False: 26}  # of a clip sent whole, of a sampled one (frames 0 and 25)
 HEADER = make_header(160, 96)
 
 needs_libvmaf = pytest.mark.skipif(not ffmpeg.has_libvmaf(), reason="this ffmpeg has no libvmaf")
@@ -44,9 +46,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with clips/ (LR and GT together, as val is published) and pred/."""
     root = tmp_path_factory.mktemp("score")
     for clip_id in TEST_SET.ids:
-        highs = [high_frame(clip_id, index) for index in range(NUM_FRAMES)]
+        num_frames = NUM_FRAMES[TEST_SET.is_whole(clip_id)]
+        highs = [high_frame(clip_id, index) for index in range(num_frames)]
         lows = [interpolate.downscale(planes, HEADER, 4) for planes in highs]
-        sent = TEST_SET.frames(clip_id, NUM_FRAMES)
+        sent = TEST_SET.frames(clip_id, num_frames)
         for path, header, frames in (
             (root / "clips" / contest.high_name(clip_id), HEADER, highs),
             (root / "clips" / contest.low_name(clip_id), make_header(40, 24), lows),
@@ -61,13 +64,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def full(made: Path) -> dict[str, Any]:
     """The whole score, VMAF included where the binary has it."""
-    return score.score_submission(
+    return score_submission(
         made / "pred", made / "clips", made / "clips", TEST_SET, name="half", with_vmaf=ffmpeg.has_libvmaf()
     )
 
 
 def quick(path: Path, made: Path, **options: Any) -> dict[str, Any]:
-    return score.score_submission(path, made / "clips", made / "clips", TEST_SET, with_vmaf=False, **options)
+    return score_submission(path, made / "clips", made / "clips", TEST_SET, with_vmaf=False, **options)
 
 
 def test_every_frame_is_the_metric_of_the_shipped_planes(made: Path, full: dict[str, Any]) -> None:
@@ -92,7 +95,7 @@ def test_bicubic_row_is_on_the_same_frames(made: Path, full: dict[str, Any]) -> 
 
 
 def test_totals_pool_clips_and_frames(full: dict[str, Any]) -> None:
-    """clip: mean of six clip means; frame: mean over 5 x 26 + 2 frames; for each of yuv, y, rgb."""
+    """clip: mean of six clip means; frame: mean over 5 x 4 + 2 frames; for each of yuv, y, rgb."""
     totals, clips = full["totals"]["submission"], full["clips"]
     for planes in ("yuv", "y"):
         curves = [clip["submission"]["per_frame"][f"psnr_{planes}"] for clip in clips]
@@ -105,7 +108,8 @@ def test_totals_pool_clips_and_frames(full: dict[str, Any]) -> None:
 def test_vmaf_is_measured_on_the_shipped_files_and_enters_the_score(made: Path, full: dict[str, Any]) -> None:
     """Whole clips only by default; the value of a clip is that of the two files alone; 0.8 PSNR + 0.2 VMAF."""
     totals, clips = full["totals"]["submission"], full["clips"]
-    alone = vmaf.measure_clips(made / "pred" / clips[0]["file"], made / "clips" / clips[0]["high"], threads=1)
+    pred, high = y4m.Clip(made / "pred" / clips[0]["file"]), y4m.Clip(made / "clips" / clips[0]["high"])
+    alone = vmaf.measure(pred, high, pred.header, threads=1)
     assert clips[0]["submission"]["vmaf"] == pytest.approx(vmaf.pool(alone.vmaf), abs=1e-9)
     assert clips[0]["submission"]["vmaf_neg"] == pytest.approx(vmaf.pool(alone.neg), abs=1e-9)
     values = [clip["submission"]["vmaf"] for clip in clips]
@@ -117,7 +121,7 @@ def test_vmaf_is_measured_on_the_shipped_files_and_enters_the_score(made: Path, 
 
 def test_zip_and_folder_score_the_same(made: Path, tmp_path: Path) -> None:
     """The bytes inside the zip are what is scored; one or two clips at once change nothing."""
-    packed = submit.make_submission(made / "pred", "half", made / "clips", TEST_SET, tmp_path)
+    packed = make_submission(made / "pred", "half", made / "clips", TEST_SET, tmp_path)
     from_zip, from_folder = quick(Path(packed["path"]), made, jobs=2), quick(made / "pred", made, jobs=1)
     assert from_zip["totals"] == from_folder["totals"]
     assert from_zip["clips"] == from_folder["clips"]
@@ -126,11 +130,11 @@ def test_zip_and_folder_score_the_same(made: Path, tmp_path: Path) -> None:
 
 def test_protocol_chooses_the_figures(made: Path) -> None:
     """--psnr-planes rgb --psnr-pool frame picks that total; without VMAF there is no final score."""
-    totals = quick(made / "pred", made, protocol=Protocol(psnr_planes="rgb", psnr_pool="frame"))["totals"]["submission"]
+    totals = quick(made / "pred", made, reading=Reading(psnr_planes="rgb", psnr_pool="frame"))["totals"]["submission"]
     assert totals["psnr"] == totals["psnr_rgb_frame"]
     assert (totals["score"], totals["vmaf"]) == (None, None)
     with pytest.raises(ValueError, match="--vmaf-pool 'median': expected one of mean, harmonic"):
-        Protocol(vmaf_pool="median")
+        Reading(vmaf_pool="median")
 
 
 def test_exact_match_is_inf_in_json_and_table(made: Path, tmp_path: Path) -> None:
@@ -139,16 +143,16 @@ def test_exact_match_is_inf_in_json_and_table(made: Path, tmp_path: Path) -> Non
     shutil.copy(made / "clips/Youku_00150_h_GT.y4m", pred / "Youku_00150_h_Res.y4m")
     result = quick(pred, made)
     assert math.isinf(result["totals"]["submission"]["psnr"])
-    score.write_score(result, tmp_path)
+    scorefile.write_score(result, tmp_path)
     saved = json.loads((tmp_path / "score.json").read_text())
     assert saved["clips"][0]["submission"]["psnr_yuv"] == saved["totals"]["submission"]["psnr"] == "inf"
     assert saved["clips"][0]["submission"]["ssim"] == pytest.approx(1)
-    assert "inf" in score.format_table(result)
+    assert "inf" in format_table(result)
 
 
 def test_written_files_hold_the_agreed_keys(full: dict[str, Any], tmp_path: Path) -> None:
     """score.json is read back by the report's reader; score.csv has a line a clip and system."""
-    score.write_score(full, tmp_path)
+    scorefile.write_score(full, tmp_path)
     saved = json.loads((tmp_path / "score.json").read_text())
     assert list(saved) == ["name", "test_set", "created", "protocol", "tools", "paths", "totals", "clips"]
     wanted = {f"psnr_{planes}_{how}" for planes in contest.PSNR_PLANES for how in contest.PSNR_POOLS}
@@ -163,7 +167,7 @@ def test_written_files_hold_the_agreed_keys(full: dict[str, Any], tmp_path: Path
 
 def test_score_without_vmaf_is_read_back(made: Path, tmp_path: Path) -> None:
     """Null where nothing was computed, and the report's reader takes it."""
-    score.write_score(quick(made / "pred", made), tmp_path)
+    scorefile.write_score(quick(made / "pred", made), tmp_path)
     assert scorefile.read_score(tmp_path)["clips"][0]["submission"]["vmaf"] is None
 
 
@@ -200,11 +204,11 @@ def rewrite(path: Path, num_frames: int, header: y4m.Header, frames: list[Planes
 @pytest.mark.parametrize(
     ("name", "num_frames", "header", "words"),
     [
-        ("clips/Youku_00151_h_GT.y4m", 25, HEADER, "25 frames, its LR clip has 26"),
-        ("clips/Youku_00151_h_GT.y4m", 26, make_header(80, 48), "80x48 C420mpeg2, expected 160x96 C420mpeg2"),
-        ("pred/Youku_00151_h_Res.y4m", 25, HEADER, "25 frames, expected 26"),
-        ("pred/Youku_00151_h_Res.y4m", 27, HEADER, "27 frames, expected 26"),
-        ("pred/Youku_00151_h_Res.y4m", 26, make_header(80, 48), "its GT clip is 160x96"),
+        ("clips/Youku_00151_h_GT.y4m", 3, HEADER, "3 frames, its LR clip has 4"),
+        ("clips/Youku_00151_h_GT.y4m", 4, make_header(80, 48), "80x48 C420mpeg2, expected 160x96 C420mpeg2"),
+        ("pred/Youku_00151_h_Res.y4m", 3, HEADER, "3 frames, expected 4"),
+        ("pred/Youku_00151_h_Res.y4m", 5, HEADER, "5 frames, expected 4"),
+        ("pred/Youku_00151_h_Res.y4m", 4, make_header(80, 48), "its GT clip is 160x96"),
     ],
 )
 def test_mismatches_are_one_sentence(
@@ -233,4 +237,4 @@ def test_missing_libvmaf_says_what_to_do(made: Path, monkeypatch: pytest.MonkeyP
     """Found before the first clip, with the way out."""
     monkeypatch.setattr(ffmpeg, "has_libvmaf", lambda: False)
     with pytest.raises(ffmpeg.FFmpegError, match="score with --no-vmaf"):
-        score.score_submission(made / "pred", made / "clips", made / "clips", TEST_SET)
+        score_submission(made / "pred", made / "clips", made / "clips", TEST_SET)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 import zipfile
@@ -13,12 +14,13 @@ import numpy as np
 import pytest
 
 from youku import contest, submit
-from youku.exchange.submission import guess_test_set, name_faults
+from youku.exchange.submission import Verdict, check_submission, make_submission, warnings_of
+from youku.exchange.submission_checks import guess_test_set, name_faults
 from youku.video import interpolate, y4m
 from youku.video.y4m import Planes, make_header
 
 TEST_SET = contest.test_set("200-206")  # 200-204 whole, 205 and 206 sampled
-NUM_FRAMES = 27  # sampled: frames 0 and 25
+NUM_FRAMES = {True: 8, False: 27}  # of a clip sent whole, of a sampled one (frames 0 and 25)
 WHOLE, SAMPLED = "Youku_00201_h_Res.y4m", "Youku_00205_h_Sub25_Res.y4m"
 
 
@@ -37,12 +39,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     low, pred = root / "low", root / "pred"
     for clip_id in TEST_SET.ids:
         header = make_header(25, 19) if clip_id == 202 else make_header(32, 24, fps=24 if clip_id % 2 else 25)
-        frames = [low_frame(clip_id, i, header.height, header.width) for i in range(NUM_FRAMES)]
+        num_frames = NUM_FRAMES[TEST_SET.is_whole(clip_id)]
+        frames = [low_frame(clip_id, i, header.height, header.width) for i in range(num_frames)]
         with y4m.create(low / contest.low_name(clip_id), header) as writer:
             for planes in frames:
                 writer.write(planes)
         with y4m.create(pred / TEST_SET.name(clip_id), interpolate.scaled_header(header, 4)) as writer:
-            for index in TEST_SET.frames(clip_id, NUM_FRAMES):
+            for index in TEST_SET.frames(clip_id, num_frames):
                 writer.write(interpolate.upscale(frames[index], header, 4))
     return low, pred
 
@@ -67,18 +70,22 @@ def rewrite(path: Path, change: Callable[[list[Planes]], list[Planes]], header: 
             writer.write(planes)
 
 
+def verdict_on(folder: Path, low: Path | None) -> Verdict:
+    return check_submission(folder, TEST_SET, low)
+
+
 def faults_of(folder: Path, low: Path | None) -> list[str]:
-    return list(submit.check_submission(folder, TEST_SET, low).faults)
+    return list(verdict_on(folder, low).faults)
 
 
 def test_right_predictions_have_no_fault(made: tuple[Path, Path]) -> None:
-    """Whole, sampled and odd-sized clips of a plain bicubic pass every check."""
-    check = submit.check_submission(made[1], TEST_SET, made[0])
-    assert (check.faults, check.skipped) == ((), ())
-    assert sum(clip.num_frames for clip in check.clips.values()) == 5 * 27 + 2 * 2
+    """Whole, sampled and odd-sized clips of a plain bicubic pass every check, without a warning."""
+    verdict = verdict_on(made[1], made[0])
+    assert (verdict.faults, verdict.warnings, verdict.skipped) == ((), (), ())
+    assert verdict.num_frames == 5 * 8 + 2 * 2
 
 
-PLANE_FAULTS: dict[str, tuple[Callable[[list[Planes]], list[Planes]], str]] = {
+PLANE_WARNINGS: dict[str, tuple[Callable[[list[Planes]], list[Planes]], str]] = {
     "U and V swapped": (lambda frames: [(f[0], f[2], f[1]) for f in frames], "U and V are swapped"),
     "luma offset": (lambda frames: [(f[0] - np.uint8(16), f[1], f[2]) for f in frames], "luma is -16 codes off"),
     "range stretched": (
@@ -86,30 +93,56 @@ PLANE_FAULTS: dict[str, tuple[Callable[[list[Planes]], list[Planes]], str]] = {
         "contrast is 1.1|luma is",
     ),
     "chroma lost": (lambda frames: [(f[0], f[1] * 0 + 128, f[2] * 0 + 128) for f in frames], "colours differ"),
-    "black": (lambda frames: [tuple(p * 0 + 16 for p in f) for f in frames], r"27 frames \(.*\) are one flat value"),
+    "black": (lambda frames: [tuple(p * 0 + 16 for p in f) for f in frames], r"8 frames \(.*\) are one flat value"),
     "last frame never rendered": (
         lambda frames: frames[:-1] + [tuple(p * 0 + 16 for p in frames[-1])],
-        "frame 26 is one flat value",
+        "frame 7 is one flat value",
     ),
     "shifted by one": (lambda frames: frames[1:] + frames[-1:], "frame 0 looks like frame 1"),
     "reversed": (lambda frames: frames[::-1], "not in place"),
     "two frames exchanged": (lambda frames: [frames[1], frames[0], *frames[2:]], r"2 frames \(0, 1\) are not in place"),
-    "one frame short": (lambda frames: frames[:-1], r"26 frames, expected 27 \(frames 0-26 of a clip of 27\)"),
-    "one frame more": (lambda frames: [*frames, frames[-1]], "28 frames, expected 27"),
     "upside down": (lambda frames: [tuple(p[::-1] for p in f) for f in frames], "luma differs"),
 }
 
 
-@pytest.mark.parametrize("case", sorted(PLANE_FAULTS))
-def test_wrong_planes_are_named(case: str, pred: Path, low: Path) -> None:
-    """Compared with the LR clip, each mistake is found in its file and nowhere else."""
-    change, words = PLANE_FAULTS[case]
+@pytest.mark.parametrize("case", sorted(PLANE_WARNINGS))
+def test_pictures_that_look_wrong_are_warned_of(case: str, pred: Path, low: Path) -> None:
+    """Compared with the LR clip, each mistake is found in its file and nowhere else; it breaks no rule of the contest."""
+    change, words = PLANE_WARNINGS[case]
     rewrite(pred / WHOLE, change)
-    faults = faults_of(pred, low)
-    assert len(faults) == 1, faults
-    with pytest.raises(ValueError, match=words):
-        raise ValueError(faults[0])
-    assert faults[0].startswith(WHOLE)
+    verdict = verdict_on(pred, low)
+    assert verdict.faults == () and len(verdict.warnings) == 1, verdict
+    assert re.search(words, verdict.warnings[0]) and verdict.warnings[0].startswith(f"{WHOLE}: ")
+
+
+def test_a_warning_is_printed_kept_in_the_manifest_and_refuses_nothing(
+    pred: Path, low: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A clip 16 codes too dark is packed; stderr, manifest and --check --json name clip, figure and meaning."""
+    rewrite(pred / WHOLE, PLANE_WARNINGS["luma offset"][0])
+    out = str(tmp_path / "out")
+    line = [str(pred), "--name", "a", "--low", str(low), "--test-set", "200-206", "--out", out]
+    for _ in range(2):  # written, then up to date
+        assert submit.main(line) == 0
+        assert f"warning: {WHOLE}: luma is -16 codes off the low-resolution clip (range" in capsys.readouterr().err
+    manifest = json.loads((tmp_path / "out/a/manifest.json").read_text())
+    assert len(warnings_of(manifest)) == 1 and manifest["files"][1]["warnings"] == warnings_of(manifest)
+    assert "warnings" not in manifest["files"][0]
+    check = ["--check", f"{out}/a/a.zip", "--low", str(low), "--test-set", "200-206", "--json"]
+    assert submit.main(check) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["valid"] and told["faults"] == [] and told["warnings"] == warnings_of(manifest)
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "words"),
+    [(7, r"7 frames, expected 8 \(frames 0-7 of a clip of 8\)"), (9, "9 frames, expected 8")],
+)
+def test_wrong_frame_counts_are_faults(num_frames: int, words: str, pred: Path, low: Path) -> None:
+    """One frame short or more is named in its file and nowhere else."""
+    rewrite(pred / WHOLE, lambda frames: [*frames, frames[-1]][:num_frames])
+    (fault,) = faults_of(pred, low)
+    assert re.search(words, fault) and fault.startswith(WHOLE)
 
 
 def test_sampled_clip_of_wrong_frames_is_named(pred: Path, low: Path) -> None:
@@ -118,7 +151,7 @@ def test_sampled_clip_of_wrong_frames_is_named(pred: Path, low: Path) -> None:
         pred / SAMPLED,
         lambda frames: [frames[0], interpolate.upscale(low_frame(205, 1, 24, 32), make_header(32, 24), 4)],
     )
-    assert "frame 25 looks like frame 1" in faults_of(pred, low)[0]
+    assert "frame 25 looks like frame 1" in verdict_on(pred, low).warnings[0]
 
 
 def test_hard_coded_size_is_named(pred: Path, low: Path) -> None:
@@ -147,7 +180,7 @@ def test_damaged_files_are_named_with_frame_and_byte(pred: Path, low: Path) -> N
     (pred / "Youku_00206_h_Sub25_Res.y4m").write_bytes(b"")
     faults = faults_of(pred, low)
     assert len(faults) == 3
-    assert "frame 26 at byte" in faults[0]
+    assert "frame 7 at byte" in faults[0]
     assert all("YUV4MPEG2" in fault for fault in faults[1:])
 
 
@@ -182,13 +215,13 @@ def test_all_faults_are_reported_at_once_and_nothing_is_written(
     """Three different faults in one run; exit 1; no folder of the submission."""
     (pred / SAMPLED).unlink()
     (pred / "Thumbs.db").write_bytes(b"x")
-    rewrite(pred / WHOLE, PLANE_FAULTS["U and V swapped"][0])
+    rewrite(pred / WHOLE, lambda frames: frames[:-1])
     out = tmp_path / "out"
     line = [str(pred), "--name", "a", "--low", str(low), "--test-set", "200-206", "--out", str(out)]
     assert submit.main(line) == 1
     error = capsys.readouterr().err
     assert "3 faults, nothing was written" in error
-    assert all(words in error for words in ("1 of 7 files missing", "Thumbs.db", "swapped"))
+    assert all(words in error for words in ("1 of 7 files missing", "Thumbs.db", "7 frames, expected 8"))
     assert not out.exists()
 
 
@@ -201,12 +234,12 @@ def test_missing_low_resolution_clip_is_a_fault(pred: Path, low: Path, tmp_path:
 
 def test_zip_is_flat_deterministic_and_listed(pred: Path, low: Path, tmp_path: Path) -> None:
     """Same clips, other file times, another folder: byte-identical zip and manifest; hashes match the files."""
-    first = submit.make_submission(pred, "a", low, TEST_SET, tmp_path / "one")
+    first = make_submission(pred, "a", low, TEST_SET, tmp_path / "one")
     copy = tmp_path / "copy"
     copy.mkdir()
     for path in sorted(pred.iterdir(), reverse=True):
         shutil.copyfile(path, copy / path.name)
-    second = submit.make_submission(copy, "a", low, TEST_SET, tmp_path / "two")
+    second = make_submission(copy, "a", low, TEST_SET, tmp_path / "two")
     zips = [Path(made["path"]) for made in (first, second)]
     assert zips[0].read_bytes() == zips[1].read_bytes()
     assert (tmp_path / "one/a/manifest.json").read_bytes() == (tmp_path / "two/a/manifest.json").read_bytes()
@@ -218,15 +251,15 @@ def test_zip_is_flat_deterministic_and_listed(pred: Path, low: Path, tmp_path: P
         assert archive.read(WHOLE) == (pred / WHOLE).read_bytes()
     manifest = json.loads((tmp_path / "one/a/manifest.json").read_text())
     assert manifest["test_set"] == "200-206"
-    assert manifest["num_frames"] == 139
-    assert [(e["frames"], e["width"], e["height"], e["whole"]) for e in manifest["files"]][2] == (27, 100, 76, True)
+    assert manifest["num_frames"] == 44
+    assert [(e["frames"], e["width"], e["height"], e["whole"]) for e in manifest["files"]][2] == (8, 100, 76, True)
 
 
 def test_second_run_is_up_to_date_and_a_change_is_packed(pred: Path, low: Path, tmp_path: Path) -> None:
     """Up to date while hashes and settings agree; a changed level, a damaged zip or manifest is written anew."""
 
     def make(level: int = 6) -> bool:
-        return bool(submit.make_submission(pred, "a", low, TEST_SET, tmp_path, level)["up_to_date"])
+        return bool(make_submission(pred, "a", low, TEST_SET, tmp_path, level)["up_to_date"])
 
     assert [make(), make(), make(1), make(1)] == [False, True, False, True]
     (tmp_path / "a/a.zip").write_bytes(b"damaged")
@@ -238,14 +271,14 @@ def test_second_run_is_up_to_date_and_a_change_is_packed(pred: Path, low: Path, 
 def test_check_accepts_our_own_zip_and_says_what_it_skipped(
     pred: Path, low: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing is skipped with --low; without, checks left out are named (and 27 frames are not the contest's 100)."""
-    made = submit.make_submission(pred, "a", low, TEST_SET, tmp_path)
+    """Nothing is skipped with --low; without, checks left out are named (and 8 frames are not the contest's 100)."""
+    made = make_submission(pred, "a", low, TEST_SET, tmp_path)
     assert submit.main(["--check", made["path"], "--low", str(low), "--test-set", "200-206"]) == 0
     assert "no fault found" in capsys.readouterr().out
     assert submit.main(["--check", made["path"], "--test-set", "200-206", "--json"]) == 1
     verdict = json.loads(capsys.readouterr().out)
     assert "need --low" in verdict["skipped"][0]
-    assert len(verdict["faults"]) == 7  # 27 for 100, 2 for 4
+    assert len(verdict["faults"]) == 7  # 8 for 100, 2 for 4
     assert "2 frames, expected 4" in verdict["faults"][-1]
 
 
@@ -291,7 +324,7 @@ def test_unsafe_zips_are_refused(case: str, pred: Path, low: Path, tmp_path: Pat
 def test_duplicate_entries_are_named(pred: Path, low: Path, tmp_path: Path) -> None:
     """A clip twice in the zip is ambiguous."""
     path = zip_with(tmp_path / "theirs.zip", pred, lambda a: a.writestr(WHOLE, b"x"))
-    assert f"{WHOLE}: twice in the zip; keep one" in faults_of(path, low)
+    assert f"{WHOLE}: twice in the zip; make the zip again" in faults_of(path, low)
 
 
 def test_wrong_crc_encryption_and_truncation(pred: Path, low: Path, tmp_path: Path) -> None:
@@ -307,9 +340,9 @@ def test_wrong_crc_encryption_and_truncation(pred: Path, low: Path, tmp_path: Pa
     at = whole.rindex(WHOLE.encode()) - 46 + 8  # flags in the central directory
     data[at] |= 1
     path.write_bytes(data)
-    assert f"{WHOLE}: encrypted; zip it without a password" in faults_of(path, low)
+    assert f"{WHOLE}: encrypted; make the zip again" in faults_of(path, low)
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="expected a zip or a folder"):
+    with pytest.raises(ValueError, match="is not a whole zip"):
         faults_of(path, low)
 
 
@@ -357,5 +390,5 @@ def test_folders_with_spaces_and_chinese_names_work(pred: Path, low: Path, tmp_p
     """Only the submission's own name is restricted."""
     folder = tmp_path / "my 预测"
     pred.rename(folder)
-    made = submit.make_submission(folder, "a", low, TEST_SET, tmp_path / "输出 x")
+    made = make_submission(folder, "a", low, TEST_SET, tmp_path / "输出 x")
     assert Path(made["path"]).is_file()

@@ -3,126 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 
 import youku
 
-Main = Callable[[Sequence[str] | None], int]
-
-
-def _download() -> Main:
-    from youku.download import main
-
-    return main
-
-
-def _degrade() -> Main:
-    from youku.degrade import main
-
-    return main
-
-
-def _convert() -> Main:
-    from youku.convert import main
-
-    return main
-
-
-def _train() -> Main:
-    from youku.train import main
-
-    return main
-
-
-def _experiment() -> Main:
-    from youku.experiment import main
-
-    return main
-
-
-def _predict() -> Main:
-    from youku.predict import main
-
-    return main
-
-
-def _submit() -> Main:
-    from youku.submit import main
-
-    return main
-
-
-def _score() -> Main:
-    from youku.score import main
-
-    return main
-
-
-def _curves() -> Main:
-    from youku.curves import main
-
-    return main
-
-
-def _report() -> Main:
-    from youku.report import main
-
-    return main
-
-
-def _evaluate() -> Main:
-    from youku.evaluate import main
-
-    return main
-
-
-def _models() -> Main:
-    from youku.models.__main__ import main
-
-    return main
-
-
-def _inspect() -> Main:
-    from youku.look import main
-
-    return main
-
-
-def _compare() -> Main:
-    from youku.compare import main
-
-    return main
-
-
-def _demo() -> Main:
-    from youku.demo import main
-
-    return main
-
-
-def _doctor() -> Main:
-    from youku.doctor import main
-
-    return main
-
-
-VERBS: dict[str, tuple[str, Callable[[], Main]]] = {
-    "download": ("fetch the contest's clips, resume, unpack, verify", _download),
-    "degrade": ("make contest-shaped pairs from your own video or pictures", _degrade),
-    "convert": ("y4m <-> yuv, bmp, png; every 25th frame; videos <-> y4m, pictures", _convert),
-    "train": ("train a network on clip pairs", _train),
-    "experiment": ("change one thing at a time, train, and print the table", _experiment),
-    "predict": ("enlarge clips and videos with a network", _predict),
-    "submit": ("check every rule, then pack a submission", _submit),
-    "score": ("PSNR, SSIM, VMAF and the contest's score, beside bicubic", _score),
-    "curves": ("training curves of several runs, in the terminal and as a picture", _curves),
-    "report": ("one HTML page: totals, curves, before/after pictures", _report),
-    "evaluate": ("PSNR and SSIM of test pictures under each paper's protocol", _evaluate),
-    "models": ("the networks: parameters, multiply-adds, reach; one layer by layer", _models),
-    "inspect": ("a clip: statistics, cuts, bars, detail; weights: layers, feature maps", _inspect),
-    "compare": ("versions of a clip side by side, as a wipe, with error heat maps", _compare),
-    "demo": ("the whole way on stand-in clips, in under three minutes", _demo),
-    "doctor": ("check this machine and say what to do", _doctor),
+# verb -> the module below youku that holds its `main`, loaded when it is called; what it does
+VERBS = {
+    "download": ("download", "fetch the contest's clips, resume, unpack, verify"),
+    "degrade": ("degrade", "make contest-shaped pairs from your own video or pictures"),
+    "convert": ("convert", "y4m <-> yuv, bmp, png; every 25th frame; videos <-> y4m, pictures"),
+    "train": ("train", "train a network on clip pairs"),
+    "experiment": ("experiment", "change one thing at a time, train, and print the table"),
+    "predict": ("predict", "enlarge clips and videos with a network"),
+    "submit": ("submit", "check every rule, then pack a submission"),
+    "score": ("score", "PSNR, SSIM, VMAF and the contest's score, beside bicubic"),
+    "curves": ("curves", "training curves of several runs, in the terminal and as a picture"),
+    "report": ("report", "one HTML page: totals, curves, before/after pictures"),
+    "evaluate": ("evaluate", "PSNR and SSIM of test pictures under each paper's protocol"),
+    "models": ("models.__main__", "the networks: parameters, multiply-adds, reach; one layer by layer"),
+    "inspect": ("look", "a clip: statistics, cuts, bars, detail; weights: layers, feature maps"),
+    "compare": ("compare", "versions of a clip side by side, as a wipe, with error heat maps"),
+    "demo": ("demo", "the whole way on stand-in clips, in under three minutes"),
+    "doctor": ("doctor", "check this machine and say what to do"),
 }
 
 
@@ -130,7 +33,7 @@ def usage() -> str:
     """The verbs, a line each."""
     lines = [f"youku {youku.__version__}: low-resolution clips in, scored submission out", ""]
     lines += ["usage: python -m youku VERB [flags]      python -m youku VERB --help", ""]
-    return "\n".join(lines + [f"  {verb:<10}{summary}" for verb, (summary, _) in VERBS.items()])
+    return "\n".join(lines + [f"  {verb:<10}{summary}" for verb, (_, summary) in VERBS.items()])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -145,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         print(f"error: no verb {verb!r}; expected one of {', '.join(VERBS)}", file=sys.stderr)
         return 2
-    return VERBS[verb][1]()(arguments[1:])
+    return int(import_module(f"youku.{VERBS[verb][0]}").main(arguments[1:]))
 
 
 if __name__ == "__main__":

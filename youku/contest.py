@@ -84,14 +84,6 @@ def archives() -> list[Archive]:
     return found
 
 
-def split_of(clip_id: int) -> Split:
-    """The split that holds `clip_id`; ValueError outside 0-949."""
-    for split in SPLITS.values():
-        if split.first <= clip_id <= split.last:
-            return split
-    raise ValueError(f"clip {clip_id:05d}: the contest has clips 00000-00949")
-
-
 def low_name(clip_id: int) -> str:
     """Low-resolution clip: Youku_00000_l.y4m."""
     return f"Youku_{clip_id:05d}_l.y4m"
@@ -127,6 +119,9 @@ class TestSet:
     def __post_init__(self) -> None:
         if not 0 <= self.first <= self.last <= 99999:
             raise ValueError(f"ids {self.first}-{self.last}: expected FIRST-LAST with 0 <= FIRST <= LAST <= 99999")
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
 
     @property
     def ids(self) -> range:

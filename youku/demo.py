@@ -15,8 +15,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from youku import cli, contest, files, report, score, submit
+from youku import cli, contest, files, report
 from youku.engines import weights
+from youku.exchange import scorefile, submission, totals
+from youku.exchange.score_clips import score_submission
 from youku.inference.clip import list_jobs, predict_all
 from youku.inference.pipeline import Options
 from youku.training import recipe, run
@@ -54,18 +56,19 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
     weights_path = str(config.folder / "best.safetensors")
     network = weights.load(weights_path, None, None, weights.pick_device(config.device))
     low, high, predictions = str(out / "clips" / "val"), out / "clips" / "val", config.folder / "predictions"
-    test_set = f"{TEST_SET.first}-{TEST_SET.last}"
-    jobs = list_jobs(low, str(predictions), "scored", test_set, network.scale)
+    jobs = list_jobs(low, str(predictions), "scored", str(TEST_SET), network.scale)
     predict_all(network, jobs, Options(), watch=cli.watch, tell=cli.say)
 
     _say(4, "check every rule and pack the submission")
-    manifest = submit.make_submission(predictions, "demo", low, TEST_SET, out / "submissions", progress=True)
+    manifest = submission.make_submission(predictions, "demo", low, TEST_SET, out / "submissions", progress=True)
+    for warning in submission.warnings_of(manifest):
+        print(f"warning: {warning}", file=sys.stderr)
     print(f"{manifest['path']}: {len(jobs)} files", file=sys.stderr)
 
     _say(5, "score it beside bicubic")
-    result = score.score_submission(manifest["path"], low, high, TEST_SET, progress=True)
-    score.write_score(result, out / "submissions" / "demo")
-    print(score.format_table(result))
+    result = score_submission(manifest["path"], low, high, TEST_SET, progress=True)
+    scorefile.write_score(result, out / "submissions" / "demo")
+    print(totals.format_table(result))
 
     _say(6, "write the report")
     report.write_report(out / "submissions" / "demo")
@@ -101,8 +104,8 @@ def make_parser() -> argparse.ArgumentParser:
 def _run(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     out = files.make_folder(args.out)
-    totals = run_demo(out, args.steps)["totals"]
-    ours, bicubic = totals["submission"], totals["bicubic"]
+    result = run_demo(out, args.steps)
+    ours, bicubic = (result["totals"][system] for system in totals.SYSTEMS)
     page = (out / "submissions" / "demo" / "report.html").absolute()
     print(
         f"\n{time.perf_counter() - began:.0f} seconds. The network beats bicubic by "

@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from youku import cli, contest
+from youku import cli, contest, files
 
 LOW_DISK_BYTES = 20e9  # one label archive, zipped and unpacked
 
@@ -46,27 +45,22 @@ def check_torch() -> list[Check]:
         from youku.training.precision import amp_dtype
     except ImportError as error:
         return [Check("torch", "problem", str(error), "run: pip install -r requirements.txt")]
-    checks = [Check("torch", "ok", torch.__version__)]
+    advice = ""
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / 1e9
-        advice = "" if memory >= 8 else "use --recipe edsr-small-memory, or smaller --patch-px and --batch"
-        checks.append(
-            Check("device", "note" if advice else "ok", f"{torch.cuda.get_device_name(0)}, {memory:.0f} GB", advice)
-        )
-        device = torch.device("cuda")
+        name, found = "cuda", f"{torch.cuda.get_device_name(0)}, {memory:.0f} GB"
+        if memory < 8:
+            advice = "use --recipe edsr-small-memory, or smaller --patch-px and --batch"
     elif torch.backends.mps.is_available():
-        checks.append(Check("device", "ok", "Apple GPU (mps)"))
-        device = torch.device("mps")
+        name, found = "mps", "Apple GPU (mps)"
     else:
+        name, found = "cpu", f"cpu, {torch.get_num_threads()} threads"
         advice = "fine for fsrcnn; larger networks want a GPU (check the driver with nvidia-smi)"
-        checks.append(Check("device", "note", f"cpu, {torch.get_num_threads()} threads", advice))
-        device = torch.device("cpu")
-    dtype = amp_dtype(device)
+    checks = [Check("torch", "ok", torch.__version__), Check("device", "note" if advice else "ok", found, advice)]
+    dtype = amp_dtype(torch.device(name))
     if dtype is None:
-        checks.append(Check("16 bit", "note", "none on this device", "--amp trains in float32 here"))
-    else:
-        checks.append(Check("16 bit", "ok", f"--amp uses {str(dtype).removeprefix('torch.')}"))
-    return checks
+        return [*checks, Check("16 bit", "note", "none on this device", "--amp trains in float32 here")]
+    return [*checks, Check("16 bit", "ok", f"--amp uses {str(dtype).removeprefix('torch.')}")]
 
 
 def check_ffmpeg() -> list[Check]:
@@ -92,10 +86,9 @@ def check_ffmpeg() -> list[Check]:
         advice = "unset IMAGEIO_FFMPEG_EXE to use the bundled binary; without libvmaf there is no VMAF"
         return [*checks, Check("libvmaf", "problem", "not in this ffmpeg", advice)]
     try:
-        checks.append(Check("libvmaf", "ok", _measured_libvmaf()))
+        return [*checks, Check("libvmaf", "ok", _measured_libvmaf())]
     except ValueError as error:
-        checks.append(Check("libvmaf", "problem", str(error), "reinstall imageio-ffmpeg"))
-    return checks
+        return [*checks, Check("libvmaf", "problem", str(error), "reinstall imageio-ffmpeg")]
 
 
 def _measured_libvmaf() -> str:
@@ -112,32 +105,23 @@ def _measured_libvmaf() -> str:
 
 
 def check_disk(data: Path) -> Check:
-    folder = data.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    found = f"{free / 1e9:.0f} GB free for {data}"
-    if free < LOW_DISK_BYTES:
-        return Check("disk", "note", found, "one label archive needs about 20 GB: choose another --data folder")
-    return Check("disk", "ok", found)
+    free = files.free_bytes(data)
+    advice = "one label archive needs about 20 GB: choose another --data folder" if free < LOW_DISK_BYTES else ""
+    return Check("disk", "note" if advice else "ok", f"{free / 1e9:.0f} GB free for {data}", advice)
 
 
 def check_data(data: Path) -> list[Check]:
     """Contest clips in data/clips, and whether every one has its other half."""
     checks = []
     for folder in ("train", "val", "test"):
-        names = [entry.name for entry in (data / "clips" / folder).glob("*.y4m")]
-        parsed = [name for name in map(contest.parse_name, names) if name]
-        lows, highs = ({clip_id for clip_id, found in parsed if found == kind} for kind in ("l", "h_GT"))
-        low, high = len(lows), len(highs)
-        if low == 0 and high == 0:
-            checks.append(Check(f"{folder} clips", "note", "none", "run make download, or python -m youku degrade"))
+        parsed = [contest.parse_name(entry.name) for entry in (data / "clips" / folder).glob("*.y4m")]
+        lows, highs = ({name[0] for name in parsed if name and name[1] == kind} for kind in ("l", "h_GT"))
+        found, advice = f"{len(lows)} low, {len(highs)} ground truth", ""
+        if not lows and not highs:
+            found, advice = "none", "run make download, or python -m youku degrade"
         elif folder != "test" and lows != highs:
-            checks.append(
-                Check(f"{folder} clips", "note", f"{low} low, {high} ground truth", "run make download again")
-            )
-        else:
-            checks.append(Check(f"{folder} clips", "ok", f"{low} low, {high} ground truth"))
+            advice = "run make download again"
+        checks.append(Check(f"{folder} clips", "note" if advice else "ok", found, advice))
     return checks
 
 

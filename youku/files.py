@@ -72,15 +72,18 @@ def read_json(path: str | Path) -> Any:
         raise ValueError(f"{path}: expected JSON, got damage ({error}); make the file again") from None
 
 
-def require_free(folder: str | Path, needed_bytes: int, what: str) -> None:
-    """ValueError when the disk under `folder` (or its nearest existing parent) has less than `needed_bytes` free."""
+def free_bytes(folder: str | Path) -> int:
+    """Free space of the disk under `folder`, or under its nearest parent that exists."""
     folder = Path(folder).absolute()
-    while not folder.exists():
-        folder = folder.parent
-    free_bytes = shutil.disk_usage(folder).free
-    if free_bytes < needed_bytes:
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
+
+
+def require_free(folder: str | Path, needed_bytes: int, what: str) -> None:
+    """ValueError when the disk under `folder` has less than `needed_bytes` free."""
+    free = free_bytes(folder)
+    if free < needed_bytes:
         raise ValueError(
-            f"{folder}: {what} needs {needed_bytes / 1e9:.2f} GB, the disk has {free_bytes / 1e9:.2f} GB free; "
+            f"{Path(folder).absolute()}: {what} needs {needed_bytes / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB free; "
             "free some space or choose another folder"
         )
 

@@ -19,132 +19,59 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor
-
 from youku import cli
-from youku.engines import pickles, weights
-from youku.engines.weights import Network
-from youku.looking import checkerboard, clip_facts, clip_page, inspection, vgg_layers, weight_facts
-from youku.looking.checkerboard import Finding
+from youku.engines import weights
+from youku.looking import clip_summary, feature_maps, weights_summary
+from youku.looking.weights_summary import WeightsSummary
 from youku.models import MODELS
-from youku.video import clips, ffmpeg, pictures
-from youku.video.clips import Opened
 
 
-def is_weights(path: Path) -> bool:
-    """Whether the file is weights by its first bytes or, where it may be damaged, by its name."""
-    if path.suffix in (".safetensors", ".npz") or pickles.is_pickle(path):
-        return True
-    with path.open("rb") as file:  # safetensors: eight bytes of length, then JSON
-        head = file.read(9)
-    return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
-
-
-@contextmanager
-def open_clip(path: Path) -> Iterator[Opened]:
-    """`clips.open_clip` of all frames; ValueError says that the file is no weights either."""
-    try:
-        with clips.open_clip(path) as opened:
-            yield opened
-    except ffmpeg.NoVideoError:
-        raise ValueError(
-            f"{path}: is neither weights (safetensors, .pth) nor a clip (y4m, a video that ffmpeg reads); check the file"
-        ) from None
-
-
-def inspect_clip(path: Path, num_frames: int | None, png: str | None, as_data: bool) -> int:
-    """Everything there is to say about a clip or its first `num_frames` frames."""
-    from tqdm import tqdm
-
-    with open_clip(path) as opened:
-        header, known = opened.header, opened.num_frames
-        total = min(known, num_frames or known) if known else num_frames
-        bar = tqdm(
-            islice(opened.frames, num_frames), total=total, unit="frame", leave=False, disable=not sys.stderr.isatty()
-        )
-        found = clip_facts.gather(header, bar, is_decoded=known is None, most_frames=num_frames, clip_frames=known)
-    if png:
-        clip_page.draw(found.survey, f"{path.name}: {header.width}x{header.height}, {found.counted} frames", png)
-        print(f"{png}: luma histogram and change from frame to frame", file=sys.stderr)
-    print(
-        json.dumps({"clip": str(path), **clip_facts.as_json(found)}, indent=2)
-        if as_data
-        else clip_facts.describe(found)
-    )
+def _run_clip(args: argparse.Namespace, path: Path) -> int:
+    _check_clip_flags(args)
+    found = clip_summary.summarise_clip(path, args.frames, progress=sys.stderr.isatty())
+    if args.png:
+        title = f"{path.name}: {found.header.width}x{found.header.height}, {found.counted} frames"
+        clip_summary.draw_clip(found.survey, title, args.png)
+        print(f"{args.png}: luma histogram and change from frame to frame", file=sys.stderr)
+    if args.json:
+        print(json.dumps({"clip": str(path), **clip_summary.clip_as_json(found)}, indent=2))
+    else:
+        print(clip_summary.clip_text(found))
     return 0
 
 
-def inspect_weights(args: argparse.Namespace) -> int:
-    """Everything there is to say about a weights file."""
-    net, device = vgg_layers.judge_of(args.file), weights.pick_device(args.device)
-    if net:
-        _check_judge_flags(net, args)
-        layer = args.features or vgg_layers.DEEPEST
-        network, about = vgg_layers.open_judge(net, args.file, layer, device), {"layers": f"up to {layer}"}
+def _look_at_weights(args: argparse.Namespace, loss_network: str | None) -> WeightsSummary:
+    device = weights.pick_device(args.device)
+    if loss_network:
+        layer = args.features or feature_maps.DEEPEST
+        network = feature_maps.open_loss_network(loss_network, args.file, layer, device)
+        about = {"layers": f"up to {layer}"}
     else:
         network = weights.load(args.file, args.model, args.scale, device, look=True)
         about = weights.read(args.file)[1]
-    state = {name: value for name, value in network.module.state_dict().items() if name.startswith(args.layers)}
-    if not state:
-        raise ValueError(
-            f"--layers {args.layers}: no tensor of {network.spec.name} begins so; it has "
-            f"{', '.join(list(network.module.state_dict())[:6]) or 'no weights at all'}"
-        )
-    statistics = inspection.summarise(state)
-    warnings = inspection.complaints(statistics)
-    finding = look_for_grid(network) if args.checkerboard else None
-    written = [*draw(args, network, state), *dump_features(args, network, net)]
+    return weights_summary.summarise_weights(network, about, args.layers, args.checkerboard)
+
+
+def _run_weights(args: argparse.Namespace, path: Path) -> int:
+    loss_network = _check_weights_flags(args)
+    found = _look_at_weights(args, loss_network)
+    written = []
+    if args.png:
+        title = f"{path.name}: {found.network.spec.name} x{found.network.scale}"
+        number = weights_summary.draw_histograms(found.state, title, args.png)
+        written.append(f"{args.png}: histograms of {number} weight tensors")
+    if args.features:
+        written.append(feature_maps.write_sheet(found.network, loss_network, args.features, args.picture, args.out))
     if args.json:
-        print(json.dumps(weight_facts.as_json(network, about, statistics, warnings, finding), indent=2))
+        print(json.dumps(weights_summary.weights_as_json(found), indent=2))
     else:
-        print(weight_facts.describe(network, about, statistics, warnings))
-        if args.histogram:
-            print("\n" + weight_facts.describe_histograms(state))
-        if finding:
-            print("\n" + weight_facts.describe_finding(finding))
+        print(weights_summary.weights_text(found, args.histogram))
     for line in written:
         print(line, file=sys.stderr)
     return 0
-
-
-def look_for_grid(network: Network) -> Finding:
-    """The checkerboard check with the network's own planes, scale and halo."""
-    spec = network.spec
-    num_channels = spec.channels * spec.num_frames
-    return checkerboard.examine(
-        network.module, num_channels, network.scale, spec.halo_px(network.scale), network.device
-    )
-
-
-def draw(args: argparse.Namespace, network: Network, state: Mapping[str, Tensor]) -> list[str]:
-    """The histogram picture, if asked for; what was written."""
-    if not args.png:
-        return []
-    title = f"{Path(args.file).name}: {network.spec.name} x{network.scale}"
-    number = inspection.draw_histograms(state, title, args.png)
-    return [f"{args.png}: histograms of {number} weight tensors"]
-
-
-def dump_features(args: argparse.Namespace, network: Network, net: str | None) -> list[str]:
-    """The contact sheet of a layer's maps, if asked for; what was written."""
-    if not args.features:
-        return []
-    x = inspection.picture_input(network, pictures.read_rgb(args.picture))
-    maps = inspection.feature_maps(network, vgg_layers.module_name(net, args.features, x) if net else args.features, x)
-    path = Path(args.out) / f"{args.features}.png"
-    if path.exists() and path.samefile(args.picture):
-        raise ValueError(f"--out {args.out}: {path.name} there is the input picture; name another folder")
-    inspection.save_png(path, inspection.contact_sheet(maps))
-    number, height, width = maps.shape
-    return [
-        f"{path}: {number} maps of {width}x{height}, each from its least (black) to its most (white), "
-        f"{inspection.num_flat(maps)} of them flat (gray)"
-    ]
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -154,27 +81,26 @@ def _run(args: argparse.Namespace) -> int:
     if path.is_dir() or not path.exists():
         found = "a folder" if path.is_dir() else "nothing"
         raise ValueError(f"{path}: expected a clip or a weights file, found {found}; name the file")
-    if not is_weights(path):
-        _check_clip_flags(args)
-        return inspect_clip(path, args.frames, args.png, args.json)
+    return _run_weights(args, path) if weights_summary.is_weights(path) else _run_clip(args, path)
+
+
+def _check_weights_flags(args: argparse.Namespace) -> str | None:
+    """UsageError for flags that do not go together; the name of the loss network that the file holds, if it does."""
     asked = [bool(args.features), bool(args.picture), bool(args.out)]
     if any(asked) and not all(asked):
         raise cli.UsageError("--features LAYER, --picture IN.png and --out DIR go together; give all three or none")
     if args.json and args.histogram:
         raise cli.UsageError("--histogram is text and --json is for programs; drop one of them")
     if args.frames is not None:
-        raise cli.UsageError(f"--frames is for clips, {path} holds weights; drop it")
-    return inspect_weights(args)
-
-
-def _check_judge_flags(net: str, args: argparse.Namespace) -> None:
+        raise cli.UsageError(f"--frames is for clips, {args.file} holds weights; drop it")
+    net = feature_maps.loss_network_of(args.file)
     given = {"--model": args.model, "--scale": args.scale, "--checkerboard": args.checkerboard}
-    senseless = [flag for flag, value in given.items() if value]
-    if senseless:
+    if net and (senseless := [flag for flag, value in given.items() if value]):
         raise ValueError(
             f"{args.file}: holds weights of {net}, through which losses look and which enlarges nothing; "
             f"drop {', '.join(senseless)}"
         )
+    return net
 
 
 def _check_clip_flags(args: argparse.Namespace) -> None:
@@ -183,8 +109,7 @@ def _check_clip_flags(args: argparse.Namespace) -> None:
         "--model": args.model, "--scale": args.scale, "--layers": args.layers, "--histogram": args.histogram,
         "--features": args.features, "--picture": args.picture, "--out": args.out, "--checkerboard": args.checkerboard,
     }  # fmt: skip
-    wrong = [flag for flag, value in given.items() if value]
-    if wrong:
+    if wrong := [flag for flag, value in given.items() if value]:
         raise cli.UsageError(
             f"{', '.join(wrong)}: for weights, {args.file} holds none; drop it, or name a weights file"
         )

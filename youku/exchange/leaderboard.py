@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from youku import files
 from youku.exchange import scorefile
+from youku.exchange.totals import SYSTEMS
 
 BEGIN, END = "<!-- leaderboard: begin -->", "<!-- leaderboard: end -->"
 HEADS = ("Submission", "Test set", "Clips", "Score", "Bicubic", "PSNR", "VMAF", "VMAF NEG", "SSIM")
@@ -80,7 +81,7 @@ def _rank(entry: Entry) -> tuple[float, float, str]:
 
 def _cells(entry: Entry) -> list[str]:
     score, protocol = entry.score, entry.score["protocol"]
-    ours, theirs = (score["totals"][side] for side in scorefile.SIDES)
+    ours, theirs = (score["totals"][system] for system in SYSTEMS)
     numbers = [(ours, "score", 3), (theirs, "score", 3), (ours, "psnr", 3), (ours, "vmaf", 3), (ours, "vmaf_neg", 3)]
     numbers += [(ours, "ssim", 4)]
     pages = sorted(page.name for page in entry.folder.glob("*.html"))
@@ -89,7 +90,7 @@ def _cells(entry: Entry) -> list[str]:
         _plain(score["name"]),
         _plain(score["test_set"]),
         str(len(score["clips"])),
-        *(_number(side.get(key), digits) for side, key, digits in numbers),
+        *(_number(figures.get(key), digits) for figures, key, digits in numbers),
         _plain(f"{protocol['psnr_planes']} by {protocol['psnr_pool']}"),
         _plain(f"{protocol['vmaf_clips']} clips, {protocol['vmaf_model']}, {protocol['vmaf_pool']}"),
         _plain(str(score["created"])[:10]),

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from youku import contest, files
+from youku.exchange.totals import CHOICES, SYSTEMS
 
 KEYS = ("name", "test_set", "created", "protocol", "tools", "paths", "totals", "clips")
-PROTOCOL = ("psnr_planes", "psnr_pool", "vmaf_clips", "vmaf_model", "vmaf_pool")
-SIDES = ("submission", "bicubic")
 
 
 def read_score(folder: Path) -> dict[str, Any]:
@@ -41,19 +40,14 @@ def write_score(score: dict[str, Any], out: str | Path) -> tuple[Path, Path]:
     out = files.make_folder(out)
     rows = []
     for clip in score["clips"]:
-        for system in SIDES:
+        for system in SYSTEMS:
             values = {key: value for key, value in clip[system].items() if key != "per_frame"}
             about = {"id": clip["id"], "file": clip["file"], "whole": clip["whole"], "frames": len(clip["frames"])}
-            rows.append({**about, "system": system, **values, **_artefacts(clip, system)})
+            rows.append({**about, "system": system, **values, **clip.get("artefacts", {}).get(system, {})})
     with files.atomic_write(out / "score.csv") as file:
         pandas.DataFrame(rows).to_csv(file, index=False, lineterminator="\n", float_format="%.6f")
     files.write_json(out / "score.json", plain(score))
     return out / "score.json", out / "score.csv"
-
-
-def _artefacts(clip: dict[str, Any], side: str) -> dict[str, Any]:
-    """Columns of score.csv that are there only when they were measured."""
-    return clip.get("artefacts", {}).get(side, {})
 
 
 def plain(value: Any) -> Any:
@@ -67,7 +61,7 @@ def plain(value: Any) -> Any:
 
 def _normalise(score: dict[str, Any]) -> dict[str, Any]:
     missing = [key for key in KEYS if key not in score]
-    missing += [key for key in PROTOCOL if not missing and key not in score["protocol"]]
+    missing += [key for key in CHOICES if not missing and key not in score["protocol"]]
     if missing:
         raise ValueError(f"{', '.join(missing)} missing")
     planes, vmaf_clips = score["protocol"]["psnr_planes"], score["protocol"]["vmaf_clips"]
@@ -75,7 +69,7 @@ def _normalise(score: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"protocol has psnr_planes {planes!r} and vmaf_clips {vmaf_clips!r}")
     if not score["clips"]:
         raise ValueError("it holds no clips")
-    totals = {side: _numbers(score["totals"].get(side)) for side in SIDES}
+    totals = {system: _numbers(score["totals"].get(system)) for system in SYSTEMS}
     for total in totals.values():
         total["vmaf_neg"] = total.get(f"vmaf_neg_{vmaf_clips}")
     clips = [_clip(clip, planes) for clip in sorted(score["clips"], key=lambda clip: clip["id"])]
@@ -84,9 +78,9 @@ def _normalise(score: dict[str, Any]) -> dict[str, Any]:
 
 def _clip(clip: dict[str, Any], planes: str) -> dict[str, Any]:
     """A clip with its id as five digits; curves of nothing but nulls are dropped."""
-    sides: dict[str, Any] = {}
-    for side in SIDES:
-        table = clip.get(side) or {}
+    systems: dict[str, Any] = {}
+    for system in SYSTEMS:
+        table = clip.get(system) or {}
         curves = {
             key: [_number(value) for value in curve] for key, curve in (table.get("per_frame") or {}).items() if curve
         }
@@ -97,10 +91,10 @@ def _clip(clip: dict[str, Any], planes: str) -> dict[str, Any]:
                 )
         values = _numbers(table)
         known = {key: curve for key, curve in curves.items() if any(value is not None for value in curve)}
-        sides[side] = {**values, "psnr": values.get(f"psnr_{planes}"), "per_frame": known}
+        systems[system] = {**values, "psnr": values.get(f"psnr_{planes}"), "per_frame": known}
     curve_key = "psnr_y" if planes == "y" else "psnr_yuv"  # no RGB curve is stored
     wanted = {key: clip[key] for key in ("file", "low", "high", "whole", "frames", "width", "height")}
-    return {**wanted, **sides, "id": f"{clip['id']:05d}", "curve": curve_key}
+    return {**wanted, **systems, "id": f"{clip['id']:05d}", "curve": curve_key}
 
 
 def _numbers(table: dict[str, Any] | None) -> dict[str, float | None]:

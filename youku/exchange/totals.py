@@ -1,6 +1,6 @@
 """Tally a submission's measurements: values a frame, a clip, and in total under the contest's disputed conventions.
 
-Integer planes of a prediction and its ground truth -> Frames (lists of values a frame) -> a clip's values -> totals
+Integer planes of a prediction and its ground truth -> FrameValues (lists of values a frame) -> a clip's values -> totals
 and score = 0.8 PSNR + 0.2 VMAF. An exact match is inf dB, and so is every mean that contains one.
 """
 
@@ -10,39 +10,44 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from youku import contest
-from youku.metrics import psnr, vmaf
-from youku.metrics.artefacts import SYSTEMS
-from youku.text_table import minus
+from youku.metrics import artefacts, psnr, vmaf
+from youku.metrics.artefacts import Artefacts
+from youku.text_table import lay_out, minus
 from youku.video.y4m import Header, Planes
 
+SYSTEMS = ("submission", "bicubic")  # what was shipped, and the row that is always beside it
 CURVES = ("psnr_yuv", "psnr_y", "ssim", "vmaf", "vmaf_neg")  # per-frame lists kept in score.json
+# what is disputed -> the options, the likeliest first, and what they choose
+CHOICES = {
+    "psnr_planes": (contest.PSNR_PLANES, "samples in the MSE"),
+    "psnr_pool": (contest.PSNR_POOLS, "mean by clip or by frame"),
+    "vmaf_clips": (contest.VMAF_CLIPS, "full = whole clips only"),
+    "vmaf_model": (tuple(vmaf.MODELS), "libvmaf model"),
+    "vmaf_pool": (vmaf.POOLS, "mean over a clip's frames"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """The disputed choices, first option of each the default."""
+class Reading:
+    """One reading of the contest's rules: what participants dispute, first option of each the default."""
 
-    psnr_planes: str = contest.PSNR_PLANES[0]
-    psnr_pool: str = contest.PSNR_POOLS[0]
-    vmaf_clips: str = contest.VMAF_CLIPS[0]
-    vmaf_model: str = "vmaf_v0.6.1"
-    vmaf_pool: str = vmaf.POOLS[0]
+    psnr_planes: str = CHOICES["psnr_planes"][0][0]
+    psnr_pool: str = CHOICES["psnr_pool"][0][0]
+    vmaf_clips: str = CHOICES["vmaf_clips"][0][0]
+    vmaf_model: str = CHOICES["vmaf_model"][0][0]
+    vmaf_pool: str = CHOICES["vmaf_pool"][0][0]
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("--psnr-planes", self.psnr_planes, contest.PSNR_PLANES),
-            ("--psnr-pool", self.psnr_pool, contest.PSNR_POOLS),
-            ("--vmaf-clips", self.vmaf_clips, contest.VMAF_CLIPS),
-            ("--vmaf-model", self.vmaf_model, tuple(vmaf.MODELS)),
-            ("--vmaf-pool", self.vmaf_pool, vmaf.POOLS),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} {value!r}: expected one of {', '.join(known)}")
+        for name, (known, _) in CHOICES.items():
+            if (value := asdict(self)[name]) not in known:
+                raise ValueError(f"--{name.replace('_', '-')} {value!r}: expected one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
-class Frames:
+class FrameValues:
     """Per-frame values of one system on one clip."""
 
     psnr_yuv: list[float] = field(default_factory=list)
@@ -53,24 +58,22 @@ class Frames:
     vmaf_neg: list[float] = field(default_factory=list)
 
 
-def measure_frame(systems: dict[str, Planes], high: Planes, header: Header, rows: dict[str, Frames]) -> None:
+def measure_frame(systems: dict[str, Planes], high: Planes, header: Header, rows: dict[str, FrameValues]) -> None:
     """Append PSNR and SSIM of one frame of each system to its row; the ground truth is converted to RGB once."""
     from youku.metrics import ssim
     from youku.video import color
 
-    high_rgb = color.planes_to_rgb(high, header.depth, header.layout)
+    high_rgb = color.planes_to_rgb(high, header.depth, header.layout, full_range=header.is_full_range)
     for system, planes in systems.items():
-        row = rows[system]
-        errors = psnr.plane_errors(planes, high)
-        sizes, peak = [plane.size for plane in high], float((1 << header.depth) - 1)
-        row.psnr_yuv.append(psnr.decibels(sum(errors) / sum(sizes), peak))
-        row.psnr_y.append(psnr.decibels(errors[0] / sizes[0], peak))
-        row.psnr_rgb.append(psnr.pictures(color.planes_to_rgb(planes, header.depth, header.layout), high_rgb))
+        row, decibels = rows[system], psnr.frame(planes, high, header, high_rgb)
+        row.psnr_yuv.append(decibels["yuv"])
+        row.psnr_y.append(decibels["y"])
+        row.psnr_rgb.append(decibels["rgb"])
         row.ssim.append(ssim.plane(planes[0], high[0], header.depth))
 
 
-def totals_of(clips: Sequence[tuple[bool, Frames]], protocol: Protocol) -> dict[str, float | None]:
-    """Every convention's figure for one system over (sent whole, values) clips, then the score under `protocol`."""
+def totals_of(clips: Sequence[tuple[bool, FrameValues]], reading: Reading) -> dict[str, float | None]:
+    """Every convention's figure for one system over (sent whole, values) clips, then the score under `reading`."""
     totals: dict[str, float | None] = {}
     for planes in contest.PSNR_PLANES:
         values = [asdict(row)[f"psnr_{planes}"] for _, row in clips]
@@ -78,11 +81,11 @@ def totals_of(clips: Sequence[tuple[bool, Frames]], protocol: Protocol) -> dict[
             totals[f"psnr_{planes}_{how}"] = psnr.pool(values, how)
     for which in contest.VMAF_CLIPS:
         chosen = [row for whole, row in clips if which == "all" or whole]
-        totals[f"vmaf_{which}"] = _mean([_pooled(row.vmaf, protocol) for row in chosen])
-        totals[f"vmaf_neg_{which}"] = _mean([_pooled(row.vmaf_neg, protocol) for row in chosen])
+        totals[f"vmaf_{which}"] = _mean([_pooled(row.vmaf, reading) for row in chosen])
+        totals[f"vmaf_neg_{which}"] = _mean([_pooled(row.vmaf_neg, reading) for row in chosen])
     psnr_db, vmaf_value = (
-        totals[f"psnr_{protocol.psnr_planes}_{protocol.psnr_pool}"],
-        totals[f"vmaf_{protocol.vmaf_clips}"],
+        totals[f"psnr_{reading.psnr_planes}_{reading.psnr_pool}"],
+        totals[f"vmaf_{reading.vmaf_clips}"],
     )
     assert psnr_db is not None
     total = contest.score(psnr_db, vmaf_value) if vmaf_value is not None else None
@@ -90,19 +93,19 @@ def totals_of(clips: Sequence[tuple[bool, Frames]], protocol: Protocol) -> dict[
     return {"score": total, "psnr": psnr_db, "vmaf": vmaf_value, "ssim": mean_ssim, **totals}
 
 
-def clip_values(row: Frames, protocol: Protocol) -> dict[str, Any]:
+def clip_values(row: FrameValues, reading: Reading) -> dict[str, Any]:
     """One clip of one system as score.json holds it: means, pooled VMAF, per-frame lists; None where not measured."""
     curves = asdict(row)
     return {
         **{key: psnr.mean(curves[key]) for key in ("psnr_yuv", "psnr_y", "psnr_rgb", "ssim")},
-        "vmaf": _pooled(row.vmaf, protocol),
-        "vmaf_neg": _pooled(row.vmaf_neg, protocol),
+        "vmaf": _pooled(row.vmaf, reading),
+        "vmaf_neg": _pooled(row.vmaf_neg, reading),
         "per_frame": {key: curves[key] or None for key in CURVES},
     }
 
 
-def _pooled(values: Sequence[float], protocol: Protocol) -> float | None:
-    return vmaf.pool(values, protocol.vmaf_pool) if values else None
+def _pooled(values: Sequence[float], reading: Reading) -> float | None:
+    return vmaf.pool(values, reading.vmaf_pool) if values else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -110,56 +113,76 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return psnr.mean(known) if known else None
 
 
+def artefact_totals(clips: Sequence[Artefacts]) -> dict[str, float | None]:
+    """Means over the clips in which each was measured; shifts by size, so that two opposite tints do not cancel."""
+    rows = [asdict(clip) for clip in clips]
+    known = {name: [row[name] for row in rows if row[name] is not None] for name in rows[0]}
+    return {
+        name: float(np.mean(np.abs(values) if name.startswith("shift") else values)) if values else None
+        for name, values in known.items()
+    }
+
+
+TOTALS = ("score", "psnr", "vmaf", "ssim", "psnr_yuv_clip", "psnr_y_clip", "psnr_rgb_clip", "vmaf_all", "vmaf_neg_all")
+TOTAL_HEADS = ("score", "PSNR", "VMAF", "SSIM", "PSNR yuv", "PSNR y", "PSNR rgb", "VMAF all", "NEG all")
+ARTEFACTS = ("flicker", "overshoot_percent", "shift_y", "shift_u", "shift_v")
+ARTEFACT_HEADS = ("flicker", "overshoot", "|Y shift|", "|U shift|", "|V shift|")
+# figure of a clip -> its head, digits, and whether the gain over bicubic is shown
+CLIP_COLUMNS = (("psnr_yuv", "PSNR yuv", 3, True), ("ssim", "SSIM", 4, False), ("vmaf", "VMAF", 2, True))
+
+
 def format_table(score: dict[str, Any]) -> str:
     """The totals of both systems and their difference, the protocol and tools, then one line a clip."""
-    protocol, totals, tools = score["protocol"], score["totals"], score["tools"]
-    columns = (
-        "score",
-        "psnr",
-        "vmaf",
-        "ssim",
-        "psnr_yuv_clip",
-        "psnr_y_clip",
-        "psnr_rgb_clip",
-        "vmaf_all",
-        "vmaf_neg_all",
-    )
-    heads = ("score", "PSNR", "VMAF", "SSIM", "PSNR yuv", "PSNR y", "PSNR rgb", "VMAF all", "NEG all")
-    digits = (3, 3, 3, 4, 3, 3, 3, 3, 3)
-    width = max(len(score["name"]), len("difference"))
-    lines = [" ".join([f"{score['test_set']:{width}}", *(f"{head:>9}" for head in heads)])]
-    ours, theirs = ([totals[system][column] for column in columns] for system in SYSTEMS)
-    for label, values, sign in (
-        ("bicubic", theirs, ""),
-        (score["name"], ours, ""),
-        ("difference", [minus(a, b) for a, b in zip(ours, theirs, strict=True)], "+"),
-    ):
-        cells = [_cell(value, places, sign) for value, places in zip(values, digits, strict=True)]
-        lines.append(" ".join([f"{label:{width}}", *(f"{cell:>9}" for cell in cells)]))
-    lines.append(
+    protocol, tools = score["protocol"], score["tools"]
+    legend = (
         f"\nscore = {contest.PSNR_WEIGHT} PSNR + {contest.VMAF_WEIGHT} VMAF; PSNR {protocol['psnr_planes']} by "
         f"{protocol['psnr_pool']}; {protocol['vmaf_model']} {protocol['vmaf_pool']} of {protocol['vmaf_clips']} clips; "
         f"libvmaf {tools['libvmaf'] or 'not run'}, ffmpeg {tools['ffmpeg']}\n"
     )
-    heads = ("PSNR yuv", "bicubic", "gain", "SSIM", "bicubic", "VMAF", "bicubic", "gain", "NEG")
-    lines.append(" ".join([f"{'clip':5} {'frames':>6}", *(f"{head:>8}" for head in heads)]))
-    lines += [_clip_line(clip) for clip in score["clips"]]
-    return "\n".join(lines)
+    header = ["clip", "frames"]
+    for _, head, _, gain in CLIP_COLUMNS:
+        header += [head, "bicubic", *(["gain"] if gain else [])]
+    rows = [_clip_cells(clip) for clip in score["clips"]]
+    return "\n".join(
+        [
+            _both_systems(score["test_set"], score["name"], score["totals"], TOTALS, TOTAL_HEADS),
+            legend,
+            lay_out([*header, "NEG"], rows),
+        ]
+    )
 
 
-def _clip_line(clip: dict[str, Any]) -> str:
-    a, b = (clip[system] for system in SYSTEMS)
-    cells = [
-        *(_cell(a["psnr_yuv"], 3), _cell(b["psnr_yuv"], 3), _cell(minus(a["psnr_yuv"], b["psnr_yuv"]), 3, "+")),
-        *(_cell(a["ssim"], 4), _cell(b["ssim"], 4)),
-        *(
-            _cell(a["vmaf"], 2),
-            _cell(b["vmaf"], 2),
-            _cell(minus(a["vmaf"], b["vmaf"]), 2, "+"),
-            _cell(a["vmaf_neg"], 2),
-        ),
+def format_artefacts(score: dict[str, Any]) -> str:
+    """Both systems and their difference, from a score's "artefacts" entries."""
+    window_px, tolerance = artefacts.WINDOW_PX, artefacts.TOLERANCE
+    return (
+        _both_systems("artefacts", score["name"], score["artefacts"], ARTEFACTS, ARTEFACT_HEADS)
+        + "\nflicker, shifts in code values; overshoot in % of the samples beside edges: beyond the "
+        f"{window_px}x{window_px} truth by more than {tolerance}; means over clips, less is better"
+    )
+
+
+def _both_systems(
+    corner: str, name: str, table: dict[str, dict[str, float | None]], columns: Sequence[str], heads: Sequence[str]
+) -> str:
+    """Rows bicubic, submission and their difference."""
+    ours, theirs = ([table[system][column] for column in columns] for system in SYSTEMS)
+    differences = [minus(a, b) for a, b in zip(ours, theirs, strict=True)]
+    digits = [4 if column == "ssim" else 3 for column in columns]
+    rows = [
+        [label, *(_cell(value, places, sign) for value, places in zip(values, digits, strict=True))]
+        for label, values, sign in (("bicubic", theirs, ""), (name, ours, ""), ("difference", differences, "+"))
     ]
-    return " ".join([f"{clip['id']:05d} {len(clip['frames']):>6}", *(f"{cell:>8}" for cell in cells)])
+    return lay_out([corner, *heads], rows)
+
+
+def _clip_cells(clip: dict[str, Any]) -> list[str]:
+    ours, theirs = (clip[system] for system in SYSTEMS)
+    cells = [f"{clip['id']:05d}", str(len(clip["frames"]))]
+    for key, _, digits, gain in CLIP_COLUMNS:
+        cells += [_cell(ours[key], digits), _cell(theirs[key], digits)]
+        cells += [_cell(minus(ours[key], theirs[key]), digits, "+")] if gain else []
+    return [*cells, _cell(ours["vmaf_neg"], 2)]
 
 
 def _cell(value: float | None, places: int, sign: str = "") -> str:

@@ -210,6 +210,8 @@ def predict_clip(
             outputs = pipeline.upscale_frames(network, header, opened.frames, options, job.frames if radius else None)
             for planes in watch(outputs, Path(job.target).name, opened.num_frames):
                 writer.write(planes)
+            if source is not None and job.frames is None and writer.num_frames != len(source.times):
+                raise ValueError(f"{job.source}: {writer.num_frames} frames were made of its {len(source.times)}")
             if opened.num_frames is not None and writer.num_frames < opened.num_frames:
                 raise clips.too_short(job.source, job.frames)
         if source is not None and source.is_variable and not job.to_video:

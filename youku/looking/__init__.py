@@ -1,1 +1,1 @@
-"""What only `inspect` needs: the facts of a clip, the layers of a network."""
+"""What only `inspect` needs: measures of a clip, statistics of weights, feature maps, the checkerboard check."""

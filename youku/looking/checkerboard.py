@@ -13,10 +13,12 @@ that the levels cause stays. The steps are reported beside the verdict, not part
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
+
+from youku import text_table
 
 LEVELS = (0.0, 1 / 16, 1 / 8, 0.25, 0.5, 0.75)  # dark ones too: networks trained on studio range fail there first
 SIDE_PX = 48  # input pixels looked at, without the border; divisible by 12, so that every line falls on a bin
@@ -28,7 +30,7 @@ NEAR_BINS, FAR_BINS = 3, 6  # the surroundings: beyond the window's own width, s
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class SpectrumLine:
     """The strongest of the suspected lines in one output."""
 
     source: str
@@ -56,10 +58,10 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class GridCheck:
     """One line an input, and how uneven the output's steps along a ramp are."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[SpectrumLine, ...]
     steps: float
     """Amplitude of the staircase on a ramp as a share of one input pixel's step: 0 smooth, 0.25 to 0.4 pixel repetition."""
 
@@ -81,7 +83,7 @@ class Finding:
 
 def examine(
     network: Callable[[Tensor], Tensor], num_channels: int, scale: int, halo_px: int, device: torch.device | str = "cpu"
-) -> Finding:
+) -> GridCheck:
     """Run even inputs (1, num_channels, H, W) through `network`; what lies within the halo of the border is left out."""
     side = SIDE_PX + 2 * halo_px
 
@@ -102,10 +104,10 @@ def examine(
     gain = _gain((up + down) / 2, 0.5)
     lines.append(strongest_line((up + down) / 2 * gain, scale, "ramp"))
     odd = strongest_line((up - down) / 2 * gain, scale, "ramp")
-    return Finding(lines=tuple(lines), steps=odd.codes / (255 * 0.25 / (side - 1)))
+    return GridCheck(lines=tuple(lines), steps=odd.codes / (255 * 0.25 / (side - 1)))
 
 
-def strongest_line(out: Tensor, scale: int, source: str) -> Line:
+def strongest_line(out: Tensor, scale: int, source: str) -> SpectrumLine:
     """The strongest suspected line in (C, H, W), H = W divisible by 4 and by `scale`, values in units of 1 = 255 codes."""
     spectrum = amplitudes(out)  # (C, H, W)
     side = out.shape[-1]
@@ -121,7 +123,7 @@ def strongest_line(out: Tensor, scale: int, source: str) -> Line:
                 around = _surroundings(spectrum[int(channel)], row, column)
                 found.append((255 * float(peak), 255 * around, cycles_x, cycles_y))
     codes, around, cycles_x, cycles_y = max(found)
-    return Line(source=source, cycles_x=cycles_x, cycles_y=cycles_y, codes=codes, surrounding_codes=around)
+    return SpectrumLine(source=source, cycles_x=cycles_x, cycles_y=cycles_y, codes=codes, surrounding_codes=around)
 
 
 def amplitudes(out: Tensor) -> Tensor:
@@ -160,3 +162,20 @@ def _gain(out: Tensor, level: float) -> float:
     """
     size = float(out.abs().mean())
     return level / size if size and level else 1.0
+
+
+def grid_text(found: GridCheck) -> str:
+    """The strongest line an input, the steps on a ramp, the verdict."""
+    rows = [
+        [line.source, line.pattern, f"{line.codes:.3f}", f"{line.surrounding_codes:.3f}", "yes" if line.fires else "no"]
+        for line in found.lines
+    ]
+    header = ["input", "strongest line", "code values", "around it", "counts"]
+    steps = f"steps on a ramp: {found.steps:.2f} of an input pixel's step (0 smooth, 0.25 to 0.4 repeated pixels)"
+    return "\n".join([text_table.lay_out(header, rows), steps, f"verdict: {found.verdict}"])
+
+
+def grid_as_json(found: GridCheck) -> dict[str, object]:
+    """The same for programs."""
+    lines = [{**asdict(line), "pattern": line.pattern, "fires": line.fires} for line in found.lines]
+    return {"fires": found.fires, "verdict": found.verdict, "steps": found.steps, "lines": lines}

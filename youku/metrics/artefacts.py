@@ -15,22 +15,17 @@ ours. The difference of temporal differences is the flicker term of video coding
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from youku.text_table import minus
 from youku.video.y4m import Planes
 
 WINDOW_PX = 5
 EDGE_SPAN = 48  # code values
 TOLERANCE = 4
-
-SYSTEMS = ("submission", "bicubic")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,35 +105,3 @@ class Gauge:
             shift_u=shift_u,
             shift_v=shift_v,
         )
-
-
-def totals(clips: Sequence[Artefacts]) -> dict[str, float | None]:
-    """Means over the clips in which each was measured; shifts by size, so that two opposite tints do not cancel."""
-    rows = [asdict(clip) for clip in clips]
-    known = {name: [row[name] for row in rows if row[name] is not None] for name in rows[0]}
-    return {
-        name: float(np.mean(np.abs(values) if name.startswith("shift") else values)) if values else None
-        for name, values in known.items()
-    }
-
-
-def format_table(score: dict[str, Any]) -> str:
-    """Both systems and their difference, from a score's "artefacts" entries."""
-    table = score["artefacts"]
-    columns = ("flicker", "overshoot_percent", "shift_y", "shift_u", "shift_v")
-    heads = ("flicker", "overshoot", "|Y shift|", "|U shift|", "|V shift|")
-    width = max(len(score["name"]), len("difference"))
-    ours, theirs = ([table[system][column] for column in columns] for system in SYSTEMS)
-    lines = [" ".join([f"{'artefacts':{width}}", *(f"{head:>9}" for head in heads)])]
-    for label, values, sign in (
-        ("bicubic", theirs, ""),
-        (score["name"], ours, ""),
-        ("difference", [minus(a, b) for a, b in zip(ours, theirs, strict=True)], "+"),
-    ):
-        cells = ["-" if value is None else f"{value:{sign}.3f}" for value in values]
-        lines.append(" ".join([f"{label:{width}}", *(f"{cell:>9}" for cell in cells)]))
-    lines.append(
-        f"flicker, shifts in code values; overshoot in % of the samples beside edges: beyond the {WINDOW_PX}x{WINDOW_PX} "
-        f"truth by more than {TOLERANCE}; means over clips, less is better"
-    )
-    return "\n".join(lines)

@@ -47,28 +47,23 @@ def y(pred: Planes, high: Planes, depth: int = 8) -> float:
     return decibels(squared_error(pred[0], high[0]) / high[0].size, (1 << depth) - 1)
 
 
-def rgb(pred: Planes, high: Planes, header: Header, matrix: str = "601") -> float:
-    """dB of all samples of the frames converted to 8-bit RGB (what a player shows), peak 255 at any depth."""
-    return pictures(
-        color.planes_to_rgb(pred, header.depth, header.layout, matrix),
-        color.planes_to_rgb(high, header.depth, header.layout, matrix),
-    )
-
-
 def pictures(pred: np.ndarray, high: np.ndarray) -> float:
     """dB between two 8-bit pictures, peak 255."""
     return decibels(squared_error(pred, high) / high.size)
 
 
-def frame(pred: Planes, high: Planes, header: Header, planes: str = "yuv") -> float:
-    """dB of one frame under a convention of contest.PSNR_PLANES."""
-    if planes == "yuv":
-        return yuv(pred, high, header.depth)
-    if planes == "y":
-        return y(pred, high, header.depth)
-    if planes == "rgb":
-        return rgb(pred, high, header)
-    raise ValueError(f"psnr planes {planes!r}: expected one of {', '.join(contest.PSNR_PLANES)}")
+def frame(pred: Planes, high: Planes, header: Header, high_rgb: np.ndarray | None = None) -> dict[str, float]:
+    """dB of one frame under each convention of contest.PSNR_PLANES; `high_rgb` where the truth was converted before."""
+    errors, sizes, peak = plane_errors(pred, high), [plane.size for plane in high], (1 << header.depth) - 1
+    if high_rgb is None:
+        high_rgb = color.planes_to_rgb(high, header.depth, header.layout, full_range=header.is_full_range)
+    return {
+        "yuv": decibels(sum(errors) / sum(sizes), peak),
+        "y": decibels(errors[0] / sizes[0], peak),
+        "rgb": pictures(
+            color.planes_to_rgb(pred, header.depth, header.layout, full_range=header.is_full_range), high_rgb
+        ),
+    }
 
 
 def pool(clips: Sequence[Sequence[float]], how: str = "clip") -> float:

@@ -16,8 +16,8 @@ import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from youku.video import ffmpeg, y4m
@@ -54,35 +54,14 @@ def measure(
     threads: int | None = None,
 ) -> VmafResult:
     """VMAF of `distorted` frames against `reference` frames, both shaped as `header`; a count mismatch is refused."""
-    end = object()
     with Meter(header, header, model, threads) as meter:
-        pairs = iter(reference)
-        for index, planes in enumerate(distorted):
-            if (other := next(pairs, end)) is end:
+        for planes, other in zip_longest(distorted, reference):
+            if planes is None or other is None:
+                short, long = ("reference", "distorted clip") if other is None else ("distorted clip", "reference")
                 raise ValueError(
-                    f"VMAF: the reference ends after {index} frames, the distorted clip goes on; give as many"
+                    f"VMAF: the {short} ends after {meter.num_frames} frames, the {long} goes on; give as many"
                 )
-            meter.add(planes, other)  # type: ignore[arg-type]
-        if next(pairs, end) is not end:
-            raise ValueError(
-                f"VMAF: the distorted clip ends after {meter.num_frames} frames, the reference goes on; give as many"
-            )
-        return meter.result()
-
-
-def measure_clips(
-    distorted: str | Path, reference: str | Path, model: str = "vmaf_v0.6.1", threads: int | None = None
-) -> VmafResult:
-    """VMAF of one y4m file against another; frame counts and sizes are compared before anything runs."""
-    pred, high = y4m.Clip(distorted), y4m.Clip(reference)
-    if pred.num_frames != high.num_frames:
-        raise ValueError(
-            f"VMAF: {distorted} has {pred.num_frames} frames, {reference} has {high.num_frames}; "
-            "cut both to the same frames first"
-        )
-    with Meter(pred.header, high.header, model, threads) as meter:
-        for index in range(pred.num_frames):
-            meter.add(pred.frame(index), high.frame(index))
+            meter.add(planes, other)
         return meter.result()
 
 
@@ -143,9 +122,7 @@ class Meter:
     def __enter__(self) -> Meter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()

@@ -1,1 +1,1 @@
-"""What a page shows: charts as SVG, crops of frames as pictures, the report's template."""
+"""What is shown of runs and submissions: curves, tables, crops, the report with its templates, comparisons of clips."""

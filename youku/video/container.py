@@ -169,8 +169,6 @@ def create(
             yield writer
             if writer.num_frames == 0:
                 raise ValueError(f"{target}: nothing to write, the source gave 0 frames")
-            if source and frames is None and writer.num_frames != len(source.times):
-                raise ValueError(f"{source.path}: {writer.num_frames} frames were made of {len(source.times)}")
             writer.finish()
             container.close()
             if again:

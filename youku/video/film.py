@@ -27,11 +27,10 @@ def write_mp4(
     crf: int = 16,
     matrix: str = "601",
     source: Recording | None = None,
-    frames: range | None = None,
 ) -> int:
     """Encode the pictures in order; returns how many. ValueError for none.
 
-    They are shown when the `frames` of `source` are (None: all of them), or at `fps`; its audio ends with the pictures.
+    They are shown when the first frames of `source` are, beside its audio as far as they go, or else at `fps`.
     """
     given = iter(pictures)
     first = next(given, None)
@@ -40,7 +39,7 @@ def write_mp4(
     header = y4m.make_header(first.shape[1], first.shape[0], fps)
     tags = Tags(range=avframe.STUDIO, matrix=avframe.MATRICES[matrix])
     with files.atomic_path(path) as whole:
-        with container.create(whole, header, Encoding(crf=crf), source, frames, tags=tags) as writer:
+        with container.create(whole, header, Encoding(crf=crf), source, tags=tags) as writer:
             for picture in itertools.chain([first], given):
                 assert picture.shape == first.shape and picture.dtype == np.uint8
                 writer.write(avframe.rgb_to_planes(picture, header, matrix))

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from youku.pages.stills import Box
+from youku.pages.crops import Box
 
 BACKGROUND = (24, 26, 30)
 INK = (240, 240, 240)
@@ -24,6 +24,13 @@ WIPE_SECONDS = 6.0
 # no error is black, then violet, red, orange, pale yellow: darker is always less, also in gray
 HEAT_COLOURS = ((0, 0, 0), (70, 15, 110), (190, 45, 70), (250, 150, 20), (255, 255, 200))
 NUM_TICKS = 5
+HEAT_TABLE = np.stack(  # (256, 3) uint8
+    [
+        np.interp(np.arange(256) / 255 * (len(HEAT_COLOURS) - 1), range(len(HEAT_COLOURS)), one) + 0.5
+        for one in zip(*HEAT_COLOURS, strict=True)
+    ],
+    axis=1,
+).astype(np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +72,9 @@ def compose(sheet: Sheet, pictures: Sequence[np.ndarray], lumas: Sequence[np.nda
         maps = [heat_map(error, sheet.heat_max) for error in errors]
         key = colour_key(height, width, sheet.heat_max, font_px)
         rows.append(_row([("luma error, code values of 8 bit",), *titles], [key, *maps], font_px))
-    return _even(np.concatenate(rows))
+    drawn = np.concatenate(rows)
+    height, width = drawn.shape[:2]
+    return _on_background(drawn, height + height % 2, width + width % 2)  # 4:2:0 wants even sides
 
 
 def wiped(pictures: Sequence[np.ndarray], seconds: float) -> np.ndarray:
@@ -91,21 +100,15 @@ def outlined(picture: np.ndarray, box: Box | None) -> np.ndarray:
     if box is None:
         return picture
     out, line_px = picture.copy(), _line_px(picture)
-    top, left = max(0, box.top - line_px), max(0, box.left - line_px)
-    bottom, right = box.top + box.height, box.left + box.width
-    for rows, columns in (
-        (slice(top, box.top), slice(left, right + line_px)),
-        (slice(bottom, bottom + line_px), slice(left, right + line_px)),
-        (slice(top, bottom + line_px), slice(left, box.left)),
-        (slice(top, bottom + line_px), slice(right, right + line_px)),
-    ):
-        out[rows, columns] = MARK
+    bottom, right = box.top + box.height + line_px, box.left + box.width + line_px
+    out[max(0, box.top - line_px) : bottom, max(0, box.left - line_px) : right] = MARK
+    out[box.top : box.top + box.height, box.left : box.left + box.width] = box.cut(picture)
     return out
 
 
 def heat_map(error: np.ndarray, heat_max: float) -> np.ndarray:
     """Absolute errors (H, W) as colours (H, W, 3); `heat_max` and more are the brightest."""
-    return _heat_table()[(np.clip(error / heat_max, 0, 1) * 255 + 0.5).astype(np.uint8)]
+    return HEAT_TABLE[(np.clip(error / heat_max, 0, 1) * 255 + 0.5).astype(np.uint8)]
 
 
 def in_decibels(error: np.ndarray) -> str:
@@ -116,7 +119,7 @@ def in_decibels(error: np.ndarray) -> str:
     return f"mean {float(error.mean(dtype=np.float64)):.2f}, {10 * math.log10(255**2 / squared):.2f} dB"
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)  # a tenth of the time of a frame, and the same in all of a video
 def colour_key(height: int, width: int, heat_max: float, font_px: int) -> np.ndarray:
     """A panel with the heat map's colour bar and its code values."""
     from PIL import Image, ImageDraw
@@ -124,9 +127,7 @@ def colour_key(height: int, width: int, heat_max: float, font_px: int) -> np.nda
     bar_width, bar_height = max(1, width * 4 // 5), max(2, min(2 * font_px, height // 3))
     left, top = (width - bar_width) // 2, max(0, (height - bar_height) // 2 - font_px)
     panel = np.full((height, width, 3), BACKGROUND, np.uint8)
-    panel[top : top + bar_height, left : left + bar_width] = heat_map(
-        np.linspace(0, heat_max, bar_width)[None].repeat(bar_height, 0), heat_max
-    )
+    panel[top : top + bar_height, left : left + bar_width] = heat_map(np.linspace(0, heat_max, bar_width), heat_max)
     image = Image.fromarray(panel)
     pen = ImageDraw.Draw(image)
     pen.rectangle((left - 1, top - 1, left + bar_width, top + bar_height), outline=INK)
@@ -139,7 +140,6 @@ def colour_key(height: int, width: int, heat_max: float, font_px: int) -> np.nda
     return np.asarray(image)
 
 
-@lru_cache(maxsize=64)
 def strip(texts: tuple[str, ...], width: int, font_px: int) -> np.ndarray:
     """A line of labels: one at the left, two at both ends, three with one in the middle; long ones are cut with dots."""
     from PIL import Image, ImageDraw
@@ -168,20 +168,10 @@ def _line_px(picture: np.ndarray) -> int:
     return 1 + (picture.shape[0] >= 720)
 
 
-@lru_cache(maxsize=8)
 def _font(size_px: int):  # type: ignore[no-untyped-def]  # Pillow's type would be a heavy import
     from PIL import ImageFont
 
     return ImageFont.load_default(size_px)
-
-
-@lru_cache(maxsize=1)
-def _heat_table() -> np.ndarray:
-    """(256, 3) uint8 through HEAT_COLOURS."""
-    places = np.linspace(0, 255, len(HEAT_COLOURS))
-    channels = np.array(HEAT_COLOURS, np.float64).T
-    table = [np.interp(np.arange(256), places, channel) for channel in channels]
-    return (np.stack(table, axis=1) + 0.5).astype(np.uint8)
 
 
 def _row(heads: Sequence[tuple[str, ...]], panels: Sequence[np.ndarray], font_px: int) -> np.ndarray:
@@ -193,19 +183,12 @@ def _row(heads: Sequence[tuple[str, ...]], panels: Sequence[np.ndarray], font_px
 
 
 def _centred(picture: np.ndarray, width: int) -> np.ndarray:
-    """A picture in the middle of a panel `width` wide; ValueError where it is wider."""
-    left = (width - picture.shape[1]) // 2
-    assert left >= 0, (picture.shape, width)
-    panel = np.full((picture.shape[0], width, 3), BACKGROUND, np.uint8)
-    panel[:, left : left + picture.shape[1]] = picture
-    return panel
+    """A picture in the middle of a panel `width` wide."""
+    assert picture.shape[1] <= width, (picture.shape, width)
+    return _on_background(picture, picture.shape[0], width, (width - picture.shape[1]) // 2)
 
 
-def _even(canvas: np.ndarray) -> np.ndarray:
-    """4:2:0 wants even sides: a line or column of background where one is odd."""
-    height, width = canvas.shape[:2]
-    if height % 2 == 0 and width % 2 == 0:
-        return canvas
-    out = np.full((height + height % 2, width + width % 2, 3), BACKGROUND, np.uint8)
-    out[:height, :width] = canvas
+def _on_background(picture: np.ndarray, height: int, width: int, left: int = 0) -> np.ndarray:
+    out = np.full((height, width, 3), BACKGROUND, np.uint8)
+    out[: picture.shape[0], left : left + picture.shape[1]] = picture
     return out

@@ -1,0 +1,181 @@
+"""Bring the clips asked for: plan what is missing, fetch archives into data/raw, unpack and verify the clips.
+
+Wanted archives -> Plan -> Haul. Clips that are there and whole are left alone, without touching the network; archives
+put into data/raw by hand are used as they are; progress bars and lines go to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+from youku import contest, files
+from youku.exchange import objects
+from youku.exchange.archive import Notice, Wanted, verify
+from youku.exchange.fetch import Stopped, fetch, part_path
+from youku.exchange.objects import FetchError
+from youku.exchange.zips import unpack
+
+_BAR: dict[str, Any] = {"unit": "B", "unit_scale": True, "disable": None}
+
+
+@dataclass
+class Haul:
+    """What a run did and found; `errors` are sentences, `ignored` are archive members that are no clips."""
+
+    num_clips: int = 0
+    up_to_date: bool = False
+    fetched: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    findings: list[Notice] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Every clip asked for is there and whole."""
+        return not self.errors and all(finding.state == "odd" for finding in self.findings)
+
+
+@dataclass
+class Plan:
+    """What a run has to do; sizes are those of archives to fetch, None where the server did not say (see notes)."""
+
+    missing: dict[Wanted, tuple[int, ...]]
+    base_url: str
+    sizes: dict[Wanted, int | None] = field(default_factory=dict)
+    notes: dict[Wanted, str] = field(default_factory=dict)
+    unreachable: str = ""
+
+    def url(self, item: Wanted) -> str:
+        return self.base_url.rstrip("/") + "/" + item.archive.remote
+
+    def needed_bytes(self, jobs: int, delete_zips: bool) -> int:
+        """Disk space to fetch and unpack; an unknown size counts as none, for a full disk loses nothing."""
+        left = sorted((max(0, (size or 0) - fetched_bytes(item)) for item, size in self.sizes.items()), reverse=True)
+        clips = sum(len(self.missing[item]) * item.clip_bytes for item in self.sizes)
+        return clips + sum(left[: jobs if delete_zips else None])
+
+
+def fetched_bytes(item: Wanted) -> int:
+    """What an unfinished transfer has brought so far."""
+    part = part_path(item.zip_path)
+    return part.stat().st_size if part.exists() else 0
+
+
+def make_plan(wanted: Sequence[Wanted], base_url: str = contest.BASE_URL) -> Plan:
+    """Look at the disk; ask the server for sizes only where there is something to fetch."""
+    if urlsplit(base_url).scheme not in objects.SCHEMES:
+        raise ValueError(f"--base-url {base_url!r}: expected http://..., https://... or file:///...")
+    for item in wanted:
+        if item.zip_path.is_dir():
+            raise ValueError(f"{item.zip_path}: expected a zip, found a folder; move it away and run again")
+    plan = Plan({item: ids for item in wanted if (ids := item.missing())}, base_url)
+    with objects.make_session() as session:
+        for item in plan.missing:
+            if item.zip_path.exists():
+                continue
+            plan.sizes[item], plan.notes[item] = None, plan.unreachable or "the server does not tell"
+            try:
+                if not plan.unreachable:
+                    plan.sizes[item] = objects.size_of(session, plan.url(item))
+            except FetchError as error:
+                plan.notes[item] = error.reason
+                plan.unreachable = error.reason if error.unreachable else ""
+    return plan
+
+
+def download(
+    wanted: Sequence[Wanted],
+    base_url: str = contest.BASE_URL,
+    *,
+    jobs: int = 2,
+    retries: int = 5,
+    delete_zips: bool = False,
+    num_frames: int = contest.CLIP_FRAMES,
+) -> Haul:
+    """Fetch, unpack and verify what is missing; archives at fault are told in the haul, a full disk raises."""
+    plan, data = make_plan(wanted, base_url), wanted[0].data
+    haul = Haul(sum(len(item.clip_ids) for item in wanted), not plan.missing)
+    refused = {plan.unreachable: [item.archive.name for item in plan.sizes]} if plan.unreachable else {}
+    files.require_free(data, plan.needed_bytes(jobs, delete_zips), "fetching and unpacking the archives")
+    known = None not in plan.sizes.values()
+    total = tqdm(total=sum(filter(None, plan.sizes.values())) if known else None, desc="total", **_BAR)
+    stop = threading.Event()
+    with total, ThreadPoolExecutor(jobs) as pool:
+        futures = {
+            pool.submit(_bring, item, plan, retries, delete_zips, haul, total, stop): item
+            for item in plan.missing
+            if not (plan.unreachable and item in plan.sizes)
+        }
+        try:
+            for future in as_completed(futures):
+                try:
+                    future.result()
+                except FetchError as error:
+                    refused.setdefault(error.reason, []).append(futures[future].archive.name)
+                except ValueError as error:
+                    haul.errors.append(str(error))
+        except BaseException:  # full disk, Ctrl-C: the others end at their next block
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    haul.errors += [_dead(reason, sorted(names), data) for reason, names in refused.items()]
+    haul.findings += verify(wanted, num_frames)
+    for item in wanted if delete_zips else ():
+        _drop_zip(item, haul)
+    return haul
+
+
+def _bring(
+    item: Wanted, plan: Plan, retries: int, delete_zip: bool, haul: Haul, total: tqdm, stop: threading.Event
+) -> None:
+    """One worker's job: fetch an archive unless it is there, unpack what is missing from it."""
+    name = item.archive.name
+    if item in plan.sizes:
+        with tqdm(total=plan.sizes[item], desc=name, leave=False, **_BAR) as bar:
+
+            def step(have_bytes: int, total_bytes: int | None) -> None:
+                bar.total = total_bytes
+                total.update(have_bytes - bar.n)
+                bar.update(have_bytes - bar.n)
+
+            fetch(plan.url(item), item.zip_path, retries=retries, on_bytes=step, stop=stop)
+        haul.fetched.append(name)
+        tqdm.write(f"fetched {name}, {item.zip_path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+    targets = {item.clip_path(clip_id).name: item.clip_path(clip_id) for clip_id in plan.missing[item]}
+    with tqdm(total=len(targets), desc=f"unpack {name}", unit="clip", disable=None, leave=False) as bar:
+        ignored = unpack(item.zip_path, targets, item.max_member_bytes, lambda _: _next(bar, stop))
+    haul.ignored += [f"{name}: {member}" for member in ignored]
+    tqdm.write(f"unpacked {len(targets)} clips of {name}", file=sys.stderr)
+    if delete_zip:
+        _drop_zip(item, haul)
+
+
+def _next(bar: tqdm, stop: threading.Event) -> None:
+    bar.update()
+    if stop.is_set():
+        raise Stopped
+
+
+def _drop_zip(item: Wanted, haul: Haul) -> None:
+    """Delete an archive whose clips asked for are all unpacked and whole."""
+    if item.zip_path.exists() and not item.missing():
+        item.zip_path.unlink()
+        haul.deleted.append(item.archive.name)
+
+
+def _dead(reason: str, names: list[str], data: Path) -> str:
+    """One sentence for all archives that fail alike, and what to do."""
+    return (
+        f"{reason}: {', '.join(names)}; run again later, name a mirror with --base-url (http, https or file), "
+        f"or put the zips into {data / 'raw'} by hand and run the same command again"
+    )

@@ -1,0 +1,193 @@
+"""Say what there is to say of a clip: header, survey, sharpness, information measures, the predicted benefit.
+
+Header and frames, read once -> ClipSummary -> text, plain data, a picture. Sharpness (first frame) and information
+(first three) are measured inside the bars, which hold no picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from youku import text_table
+from youku.looking import clip_measures
+from youku.looking.clip_measures import Information, Sharpness, Survey
+from youku.pages import plots
+from youku.video import clips, ffmpeg, letterbox
+from youku.video.y4m import Header
+
+MOST_CUTS_SHOWN = 20
+BLUE, RED, GRAY = "#1f6feb", "#d9480f", "#868e96"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSummary:
+    """A clip's numbers."""
+
+    header: Header
+    survey: Survey
+    sharpness: Sharpness
+    information: Information
+    is_decoded: bool = False
+    """The header is the decoder's, not the file's own."""
+    most_frames: int | None = None
+    """As many were asked for; None for all."""
+    clip_frames: int | None = None
+    """The clip's length where it is known without decoding."""
+
+    @property
+    def counted(self) -> str:
+        """The number of frames looked at, called the first of the clip where it goes on or may."""
+        number = self.survey.num_frames
+        if self.most_frames is None or number < self.most_frames or number == self.clip_frames:
+            return str(number)
+        return f"first {number}" if self.clip_frames is None else f"first {number} of {self.clip_frames}"
+
+    @property
+    def picture(self) -> Header:
+        """The header without bars."""
+        return letterbox.picture_header(self.header, self.survey.bars)
+
+
+def summarise_clip(path: Path, num_frames: int | None, progress: bool = False) -> ClipSummary:
+    """Look once at all frames or the first `num_frames`; ValueError for none, and for a file that is no clip."""
+    from tqdm import tqdm
+
+    try:
+        with clips.open_clip(path) as opened:
+            header, known = opened.header, opened.num_frames
+            total = min(known, num_frames or known) if known else num_frames
+            limited = islice(opened.frames, num_frames)
+            bar = iter(tqdm(limited, total=total, unit="frame", leave=False, disable=not progress))
+            first = list(islice(bar, clip_measures.NUM_FRAMES))
+            found = clip_measures.survey(header, chain(first, bar))
+    except ffmpeg.NoVideoError:
+        raise ValueError(
+            f"{path}: is neither weights (safetensors, .pth) nor a clip (y4m, a video that ffmpeg reads); check the file"
+        ) from None
+    inside = [letterbox.picture(planes, header, found.bars) for planes in first]
+    return ClipSummary(
+        header=header,
+        survey=found,
+        sharpness=clip_measures.measure_sharpness(inside[0][0], header.depth),
+        information=clip_measures.measure_information(letterbox.picture_header(header, found.bars), inside),
+        is_decoded=known is None,
+        most_frames=num_frames,
+        clip_frames=known,
+    )
+
+
+def clip_text(clip: ClipSummary) -> str:
+    """A line a fact, the verdict last."""
+    header, found = clip.header, clip.survey
+    fps = float(header.fps)
+    rows = [
+        [plane.name, f"{plane.least:g}", f"{plane.mean:.2f}", f"{plane.most:g}", f"{plane.std:.2f}"]
+        for plane in found.planes
+    ]
+    lines = [
+        f"{'decoded' if clip.is_decoded else 'header':11}{header.encode().decode('latin-1').strip()}",
+        f"size       {header.width}x{header.height}, C{header.chroma}, {header.depth} bit, {_fields(header)}",
+        f"frames     {clip.counted}, {found.num_frames / fps:.2f} s at {fps:.5g} a second",
+        "",
+        text_table.lay_out(["plane", "min", "mean", "max", "std"], rows),
+        "code values of 8 bit, all frames",
+        "",
+        f"range      {found.outside_percent:.2f}% of the luma samples lie outside 16-235",
+        f"colour     {'grey: chroma is neutral or absent' if found.is_grey else 'colour'}",
+        f"bars       {_bars(clip)}",
+        f"cuts       {_cuts(found.cuts)}",
+        f"change     {_change(found.differences)}",
+        f"sharpness  {_sharpness(clip.sharpness)}",
+        f"detail     {_information(clip.information)}",
+        "",
+        f"predicted benefit of super-resolution: {clip.information.verdict}",
+    ]
+    return "\n".join(lines)
+
+
+def clip_as_json(clip: ClipSummary) -> dict[str, Any]:
+    """The same as plain data, with the histogram and the difference curve."""
+    header, found = clip.header, clip.survey
+    return {
+        "header": list(header.tokens),
+        "width": header.width,
+        "height": header.height,
+        "chroma": header.chroma,
+        "depth": header.depth,
+        "fps": float(header.fps),
+        "is_interlaced": header.is_interlaced,
+        "frames": found.num_frames,
+        "planes": [asdict(plane) for plane in found.planes],
+        "outside_percent": found.outside_percent,
+        "is_grey": found.is_grey,
+        "bars": asdict(found.bars),
+        "picture": {"width": clip.picture.width, "height": clip.picture.height},
+        "cuts": list(found.cuts),
+        "differences": list(found.differences),
+        "luma_counts": found.luma_counts.tolist(),
+        "sharpness": asdict(clip.sharpness),
+        "information": asdict(clip.information),
+    }
+
+
+def _fields(header: Header) -> str:
+    if header.is_interlaced:
+        return "interlaced: deinterlace before enlarging (ffmpeg -i IN -vf bwdif OUT)"
+    return "progressive" if "Ip" in header.tokens else "fields not told"
+
+
+def _bars(clip: ClipSummary) -> str:
+    sides = [f"{side} {lines}" for side, lines in asdict(clip.survey.bars).items() if lines]
+    return f"{', '.join(sides)}: picture {clip.picture.width}x{clip.picture.height}" if sides else "none"
+
+
+def _cuts(cuts: tuple[int, ...]) -> str:
+    if not cuts:
+        return "none"
+    more = f" and {len(cuts) - MOST_CUTS_SHOWN} more" if len(cuts) > MOST_CUTS_SHOWN else ""
+    return f"{len(cuts)}, at frame {', '.join(map(str, cuts[:MOST_CUTS_SHOWN]))}{more}"
+
+
+def _change(differences: tuple[float, ...]) -> str:
+    if not differences:
+        return "one frame alone"
+    most = int(np.argmax(differences))
+    return f"{np.mean(differences):.2f} code values a frame, most {differences[most]:.2f} at frame {most + 1}"
+
+
+def _sharpness(found: Sharpness) -> str:
+    spread = "no edges" if found.edge_spread_px is None else f"edges {found.edge_spread_px:.2f} px wide"
+    return f"{spread}, gradient energy {found.gradient_energy:.1f}, contrast {found.contrast:.1f}, first frame"
+
+
+def _information(found: Information) -> str:
+    frames = "first frame" if found.num_frames == 1 else f"mean of the first {found.num_frames} frames"
+    return f"{found.ratio:.2f} raw bits to a PNG bit, entropy {found.entropy_bits:.2f} bits a luma sample, {frames}"
+
+
+def draw_clip(found: Survey, title: str, path: str | Path) -> None:
+    """The luma histogram beside the change from frame to frame, with cuts, as a PNG; ValueError without matplotlib."""
+    with plots.png_figure(path, 110, 11, 4) as figure:
+        figure.suptitle(title)
+        left, right = figure.subplots(1, 2)
+        left.bar(np.arange(256), 100 * found.luma_counts / found.luma_counts.sum(), width=1.0, color=BLUE)
+        left.axvspan(-0.5, 15.5, color=GRAY, alpha=0.2, label="outside 16-235")
+        left.axvspan(235.5, 255.5, color=GRAY, alpha=0.2)
+        left.set(title="luma histogram", xlabel="code value of 8 bit", ylabel="samples, %", xlim=(-0.5, 255.5))
+        left.legend(frameon=False, fontsize=8)
+        frames = np.arange(1, len(found.differences) + 1)
+        right.plot(frames, found.differences, color=BLUE, linewidth=1.4, marker="." if len(frames) < 60 else "")
+        for index, cut in enumerate(found.cuts):
+            right.axvline(cut, color=RED, linewidth=1, linestyle="--", label="" if index else "cut")
+        right.set(title="change from the frame before", xlabel="frame", ylabel="mean |luma difference|, code values")
+        right.set_ylim(bottom=0)
+        right.set_xlim(0, max(1, len(frames)))
+        if found.cuts:
+            right.legend(frameon=False, fontsize=8)
+        for axes in (left, right):
+            axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,201 @@
+"""Put versions of one clip together, frame by frame: opened, enlarged to one size, drawn on a canvas, measured, written.
+
+Two or three clips of the same pictures, the reference first -> an mp4 or a PNG of canvases, and the luma PSNR of the
+others against the reference. Smaller versions are enlarged by bicubic, and labelled so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from youku import cli, files
+from youku.pages import compare_canvas
+from youku.pages.compare_canvas import Sheet
+from youku.pages.crops import Box
+from youku.video import clips, color, film, interpolate, resize
+from youku.video.recording import Recording
+from youku.video.y4m import Header, Planes
+
+MOST_MAGNIFIED = 8  # unless asked for: a narrow region would become very tall
+ASPECT_TOLERANCE = 0.03  # 97x55 and 388x220 are one picture
+
+
+@dataclass(frozen=True)
+class Version:
+    """An opened clip; `num_frames` where it is known without reading."""
+
+    path: Path
+    header: Header
+    frames: Iterator[Planes]
+    num_frames: int | None = None
+    recording: Recording | None = None
+
+
+def open_version(path: str | Path, stack: ExitStack) -> Version:
+    """Open a y4m clip or any video; closed with `stack`."""
+    Path(path).stat()  # a file, never the pipe "-"
+    opened = stack.enter_context(clips.open_clip(path))
+    return Version(Path(path), opened.header, iter(opened.frames), opened.num_frames, opened.recording)
+
+
+def common_size(versions: Sequence[Version]) -> tuple[int, int]:
+    """(width, height) of the largest; ValueError where the shapes are of different pictures."""
+    largest = max((version.header for version in versions), key=lambda header: header.width * header.height)
+    for version in versions:
+        ratio = (version.header.width / version.header.height) / (largest.width / largest.height)
+        if abs(ratio - 1) > ASPECT_TOLERANCE:
+            raise ValueError(
+                f"{version.path}: {version.header.width}x{version.header.height} is of another shape than "
+                f"{largest.width}x{largest.height}; expected versions of one picture, crop them alike first"
+            )
+    return largest.width, largest.height
+
+
+def enlarged(planes: Planes, header: Header, target: Header) -> Planes:
+    """A frame by bicubic at the target's size, chroma at its siting; as it is where it has that size."""
+    if (header.width, header.height) == (target.width, target.height):
+        return planes
+    scale_x, scale_y = target.width / header.width, target.height / header.height
+    if scale_x == scale_y and scale_x == int(scale_x):
+        return interpolate.upscale(planes, header, int(scale_x))
+    shift_y, shift_x = color.chroma_shift(header.layout, scale_y)[0], color.chroma_shift(header.layout, scale_x)[1]
+    out = []
+    for index, (plane, (height, width)) in enumerate(zip(planes, target.plane_shapes, strict=True)):
+        shifts = (shift_y, shift_x) if index else (0.0, 0.0)
+        large = resize.resize(plane.astype(np.float32), height, width, "bicubic", "replicate", *shifts)
+        out.append(resize.to_integers(large, header.depth))
+    return tuple(out)
+
+
+def version_labels(given: str | None, versions: Sequence[Version], size: tuple[int, int]) -> tuple[str, ...]:
+    """Names given with commas, or the files', with what was done to the smaller ones."""
+    if given is not None:
+        names = [name.strip() for name in given.split(",")]
+        if len(names) != len(versions):
+            raise cli.UsageError(f"--labels {given}: expected {len(versions)} labels with commas, got {len(names)}")
+    else:
+        names = [version.path.stem for version in versions]
+        if len(set(names)) < len(names):
+            names = [f"{version.path.absolute().parent.name}/{version.path.stem}" for version in versions]
+        names = [name if name.isascii() else letter for name, letter in zip(names, "ABC", strict=False)]
+    if not all(name.isascii() and name.isprintable() for name in names):
+        raise cli.UsageError(f"--labels {given}: Pillow's own font has Latin letters alone; write the labels in ASCII")
+    headers = [version.header for version in versions]
+    return tuple(
+        name if (one.width, one.height) == size
+        else f"{name} ({one.width}x{one.height}, bicubic x{size[1] / one.height:.3g})"
+        for name, one in zip(names, headers, strict=True)
+    )  # fmt: skip
+
+
+def zoom_box(text: str, magnify: int | None, size: tuple[int, int], num_cells: int = 1) -> tuple[Box, int]:
+    """X,Y,W,H in pixels of the largest version and how often it is magnified; it lies inside and fits its cell."""
+    words = text.split(",")
+    if len(words) != 4 or not all(word.strip().isdigit() for word in words):
+        raise cli.UsageError(f"--zoom {text}: expected X,Y,W,H in whole pixels, such as 800,400,320,180")
+    left, top, width, height = map(int, words)
+    if not width or not height or left + width > size[0] or top + height > size[1]:
+        raise ValueError(f"--zoom {text}: expected a region inside the picture of {size[0]}x{size[1]}")
+    cell_width = size[0] // num_cells
+    magnify = max(2, min(MOST_MAGNIFIED, cell_width // width)) if magnify is None else magnify
+    if width * magnify > cell_width:
+        raise ValueError(
+            f"--zoom {text}: {magnify} times {width} is wider than its cell of {cell_width}; "
+            f"W may be {cell_width // magnify}"
+        )
+    return Box(top, left, height, width), magnify
+
+
+def check_counts(versions: Sequence[Version], num_frames: int | None) -> None:
+    """Refuse clips of different lengths before any work, where the lengths are known."""
+    counts = [version.num_frames for version in versions if version.num_frames is not None]
+    limited = [min(count, num_frames or count) for count in counts]
+    if len(counts) == len(versions) and len(set(limited)) > 1:
+        raise _uneven(versions, limited)
+
+
+def in_step(versions: Sequence[Version], num_frames: int | None) -> Iterator[tuple[Planes, ...]]:
+    """Frames of all versions together; ValueError naming every count where they differ."""
+    streams = [islice(version.frames, num_frames) for version in versions]
+    index = 0
+    while True:
+        now = [next(stream, None) for stream in streams]
+        whole = tuple(planes for planes in now if planes is not None)
+        if not whole:
+            return
+        if len(whole) < len(now):
+            left = [(planes is not None) + sum(1 for _ in stream) for planes, stream in zip(now, streams, strict=True)]
+            raise _uneven(versions, [index + count for count in left])
+        yield whole
+        index += 1
+
+
+def _uneven(versions: Sequence[Version], counts: Sequence[int]) -> ValueError:
+    told = ", ".join(f"{version.path} has {count}" for version, count in zip(versions, counts, strict=True))
+    return ValueError(
+        f"frame counts differ: {told}; give versions of the same frames, or --frames {min(counts)} to compare the first"
+    )
+
+
+def draw(
+    versions: Sequence[Version], frames: Iterable[Sequence[Planes]], sheet: Sheet, matrix: str
+) -> Iterator[tuple[np.ndarray, list[float]]]:
+    """Of each frame the canvas (H, W, 3), and the others' mean squared luma errors against the reference."""
+    width, height = common_size(versions)
+    targets = [version.header.resized(width, height) for version in versions]
+    for index, now in enumerate(frames):
+        pictures, lumas = [], []
+        for planes, version, target in zip(now, versions, targets, strict=True):
+            large = enlarged(planes, version.header, target)
+            lumas.append(large[0].astype(np.float32) / (1 << (target.depth - 8)))  # (H, W), code values of 8 bit
+            pictures.append(color.planes_to_rgb(large, target.depth, target.layout, matrix, target.is_full_range))
+        errors = [float(np.square(luma - lumas[0]).mean()) for luma in lumas[1:]]
+        yield compare_canvas.compose(sheet, pictures, lumas, index / float(versions[0].header.fps)), errors
+
+
+def write_still(
+    versions: Sequence[Version], sheet: Sheet, matrix: str, out: str | Path, frame: int
+) -> list[float | None]:
+    """The canvas of one frame as a PNG; returns the others' luma PSNR in dB, None for an exact copy."""
+    from PIL import Image
+
+    frames = islice(in_step(versions, frame + 1), frame, None)
+    drawn = next(draw(versions, frames, sheet, matrix), None)
+    if drawn is None:
+        raise ValueError(f"--frame {frame}: {versions[0].path} ends before it; frames count from 0")
+    with files.atomic_path(out) as temporary:
+        Image.fromarray(drawn[0]).save(temporary, "PNG")
+    return _psnr_db([drawn[1]])
+
+
+def write_video(
+    versions: Sequence[Version],
+    frames: Iterable[Sequence[Planes]],
+    sheet: Sheet,
+    matrix: str,
+    out: str | Path,
+    crf: int,
+) -> tuple[int, list[float | None]]:
+    """All canvases as an mp4 with the reference's audio; returns their number and `write_still`'s PSNR over all."""
+    squared: list[list[float]] = []
+
+    def canvases() -> Iterator[np.ndarray]:
+        for picture, errors in draw(versions, frames, sheet, matrix):
+            squared.append(errors)
+            yield picture
+
+    first = versions[0]
+    num_frames = film.write_mp4(out, canvases(), first.header.fps, crf=crf, matrix=matrix, source=first.recording)
+    return num_frames, _psnr_db(squared)
+
+
+def _psnr_db(squared: Sequence[Sequence[float]]) -> list[float | None]:
+    means = np.mean(squared, axis=0)  # (frames, versions) to (versions,)
+    return [10 * math.log10(255**2 / mean) if mean else None for mean in means]

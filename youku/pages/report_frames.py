@@ -1,0 +1,196 @@
+"""Choose, find and read the frames that a report shows: clips at both ends of the ranking, and the worst frames.
+
+Clips of a score, normalised by `scorefile` -> ChosenFrames. Folders of LR and ground truth, zips or folders of what was
+shipped, some of them perhaps gone -> frames by layer. Layers: "lr", "bicubic", "sr" (the submission),
+"sr2", "sr3" (others beside it), "gt".
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from youku import contest
+from youku.pages import plots
+from youku.text_table import minus
+from youku.video import interpolate, y4m
+from youku.video.y4m import Header, Planes
+
+Frame = tuple[Header, Planes]
+LAYERS = ("lr", "bicubic", "sr", "sr2", "sr3", "gt")  # as a viewer lists them
+SHIPPED = ("sr", "sr2", "sr3")
+APART = 12  # frames of one clip nearer than this (half a second) show the same thing
+ScoredClip = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ChosenFrame:
+    """A frame to picture; `position` counts the frames that were sent."""
+
+    clip: ScoredClip
+    position: int
+    reason: str = ""
+
+    @property
+    def frame(self) -> int:
+        """Its number in the whole clip."""
+        return int(self.clip["frames"][self.position])
+
+
+def choose_ends(clips: Sequence[ScoredClip], num_clips: int) -> list[ChosenFrame]:
+    """The smallest and the largest PSNR gains over bicubic, or PSNR where no gain is known; no clip twice."""
+    gains = {clip["id"]: minus(clip["submission"]["psnr"], clip["bicubic"].get("psnr")) for clip in clips}
+    what, sign = "PSNR gain over bicubic", "+"
+    if all(gain is None for gain in gains.values()):
+        gains, what, sign = {clip["id"]: clip["submission"]["psnr"] for clip in clips}, "PSNR", ""
+    known = sorted((gain, clip["id"], clip) for clip in clips if (gain := gains[clip["id"]]) is not None)
+    num_best = min(num_clips, -(-len(known) // 2))
+    num_worst = min(num_clips, len(known) - num_best)
+    ends = [("Smallest", known[:num_worst]), ("Largest" if num_worst else "The only clip's", known[::-1][:num_best])]
+    return [
+        ChosenFrame(clip, _median_position(clip), f"{end} {what}: {plots.number_text(gain, 3, sign)} dB")
+        for end, picked in ends
+        for gain, _, clip in picked
+    ]
+
+
+def choose_worst(clips: Sequence[ScoredClip], key: str | None, num_frames: int) -> list[ChosenFrame]:
+    """The smallest finite values of a per-frame curve (None: the clip's own PSNR), worst first, apart in a clip."""
+    known = []
+    for index, clip in enumerate(clips):
+        curve = clip["submission"]["per_frame"].get(key or clip["curve"], [])
+        known += [(value, index, at) for at, value in enumerate(curve) if value is not None and math.isfinite(value)]
+    picked: list[ChosenFrame] = []
+    for _, index, position in sorted(known):
+        chosen = ChosenFrame(clips[index], position)
+        near = [other for other in picked if other.clip is chosen.clip and abs(other.frame - chosen.frame) < APART]
+        if len(picked) < num_frames and not near:
+            picked.append(chosen)
+    return picked
+
+
+def _median_position(clip: ScoredClip) -> int:
+    """Position of the frame with the median gain (or PSNR): neither the luckiest nor the unluckiest picture."""
+    ours = clip["submission"]["per_frame"].get(clip["curve"], [])
+    theirs = clip["bicubic"]["per_frame"].get(clip["curve"]) or [0.0] * len(ours)
+    gains = [(minus(*pair), position) for position, pair in enumerate(zip(ours, theirs, strict=True))]
+    finite = sorted((gain, position) for gain, position in gains if gain is not None and math.isfinite(gain))
+    return finite[len(finite) // 2][1] if finite else len(clip["frames"]) // 2
+
+
+@dataclass(frozen=True)
+class FrameSources:
+    """Folders of LR and GT clips, and the zip or folder of each submission by layer; what was not found is None."""
+
+    low: Path | None
+    high: Path | None
+    shipped: Mapping[str, Path | None]
+
+    def given_files(self, clip: ScoredClip) -> dict[str, Path]:
+        """The y4m files of a clip that lie in LR's and GT's folder, by layer."""
+        folders = {"lr": (self.low, clip["low"]), "gt": (self.high, clip["high"])}
+        paths = {layer: folder / name for layer, (folder, name) in folders.items() if folder is not None}
+        return {layer: path for layer, path in paths.items() if path.is_file()}
+
+    def frames(self, clip: ScoredClip, positions: Collection[int]) -> dict[int, dict[str, Frame]]:
+        """Frames of one clip by position, then layer, bicubic made from LR; FileNotFoundError without two to compare.
+
+        ValueError where sizes do not fit together or a file is damaged.
+        """
+        by_layer = {
+            layer: packed_frames(place, clip["file"], positions) for layer, place in self.shipped.items() if place
+        }
+        given = self.given_files(clip)
+        if not given:
+            raise FileNotFoundError(f"neither {clip['low']} nor {clip['high']} was found")
+        for layer, path in given.items():
+            by_layer[layer] = {position: frame_at(path, clip["frames"], position) for position in positions}
+        found = {}
+        for position in positions:
+            layers = {layer: frames[position] for layer, frames in by_layer.items()}
+            if "lr" in layers:
+                header, planes = layers["lr"]
+                scale = scale_of(layers)
+                layers["bicubic"] = interpolate.scaled_header(header, scale), interpolate.upscale(planes, header, scale)
+            _check_sizes(clip, layers)
+            found[position] = layers
+        return found
+
+
+def find_sources(
+    scores: Sequence[Mapping[str, Any]],
+    folders: Sequence[Path],
+    names: Mapping[str, str],
+    low: Path | None,
+    high: Path | None,
+) -> tuple[FrameSources, list[str]]:
+    """Where each submission's clips lie, and a sentence for each that is gone."""
+    shipped, notes = {}, []
+    for layer, score, folder in zip(SHIPPED, scores, folders, strict=False):
+        wanted = score["paths"].get("submission")
+        shipped[layer] = _locate(folder, wanted, folder.resolve() / f"{folder.resolve().name}.zip")
+        if shipped[layer] is None:
+            what = "Pictures are left out" if layer == "sr" else f"{names[layer]} is left out of the pictures"
+            notes.append(f"{what}: the submitted clips ({wanted}) were not found.")
+    paths = scores[0]["paths"]
+    low, high = low or _locate(folders[0], paths.get("low")), high or _locate(folders[0], paths.get("high"))
+    return FrameSources(low, high, shipped), notes
+
+
+def scale_of(layers: Mapping[str, Frame]) -> int:
+    """How many times wider the submission is than LR; the contest's scale without LR."""
+    return layers["sr"][0].width // layers["lr"][0].width if "lr" in layers else contest.SCALE
+
+
+def packed_frames(shipped: Path, name: str, positions: Collection[int]) -> dict[int, Frame]:
+    """Frames by position as they were sent, from a folder or in one pass straight out of the zip."""
+    if shipped.is_dir():
+        return {position: frame_at(shipped / name, [], position) for position in positions}
+    try:
+        with zipfile.ZipFile(shipped) as archive:
+            member = next((entry for entry in archive.namelist() if Path(entry).name == name), None)
+            if member is None:
+                raise FileNotFoundError(f"{name} is not in {shipped.name}")
+            with archive.open(member) as file:
+                reader = y4m.StreamReader(file, f"{shipped}: {member}")
+                read = enumerate(islice(reader, max(positions) + 1))
+                found = {position: (reader.header, planes) for position, planes in read if position in positions}
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{shipped}: expected a zip, got a damaged one ({error}); make the submission again") from None
+    missing = sorted(set(positions) - set(found))
+    if missing:
+        raise ValueError(f"{shipped}: {name} has no frame {missing[0]}; score the submission again")
+    return found
+
+
+def frame_at(path: Path, frames: Sequence[int], position: int) -> Frame:
+    """A frame of a y4m file by position; a file with all frames of the clip is read at `frames[position]`."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.name} was not found")
+    clip = y4m.Clip(path)
+    index = frames[position] if frames and clip.num_frames != len(frames) else position
+    if index >= clip.num_frames:
+        raise ValueError(f"{path}: expected frame {index}, the clip has {clip.num_frames}; score the submission again")
+    return clip.header, clip.frame(index)
+
+
+def _check_sizes(clip: ScoredClip, layers: Mapping[str, Frame]) -> None:
+    header = layers["sr"][0]
+    for layer, (size, _) in layers.items():
+        if layer != "lr" and (size.width, size.height) != (header.width, header.height):
+            raise ValueError(
+                f"clip {clip['id']}: the submission is {header.width}x{header.height}, {layer} "
+                f"{size.width}x{size.height}; give the folders it was scored with (--low, --high)"
+            )
+
+
+def _locate(folder: Path, *places: str | Path | None) -> Path | None:
+    """The first place that exists, read from the current folder or from the submission's."""
+    tries = [base / place for place in places if place for base in (Path(), folder)]
+    return next((path for path in tries if path.exists()), None)
