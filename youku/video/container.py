@@ -103,7 +103,11 @@ class Writer:
 
     def finish(self) -> None:
         """Write what the encoder still holds, and the rest of the other streams, or of the range."""
-        self._mux(self._video.encode(None))
+        packets = self._video.encode(None)
+        if self.num_frames < 3:  # in order, and x265 leaves the decoding times of so few unset
+            for packet in packets:
+                packet.dts = packet.pts
+        self._mux(packets)
         self._copy_until(None if self._frames is None else self._end * self._tick)
 
     def _mux(self, packets: Iterable[Any]) -> None:
