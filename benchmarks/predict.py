@@ -15,11 +15,11 @@ import torch
 from machine import bar, describe, interleaved, median_ratio
 
 from youku.engines import weights
-from youku.engines.weights import Network
-from youku.inference import border
+from youku.engines.network import Network
+from youku.engines.torch_engine import TorchEngine
 from youku.inference.clip import Job, predict_clip
 from youku.inference.pipeline import Options
-from youku.models import MODELS
+from youku.models import MODELS, colours
 from youku.video import ffmpeg, standin, y4m
 
 
@@ -35,10 +35,10 @@ def write_clip(path: Path, num_frames: int) -> y4m.Clip:
 def compare_network(name: str, clip: y4m.Clip, folder: Path, device: torch.device, repeats: int) -> None:
     torch.manual_seed(0)
     module = MODELS[name].build(4).to(device).eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    network = Network(MODELS[name], 4, module, device)
+    network = Network(MODELS[name], 4, TorchEngine(module, device))
     batch = 4 if device.type == "cuda" else 1
     frames = [
-        network.spec.colours.from_planes(border.to_tensors([planes], 8, device), clip.header.layout).contiguous(
+        network.spec.colours.from_planes(colours.to_tensors([planes], 8, device), clip.header.layout)[0].contiguous(
             memory_format=torch.channels_last
         )
         for planes in clip

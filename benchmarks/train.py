@@ -13,7 +13,7 @@ from machine import bar, describe, interleaved, median_ratio
 
 from youku import contest
 from youku.engines import weights
-from youku.training import losses, trainer
+from youku.training import trainer
 from youku.training.config import TrainConfig
 from youku.training.dataset import batches
 from youku.training.pairs import find_pairs
@@ -36,17 +36,17 @@ def compare(name: str, folder: Path, device_name: str, steps: int, repeats: int)
     device = weights.pick_device(device_name)
     state = make_state(config, device)
     state.module.train()
-    loss_of = losses.make_loss(config.loss)
+    stage = trainer.stage_at(config, state)
     (sampler,) = trainer.make_samplers(config, find_pairs(config.data, 4), device)
     ready, drawn = sampler.draw(0), batches(sampler.draw, 0, config.workers)
 
     def streaming() -> None:
         for _ in range(steps):
-            trainer.train_step(state, config, loss_of, [next(drawn)])
+            trainer.train_step(state, config, stage, [next(drawn)])
 
     def in_memory() -> None:
         for _ in range(steps):
-            trainer.train_step(state, config, loss_of, [ready])
+            trainer.train_step(state, config, stage, [ready])
 
     ours, theirs = interleaved([streaming, in_memory], repeats)
     drawn.close()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""training.adversarial: each kind's formula, its direction, and the gradient penalty."""
+"""training.gan_losses: each kind's formula, its direction, and the gradient penalty."""
 
 from __future__ import annotations
 
@@ -45,58 +45,54 @@ def by_hand(kind: str) -> tuple[float, float]:
     )
 
 
-@pytest.mark.parametrize("kind", gan_losses.KINDS)
+@pytest.mark.parametrize("kind", gan_losses.TERMS)
 def test_formulas(kind: str) -> None:
     """Both losses equal the paper's formula, term by term."""
     discriminator, generator = by_hand(kind)
-    assert float(gan_losses.discriminator_loss(kind, REAL, FAKE)) == pytest.approx(discriminator, abs=1e-6)
-    assert float(gan_losses.generator_loss(kind, REAL, FAKE)) == pytest.approx(generator, abs=1e-6)
+    assert float(gan_losses.TERMS[kind].of_discriminator(REAL, FAKE)) == pytest.approx(discriminator, abs=1e-6)
+    assert float(gan_losses.TERMS[kind].of_network(REAL, FAKE)) == pytest.approx(generator, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["gan", "ragan"])
 def test_undecided_discriminator(kind: str) -> None:
     """At logits of 0 the generator's loss is log 2 and the discriminator's 2 log 2."""
     zero = torch.zeros(4, 1)
-    assert float(gan_losses.generator_loss(kind, zero, zero)) == pytest.approx(math.log(2), abs=1e-6)
-    assert float(gan_losses.discriminator_loss(kind, zero, zero)) == pytest.approx(2 * math.log(2), abs=1e-6)
+    assert float(gan_losses.TERMS[kind].of_network(zero, zero)) == pytest.approx(math.log(2), abs=1e-6)
+    assert float(gan_losses.TERMS[kind].of_discriminator(zero, zero)) == pytest.approx(2 * math.log(2), abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", gan_losses.KINDS)
+@pytest.mark.parametrize("kind", gan_losses.TERMS)
 def test_the_two_pull_apart(kind: str) -> None:
     """The discriminator's step lowers fake logits and raises real ones, the generator's raises fake ones."""
     real, fake = (torch.full((2, 1), 0.5, requires_grad=True) for _ in range(2))
-    up, down = torch.autograd.grad(gan_losses.discriminator_loss(kind, real, fake), (real, fake))
+    up, down = torch.autograd.grad(gan_losses.TERMS[kind].of_discriminator(real, fake), (real, fake))
     assert (up < 0).all() and (down > 0).all()
-    (pull,) = torch.autograd.grad(gan_losses.generator_loss(kind, real, fake), fake)
+    (pull,) = torch.autograd.grad(gan_losses.TERMS[kind].of_network(real, fake), fake)
     assert (pull < 0).all()
 
 
 def test_vanilla_generator_does_not_saturate() -> None:
     """Where the discriminator is sure (logit -20) the gradient is still -1, not 2e-9 as of log(1 - D)."""
     fake = torch.full((1, 1), -20.0, requires_grad=True)
-    (pull,) = torch.autograd.grad(gan_losses.generator_loss("gan", None, fake), fake)
+    (pull,) = torch.autograd.grad(gan_losses.TERMS["gan"].of_network(REAL, fake), fake)
     assert float(pull) == pytest.approx(-1.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", gan_losses.KINDS)
+@pytest.mark.parametrize("kind", gan_losses.TERMS)
 def test_half_precision_logits_give_float32(kind: str) -> None:
     """Logits in bf16, as autocast leaves them, are worked on in float32."""
     real, fake = REAL.bfloat16(), FAKE.bfloat16()
     assert torch.equal(
-        gan_losses.discriminator_loss(kind, real, fake),
-        gan_losses.discriminator_loss(kind, real.float(), fake.float()),
+        gan_losses.TERMS[kind].of_discriminator(real, fake),
+        gan_losses.TERMS[kind].of_discriminator(real.float(), fake.float()),
     )
-    assert gan_losses.generator_loss(kind, real, fake).dtype == torch.float32
+    assert gan_losses.TERMS[kind].of_network(real, fake).dtype == torch.float32
 
 
-def test_only_ragan_needs_real_logits() -> None:
-    """The others work without; ragan says what it lacks; an unknown kind is named with the list."""
-    for kind in set(gan_losses.KINDS) - {"ragan"}:
-        assert torch.equal(gan_losses.generator_loss(kind, None, FAKE), gan_losses.generator_loss(kind, REAL, FAKE))
-    with pytest.raises(ValueError, match="ragan: compares with real pictures"):
-        gan_losses.generator_loss("ragan", None, FAKE)
-    with pytest.raises(ValueError, match="'sgan': expected one of gan, lsgan, wgan-gp, hinge, ragan"):
-        gan_losses.discriminator_loss("sgan", REAL, FAKE)
+def test_only_ragan_looks_at_real_logits() -> None:
+    """The network's loss of the other kinds is the same whatever the real pictures look like."""
+    for name, kind in gan_losses.TERMS.items():
+        assert torch.equal(kind.of_network(REAL, FAKE), kind.of_network(-REAL, FAKE)) == (name != "ragan")
 
 
 def linear(slope: float, side_px: int = 4) -> nn.Module:
@@ -155,7 +151,7 @@ def test_gradient_penalty_is_taken_between_the_pictures() -> None:
 
 def test_every_kind_is_a_term() -> None:
     """A kind that exists can be asked for on the command line, and carries its weight."""
-    for kind in gan_losses.KINDS:
-        assert kind in losses.TERMS
-        assert losses.adversarial_term(f"l1+5e-3*{kind}") == losses.Term(5e-3, kind, "")
-    assert gan_losses.KINDS["wgan-gp"].penalty_weight == 10
+    for kind in gan_losses.TERMS:
+        term = losses.parse(f"l1+5e-3*{kind}").adversarial
+        assert term and (term.weight, term.text, term.computes) == (5e-3, kind, gan_losses.TERMS[kind])
+    assert gan_losses.TERMS["wgan-gp"].penalty_weight == 10

@@ -13,8 +13,9 @@ from PIL import Image
 
 from youku import evaluate
 from youku.engines import weights
-from youku.engines.weights import Network
-from youku.inference import evaluation, pipeline, timing
+from youku.engines.network import Network
+from youku.engines.torch_engine import TorchEngine
+from youku.inference import evaluation, picture_scores, pipeline, timing
 from youku.inference.evaluation import PROTOCOLS, Picture
 from youku.inference.pipeline import Options
 from youku.metrics import fsim
@@ -47,7 +48,7 @@ def smooth_picture(height: int = 48, width: int = 40, seed: int = 0) -> np.ndarr
 
 def fresh(name: str, scale: int = 4) -> Network:
     torch.manual_seed(0)
-    return Network(MODELS[name], scale, MODELS[name].build(scale).eval().requires_grad_(False), CPU)
+    return Network(MODELS[name], scale, TorchEngine(MODELS[name].build(scale).eval().requires_grad_(False), CPU))
 
 
 def psnr_of(pred: np.ndarray, high: np.ndarray, protocol: str, scale: int) -> float:
@@ -117,7 +118,7 @@ def test_self_ensemble_of_bicubic_changes_nothing() -> None:
     """An equivariant network is its own ensemble (models.md section 11, item 5: under 1e-5)."""
     x = torch.from_numpy(smooth_picture()[..., 0].copy()).float()[None, None] / 255
     plain, eightfold = (
-        pipeline.run_network(fresh("bicubic"), x, Options(ensemble=ensemble), 64)[0] for ensemble in (False, True)
+        pipeline.run_network(fresh("bicubic"), (x,), Options(ensemble=ensemble))[0] for ensemble in (False, True)
     )
     assert (plain - eightfold).abs().max() < 1e-5
 
@@ -126,7 +127,7 @@ def test_self_ensemble_of_a_network_changes_something() -> None:
     """The flag reaches a network that is not equivariant."""
     low = smooth_picture(6, 6)
     plain, eightfold = (
-        evaluation.enlarge_picture(fresh("edsr-baseline", 2), low, Options(ensemble=e))[1] for e in (0, 1)
+        evaluation.enlarge(fresh("edsr-baseline", 2), low, Options(ensemble=e)).rgb for e in (False, True)
     )
     assert np.any(plain != eightfold)
 
@@ -135,7 +136,8 @@ def test_self_ensemble_of_a_network_changes_something() -> None:
 def test_enlarged_luma_is_that_of_the_picture(name: str) -> None:
     """Both kinds of network give luma in code values and a picture of the same colours."""
     low = smooth_picture(12, 10)
-    luma, rgb = evaluation.enlarge_picture(fresh(name, 2), low, Options())
+    enlarged = evaluation.enlarge(fresh(name, 2), low, Options())
+    luma, rgb = enlarged.luma, enlarged.rgb
     assert luma.shape == (24, 20) and rgb.shape == (24, 20, 3) and rgb.dtype == np.uint8
     assert np.abs(color.luma_of_picture(rgb) - luma).max() < 1.1  # two roundings, of Y and of RGB
     if name == "bicubic":
@@ -162,7 +164,7 @@ def test_pooled_is_below_the_mean_and_right() -> None:
             "needs RGB pictures, here is luma alone",
         ),
         (
-            lambda: evaluation.enlarge_luma(fresh("edsr-baseline"), FLAT[..., 0], Options()),
+            lambda: evaluation.enlarge(fresh("edsr-baseline"), FLAT[..., 0], Options()),
             "works on RGB, here is luma",
         ),
         (lambda: timing.Runs(iterations=0), "--iterations 0: expected a batch and iterations of 1 or more"),
@@ -200,7 +202,7 @@ def test_json_agrees_with_the_protocols(folder: Path, capsys: pytest.CaptureFixt
         values = []
         for files in picture_sets.find(folder, 3):
             low, high = picture_sets.load(files, 3)
-            pred = Picture(*evaluation.enlarge_picture(fresh("bicubic", 3), low, Options()))
+            pred = evaluation.enlarge(fresh("bicubic", 3), low, Options())
             values.append(evaluation.error(pred, evaluation.read_picture(high), protocol, 3).psnr)
         told = by_network["bicubic"]
         assert [row["psnr"] for row in told["pictures"]] == pytest.approx(values, abs=1e-4)
@@ -219,7 +221,7 @@ def test_fsim_is_added_where_asked(folder: Path, capsys: pytest.CaptureFixture) 
     values = []
     for files in picture_sets.find(folder, 2):
         low, high = picture_sets.load(files, 2)
-        luma, _ = evaluation.enlarge_picture(fresh("bicubic", 2), low, Options())
+        luma = evaluation.enlarge(fresh("bicubic", 2), low, Options()).luma
         values.append(fsim.plane(luma, color.luma_of_picture(high)))
     assert [row["fsim"] for row in told["pictures"]] == pytest.approx(values, abs=1e-4)
     assert told["mean"]["fsim"] == pytest.approx(sum(values) / 2, abs=1e-4)
@@ -238,7 +240,7 @@ def test_a_network_stands_beside_bicubic_and_its_pictures_are_kept(
     low, _ = picture_sets.load(picture_sets.find(folder, 2)[1], 2)
     with Image.open(tmp_path / "kept/set_edsr-baseline_x2/b.png") as picture:
         kept = np.asarray(picture)
-    assert np.array_equal(kept, evaluation.enlarge_picture(fresh("edsr-baseline", 2), low, Options())[1])
+    assert np.array_equal(kept, evaluation.enlarge(fresh("edsr-baseline", 2), low, Options()).rgb)
 
 
 def test_time_prints_a_median(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -252,7 +254,7 @@ def test_time_takes_turns_and_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyP
     """Two pictures, one warm-up run each, then 2 + 3 timed: the medians of what the clock said."""
     clock = iter([90, 90, 1, 2, 3, 4, 8])
     monkeypatch.setattr(timing, "_forward_ms", lambda network, batch, options: float(next(clock)))
-    inputs = [torch.zeros(1, 4, 4), torch.zeros(1, 4, 6)]
+    inputs = [(torch.zeros(1, 1, 4, 4),), (torch.zeros(1, 1, 4, 6),)]
     times = timing.measure(fresh("bicubic"), inputs, Options(), timing.Runs(batch=8, warm_up=2, iterations=5))
     assert (times.median_ms, times.picture_ms) == (3.0, (3.0, 3.0))
 
@@ -296,8 +298,8 @@ def test_the_verb_refuses(
 
 def test_an_exact_match_is_null_in_json() -> None:
     """JSON has no infinity."""
-    row = evaluate.Row("a", evaluation.Error(0.0, 10), 1.0)
-    table = evaluate.as_json({"y_crop_s": {"bicubic": [row]}}, pooled=True)
+    score = picture_scores.Score("a", evaluation.Error(0.0, 10), 1.0)
+    table = picture_scores.as_json({"y_crop_s": {"bicubic": [score]}}, pooled=True)
     assert table["y_crop_s"]["bicubic"]["mean"] == {"psnr": None, "ssim": 1.0, "pooled_psnr": None}
 
 

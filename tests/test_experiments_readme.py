@@ -14,7 +14,7 @@ from PIL import Image
 from youku import curves, evaluate, train
 from youku import experiment as verb
 from youku.models import MODELS
-from youku.training import config, experiment, recipe
+from youku.training import config, experiment
 from youku.training.dataset import Sampler
 from youku.training.pairs import find_pairs
 
@@ -38,7 +38,7 @@ def test_commands_parse(command: list[str]) -> None:
     """The verb's own parser takes each line; experiments exist, and settings of a training are valid with their recipe."""
     args = PARSERS[command[0]]().parse_args(command[1:])
     if command[0] == "train":
-        assert config.from_flags(args, recipe.read_recipe(args.recipe)).name.startswith("ladder-")
+        assert config.from_flags(args, config.read_recipe(args.recipe)).name.startswith("ladder-")
     if command[0] == "experiment" and not args.list:
         assert args.experiment in experiment.names()
 
@@ -46,7 +46,7 @@ def test_commands_parse(command: list[str]) -> None:
 def test_the_ladder_climbs() -> None:
     """Small network and data, large network, then all data from the second rung's weights."""
     rungs = [
-        config.from_flags(args, recipe.read_recipe(args.recipe))
+        config.from_flags(args, config.read_recipe(args.recipe))
         for command in COMMANDS
         if command[0] == "train"
         for args in [train.make_parser().parse_args(command[1:])]
@@ -62,11 +62,8 @@ def test_both_sides_must_hold_a_patch(tmp_path: Path) -> None:
         Image.fromarray(noise.integers(0, 256, (height, width, 3), np.uint8)).save(tmp_path / f"{name}.png")
     sampler = Sampler(
         pairs=find_pairs([str(tmp_path)], 4),
-        scale=4,
         spec=MODELS["espcn"],
-        patch_px=24,
-        batch=8,
-        augment=False,
+        patches=config.PatchSettings(patch_px=24, batch=8, augment=False),
         seed=0,
         device=torch.device("cpu"),
     )

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from tests.test_train import last, settings
 from youku.engines import weights
-from youku.training import losses, run, trainer
+from youku.training import gan_losses, run, trainer
 from youku.training import state as states
-from youku.training.adversary import Adversary, NoAdversary, collapse_warning, make_adversary
-from youku.training.config import TrainConfig
-from youku.training.dataset import Batch, in_turn
+from youku.training.adversary import Adversary, NoAdversary, make_adversary
+from youku.training.config import DISCRIMINATORS, TrainConfig
+from youku.training.dataset import in_turn
 
 
 def adversarial(pairs: Path, **changes: object) -> TrainConfig:
@@ -26,6 +27,18 @@ def adversarial(pairs: Path, **changes: object) -> TrainConfig:
     return settings(pairs, **{**values, **changes})
 
 
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A discriminator of some hundred weights in place of EnhanceNet's millions, which every checkpoint writes."""
+
+    def build(side_px: int, channels: int) -> nn.Module:
+        layers = [nn.Conv2d(channels, 8, 4, stride=4), nn.LeakyReLU(0.2), nn.Flatten()]
+        return nn.Sequential(*layers, nn.Linear(8 * (side_px // 4) ** 2, 1))
+
+    monkeypatch.setitem(DISCRIMINATORS, "enhancenet", build)
+
+
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(("kind", "d_steps"), [("gan", 1), ("ragan", 2), ("wgan-gp", 1)])
 def test_both_stages_run_and_resume_bit_identically(pairs: Path, kind: str, d_steps: int) -> None:
     """A run broken inside either stage ends in the very bits of an unbroken one, discriminator included."""
@@ -39,10 +52,9 @@ def test_both_stages_run_and_resume_bit_identically(pairs: Path, kind: str, d_st
         draw = in_turn(trainer.make_samplers(broken, train_pairs, torch.device("cpu")))
         state.module.train()
         for step in range(stop):
-            first, end = broken.batches_before(step), broken.batches_before(step + 1)
-            loss_of = losses.make_loss(broken.loss_at(step))
-            trainer.train_step(state, broken, loss_of, [draw(index) for index in range(first, end)])
-        states.save(state, broken)
+            drawn = [draw(index) for index in trainer.batches_of(broken, step)]
+            trainer.train_step(state, broken, trainer.stage_at(broken, state), drawn)
+        states.save(state, broken.folder)
         trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False)
         one, other = last(straight), last(broken)
         assert [one[key] for key in ("best", "since_best", "validated")] == [
@@ -58,6 +70,7 @@ def test_both_stages_run_and_resume_bit_identically(pairs: Path, kind: str, d_st
             assert all(torch.equal(left[key], right[key]) for key in left)
 
 
+@pytest.mark.usefixtures("small")
 def test_the_stages_leave_their_traces(pairs: Path) -> None:
     """Pretrained weights are kept, and the log tells the discriminator's figures in the second stage only."""
     made = adversarial(pairs)
@@ -67,23 +80,24 @@ def test_the_stages_leave_their_traces(pairs: Path) -> None:
     assert [line["step"] for line in lines if "d_loss" in line] == [3, 4, 5, 6]
 
 
+@pytest.mark.usefixtures("small")
 def test_the_discriminator_learns_to_tell_apart() -> None:
-    """On flat against noisy pictures its loss falls below chance, 2 log 2."""
-    config = TrainConfig(loss="gan", patch_px=8, model="espcn", discriminator="enhancenet", d_lr=1e-3, steps=2)
+    """On flat against noisy pictures its loss falls clearly from where it begins, which is about chance, 2 log 2."""
+    config = TrainConfig(loss="gan", patch_px=8, model="espcn", discriminator="enhancenet", d_lr=1e-2, steps=2)
     torch.manual_seed(0)
-    adversary = make_adversary(config, 1, torch.device("cpu"))
+    adversary = make_adversary(config, 32, 1, torch.device("cpu"))
     high, pred = torch.rand(4, 1, 32, 32), torch.full((4, 1, 32, 32), 0.5)
-    for _ in range(20):
+    for _ in range(60):
         adversary.learn(pred, high)
         adversary.step(1.0)
     figures = [entry[0] for entry in adversary.past]
-    assert figures[0] == pytest.approx(1.386, abs=0.05) and figures[-1] < 0.5 * figures[0]
+    assert figures[0] == pytest.approx(1.386, rel=0.3) and figures[-1] < 0.5 * figures[0]
 
 
 def test_the_loss_reaches_the_picture_and_not_the_discriminator() -> None:
     """Its gradient is the network's to follow; the adversary's weights get none."""
     config = TrainConfig(loss="0.5*gan", patch_px=8, model="espcn", discriminator="enhancenet", steps=2)
-    adversary = make_adversary(config, 1, torch.device("cpu"))
+    adversary = make_adversary(config, 32, 1, torch.device("cpu"))
     pred = torch.rand(2, 1, 32, 32, requires_grad=True)
     loss = adversary.loss(pred, torch.rand(2, 1, 32, 32))
     loss.backward()
@@ -92,6 +106,7 @@ def test_the_loss_reaches_the_picture_and_not_the_discriminator() -> None:
     assert all(parameter.grad is None and parameter.requires_grad for parameter in adversary.module.parameters())
 
 
+@pytest.mark.usefixtures("small")
 def test_k_discriminator_steps_draw_their_own_batches(pairs: Path) -> None:
     """With d_steps 3 the adversary sees three different batches for each step of the network."""
     made = adversarial(pairs, pretrain_steps=0, d_steps=3)
@@ -104,8 +119,8 @@ def test_k_discriminator_steps_draw_their_own_batches(pairs: Path) -> None:
     state = states.make_state(made, torch.device("cpu"))
     state.adversary = Watching()
     draw = in_turn(trainer.make_samplers(made, run.load_pairs(made)[0], torch.device("cpu")))
-    drawn: list[Batch] = [draw(index) for index in range(made.batches_before(0), made.batches_before(1))]
-    trainer.train_step(state, made, losses.make_loss(made.loss), drawn)
+    drawn = [draw(index) for index in trainer.batches_of(made, 0)]
+    trainer.train_step(state, made, trainer.stage_at(made, state), drawn)
     assert len(seen) == 3 and not torch.equal(seen[0], seen[1]) and not torch.equal(seen[1], seen[2])
 
 
@@ -119,23 +134,31 @@ def test_the_discriminator_learns_in_float32_and_once_a_step(pairs: Path) -> Non
     state.adversary.module.tail[-1].register_forward_hook(lambda _, args, out: kinds.add(out.dtype))
     state.adversary.optimizer.register_step_post_hook(lambda *_: updates.append(1))
     draw = in_turn(trainer.make_samplers(made, run.load_pairs(made)[0], torch.device("cpu")))
-    trainer.train_step(state, made, losses.make_loss(made.loss), [draw(index) for index in range(3)])
+    trainer.train_step(state, made, trainer.stage_at(made, state), [draw(index) for index in range(3)])
     assert kinds == {torch.float32} and len(updates) == 1
 
 
+@pytest.mark.usefixtures("small")
 def test_the_first_stage_is_not_stopped_early(pairs: Path) -> None:
     """However bad its validations, the main loss gets its turn."""
-    made = adversarial(
-        pairs, pretrain_steps=4, val_every=1, early_stop=1, lr=1.0, optimizer="sgd", clip_norm=1.0, ema=0.0
-    )
+    still = {
+        "lr": 1e-30,
+        "schedule": "constant",
+        "optimizer": "sgd",
+        "ema": 0.0,
+    }  # no validation is better than the first
+    made = adversarial(pairs, pretrain_steps=4, val_every=1, early_stop=1, **still)
     run.start(made, progress=False)
     assert last(made)["step"] > 4
 
 
 def test_a_winning_discriminator_is_reported() -> None:
     """A loss near zero leaves no signal: the warning says what to change; a healthy one is silent."""
-    assert "lower --d-lr" in collapse_warning("gan", {"d_loss": 0.001})
-    assert collapse_warning("gan", {"d_loss": 1.2}) == ""
+    config = TrainConfig(loss="gan", patch_px=8, model="espcn", discriminator="enhancenet", steps=2)
+    adversary = make_adversary(config, 32, 1, torch.device("cpu"))
+    assert "lower --d-lr" in adversary.warning({"d_loss": 0.001})
+    assert adversary.warning({"d_loss": 1.2}) == adversary.warning({}) == ""
+    assert {name for name, kind in gan_losses.TERMS.items() if kind.won_below > 0} == {"gan", "ragan", "lsgan"}
 
 
 def test_wrong_patch_sides_and_stages_are_explained(pairs: Path) -> None:
@@ -157,10 +180,10 @@ def test_batches_are_counted_without_gaps() -> None:
         {"loss": "l1+gan", "d_steps": 3, "pretrain_steps": 5},
     ):
         config = TrainConfig(steps=20, **changes)  # type: ignore[arg-type]
-        needed = [config.batches_before(step + 1) - config.batches_before(step) for step in range(12)]
+        needed = [len(trainer.batches_of(config, step)) for step in range(12)]
         expected = [
-            config.accumulate_at(step) * len(config.all_scales)
+            trainer.accumulate_at(config, step) * len(config.all_scales)
             + (config.d_steps - 1 if step >= config.pretrain_steps else 0)
             for step in range(12)
         ]
-        assert needed == expected and config.batches_before(0) == 0
+        assert needed == expected and trainer.batches_before(config, 0) == 0

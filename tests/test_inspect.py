@@ -13,6 +13,8 @@ from PIL import Image
 
 from youku.__main__ import main
 from youku.engines import weights
+from youku.engines.network import Network
+from youku.engines.torch_engine import TorchEngine
 from youku.looking import checkerboard, clip_summary, feature_maps, weights_summary
 from youku.models import MODELS
 from youku.training import vgg
@@ -128,8 +130,8 @@ def test_luma_network_sees_studio_range() -> None:
     """White reaches a luma network as 235/255, an RGB network as 1."""
     white = np.full((4, 4, 3), 255, np.uint8)
     device = torch.device("cpu")
-    luma = weights.Network(MODELS["fsrcnn"], 2, torch.nn.Identity(), device)
-    rgb = weights.Network(MODELS["edsr-baseline"], 2, torch.nn.Identity(), device)
+    luma = Network(MODELS["fsrcnn"], 2, TorchEngine(torch.nn.Identity(), device))
+    rgb = Network(MODELS["edsr-baseline"], 2, TorchEngine(torch.nn.Identity(), device))
     assert feature_maps.picture_input(luma, white).unique().item() == pytest.approx(235 / 255)
     assert feature_maps.picture_input(rgb, white).shape == (1, 3, 4, 4)
     assert feature_maps.picture_input(rgb, white).min() == 1

@@ -16,11 +16,12 @@ from tests.conftest import textured_frame, write_pair
 from youku import contest, predict
 from youku.cli import Item
 from youku.engines import shipped, weights
-from youku.engines.weights import Network
-from youku.inference import pipeline
+from youku.engines.network import Network
+from youku.engines.torch_engine import TorchEngine
+from youku.inference import pipeline, stages
 from youku.inference.clip import Job, list_jobs, predict_all, run_jobs
 from youku.inference.pipeline import Options
-from youku.models import MODELS
+from youku.models import MODELS, colours
 from youku.models.colours import RGB
 from youku.video import ffmpeg, interpolate, resize, y4m
 from youku.video.recording import open_recording
@@ -34,7 +35,7 @@ def network(name: str = "fsrcnn", scale: int = 4) -> Network:
     module = MODELS[name].build(scale).eval().requires_grad_(False)
     if name == "fsrcnn":
         torch.nn.init.normal_(module.last.weight, 0, 0.05)
-    return Network(MODELS[name], scale, module, CPU)
+    return Network(MODELS[name], scale, TorchEngine(module, CPU))
 
 
 def save_weights(path: Path, name: str = "fsrcnn", scale: int = 4) -> Path:
@@ -90,13 +91,11 @@ def test_bicubic_verb_equals_interpolate(tmp_path: Path) -> None:
 def test_rgb_round_trip_is_nearly_lossless(tmp_path: Path) -> None:
     """Planes -> RGB float -> planes costs at most one code value on luma: nothing passes through 8-bit RGB."""
     clip = clip_of(tmp_path / "in.y4m", width=32, height=24)
-    from youku.inference import border
-
-    tensors = border.to_tensors([clip.frame(0)], 8, CPU)
+    tensors = colours.to_tensors([clip.frame(0)], 8, CPU)
     back = RGB.to_planes(RGB.from_planes(tensors, clip.header.layout), clip.header.layout)
-    luma = border.to_codes(back[0], clip.header)[0]
+    luma = colours.to_codes(back[0], 8)[0]
     assert np.array_equal(luma, clip.frame(0)[0])
-    chroma = border.to_codes(back[1], clip.header)[0].astype(int)
+    chroma = colours.to_codes(back[1], 8)[0].astype(int)
     assert np.abs(chroma - clip.frame(0)[1].astype(int)).mean() < 3  # bilinear up and down is not an identity
 
 
@@ -270,10 +269,10 @@ def test_ahead_hands_errors_over_and_stops_early() -> None:
 
     seen = []
     with pytest.raises(ValueError, match="damaged"):
-        for number in pipeline.ahead(numbers()):
+        for number in stages.ahead(numbers()):
             seen.append(number)
     assert seen == [0, 1, 2]
-    endless = pipeline.ahead(iter(int, 1))
+    endless = stages.ahead(iter(int, 1))
     assert next(endless) == 0
     endless.close()
 

@@ -6,6 +6,7 @@ import os
 import pickle
 import zipfile
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from youku.engines.published import PUBLISHED, Published
 from youku.inference import evaluation, pipeline, tiles
 from youku.inference.pipeline import Options
 from youku.models import MODELS
+from youku.models.colours import Tensors
 from youku.models.edsr import DIV2K_MEAN
 from youku.models.span import SPAN
 from youku.video import picture_sets, y4m
@@ -331,8 +333,8 @@ def test_a_network_that_looks_at_the_whole_picture_runs_untiled(tmp_path: Path, 
     x = torch.rand(1, 3, 40, 50).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         whole = network.module(x)
-        tiled = tiles.forward_tiled(network.module, x, 2, 10, 20)
-    assert torch.equal(pipeline.run_network(network, x, Options(), 16)[0], whole)
+        (tiled,), _ = tiles.run_tiled(network.engine.step, (x,), (), 10, 20)
+    assert torch.equal(pipeline.run_network(network, (x,), Options(tile_px=16))[0], whole)
     assert (tiled - whole).abs().max() > 1e-5  # what running it in tiles would have cost
     with y4m.create(tmp_path / "in.y4m", y4m.make_header(16, 16)) as writer:
         writer.write(textured_frame(y4m.make_header(16, 16), 0))
@@ -346,16 +348,16 @@ def test_a_network_that_looks_at_the_whole_picture_runs_untiled(tmp_path: Path, 
 def test_an_untiled_picture_that_does_not_fit_is_one_sentence() -> None:
     """Out of memory becomes advice; another error passes through."""
 
-    def tight(x: Tensor) -> Tensor:
+    def tight(x: Tensors, memory: Tensors) -> NoReturn:
         raise torch.OutOfMemoryError("no room")
 
-    def broken(x: Tensor) -> Tensor:
+    def broken(x: Tensors, memory: Tensors) -> NoReturn:
         raise RuntimeError("weights and input differ")
 
     with pytest.raises(ValueError, match="2 picture\\(s\\) of 64x48 do not fit in memory"):
-        tiles.forward_whole(tight, torch.zeros(2, 3, 48, 64))
+        tiles.run_whole(tight, (torch.zeros(2, 3, 48, 64),), ())
     with pytest.raises(RuntimeError, match="differ"):
-        tiles.forward_whole(broken, torch.zeros(1, 3, 8, 8))
+        tiles.run_whole(broken, (torch.zeros(1, 3, 8, 8),), ())
 
 
 def set5_y(model_file: str, scale: int) -> float:
@@ -364,7 +366,7 @@ def set5_y(model_file: str, scale: int) -> float:
     values = []
     for files in picture_sets.find(DATA / "bench/Set5", scale):
         low, high = picture_sets.load(files, scale)
-        pred = evaluation.Picture(*evaluation.enlarge_picture(network, low, Options(tile_px=96)))
+        pred = evaluation.enlarge(network, low, Options())
         values.append(evaluation.error(pred, evaluation.read_picture(high), "y_crop_s", scale).psnr)
     return float(np.mean(values))
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -23,11 +24,11 @@ from youku.engines import weights
 from youku.inference import pipeline
 from youku.metrics import psnr
 from youku.models import MODELS
-from youku.training import checkpoint, config, losses, precision, recipe, run, trainer
+from youku.training import config, fields, precision, run, trainer
 from youku.training import state as states
 from youku.training.config import TrainConfig
 from youku.training.dataset import Sampler, batches, in_turn
-from youku.training.pairs import find_pairs, split_pairs
+from youku.training.pairs import find_pairs
 from youku.training.validation import validate
 from youku.video import y4m
 
@@ -45,10 +46,12 @@ def settings(pairs: Path, **changes: object) -> TrainConfig:
 
 
 def last(made: TrainConfig) -> dict:
-    return checkpoint.load(made.folder / "last.pt", torch.device("cpu"))
+    return states.read_checkpoint(made.folder / "last.pt", torch.device("cpu"))
 
 
-@pytest.mark.parametrize("changes", [{}, {"model": "srresnet", "accumulate": 2, "loss": "l1+0.2*ssim"}, {"amp": True}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"model": "srresnet", "accumulate": 2, "loss": "l1+0.2*ssim", "patch_px": 8}, {"amp": True}]
+)
 def test_resume_is_bit_identical(pairs: Path, changes: dict) -> None:
     """Three steps, then a resume of three more, leave the very bits of six steps in one go."""
     straight = settings(pairs, name="straight", **changes)
@@ -60,9 +63,11 @@ def test_resume_is_bit_identical(pairs: Path, changes: dict) -> None:
     sampler_steps = batches(in_turn(trainer.make_samplers(broken, train_pairs, torch.device("cpu"))), 0, 1)
     state.module.train()
     for _ in range(3):
-        trainer.train_step(state, broken, _loss(broken), [next(sampler_steps) for _ in range(broken.accumulate)])
+        trainer.train_step(
+            state, broken, trainer.stage_at(broken, state), [next(sampler_steps) for _ in range(broken.accumulate)]
+        )
     sampler_steps.close()
-    states.save(state, broken)
+    states.save(state, broken.folder)
     assert trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False).step == 6
     first, second = last(straight), last(broken)
     for part in ("module", "average"):
@@ -73,10 +78,6 @@ def test_resume_is_bit_identical(pairs: Path, changes: dict) -> None:
 
 def _sampler(made: TrainConfig, train_pairs: list) -> Sampler:
     return trainer.make_samplers(made, train_pairs, torch.device("cpu"))[0]
-
-
-def _loss(made: TrainConfig):
-    return losses.make_loss(made.loss)
 
 
 def test_a_validation_that_was_cut_off_is_made_up_for(pairs: Path) -> None:
@@ -90,8 +91,8 @@ def test_a_validation_that_was_cut_off_is_made_up_for(pairs: Path) -> None:
     state.module.train()
     draw = in_turn(trainer.make_samplers(broken, train_pairs, torch.device("cpu")))
     for step in range(3):
-        trainer.train_step(state, broken, _loss(broken), [draw(step)])
-    states.save(state, broken)  # the validation of step 3 did not come to pass
+        trainer.train_step(state, broken, trainer.stage_at(broken, state), [draw(step)])
+    states.save(state, broken.folder)  # the validation of step 3 did not come to pass
     trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False)
     first, second = last(straight), last(broken)
     assert all(first[key] == second[key] for key in ("best", "since_best", "validated"))
@@ -103,7 +104,7 @@ def test_run_folder_holds_what_it_promises(pairs: Path) -> None:
     """config.toml reads back, log.jsonl has every step once, best weights name their network."""
     made = settings(pairs)
     run.start(made, command="python -m youku train", progress=False)
-    assert TrainConfig(**recipe.read_recipe(str(made.folder / "config.toml"))) == made
+    assert TrainConfig(**fields.read(made.folder / "config.toml", TrainConfig)) == made
     lines = [json.loads(line) for line in (made.folder / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6]
     assert [line["step"] for line in lines if "val_psnr" in line] == [3, 6]
@@ -210,28 +211,33 @@ def test_frames_of_a_clip_train_together(pairs: Path) -> None:
 def test_split_holds_whole_clips_out(pairs: Path) -> None:
     """No clip is in both parts."""
     found = find_pairs([str(pairs)], 4)
-    train_pairs, val_pairs = split_pairs(found, 1)
+    train_pairs, val_pairs = run.split_pairs(found, 1)
     names = [pair.name for pair in train_pairs]
     assert len(train_pairs) == 2 and val_pairs[0].name not in names
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(pairs: Path) -> None:
-    """SIGINT ends the step in flight, saves, names the resume command, exits 130; the resume finishes."""
-    command = [
-        sys.executable, "-m", "youku", "train", "--data", str(pairs), "--runs", str(pairs.parent / "runs"), "--name", "c",
-        "--steps", "100000", "--val-clips", "1", "--val-metric", "psnr", "--patch-px", "8", "--batch", "1",
-        "--log-every", "1", "--val-every", "100000", "--save-every", "100000", "--device", "cpu",
-    ]  # fmt: skip
+def test_ctrl_c_saves_and_says_how_to_go_on(pairs: Path, capsys: pytest.CaptureFixture) -> None:
+    """SIGINT ends the step in flight, saves, names the resume command, exits 130."""
     folder = pairs.parent / "runs" / "c"
-    process = subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 60
-    while time.monotonic() < until and not _has_lines(folder / "log.jsonl", 3):
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert f"--resume {folder}" in err and "Traceback" not in err
-    assert checkpoint.load(folder / "last.pt", torch.device("cpu"))["step"] >= 3
+    command = [
+        "--data", str(pairs), "--runs", str(folder.parent), "--name", "c", "--steps", "3000", "--val-clips", "1",
+        "--val-metric", "psnr", "--patch-px", "8", "--batch", "1", "--log-every", "1", "--val-every", "3000",
+        "--save-every", "3000", "--device", "cpu",
+    ]  # fmt: skip
+
+    def interrupt() -> None:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not _has_lines(folder / "log.jsonl", 3):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    waiting = threading.Thread(target=interrupt)
+    waiting.start()
+    status = verb.main(command)
+    waiting.join()
+    err = capsys.readouterr().err
+    assert status == 130 and f"--resume {folder}" in err and "Traceback" not in err
+    assert 3 <= states.read_checkpoint(folder / "last.pt", torch.device("cpu"))["step"] < 3000
 
 
 def _has_lines(path: Path, number: int) -> bool:
@@ -295,34 +301,24 @@ def test_apex_is_driven_where_it_can_be_imported(pairs: Path, monkeypatch: pytes
     assert last(made)["precision"] == {"scale": 1}
 
 
-def test_learning_rates() -> None:
-    """Warm-up is linear, cosine ends at lr_min, step halves."""
-    cosine = TrainConfig(lr=1.0, lr_min=0.1, steps=110, warmup=10)
-    assert trainer.learning_rate(cosine, 0) == pytest.approx(0.1)
-    assert trainer.learning_rate(cosine, 10) == pytest.approx(1.0)
-    assert trainer.learning_rate(cosine, 110) == pytest.approx(0.1)
-    step = TrainConfig(lr=1.0, schedule="step", lr_step=10, lr_gamma=0.5)
-    assert [trainer.learning_rate(step, at) for at in (9, 10, 20)] == [1.0, 0.5, 0.25]
-
-
 def test_recipes_are_valid_and_every_fault_is_listed(tmp_path: Path) -> None:
     """All shipped recipes load; an unknown key and a wrong type are reported together."""
-    for path in sorted(recipe.RECIPES.glob("*.toml")):
-        assert TrainConfig(**recipe.read_recipe(path.stem)).model in MODELS
+    for path in sorted(config.RECIPES.glob("*.toml")):
+        assert TrainConfig(**config.read_recipe(path.stem)).model in MODELS
     bad = tmp_path / "bad.toml"
     bad.write_text('lrr = 1\nbatch = "many"\namp = 1\n')
     with pytest.raises(ValueError, match=r"unknown key lrr; batch = 'many': expected int; amp = 1: expected bool"):
-        recipe.read_recipe(str(bad))
+        config.read_recipe(str(bad))
     bad.write_text("= nonsense")
     with pytest.raises(ValueError, match="not a TOML recipe"):
-        recipe.read_recipe(str(bad))
+        config.read_recipe(str(bad))
     with pytest.raises(ValueError, match="expected a path ending in .toml or one of demo"):
-        recipe.read_recipe("nothing")
+        config.read_recipe("nothing")
 
 
 def test_all_wrong_values_are_reported_together() -> None:
     """One message names every bad field."""
-    with pytest.raises(ValueError, match=r"batch = 0.*patch_px = 9.*srresnet: has scales.*loss 'l3'"):
+    with pytest.raises(ValueError, match=r"patch_px = 9.*batch = 0.*srresnet: has scales.*loss 'l3'"):
         TrainConfig(batch=0, patch_px=9, model="srresnet", scale=3, loss="l3")
 
 
@@ -355,20 +351,20 @@ def test_wrong_scale_is_explained(pairs: Path) -> None:
 def test_bad_checkpoints_are_refused(tmp_path: Path, damage: str) -> None:
     """A cut file, another file, and a pickle that would run code all give one sentence."""
     path = tmp_path / "last.pt"
-    checkpoint.save(path, {"step": 1})
+    states.write_checkpoint(path, {"step": 1})
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:100])
     elif damage == "foreign":
         path.write_bytes(b"not a checkpoint")
     elif damage == "one bit":
-        checkpoint.save(path, {"weight": torch.zeros(4000)})
+        states.write_checkpoint(path, {"weight": torch.zeros(4000)})
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
     else:
         torch.save({"format": 2, "run": os.system}, path)
     with pytest.raises(ValueError, match=r"last.pt: expected a whole checkpoint"):
-        checkpoint.load(path, torch.device("cpu"))
+        states.read_checkpoint(path, torch.device("cpu"))
 
 
 def test_what_cannot_work_leaves_no_run_behind(pairs: Path, tmp_path: Path) -> None:
@@ -430,7 +426,7 @@ def test_a_torn_log_and_a_missing_start_do_not_block_resume(pairs: Path) -> None
     made.folder.mkdir(parents=True)
     state = states.make_state(made, torch.device("cpu"))
     state.step = 2
-    states.save(state, made)
+    states.save(state, made.folder)
     start.unlink()
     (made.folder / "log.jsonl").write_text('{"step": 1, "loss": 1}\n{"step": 3, "loss": 1}\n{"step": 2, "lo')
     assert trainer.train(made, train_pairs, val_pairs, resume=True, progress=False).finished
@@ -454,7 +450,7 @@ def test_flags_override_the_recipe(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     path.write_text("batch = 3\nlr = 1\n")
     args = verb.make_parser().parse_args(["--recipe", str(path), "--batch", "5", "--no-augment"])
-    made = config.from_flags(args, recipe.read_recipe(args.recipe))
+    made = config.from_flags(args, config.read_recipe(args.recipe))
     assert (made.batch, made.lr, made.augment, made.model) == (5, 1.0, False, "fsrcnn")
 
 

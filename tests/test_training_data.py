@@ -43,7 +43,7 @@ def test_a_low_resolution_folder_is_used(tmp_path: Path) -> None:
         Image.new("RGB", (48, 36), (9, 9, 9)).save(low / f"{path.stem}x2.png")
     pairs = find_pairs([str(tmp_path)], 2)
     assert [pair.low_path.name for pair in pairs] == ["0x2.png", "1x2.png", "2x2.png"]
-    assert (data.load_picture_pair(pairs[0])[0] == 9).all()
+    assert (pairs[0].store.pictures(pairs[0], data.DEFAULT_RESIZER)[0] == 9).all()
     Image.new("RGB", (40, 36)).save(low / "0x2.png")
     with pytest.raises(ValueError, match=r"0x2.png: expected 48x36 \(x2 of 0.png\), got 40x36"):
         data._read_pair(PicturePair(high / "0.png", 2, low / "0x2.png"), data.DEFAULT_RESIZER)
@@ -52,7 +52,7 @@ def test_a_low_resolution_folder_is_used(tmp_path: Path) -> None:
 def test_sizes_come_from_the_files_heads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run over many pictures begins at once: none is decoded to learn its size."""
     folder = write_pictures(tmp_path / "p")
-    monkeypatch.setattr(data, "load_picture_pair", None)
+    monkeypatch.setattr(data, "_read_pair", None)
     made = settings(folder, scale=2, rescale="1,0.5", patch_px=8)
     assert [pair.size for pair in run.load_pairs(made)[0]] == [(36, 48), (18, 24)] * 2
 
@@ -88,7 +88,9 @@ def test_pictures_are_used_at_several_sizes(tmp_path: Path) -> None:
     train_pairs, val_pairs = run.load_pairs(made)
     assert [pair.zoom for pair in train_pairs] == [1.0, 0.5] and [pair.zoom for pair in val_pairs] == [1.0]
     picture = np.asarray(Image.open(train_pairs[1].path))
-    assert np.array_equal(data.load_picture_pair(train_pairs[1])[1], resize.imresize(picture, 36, 48))
+    assert np.array_equal(
+        train_pairs[1].store.pictures(train_pairs[1], data.DEFAULT_RESIZER)[1], resize.imresize(picture, 36, 48)
+    )
 
 
 def test_clips_refuse_what_only_pictures_can_do(pairs: Path) -> None:
@@ -166,10 +168,10 @@ def test_zero_mean_input_travels_with_the_weights(pairs: Path) -> None:
 
 
 def test_training_stops_early(pairs: Path) -> None:
-    """With a rate that only makes it worse, two validations without a new best end the run."""
-    made = settings(pairs, steps=50, val_every=1, early_stop=2, lr=1.0, optimizer="sgd", clip_norm=1.0, ema=0.0)
-    outcome = run.start(made, progress=False)
-    assert outcome.finished and outcome.stopped_early and outcome.step < 50
+    """With a rate too small to change anything, two validations without a new best end the run: at step 3 of 50."""
+    made = settings(pairs, steps=50, val_every=1, early_stop=2, lr=1e-30, schedule="constant", optimizer="sgd", ema=0.0)
+    ending = run.start(made, progress=False)
+    assert ending.finished and ending.stopped_early and ending.step == 3
 
 
 def test_weights_are_kept_along_the_way(pairs: Path) -> None:
@@ -193,14 +195,14 @@ def test_initialisations_have_their_spread(pairs: Path, how: str) -> None:
     assert weight.std().item() == pytest.approx(expected, rel=0.08)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adadelta", "adamw"])
-def test_every_optimizer_lowers_the_loss(pairs: Path, optimizer: str) -> None:
-    """Twelve steps on the same clips end below where they began."""
-    made = settings(pairs, optimizer=optimizer, lr=1.0 if optimizer == "adadelta" else 1e-2, steps=12, batch=8)
-    run.start(made, progress=False)
-    lines = [json.loads(line) for line in (made.folder / "log.jsonl").read_text().splitlines()]
-    losses = [line["loss"] for line in lines if "loss" in line]
-    assert losses[-1] < losses[0]
+@pytest.mark.parametrize(("optimizer", "lr"), [("adam", 1e-3), ("adamw", 1e-3), ("sgd", 1e-2), ("adadelta", 1.0)])
+def test_every_optimizer_lowers_the_loss(pairs: Path, optimizer: str, lr: float) -> None:
+    """Twelve steps on one and the same batch bring its loss clearly down."""
+    made = settings(pairs, optimizer=optimizer, lr=lr, schedule="constant")
+    state = trainer.make_state(made, torch.device("cpu"))
+    stage, batch = trainer.stage_at(made, state), sampler(made).draw(0)
+    losses = [trainer.train_step(state, made, stage, [batch]) for _ in range(12)]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 def test_element_clipping_bounds_the_step(pairs: Path) -> None:

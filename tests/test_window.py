@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+import weakref
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,11 @@ from tests.conftest import textured_frame
 from tests.test_motion import texture
 from youku import predict
 from youku.engines import weights
-from youku.engines.weights import Network
-from youku.inference import border, pipeline, window
+from youku.engines.network import Network
+from youku.engines.torch_engine import TorchEngine
+from youku.inference import pipeline, window
 from youku.inference.pipeline import Options
-from youku.models import MODELS
+from youku.models import MODELS, colours
 from youku.models.blocks import Interpolate
 from youku.models.colours import RGB, Y
 from youku.models.srcnn import SRCNN
@@ -45,10 +48,15 @@ def same(one: Planes, other: Planes) -> bool:
     return len(one) == len(other) and all(map(np.array_equal, one, other))
 
 
+def windows(clip: Clip, width: int, wanted: Sequence[int] | None = None) -> list[list[Planes]]:
+    """All windows of a clip, or the wanted ones, compensated."""
+    return [moment.frames for moment in window.moments(clip, clip.header, width, wanted, aligned=True)]
+
+
 @pytest.mark.parametrize("width", [1, 3, 5])
 def test_streaming_equals_random_access(clip: Clip, width: int) -> None:
     """On whole frames both ways give the same planes for every frame, cut and ends included."""
-    streamed = list(window.windows(clip, clip.header, width))
+    streamed = windows(clip, width)
     assert len(streamed) == clip.num_frames
     for index, frames in enumerate(streamed):
         cut = window.cut_window(clip, index, width, 0, 0, 42, 58)
@@ -68,7 +76,7 @@ def test_neighbours_stop_at_cuts_and_ends() -> None:
 
 def test_windows_find_the_cut_themselves(clip: Clip) -> None:
     """Before the cut the last frame repeats, after it the first; elsewhere the neighbours are aligned true ones."""
-    before, middle, after = list(window.windows(clip, clip.header, 3, [CUT - 1, CUT, 5]))
+    before, middle, after = windows(clip, 3, [CUT - 1, CUT, 5])
     assert same(before[2], clip.frame(CUT - 1)) and not same(before[0], clip.frame(CUT - 1))
     assert same(middle[0], clip.frame(CUT))
     layout = clip.header.layout
@@ -78,9 +86,9 @@ def test_windows_find_the_cut_themselves(clip: Clip) -> None:
 
 def test_wanted_frames_keep_their_neighbours(clip: Clip) -> None:
     """Asking for some frames gives the very windows of the whole run, also across gaps."""
-    every = list(window.windows(clip, clip.header, 5))
+    every = windows(clip, 5)
     for wanted in ([0, 6], [2, 3], range(0, 7, 3), [5]):
-        chosen = list(window.windows(clip, clip.header, 5, wanted))
+        chosen = windows(clip, 5, wanted)
         assert len(chosen) == len(wanted)
         for index, got in zip(wanted, chosen, strict=True):
             assert all(map(same, got, every[index]))
@@ -89,13 +97,16 @@ def test_wanted_frames_keep_their_neighbours(clip: Clip) -> None:
 def test_a_clip_of_one_frame_is_its_own_neighbour() -> None:
     """One frame gives one window, that frame at every place."""
     header = y4m.make_header(32, 24)
-    (only,) = window.windows([textured_frame(header, 0)], header, 5)
-    assert len(only) == 5 and all(same(frame, textured_frame(header, 0)) for frame in only)
+    (only,) = window.moments([textured_frame(header, 0)], header, 5)
+    assert len(only.frames) == 5 and all(same(frame, textured_frame(header, 0)) for frame in only.frames)
 
 
 def test_luma_only_leaves_neighbouring_chroma_out(clip: Clip) -> None:
     """The luma of every place is as before; the middle frame keeps all its planes."""
-    whole, lean = (next(window.windows(clip, clip.header, 3, [1], needed=needed)) for needed in (RGB.needed, Y.needed))
+    whole, lean = (
+        next(window.moments(clip, clip.header, 3, [1], needed=needed, aligned=True)).frames
+        for needed in (RGB.needed, Y.needed)
+    )
     assert [len(frame) for frame in lean] == [1, 3, 1]
     assert all(np.array_equal(one[0], other[0]) for one, other in zip(whole, lean, strict=True))
 
@@ -110,7 +121,7 @@ def test_only_a_window_is_held(clip: Clip) -> None:
             num_read += 1
             yield planes
 
-    for index, _ in enumerate(window.windows(counted(), clip.header, 3)):
+    for index, _ in enumerate(window.moments(counted(), clip.header, 3)):
         assert num_read <= index + 2
 
 
@@ -122,9 +133,20 @@ def test_a_box_of_a_window_knows_the_clip(clip: Clip) -> None:
     assert all(same(patch, middle) for patch in patches[:3]) and not same(patches[3], middle)
 
 
+def test_what_is_known_of_cuts_dies_with_the_clip(clip: Clip) -> None:
+    """Training asks for the same cuts again and again; the answers keep no clip's memory map open."""
+    other = y4m.Clip(clip.path)
+    window.cut_window(other, CUT, 5, 0, 0, 42, 58)
+    assert window._KNOWN_CUTS[other] == {CUT: True, CUT + 1: False, CUT + 2: False}
+    gone = weakref.ref(other)
+    del other
+    gc.collect()
+    assert gone() is None
+
+
 def network(name: str, scale: int = 2) -> Network:
     torch.manual_seed(0)
-    return Network(MODELS[name], scale, MODELS[name].build(scale).eval().requires_grad_(False), CPU)
+    return Network(MODELS[name], scale, TorchEngine(MODELS[name].build(scale).eval().requires_grad_(False), CPU))
 
 
 def run(net: Network, clip: Clip, options: Options | None = None, **more: object) -> list[Planes]:
@@ -133,19 +155,22 @@ def run(net: Network, clip: Clip, options: Options | None = None, **more: object
 
 def test_windows_reach_the_network_oldest_first(clip: Clip) -> None:
     """(N, T * C, H, W): frame by frame in time, each in the network's colours."""
-    seen = list(window.windows(clip, clip.header, 3))
-    luma = border.windows_to_model(seen, 8, clip.header.layout, Y, CPU)
+    seen = windows(clip, 3)
+    (luma,) = colours.windows_to_input(seen, 8, clip.header.layout, Y, CPU)
     assert luma.shape == (7, 3, 42, 58)
     assert torch.equal(luma[5, 2], torch.from_numpy(seen[5][2][0].copy()) / 255)
-    assert border.windows_to_model(seen, 8, clip.header.layout, RGB, CPU).shape == (7, 9, 42, 58)
+    assert colours.windows_to_input(seen, 8, clip.header.layout, RGB, CPU)[0].shape == (7, 9, 42, 58)
 
 
 @pytest.mark.parametrize("name", ["vsrnet", "enhancenet-3frame"])
 def test_batches_and_tiles_change_nothing(clip: Clip, name: str) -> None:
     """Batched and tiled, a multi-frame network gives the frames of the plain run (one code value for rounding)."""
-    net = network(name)
-    whole, parts = run(net, clip), run(net, clip, Options(tile_px=32, batch=3))
-    assert len(whole) == len(parts) == 7
+    net, frames = network(name), list(clip)[1:5]
+    whole, parts = (
+        list(pipeline.upscale_frames(net, clip.header, frames, options))
+        for options in (Options(), Options(tile_px=32, batch=3))
+    )
+    assert len(whole) == len(parts) == 4
     for one, other in zip(whole, parts, strict=True):
         assert one[0].shape == (84, 116)
         assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(one, other, strict=True))
@@ -159,7 +184,7 @@ def test_the_ensemble_turns_all_frames_alike(clip: Clip) -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.nn.functional.interpolate(x.mean(1, keepdim=True), scale_factor=2)
 
-    averaging = Network(net.spec, 2, Average(), CPU)
+    averaging = Network(net.spec, 2, TorchEngine(Average(), CPU))
     for one, other in zip(run(averaging, clip), run(averaging, clip, Options(ensemble=True)), strict=True):
         assert np.abs(one[0].astype(int) - other[0]).max() <= 1
 

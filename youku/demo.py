@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Sequence
@@ -21,8 +22,8 @@ from youku.exchange import scorefile, submission, totals
 from youku.exchange.score_clips import score_submission
 from youku.inference.clip import list_jobs, predict_all
 from youku.inference.pipeline import Options
-from youku.training import recipe, run
-from youku.training.config import TrainConfig
+from youku.training import run
+from youku.training.config import TrainConfig, read_recipe
 from youku.video import degradation, standin, y4m
 
 TEST_SET = contest.TestSet(standin.VAL_SCENES[0].clip_id, standin.VAL_SCENES[-1].clip_id)
@@ -49,7 +50,7 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
     resume = (config.folder / "last.pt").exists()
     if resume and run.resumed_config(config.folder).steps != config.steps:
         raise ValueError(f"{config.folder}: is a demo of other --steps; remove it, or give another --out")
-    if not run.start(config, resume).finished:
+    if not run.start(config, resume, say=functools.partial(print, file=sys.stderr)).finished:
         raise KeyboardInterrupt
 
     _say(3, "predict the frames that the contest scores")
@@ -77,7 +78,7 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
 
 def demo_config(out: Path, steps: int | None = None) -> TrainConfig:
     """The recipe "demo" with its folders below `out`."""
-    values = recipe.read_recipe("demo")
+    values = read_recipe("demo")
     values |= {"name": "demo", "runs": str(out / "runs"), "data": (str(out / "clips" / "train"),)}
     config = TrainConfig(**values)
     return config if steps is None else dataclasses.replace(config, steps=steps, val_every=steps)

@@ -12,26 +12,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import sys
 from collections.abc import Sequence
 
 from youku import cli
-from youku.training import config as train_config
 from youku.training import experiment as experiments
+from youku.training import fields
 from youku.training.config import TrainConfig
-from youku.training.experiment import Experiment, Row
 
 OWN = ("name", "runs")  # set by the experiment
-
-
-def run_experiment(experiment: Experiment, settings: dict[str, TrainConfig]) -> list[Row]:
-    """Train and test every variant, in order."""
-    rows = []
-    for number, (variant, config) in enumerate(settings.items(), 1):
-        print(f"[{number}/{len(settings)}] {variant}", file=sys.stderr)
-        rows.append(experiments.run_variant(config, experiment.variants[variant], experiment.tests))
-    return rows
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -39,7 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("experiment", metavar="EXPERIMENT", nargs="?", help="name, or a TOML file")
     parser.add_argument("--list", action="store_true", help="list the experiments of the kit and what they ask")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-    train_config.add_flags(parser)
+    fields.add_flags(parser, TrainConfig)
     return parser
 
 
@@ -51,16 +42,13 @@ def _run(args: argparse.Namespace) -> int:
     if not args.experiment:
         raise cli.UsageError("expected an EXPERIMENT, or --list")
     experiment = experiments.read(args.experiment)
-    given = {
-        item.name: tuple(value) if isinstance(value, list) else value
-        for item in dataclasses.fields(TrainConfig)
-        if (value := vars(args)[item.name]) is not None and item.name not in OWN
-    }
-    rows = run_experiment(experiment, experiments.configs(experiment, args.runs or "runs", given))
+    given = {key: value for key, value in fields.given(args, TrainConfig).items() if key not in OWN}
+    settings = experiments.configs(experiment, args.runs or "runs", given)
+    variants = experiments.run_all(experiment, settings, functools.partial(print, file=sys.stderr))
     if args.json:
-        print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
+        print(json.dumps([dataclasses.asdict(variant) for variant in variants], indent=2))
     else:
-        print(experiments.text(experiment, rows, given))
+        print(experiments.text(experiment, variants, given))
     return 0
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import shlex
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ from pathlib import Path
 
 from youku import cli
 from youku.training import config as configs
-from youku.training import recipe, run
+from youku.training import fields, run
+from youku.training.config import TrainConfig
 
 MAY_CHANGE = ("resume", "vgg_weights")  # where a file lies is no setting of the run
 
@@ -28,36 +30,36 @@ def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("train", __doc__)
     parser.add_argument("--recipe", help="name in youku/training/recipes, or a TOML file")
     parser.add_argument("--resume", metavar="RUN", help="go on with this run folder; beside it only --vgg-weights")
-    configs.add_flags(parser)
+    fields.add_flags(parser, TrainConfig)
     return parser
 
 
+def read_settings(args: argparse.Namespace) -> TrainConfig:
+    """The settings of a fresh run, or those of the run to resume."""
+    if not args.resume:
+        return configs.from_flags(args, configs.read_recipe(args.recipe) if args.recipe else {})
+    others = [key for key, value in vars(args).items() if key not in MAY_CHANGE and value is not None]
+    if others:
+        raise ValueError(f"--resume takes its settings from the run; drop --{', --'.join(others)}".replace("_", "-"))
+    config = run.resumed_config(Path(args.resume))
+    return config if args.vgg_weights is None else dataclasses.replace(config, vgg_weights=args.vgg_weights)
+
+
 def _run(args: argparse.Namespace, command: str) -> int:
-    if args.resume:
-        others = [key for key, value in vars(args).items() if key not in MAY_CHANGE and value is not None]
-        if others:
-            raise ValueError(
-                f"--resume takes its settings from the run; drop --{', --'.join(others)}".replace("_", "-")
-            )
-        config = run.resumed_config(Path(args.resume))
-        if args.vgg_weights is not None:
-            config = dataclasses.replace(config, vgg_weights=args.vgg_weights)
-    else:
-        config = configs.from_flags(args, recipe.read_recipe(args.recipe) if args.recipe else {})
+    say = functools.partial(print, file=sys.stderr)
+    config = read_settings(args)
+    go_on = f"--resume {config.folder}"
     try:
-        outcome = run.start(config, bool(args.resume), command)
+        ending = run.start(config, bool(args.resume), command, say=say)
     except KeyboardInterrupt:
         saved = (config.folder / "last.pt").exists()
-        way = f"go on from the last checkpoint with --resume {config.folder}" if saved else "nothing was saved yet"
-        print(f"stopped at once; {way}", file=sys.stderr)
+        say(f"stopped at once; {f'go on from the last checkpoint with {go_on}' if saved else 'nothing was saved yet'}")
         return 130
-    if not outcome.finished:
-        print(
-            f"saved at step {outcome.step}; go on with: python -m youku train --resume {config.folder}", file=sys.stderr
-        )
+    if not ending.finished:
+        say(f"saved at step {ending.step}; go on with: python -m youku train {go_on}")
         return 130
-    if outcome.stopped_early:
-        print(f"stopped at step {outcome.step}: no better for {config.early_stop} validations", file=sys.stderr)
+    if ending.stopped_early:
+        say(f"stopped at step {ending.step}: no better for {config.early_stop} validations")
     print(config.folder / "best.safetensors")
     return 0
 

@@ -204,13 +204,7 @@ def _edsr(model: str, num_channels: int, num_blocks: int) -> Published:
             "tail.0.0.weight": (None, num_channels, 3, 3),
             "tail.1.weight": (3, num_channels, 3, 3),
         },
-        layers={
-            "head": "head.0",
-            **blocks,
-            "upscale.0": "tail.0.0",
-            "upscale.2": "tail.0.2",
-            "tail.layer": "tail.1",
-        },
+        layers={"head": "head.0", **blocks, "upscale.0": "tail.0.0", "upscale.2": "tail.0.2", "tail.layer": "tail.1"},
         scale=_two_stage_scale("tail.0.0.weight", "tail.0.2.weight"),
         constants={
             "sub_mean.weight": identity,
@@ -244,53 +238,6 @@ def _edsr_basicsr(model: str, num_channels: int, num_blocks: int) -> Published:
     )
 
 
-def _fsrcnn() -> Published:
-    middle = {f"middle.{index}": f"mid_part.{index}" for index in range(12)}
-    return Published(
-        source="yjn870/FSRCNN-pytorch",
-        model="fsrcnn",
-        marks={
-            "first_part.0.weight": (56, 1, 5, 5),
-            "mid_part.0.weight": (12, 56, 1, 1),
-            "last_part.weight": (56, 1, 9, 9),
-        },
-        layers={"first.0": "first_part.0", "first.1": "first_part.1", **middle, "last": "last_part"},
-    )
-
-
-def _vdsr() -> Published:
-    middle = {f"body.{2 * index}": str(index + 1) for index in range(18)}
-    return Published(
-        source="huangzehao/caffe-vdsr (VDSR_Official)",
-        model="vdsr",
-        marks={"0.weight": (64, 1, 3, 3), "18.weight": (64, 64, 3, 3), "19.weight": (1, 64, 3, 3)},
-        layers={"head.0": "0", **middle, "tail": "19"},
-    )
-
-
-def _srcnn() -> Published:
-    return Published(
-        source="yjn870/SRCNN-pytorch",
-        model="srcnn-955",
-        marks={"conv1.weight": (64, 1, 9, 9), "conv2.weight": (32, 64, 5, 5), "conv3.weight": (1, 32, 5, 5)},
-        layers={"first.0": "conv1", "middle.0": "conv2", "last.layer": "conv3"},
-    )
-
-
-def _espcn() -> Published:
-    return Published(
-        source="yjn870/ESPCN-pytorch",
-        model="espcn",
-        marks={
-            "first_part.0.weight": (64, 1, 5, 5),
-            "first_part.2.weight": (32, 64, 3, 3),
-            "last_part.0.weight": (None, 32, 3, 3),
-        },
-        layers={"head.0": "first_part.0", "body.0": "first_part.2", "upscale.0.layer": "last_part.0"},
-        scale=_shuffle_scale("last_part.0.weight", 1),
-    )
-
-
 PUBLISHED: tuple[Published, ...] = (
     _rlfn(),
     _span_branched(28),  # before the merged form, whose marks it may carry too
@@ -303,8 +250,42 @@ PUBLISHED: tuple[Published, ...] = (
     _edsr("edsr", 256, 32),
     _edsr_basicsr("edsr-baseline", 64, 16),
     _edsr_basicsr("edsr", 256, 32),
-    _fsrcnn(),
-    _espcn(),
-    _srcnn(),
-    _vdsr(),
+    Published(
+        source="yjn870/FSRCNN-pytorch",
+        model="fsrcnn",
+        marks={
+            "first_part.0.weight": (56, 1, 5, 5),
+            "mid_part.0.weight": (12, 56, 1, 1),
+            "last_part.weight": (56, 1, 9, 9),
+        },
+        layers={
+            "first.0": "first_part.0",
+            "first.1": "first_part.1",
+            **{f"middle.{index}": f"mid_part.{index}" for index in range(12)},
+            "last": "last_part",
+        },
+    ),
+    Published(
+        source="yjn870/ESPCN-pytorch",
+        model="espcn",
+        marks={
+            "first_part.0.weight": (64, 1, 5, 5),
+            "first_part.2.weight": (32, 64, 3, 3),
+            "last_part.0.weight": (None, 32, 3, 3),
+        },
+        layers={"head.0": "first_part.0", "body.0": "first_part.2", "upscale.0.layer": "last_part.0"},
+        scale=_shuffle_scale("last_part.0.weight", 1),
+    ),
+    Published(
+        source="yjn870/SRCNN-pytorch",
+        model="srcnn-955",
+        marks={"conv1.weight": (64, 1, 9, 9), "conv2.weight": (32, 64, 5, 5), "conv3.weight": (1, 32, 5, 5)},
+        layers={"first.0": "conv1", "middle.0": "conv2", "last.layer": "conv3"},
+    ),
+    Published(
+        source="huangzehao/caffe-vdsr (VDSR_Official)",
+        model="vdsr",
+        marks={"0.weight": (64, 1, 3, 3), "18.weight": (64, 64, 3, 3), "19.weight": (1, 64, 3, 3)},
+        layers={"head.0": "0", **{f"body.{2 * index}": str(index + 1) for index in range(18)}, "tail": "19"},
+    ),
 )

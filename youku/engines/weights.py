@@ -8,31 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from youku.engines import pickles, published, shipped
+from youku.engines.network import Network
+from youku.engines.torch_engine import TorchEngine, center, keep_in_range
 from youku.files import atomic_path
 from youku.models import MODELS, spec_of
-from youku.models.centering import center, keep_in_range
 from youku.models.spec import ModelSpec
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network ready to run: eval mode, channels-last, on its device."""
-
-    spec: ModelSpec
-    scale: int
-    module: nn.Module
-    device: torch.device
-    half: bool = False
-    """Run convolutions in bf16 (autocast)."""
-    path: Path | None = None
-    """The file its weights came from."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -204,4 +190,4 @@ def _ready(
     if half and not spec.half_safe:
         raise ValueError(f"model {spec.name}: loses accuracy in 16 bit; run it without --half")
     module = module.to(device).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Network(spec, scale, module.requires_grad_(False), device, half, path)
+    return Network(spec, scale, TorchEngine(module.requires_grad_(False), device, half), path)

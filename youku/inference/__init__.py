@@ -1,1 +1,1 @@
-"""How a clip or picture goes through a network: weights, colours at the border, tiles, ensemble, the frame pipeline."""
+"""How a clip or picture goes through a network: what it sees and remembers, tiles, the frame pipeline, protocols."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from youku import contest, files
 from youku.cli import Watch, option, unwatched
-from youku.engines.weights import Network
+from youku.engines.network import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
 from youku.video import clips, container, encoding, interpolate, recording, y4m
@@ -196,9 +196,9 @@ def predict_clip(
     tell: Callable[[str], object] = str,
 ) -> int:
     """Enlarge one clip into its target file; returns the number of frames written."""
-    radius = network.spec.num_frames // 2
+    neighbours = network.spec.needs_neighbours
     filters = (recording.DEINTERLACE[job.deinterlace],) if job.deinterlace else ()
-    with clips.open_clip(job.source, job.frames, radius > 0, not job.to_video, True, filters) as opened:
+    with clips.open_clip(job.source, job.frames, neighbours, not job.to_video, True, filters) as opened:
         header, source = opened.header, opened.recording
         if header.is_interlaced:
             raise recording.interlaced(job.source, is_clip=source is None)
@@ -207,7 +207,9 @@ def predict_clip(
         if job.to_video:
             make = _create(job, target, opened, video or VideoOptions(), tell)
         with make as writer:
-            outputs = pipeline.upscale_frames(network, header, opened.frames, options, job.frames if radius else None)
+            outputs = pipeline.upscale_frames(
+                network, header, opened.frames, options, job.frames if neighbours else None
+            )
             for planes in watch(outputs, Path(job.target).name, opened.num_frames):
                 writer.write(planes)
             if source is not None and job.frames is None and writer.num_frames != len(source.times):

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from youku.engines.weights import Network
+from youku.engines.network import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
 from youku.metrics import fsim, psnr, ssim
+from youku.models.colours import Tensors
 from youku.video import color, resize
 
 EDSR_GRAY = (65.738, 129.057, 25.064)  # over 256, as EDSR-PyTorch writes them; MATLAB has 65.481, 128.553, 24.966
@@ -63,28 +63,22 @@ def read_picture(rgb: np.ndarray) -> Picture:
     return Picture(color.luma_of_picture(rgb), rgb)
 
 
-def enlarge_picture(network: Network, low: np.ndarray, options: Options) -> tuple[np.ndarray, np.ndarray]:
-    """(luma, rgb) of uint8 RGB `low` (h, w, 3): float (H, W) in 0-255 as rounded when shipped, and uint8 (H, W, 3).
+def enlarge(network: Network, low: np.ndarray, options: Options) -> Picture:
+    """A uint8 RGB picture (h, w, 3), or float luma (h, w) in code values, through a network, rounded as when shipped.
 
-    A luma network gets MATLAB's Y, and Cb, Cr are bicubic; an RGB network's luma is that of its rounded output. A
-    network of several frames sees the picture in each of them.
+    A luma network gets MATLAB's Y, and Cb, Cr are bicubic; an RGB network's luma is that of its rounded output.
     """
-    codes = np.moveaxis(low, -1, 0)  # (3, h, w)
-    if network.spec.channels == 3:
-        out = _forward(network, codes, options)
-        rgb = resize.to_integers(np.moveaxis(out, 0, -1) * 255)
-        return color.luma_of_picture(rgb), rgb
-    luma = _forward(network, color.luma_of_picture(low)[None], options)
-    chroma = resize.resize(color.rgb_to_yuv444(codes.astype(np.float64) / 255)[1:], *luma.shape[1:])
-    rgb = resize.to_integers(np.moveaxis(color.yuv444_to_rgb(np.concatenate([luma, chroma])), 0, -1) * 255)
-    return _round(luma[0] * 255), rgb
+    output = pipeline.run_network(network, picture_input(network, low), options)
+    return Picture(*network.spec.colours.to_picture(output, low))
 
 
-def enlarge_luma(network: Network, low: np.ndarray, options: Options) -> np.ndarray:
-    """Luma (h, w) in code values through a luma network: float (H, W) in 0-255 as rounded when shipped."""
-    if network.spec.channels != 1:
-        raise ValueError(f"model {network.spec.name}: works on RGB, here is luma alone; give a folder of pictures")
-    return _round(_forward(network, low[None], options)[0] * 255)
+def picture_input(network: Network, low: np.ndarray) -> Tensors:
+    """The picture as network input (1, T * C, h, w): a network of several frames sees it in each of them."""
+    try:
+        parts = network.spec.colours.from_picture(low)
+    except ValueError as error:
+        raise ValueError(f"model {network.spec.name}: {error}") from None
+    return tuple(part.repeat(1, network.spec.num_frames, 1, 1).to(network.device) for part in parts)
 
 
 def error(pred: Picture, high: Picture, protocol: str, scale: int) -> Error:
@@ -142,7 +136,7 @@ def on_luma(pred: Picture, high: Picture) -> tuple[np.ndarray, np.ndarray]:
 
 def on_planes(pred: Picture, high: Picture) -> tuple[np.ndarray, np.ndarray]:
     """The Y planes that a y4m would hold: both rounded."""
-    return _round(pred.luma), _round(high.luma)
+    return resize.to_integers(pred.luma).astype(np.float64), resize.to_integers(high.luma).astype(np.float64)
 
 
 def on_rgb(pred: Picture, high: Picture) -> tuple[np.ndarray, np.ndarray]:
@@ -197,18 +191,6 @@ PROTOCOLS: dict[str, Protocol] = {
         source="the Youku score's Y plane: rounded luma, nothing cropped",
     ),
 }
-
-
-def _forward(network: Network, codes: np.ndarray, options: Options) -> np.ndarray:
-    """(C, h, w) in 0-255 through the network: float64 (C, H, W) in [0, 1], neither clipped nor rounded."""
-    x = torch.from_numpy(np.ascontiguousarray(codes)).to(network.device).float() / 255
-    x = x.repeat(network.spec.num_frames, 1, 1)[None]  # (1, T * C, h, w)
-    out, _ = pipeline.run_network(network, x, options, options.tile_px or max(codes.shape[1:]))
-    return out[0].cpu().numpy().astype(np.float64)
-
-
-def _round(luma: np.ndarray) -> np.ndarray:
-    return np.floor(np.clip(luma, 0, 255) + 0.5)
 
 
 def _inside(samples: np.ndarray, crop_px: int) -> np.ndarray:

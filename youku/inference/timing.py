@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from youku.engines.weights import Network
+from youku.engines.network import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
+from youku.models.colours import Tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +44,16 @@ class Times:
 
 
 def measure(
-    network: Network, inputs: Sequence[Tensor], options: Options, runs: Runs, steps: Iterable[int] | None = None
+    network: Network,
+    inputs: Sequence[Tensors],
+    options: Options,
+    runs: Runs,
+    watch: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Times:
-    """Run batches of each network input (C, h, w) in turn, already on the device; `steps` counts them, for progress."""
-    batches = [x.expand(runs.batch, *x.shape).contiguous() for x in inputs]
+    """Run batches of each network input (1, T C, h, w) in turn, already on the device; the runs go through `watch`."""
+    batches = [tuple(part.repeat(runs.batch, 1, 1, 1) for part in x) for x in inputs]
     taken: list[list[float]] = [[] for _ in inputs]
-    for step in steps if steps is not None else range(runs.warm_up + runs.iterations):
+    for step in watch(range(runs.warm_up + runs.iterations)):
         which = step % len(batches)
         elapsed_ms = _forward_ms(network, batches[which], options)
         if step >= runs.warm_up:
@@ -58,10 +62,10 @@ def measure(
     return Times(statistics.median([value for values in taken for value in values]), each)
 
 
-def _forward_ms(network: Network, batch: Tensor, options: Options) -> float:
+def _forward_ms(network: Network, batch: Tensors, options: Options) -> float:
     _wait(network.device)
     start = time.perf_counter()
-    pipeline.run_network(network, batch, options, options.tile_px or max(batch.shape[-2:]))
+    pipeline.run_network(network, batch, options)
     _wait(network.device)
     return 1000 * (time.perf_counter() - start)
 

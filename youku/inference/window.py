@@ -1,40 +1,62 @@
-"""Windows of consecutive frames for multi-frame networks: cut-aware, neighbours motion-compensated to the middle frame.
+"""Windows of consecutive frames, cut-aware: what a network sees at each moment of a clip, and where its memory ends.
 
 A window holds `width` frames (odd), oldest first. Beyond the ends of the clip, or beyond a cut, the nearest frame of the
 shot stands in; so the window of a clip of one frame is that frame, `width` times, and a multi-frame network runs on it.
-`windows` streams a clip with bounded memory; `cut_window` reaches one window, or a box of one, at random: on whole
-frames both give the same planes. Source: models.md 4.11 and 8.3; `video.motion`, `video.scenes`.
+Networks that ask for it get the neighbours motion-compensated to the middle frame. `moments` streams a clip with bounded
+memory; `cut_window` reaches one window, or a box of one, at random: on whole frames both give the same planes.
+Source: models.md 4.11 and 8.3; `video.motion`, `video.scenes`.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from youku.video import motion, scenes
 from youku.video.y4m import Clip, Header, Planes
 
 
-def windows(
+@dataclass(frozen=True)
+class Moment:
+    """What a network sees at one frame of a clip."""
+
+    frames: list[Planes]
+    """T of them, oldest first; the middle one has all its planes."""
+    opens_shot: bool
+    """What a network remembers ends here; told of every cut only to those that remember."""
+    is_wanted: bool
+    """False where the frame is run for the memory alone."""
+
+    @property
+    def middle(self) -> Planes:
+        return self.frames[len(self.frames) // 2]
+
+
+def moments(
     frames: Iterable[Planes],
     header: Header,
-    width: int,
+    width: int = 1,
     wanted: Sequence[int] | None = None,
+    *,
     needed: Callable[[Planes], Planes] = tuple,
-) -> Iterator[tuple[Planes, ...]]:
-    """The window of every frame, or of the `wanted` ones (increasing frame numbers) among all frames of a clip.
+    aligned: bool = False,
+    memory: bool = False,
+) -> Iterator[Moment]:
+    """The moment of every frame, or of the `wanted` ones (increasing frame numbers) among all frames of a clip.
 
-    `needed` picks the planes that are used of the neighbours; the middle frame is always whole. Reads width // 2 frames ahead and
-    ends without an error where the clip does.
+    `needed` picks the planes that are used of the neighbours. With `memory` the frames before the wanted ones come too.
+    Reads width // 2 frames ahead and ends without an error where the clip does.
     """
     radius = width // 2
+    looks_back = max(radius, int(memory))
     source, num_read = iter(frames), 0
     held: dict[int, Planes] = {}
-    cuts: set[int] = set()
-    for middle in itertools.count() if wanted is None else wanted:
+    cuts: set[int] = {0}
+    for middle in _middles(wanted, memory):
         while num_read <= middle + radius and (planes := next(source, None)) is not None:
-            if num_read > max(0, middle - radius) and scenes.is_cut(held[num_read - 1][0], planes[0], header.depth):
+            if num_read > max(0, middle - looks_back) and scenes.is_cut(held[num_read - 1][0], planes[0], header.depth):
                 cuts.add(num_read)
             held[num_read] = planes
             num_read += 1
@@ -42,14 +64,17 @@ def windows(
         if middle >= num_read:
             return
         indices = neighbours(middle, width, num_read, cuts.__contains__)
-        yield tuple(_align_all(held, indices, middle, header, needed))
+        seen = _gather(held, indices, middle, header, needed, aligned)
+        yield Moment(seen, middle in cuts, wanted is None or middle in wanted)
 
 
-def cut_window(clip: Clip, index: int, width: int, top: int, left: int, height: int, width_px: int) -> list[Planes]:
+def cut_window(
+    clip: Clip, index: int, width: int, top: int, left: int, height: int, width_px: int, aligned: bool = True
+) -> list[Planes]:
     """The window of one frame, cut to a box in luma pixels (on whole chroma samples) and compensated within the box."""
     indices = neighbours(index, width, clip.num_frames, lambda number: _opens_shot(clip, number))
     boxes = {number: clip.patch(number, top, left, height, width_px) for number in set(indices)}
-    return _align_all(boxes, indices, index, clip.header, needed=tuple)
+    return _gather(boxes, indices, index, clip.header, tuple, aligned)
 
 
 def neighbours(middle: int, width: int, num_frames: int, opens_shot: Callable[[int], bool]) -> list[int]:
@@ -62,18 +87,36 @@ def neighbours(middle: int, width: int, num_frames: int, opens_shot: Callable[[i
     return before[:-1] + after
 
 
-def _align_all(
-    frames: dict[int, Planes], indices: Sequence[int], middle: int, header: Header, needed: Callable[[Planes], Planes]
+def _middles(wanted: Sequence[int] | None, memory: bool) -> Iterable[int]:
+    """Frames that are run: those that are wanted, and with memory also all before them."""
+    if wanted is None:
+        return itertools.count()
+    return range(max(wanted, default=-1) + 1) if memory else wanted
+
+
+def _gather(
+    frames: dict[int, Planes],
+    indices: Sequence[int],
+    middle: int,
+    header: Header,
+    needed: Callable[[Planes], Planes],
+    aligned: bool,
 ) -> list[Planes]:
     reference = frames[middle]
-    aligned = {middle: reference}
+    seen = {middle: reference}
     for index in indices:
-        if index not in aligned:
-            aligned[index] = motion.align(needed(frames[index]), reference, header.layout, header.depth)
-    return [aligned[index] for index in indices]
+        if index not in seen:
+            planes = needed(frames[index])
+            seen[index] = motion.align(planes, reference, header.layout, header.depth) if aligned else planes
+    return [seen[index] for index in indices]
 
 
-@lru_cache(maxsize=1 << 16)
+_KNOWN_CUTS: WeakKeyDictionary[Clip, dict[int, bool]] = WeakKeyDictionary()
+
+
 def _opens_shot(clip: Clip, index: int) -> bool:
-    """Whether a cut lies before the frame; training asks again and again for the same frames."""
-    return scenes.is_cut(clip.frame(index - 1)[0], clip.frame(index)[0], clip.header.depth)
+    """Whether a cut lies before the frame: kept while the clip lives, since training asks again and again."""
+    known = _KNOWN_CUTS.setdefault(clip, {})
+    if index not in known:
+        known[index] = scenes.is_cut(clip.frame(index - 1)[0], clip.frame(index)[0], clip.header.depth)
+    return known[index]

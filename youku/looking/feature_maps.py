@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from youku import files
 from youku.engines import weights
-from youku.engines.weights import Network
+from youku.engines.network import Network
+from youku.engines.torch_engine import TorchEngine
 from youku.models.colours import RGB
 from youku.models.spec import ModelSpec
 from youku.training import vgg
@@ -29,7 +30,8 @@ DEEPEST = "pool5"
 def picture_input(network: Network, rgb: np.ndarray) -> Tensor:
     """A uint8 picture (H, W, 3) as the network's input (1, T * C, H, W); a multi-frame network sees it in every frame."""
     x = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255
-    return network.spec.colours.from_rgb(x).repeat(1, network.spec.num_frames, 1, 1).to(network.device)
+    (x,) = network.spec.colours.from_rgb(x)
+    return x.repeat(1, network.spec.num_frames, 1, 1).to(network.device)
 
 
 def maps_of(network: Network, layer: str, x: Tensor) -> Tensor:
@@ -128,7 +130,7 @@ def open_loss_network(net: str, file: str, layer: str, device: torch.device) -> 
     spec = ModelSpec(
         name=net, build=lambda scale: module, colours=RGB, halo_px=lambda scale: 0, source=source, trainable=False
     )
-    return Network(spec, 1, module, device, path=Path(file))
+    return Network(spec, 1, TorchEngine(module, device), Path(file))
 
 
 def _vgg_module(net: str, layer: str, x: Tensor) -> str:

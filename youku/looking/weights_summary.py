@@ -18,7 +18,7 @@ from torch import Tensor
 
 from youku import text_table
 from youku.engines import pickles
-from youku.engines.weights import Network
+from youku.engines.network import Network
 from youku.looking import checkerboard
 from youku.looking.checkerboard import GridCheck
 from youku.pages import plots

@@ -26,14 +26,10 @@ from youku.models.spec import ModelSpec
 USUAL_SCALE = 4
 
 
-def cost_of(spec: ModelSpec, scale: int, width: int, height: int) -> Cost:
-    """Cost of one output frame from a width x height input."""
-    return count(lambda: spec.build(scale), spec.channels * spec.num_frames, height, width)
-
-
-def describe(spec: ModelSpec, scale: int, width: int, height: int, cost: Cost) -> dict[str, object]:
-    """One network as numbers: the row of the table, and what --json prints."""
-    return {
+def entry_of(spec: ModelSpec, scale: int, width: int, height: int) -> tuple[dict[str, object], Cost]:
+    """One network as numbers (the row of the table, and what --json prints), and its cost for a width x height input."""
+    cost = count(lambda: spec.build(scale), spec.channels * spec.num_frames, height, width)
+    entry = {
         "name": spec.name,
         "scale": scale,
         "scales": list(spec.scales),
@@ -50,6 +46,7 @@ def describe(spec: ModelSpec, scale: int, width: int, height: int, cost: Cost) -
         "trainable": spec.trainable,
         "source": spec.source,
     }
+    return entry, cost
 
 
 def usual_scale(spec: ModelSpec) -> int:
@@ -57,7 +54,7 @@ def usual_scale(spec: ModelSpec) -> int:
     return USUAL_SCALE if USUAL_SCALE in spec.scales else max(spec.scales)
 
 
-def show_all(entries: Sequence[dict], trident: bool) -> str:
+def all_as_text(entries: Sequence[dict], trident: bool) -> str:
     """The table of networks."""
     header = ["network", "planes", "frames", "scales", "at", "parameters", "GMAC"]
     header += ["MACC", "FLOPs"] if trident else []
@@ -72,7 +69,7 @@ def show_all(entries: Sequence[dict], trident: bool) -> str:
     return text_table.lay_out([*header, "field px", "half", "source"], rows)
 
 
-def show_layers(cost: Cost, trident: bool) -> str:
+def layers_as_text(cost: Cost, trident: bool) -> str:
     """The table of layers, sums last."""
     header = ["layer", "kind", "output", "parameters", "MACs", *(["MACC", "FLOPs"] if trident else [])]
     rows = [
@@ -116,14 +113,11 @@ def _show_all(args: argparse.Namespace) -> int:
     if not specs:
         known = sorted({scale for spec in MODELS.values() for scale in spec.scales})
         raise ValueError(f"--scale {args.scale}: no network has it; expected one of {', '.join(map(str, known))}")
-    entries = []
-    for spec in specs:
-        scale = args.scale or usual_scale(spec)
-        entries.append(describe(spec, scale, width, height, cost_of(spec, scale, width, height)))
+    entries = [entry_of(spec, args.scale or usual_scale(spec), width, height)[0] for spec in specs]
     if args.json:
         print(json.dumps(entries, indent=2))
     else:
-        print(show_all(entries, args.trident))
+        print(all_as_text(entries, args.trident))
         print(f"\nfor one {width}x{height} input; `python -m youku models NAME` shows its layers")
     return 0
 
@@ -132,16 +126,15 @@ def _show_one(args: argparse.Namespace) -> int:
     width, height = args.input or (480, 270)
     scale = args.scale or (usual_scale(MODELS[args.name]) if args.name in MODELS else USUAL_SCALE)
     spec = spec_of(args.name, scale)
-    cost = cost_of(spec, scale, width, height)
-    entry = describe(spec, scale, width, height, cost)
+    entry, cost = entry_of(spec, scale, width, height)
     if args.measure:
         entry["measured_receptive_field_px"] = _measure(spec, scale)
     if args.json:
         print(json.dumps({**entry, "layers": [asdict(layer) for layer in cost.layers]}, indent=2))
         return 0
-    print(show_all([entry], args.trident))
+    print(all_as_text([entry], args.trident))
     print(f"\nlayers for one {width}x{height} input (output = channels x height x width)")
-    print(show_layers(cost, args.trident))
+    print(layers_as_text(cost, args.trident))
     if args.measure:
         print(f"\nreceptive field measured by gradients: {entry['measured_receptive_field_px']} px")
     if args.print:

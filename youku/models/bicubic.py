@@ -5,10 +5,18 @@ clip (video.interpolate). No parameters.
 """
 
 from youku.models.blocks import Interpolate
+from youku.models.colours import Y
+from youku.models.spec import ModelSpec
 
-
-class Bicubic(Interpolate):
-    """`Interpolate` with the bicubic kernel."""
-
-    def __init__(self, scale: int) -> None:
-        super().__init__(scale, "bicubic", "replicate")
+SPECS = (
+    ModelSpec(
+        name="bicubic",
+        build=lambda scale: Interpolate(scale, "bicubic", "replicate"),
+        colours=Y,
+        scales=(2, 3, 4, 8),
+        halo_px=lambda scale: 2,
+        half_safe=False,
+        trainable=False,
+        source="Keys 1981; MATLAB imresize kernel",
+    ),
+)

@@ -1,6 +1,8 @@
-"""Parts that several networks share; plain torch, no I/O."""
+"""Parts that several networks share, with the reach of those that decide a network's halo; plain torch, no I/O."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,27 @@ def conv(
     """Convolution with zero "same" padding."""
     padding_px = dilation_px * (kernel_px // 2)
     return nn.Conv2d(num_in, num_out, kernel_px, padding=padding_px, dilation=dilation_px, groups=groups, bias=bias)
+
+
+def start_he(module: nn.Module) -> None:
+    """Convolutions Kaiming normal over fan-in [He et al. 2015], biases 0."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+class Residual(nn.Sequential):
+    """x + scale * layers(x): what the layers are, and in which order, is each network's own."""
+
+    def __init__(self, *layers: nn.Module, scale: float = 1.0) -> None:
+        super().__init__(*layers)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = super().forward(x)
+        return x + (branch if self.scale == 1 else branch * self.scale)
 
 
 class FullPrecision(nn.Module):
@@ -58,6 +81,18 @@ class ResizeConv(nn.Sequential):
         super().__init__(*layers)
 
 
+def before_resize_conv(low_px: int, full_px: int) -> Callable[[int], int]:
+    """Halo of `low_px` at input size, the x2 stages of `ResizeConv`, and `full_px` at full size."""
+
+    def halo_px(scale: int) -> int:
+        radius_px = full_px
+        while scale > 1:
+            radius_px, scale = -(-(radius_px + 1) // 2), scale // 2
+        return low_px + radius_px
+
+    return halo_px
+
+
 class Interpolate(nn.Module):
     """Enlarge (N, C, H, W) by an integer factor with a fixed kernel as one convolution and a pixel shuffle.
 
@@ -78,6 +113,11 @@ class Interpolate(nn.Module):
             flat = x.float().flatten(0, 1)[:, None]  # (N C, 1, H, W)
             padded = pad(flat, self.margin_px, self.edge).contiguous(memory_format=torch.channels_last)
             return F.pixel_shuffle(F.conv2d(padded, self.kernel), self.scale)[:, 0].unflatten(0, x.shape[:2])
+
+
+def after_bicubic(radius_px: int) -> Callable[[int], int]:
+    """Halo of a network that works on the bicubic enlargement with `radius_px` at full size."""
+    return lambda scale: 2 + -(-radius_px // scale)
 
 
 def pad(x: Tensor, margin_px: int, edge: str) -> Tensor:

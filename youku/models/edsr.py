@@ -7,23 +7,22 @@ Source: Lim et al. 2017, "Enhanced Deep Residual Networks for Single Image Super
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from youku.models.blocks import FullPrecision, SubPixel, conv
+from youku.models.blocks import FullPrecision, Residual, SubPixel, conv
+from youku.models.colours import RGB
+from youku.models.spec import ModelSpec
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 
 
-class ResidualBlock(nn.Sequential):
+def residual_block(num_channels: int, residual_scale: float) -> Residual:
     """x + residual_scale * conv(ReLU(conv(x)))."""
-
-    def __init__(self, num_channels: int, residual_scale: float) -> None:
-        super().__init__(conv(num_channels, num_channels, 3), nn.ReLU(), conv(num_channels, num_channels, 3))
-        self.residual_scale = residual_scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x) * self.residual_scale
+    first, second = conv(num_channels, num_channels, 3), conv(num_channels, num_channels, 3)
+    return Residual(first, nn.ReLU(), second, scale=residual_scale)
 
 
 class EDSR(nn.Module):
@@ -36,7 +35,7 @@ class EDSR(nn.Module):
         self.register_buffer("mean", torch.tensor(DIV2K_MEAN).view(1, 3, 1, 1), persistent=False)
         self.head = conv(3, num_channels, 3)
         self.body = nn.Sequential(
-            *(ResidualBlock(num_channels, residual_scale) for _ in range(num_blocks)),
+            *(residual_block(num_channels, residual_scale) for _ in range(num_blocks)),
             conv(num_channels, num_channels, 3),
         )
         self.upscale = SubPixel(num_channels, scale)
@@ -46,3 +45,21 @@ class EDSR(nn.Module):
         features = self.head((x - self.mean) * 255)
         features = features + self.body(features)
         return self.tail(self.upscale(features)) / 255 + self.mean
+
+
+BASELINE = ModelSpec(
+    name="edsr-baseline",
+    build=lambda scale: EDSR(scale, num_channels=64, num_blocks=16, residual_scale=1.0),
+    colours=RGB,
+    halo_px=lambda scale: 1 + 2 * 16 + 1 + 2,  # head, two conv3 a block, the body's last, upscale and tail
+    source="Lim et al. 2017, arXiv:1707.02921",
+)
+SPECS = (
+    BASELINE,
+    replace(
+        BASELINE,
+        name="edsr",
+        build=lambda scale: EDSR(scale, num_channels=256, num_blocks=32, residual_scale=0.1),
+        halo_px=lambda scale: 1 + 2 * 32 + 1 + 2,
+    ),
+)

@@ -7,28 +7,22 @@ arXiv:1612.07919.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 
-from youku.models.blocks import Interpolate, ResizeConv, conv
+from youku.models.blocks import Interpolate, Residual, ResizeConv, before_resize_conv, conv
+from youku.models.colours import RGB, Y
+from youku.models.spec import ModelSpec
 
 MID_GREY = 0.5
 """Subtracted from the input, so that zero padding is mid-grey; the paper subtracts a data mean."""
 
 
-class ResidualBlock(nn.Sequential):
+def residual_block(batch_norm: bool) -> Residual:
     """x + conv(ReLU(conv(x))), each convolution followed by batch norm where asked."""
-
-    def __init__(self, num_channels: int, batch_norm: bool) -> None:
-        layers: list[nn.Module] = []
-        for _ in range(2):
-            layers.append(conv(num_channels, num_channels, 3))
-            if batch_norm:
-                layers.append(nn.BatchNorm2d(num_channels))
-            layers.append(nn.ReLU())
-        super().__init__(*layers[:-1])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)
+    first, second = ([conv(64, 64, 3), *([nn.BatchNorm2d(64)] if batch_norm else [])] for _ in range(2))
+    return Residual(*first, nn.ReLU(), *second)
 
 
 class EnhanceNet(nn.Module):
@@ -38,10 +32,27 @@ class EnhanceNet(nn.Module):
         super().__init__()
         self.enlarge = Interpolate(scale)
         self.head = nn.Sequential(conv(num_planes, 64, 3), nn.ReLU())
-        self.body = nn.Sequential(*(ResidualBlock(64, batch_norm) for _ in range(num_blocks)))
+        self.body = nn.Sequential(*(residual_block(batch_norm) for _ in range(num_blocks)))
         self.upscale = ResizeConv(64, scale)
         self.tail = nn.Sequential(conv(64, 64, 3), nn.ReLU(), conv(64, num_planes, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        residual = self.tail(self.upscale(self.body(self.head(x - MID_GREY))))
-        return self.enlarge(x) + residual  # the sum is float32
+        return self.enlarge(x) + self.residual(x)  # the sum is float32
+
+    def residual(self, x: Tensor) -> Tensor:
+        """(N, C, s H, s W): what is added to the enlarged picture."""
+        return self.tail(self.upscale(self.body(self.head(x - MID_GREY))))
+
+
+ENHANCENET = ModelSpec(
+    name="enhancenet",
+    build=EnhanceNet,
+    colours=RGB,
+    scales=(2, 4),
+    halo_px=before_resize_conv(1 + 2 * 10, 2),
+    source="Sajjadi et al. 2017, arXiv:1612.07919",
+)
+SPECS = (
+    ENHANCENET,
+    replace(ENHANCENET, name="enhancenet-y", build=lambda scale: EnhanceNet(scale, num_planes=1), colours=Y),
+)

@@ -9,11 +9,13 @@ frames stacked into one convolution 819,395 / 856,323. Source: old-film restorat
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from youku.models.blocks import conv
-from youku.models.enhancenet import MID_GREY, EnhanceNet
+from youku.models.enhancenet import ENHANCENET, EnhanceNet
 
 NUM_PLANES = 3
 NUM_FRAMES = 3
@@ -61,21 +63,20 @@ class EnhanceNet3(EnhanceNet):
         self.head = head  # type: ignore[assignment]
 
     def forward(self, x: Tensor) -> Tensor:
-        middle = x[:, NUM_PLANES : 2 * NUM_PLANES]
-        residual = self.tail(self.upscale(self.body(self.head(x - MID_GREY))))
-        return self.enlarge(middle) + residual  # the sum is float32
+        middle = x[:, NUM_PLANES : 2 * NUM_PLANES]  # (N, 9, H, W) -> (N, 3, H, W)
+        return self.enlarge(middle) + self.residual(x)
 
 
-def pair_heads(scale: int) -> EnhanceNet3:
-    """`enhancenet-3frame`."""
-    return EnhanceNet3(scale, PairHead())
-
-
-def shared_pair_head(scale: int) -> EnhanceNet3:
-    """`enhancenet-3frame-shared`."""
-    return EnhanceNet3(scale, SharedPairHead())
-
-
-def stacked_head(scale: int) -> EnhanceNet3:
-    """`enhancenet-3frame-concat`."""
-    return EnhanceNet3(scale, StackedHead())
+PAIRS = replace(
+    ENHANCENET,
+    name="enhancenet-3frame",
+    build=lambda scale: EnhanceNet3(scale, PairHead()),
+    num_frames=NUM_FRAMES,
+    aligned=True,
+    source="old-film restoration report, section 4.7",
+)
+SPECS = (
+    PAIRS,
+    replace(PAIRS, name="enhancenet-3frame-shared", build=lambda scale: EnhanceNet3(scale, SharedPairHead())),
+    replace(PAIRS, name="enhancenet-3frame-concat", build=lambda scale: EnhanceNet3(scale, StackedHead())),
+)

@@ -6,9 +6,13 @@ RGB 26,796 / 31,131 / 37,200. Source: Shi et al. 2016, arXiv:1609.05158.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 
 from youku.models.blocks import FullPrecision, conv
+from youku.models.colours import RGB, Y
+from youku.models.spec import ModelSpec
 
 
 class ESPCN(nn.Module):
@@ -22,3 +26,9 @@ class ESPCN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.upscale(self.body(self.head(x)))
+
+
+LUMA = ModelSpec(
+    name="espcn", build=ESPCN, colours=Y, halo_px=lambda scale: 2 + 1 + 1, source="Shi et al. 2016, arXiv:1609.05158"
+)
+SPECS = (LUMA, replace(LUMA, name="espcn-rgb", build=lambda scale: ESPCN(scale, num_planes=3), colours=RGB))

@@ -7,12 +7,15 @@ slopes = 12,809. Source: Dong, Loy, Tang 2016, "Accelerating the Super-Resolutio
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from youku.models.blocks import conv
+from youku.models.colours import Y
+from youku.models.spec import ModelSpec
 
 
 class FSRCNN(nn.Module):
@@ -82,3 +85,21 @@ class Deconvolution(nn.Module):
         rows = (phase + center - scale * offset + before).flatten()  # (s k): phase-major
         picked = padded[:, rows][:, :, rows].unflatten(2, (scale, taps)).unflatten(1, (scale, taps))  # (C, s, k, s, k)
         return picked.permute(1, 3, 0, 2, 4).flatten(0, 1), margin_px
+
+
+FSRCNN_56 = ModelSpec(
+    name="fsrcnn",
+    build=FSRCNN,
+    colours=Y,
+    halo_px=lambda scale: 2 + 4 + -(-4 // scale),  # conv5, four conv3, deconv9 at stride `scale`
+    source="Dong et al. 2016, arXiv:1608.00367",
+)
+SPECS = (
+    FSRCNN_56,
+    replace(
+        FSRCNN_56,
+        name="fsrcnn-s",
+        build=lambda scale: FSRCNN(scale, num_features=32, num_shrunk=5, num_mapping=1),
+        halo_px=lambda scale: 2 + 1 + -(-4 // scale),
+    ),
+)

@@ -12,7 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from youku.models.blocks import FullPrecision, conv
+from youku.models.blocks import FullPrecision, Residual, conv
+from youku.models.colours import RGB
+from youku.models.spec import ModelSpec
 
 DILATIONS_PX = (1, 2, 4, 8)
 """Cycle of the first convolution of each block."""
@@ -23,21 +25,16 @@ def norm(num_channels: int) -> nn.InstanceNorm2d:
     return nn.InstanceNorm2d(num_channels, affine=True, track_running_stats=True)
 
 
-class DilatedBlock(nn.Sequential):
+def dilated_block(num_channels: int, dilation_px: int) -> Residual:
     """x + IN(conv(act(IN(dilated conv(x))))), through half the channels."""
-
-    def __init__(self, num_channels: int, dilation_px: int) -> None:
-        narrow = num_channels // 2
-        super().__init__(
-            conv(num_channels, narrow, 3, bias=False, dilation_px=dilation_px),
-            norm(narrow),
-            nn.LeakyReLU(0.2),
-            conv(narrow, num_channels, 3, bias=False),
-            norm(num_channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)
+    narrow = num_channels // 2
+    return Residual(
+        conv(num_channels, narrow, 3, bias=False, dilation_px=dilation_px),
+        norm(narrow),
+        nn.LeakyReLU(0.2),
+        conv(narrow, num_channels, 3, bias=False),
+        norm(num_channels),
+    )
 
 
 class DepthwiseUpscale(nn.Sequential):
@@ -60,7 +57,7 @@ class ImprovedSRResNet(nn.Module):
         dilations_px = (DILATIONS_PX[index % len(DILATIONS_PX)] for index in range(num_blocks))
         self.head = conv(3, num_channels, 5, bias=False)
         self.body = nn.Sequential(
-            *(DilatedBlock(num_channels, dilation_px) for dilation_px in dilations_px),
+            *(dilated_block(num_channels, dilation_px) for dilation_px in dilations_px),
             conv(num_channels, num_channels, 3, bias=False),
             norm(num_channels),
         )
@@ -72,3 +69,15 @@ class ImprovedSRResNet(nn.Module):
         features = features + self.body(features)
         signed = torch.tanh(self.tail(self.upscale(features)))  # [-1, 1]
         return (signed + 1) / 2
+
+
+SPECS = (
+    ModelSpec(
+        name="srresnet-improved",
+        build=ImprovedSRResNet,
+        colours=RGB,
+        scales=(2, 4),
+        halo_px=lambda scale: 2 + 4 * (1 + 2 + 4 + 8) + 16 + 1 + 2,  # conv5, dilated and plain conv3, mid, upscale
+        source="Yiin 2020, Deep Belief course 5, epoch402: the improved",
+    ),
+)

@@ -8,26 +8,17 @@ sizes without saying how it is enlarged: bicubic, as in EnhanceNet, is our readi
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 
-from youku.models.blocks import Interpolate, ResizeConv, conv
+from youku.models.blocks import Interpolate, Residual, ResizeConv, before_resize_conv, conv
+from youku.models.colours import RGB, Y
+from youku.models.spec import ModelSpec
 
 NUM_CHANNELS = 64
 MID_GREY = 0.5
 """The report's zero-mean input: subtracted first, so that zero padding is mid-grey."""
-
-
-class ResidualBlock(nn.Module):
-    """after(x + residual_scale * branch(x)): where the norm and the last ReLU stand is the caller's choice."""
-
-    def __init__(self, branch: nn.Module, residual_scale: float = 1.0, after: nn.Module | None = None) -> None:
-        super().__init__()
-        self.branch = branch
-        self.residual_scale = residual_scale
-        self.after = after or nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.after(x + self.branch(x) * self.residual_scale)
 
 
 def residual_block(order: str, bias: bool = True, batch_norm: bool = True, residual_scale: float = 1.0) -> nn.Module:
@@ -43,15 +34,20 @@ def residual_block(order: str, bias: bool = True, batch_norm: bool = True, resid
     def norm() -> nn.Module:
         return nn.BatchNorm2d(NUM_CHANNELS) if batch_norm else nn.Identity()
 
+    def branch(*layers: nn.Module) -> Residual:
+        block = Residual(scale=residual_scale)
+        block.add_module("branch", nn.Sequential(*layers))  # its name in weights files
+        return block
+
     first = [filtered(), norm(), nn.ReLU(), filtered()]
     if order == "bn before add":
-        return ResidualBlock(nn.Sequential(*first, norm()), residual_scale)
+        return branch(*first, norm())
     if order == "relu after add":
-        return ResidualBlock(nn.Sequential(*first, norm()), residual_scale, nn.ReLU())
+        return nn.Sequential(branch(*first, norm()), nn.ReLU())
     if order == "bn after add":
-        return ResidualBlock(nn.Sequential(*first), residual_scale, nn.Sequential(norm(), nn.ReLU()))
+        return nn.Sequential(branch(*first), norm(), nn.ReLU())
     if order == "pre-activation":
-        return ResidualBlock(nn.Sequential(norm(), nn.ReLU(), *first), residual_scale)
+        return branch(norm(), nn.ReLU(), *first)
     raise ValueError(
         f"residual order {order!r}: expected bn before add, relu after add, bn after add or pre-activation"
     )
@@ -80,3 +76,19 @@ class OldFilm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         residual = self.tail(self.upscale(self.body(self.head(x - MID_GREY))))
         return self.enlarge(x) + residual  # the sum is float32
+
+
+LUMA = ModelSpec(
+    name="oldfilm",
+    build=OldFilm,
+    colours=Y,
+    scales=(2, 4),
+    halo_px=before_resize_conv(1 + 2 * 16, 1),
+    source="old-film restoration report, table 4.9.3",
+)
+SPECS = (
+    LUMA,
+    replace(LUMA, name="oldfilm-rgb", build=lambda scale: OldFilm(scale, num_planes=3), colours=RGB),
+    replace(LUMA, name="oldfilm-scaled", build=lambda scale: OldFilm(scale, residual_scale=0.1)),
+    replace(LUMA, name="oldfilm-nobn", build=lambda scale: OldFilm(scale, batch_norm=False)),
+)

@@ -8,11 +8,15 @@ Source: Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from youku.models.blocks import FullPrecision, ResizeConv, conv
-from youku.models.srresnet import ResidualBlock
+from youku.models.blocks import FullPrecision, ResizeConv, before_resize_conv, conv
+from youku.models.colours import RGB
+from youku.models.spec import ModelSpec
+from youku.models.srresnet import residual_block
 
 NUM_CHANNELS = 64
 
@@ -23,7 +27,7 @@ class PerceptualSR(nn.Module):
     def __init__(self, scale: int, deconvolution: bool = False) -> None:
         super().__init__()
         self.head = nn.Sequential(conv(3, NUM_CHANNELS, 9), nn.BatchNorm2d(NUM_CHANNELS), nn.ReLU())
-        self.body = nn.Sequential(*(ResidualBlock(NUM_CHANNELS, nn.ReLU()) for _ in range(4)))
+        self.body = nn.Sequential(*(residual_block(NUM_CHANNELS, nn.ReLU()) for _ in range(4)))
         self.upscale = Deconvolutions(scale) if deconvolution else ResizeConv(NUM_CHANNELS, scale, batch_norm=True)
         self.tail = FullPrecision(conv(NUM_CHANNELS, 3, 9))
 
@@ -44,3 +48,17 @@ class Deconvolutions(nn.Sequential):
                 nn.ReLU(),
             ]
         super().__init__(*layers)
+
+
+RESIZED = ModelSpec(
+    name="perceptual-sr",
+    build=PerceptualSR,
+    colours=RGB,
+    scales=(4, 8),
+    halo_px=before_resize_conv(4 + 2 * 4, 4),
+    source="Johnson et al. 2016, arXiv:1603.08155",
+)
+SPECS = (
+    RESIZED,
+    replace(RESIZED, name="perceptual-sr-deconv", build=lambda scale: PerceptualSR(scale, deconvolution=True)),
+)

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, conv
+from youku.models.blocks import FullPrecision, Residual, conv
+from youku.models.colours import RGB
+from youku.models.spec import ModelSpec
 
 SLOPE = 0.05  # of the leaky ReLUs
 STRIDED_PX, POOL_PX, POOL_STRIDE = 3, 7, 3
@@ -45,12 +47,12 @@ class Block(nn.Module):
         layers: list[nn.Module] = []
         for _ in range(3):
             layers += [conv(num_channels, num_channels, 3), nn.LeakyReLU(SLOPE)]
-        self.body = nn.Sequential(*layers)
+        self.body = Residual(*layers)
         self.fuse = conv(num_channels, num_channels, 1)
         self.attention = SpatialAttention(num_channels, num_reduced)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.attention(self.fuse(x + self.body(x)))
+        return self.attention(self.fuse(self.body(x)))
 
 
 class RLFN(nn.Module):
@@ -72,3 +74,15 @@ class RLFN(nn.Module):
         features = self.head(x * 255)
         features = features + self.mid(self.blocks(features))
         return self.upscale(features)[..., : height * self.scale, : width * self.scale] / 255
+
+
+SPECS = (
+    ModelSpec(
+        name="rlfn",
+        build=RLFN,
+        colours=RGB,
+        halo_px=lambda scale: 0,  # runs untiled
+        local=False,
+        source="Kong et al. 2022, arXiv:2205.07514",
+    ),
+)

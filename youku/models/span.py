@@ -11,14 +11,17 @@ Source: Wan et al. 2024, "Swift Parameter-free Attention Network for Efficient S
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from youku.models.blocks import FullPrecision, conv
+from youku.models.colours import RGB
 from youku.models.edsr import DIV2K_MEAN
 from youku.models.reparameterised import BranchedConv
+from youku.models.spec import ModelSpec
 
 Conv3 = Callable[[int, int], nn.Module]
 
@@ -71,3 +74,21 @@ class SPAN(nn.Module):
             outputs.append(out)
             firsts.append(first)
         return self.upscale(self.join(torch.cat([head, self.mid(out), outputs[0], firsts[-1]], dim=1)))
+
+
+SPAN_48 = ModelSpec(
+    name="span-48",
+    build=lambda scale: SPAN(scale, num_channels=48),
+    colours=RGB,
+    halo_px=lambda scale: 1 + 6 * 3 + 1 + 1,
+    source="Wan et al. 2024, arXiv:2311.12770",
+)
+SPECS = (
+    replace(
+        SPAN_48,
+        name="span-28",
+        build=lambda scale: SPAN(scale, num_channels=28),
+        source=f"{SPAN_48.source}, as entered in NTIRE 2024",
+    ),
+    SPAN_48,
+)

@@ -1,7 +1,9 @@
-"""What the rest of the kit needs to know about a network: its planes, scales, frames and reach.
+"""What the rest of the kit needs to know about a network: its planes, scales, frames, memory and reach.
 
 Model border: float tensors (N, T * C, H, W) in [0, 1] (code values / 255), T frames of C planes oldest first, in the
 colours that the spec names; output (N, C, scale * H, scale * W) of the middle frame, of the same kind, not clipped.
+A network with memory is called with what it returned for the frame before: module(x, *memory) -> (y, *memory), where
+each part of the memory is (N, any, H, W) or larger by a whole factor; at the start of a shot there is none.
 """
 
 from __future__ import annotations
@@ -30,7 +32,11 @@ class ModelSpec:
     any_scale: bool = False
     """One set of weights serves every scale: the network works on the interpolated picture (SRCNN, VDSR)."""
     num_frames: int = 1
-    """Consecutive frames seen at once, odd; the neighbours come motion-compensated to the middle one."""
+    """Consecutive frames seen at once, odd."""
+    aligned: bool = False
+    """Whether the neighbours come motion-compensated to the middle frame."""
+    memory: bool = False
+    """Whether it hands tensors on from frame to frame of a shot; it then sees every frame, in order."""
     local: bool = True
     """False where the network looks at the whole picture (pooled attention): it then runs untiled."""
     half_safe: bool = True
@@ -41,3 +47,8 @@ class ModelSpec:
     def channels(self) -> int:
         """Planes of one frame."""
         return self.colours.channels
+
+    @property
+    def needs_neighbours(self) -> bool:
+        """Whether a frame's output depends on other frames: it then needs the clip and not a choice of its frames."""
+        return self.memory or self.num_frames > 1

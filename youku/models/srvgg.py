@@ -7,10 +7,14 @@ Source: Wang et al. 2021, "Real-ESRGAN", arXiv:2107.10833 (its compact models, v
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from youku.models.blocks import FullPrecision, conv
+from youku.models.colours import RGB
+from youku.models.spec import ModelSpec
 
 SLOPE = 0.25  # that torch's PReLU starts with
 
@@ -34,3 +38,22 @@ class SRVGG(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         detail = F.pixel_shuffle(self.last(self.body(x)), self.scale)
         return detail + F.interpolate(x, scale_factor=self.scale, mode="nearest")
+
+
+SRVGG_16 = ModelSpec(
+    name="srvgg-16",
+    build=lambda scale: SRVGG(scale, num_convs=16),
+    colours=RGB,
+    halo_px=lambda scale: 1 + 16 + 1,
+    source="Wang et al. 2021, arXiv:2107.10833, animevideov3",
+)
+SPECS = (
+    SRVGG_16,
+    replace(
+        SRVGG_16,
+        name="srvgg-32",
+        build=lambda scale: SRVGG(scale, num_convs=32),
+        halo_px=lambda scale: 1 + 32 + 1,
+        source="Wang et al. 2021, arXiv:2107.10833, general-x4v3",
+    ),
+)

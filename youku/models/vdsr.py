@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from youku.models.blocks import Interpolate, conv
+from youku.models.blocks import Interpolate, after_bicubic, conv, start_he
+from youku.models.colours import Y
+from youku.models.spec import ModelSpec
 
 
 class VDSR(nn.Module):
@@ -23,16 +25,20 @@ class VDSR(nn.Module):
             layers += [conv(num_channels, num_channels, 3, bias), nn.ReLU()]
         self.body = nn.Sequential(*layers)
         self.tail = conv(num_channels, 1, 3, bias)
-        self._initialise()
+        start_he(self)  # as in the paper
 
     def forward(self, x: Tensor) -> Tensor:
         base = self.enlarge(x)  # float32, so only the small residual may be 16 bit
         return base + self.tail(self.body(self.head(base)))
 
-    def _initialise(self) -> None:
-        """The paper's: He et al. 2015 (over fan-in), biases 0."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+
+SPECS = (
+    ModelSpec(
+        name="vdsr",
+        build=VDSR,
+        colours=Y,
+        any_scale=True,
+        halo_px=after_bicubic(20),
+        source="Kim et al. 2016, arXiv:1511.04587",
+    ),
+)

@@ -9,10 +9,14 @@ Source: Kappeler, Yoo, Dai, Katsaggelos 2016, "Video Super-Resolution with Convo
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from youku.models.blocks import FullPrecision, Interpolate, conv
+from youku.models.blocks import FullPrecision, Interpolate, after_bicubic, conv, start_he
+from youku.models.colours import Y
+from youku.models.spec import ModelSpec
 
 LAYERS = (("first", 1, 64, 9), ("middle", 64, 32, 5), ("last", 32, 1, 5))  # (name, channels in and out, kernel px)
 
@@ -31,7 +35,7 @@ class VSRnet(nn.Module):
         self.enlarge = Interpolate(scale)
         self.branches = nn.ModuleList(_layers(0, join_layer - 1) for _ in range(self.num_branches))
         self.trunk = _layers(join_layer - 1, len(LAYERS), num_joined=self.num_branches)
-        self._initialise()
+        start_he(self)  # as SRCNN does
 
     def forward(self, x: Tensor) -> Tensor:
         middle = self.num_frames // 2
@@ -43,13 +47,6 @@ class VSRnet(nn.Module):
             run = self.branches[distance]
             joined.append(run(frames[middle - distance]) + run(frames[middle + distance]))
         return self.trunk(torch.cat(joined, dim=1))
-
-    def _initialise(self) -> None:
-        """As SRCNN's: Kaiming normal over fan-in, biases 0."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
 
 def from_srcnn(
@@ -103,3 +100,16 @@ def _set(layer: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
     assert layer.bias is not None
     layer.weight.copy_(weight)
     layer.bias.copy_(bias)
+
+
+FIVE_FRAMES = ModelSpec(
+    name="vsrnet",
+    build=VSRnet,
+    colours=Y,
+    any_scale=True,
+    num_frames=5,
+    aligned=True,
+    halo_px=after_bicubic(8),
+    source="Kappeler et al. 2016, IEEE Trans. Computational Imaging 2(2)",
+)
+SPECS = (FIVE_FRAMES, replace(FIVE_FRAMES, name="vsrnet-symmetric", build=lambda scale: VSRnet(scale, symmetric=True)))

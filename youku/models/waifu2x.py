@@ -9,11 +9,14 @@ Source: nagadomi/waifu2x (after Dong et al. 2014, arXiv:1501.00092).
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from youku.models.blocks import FullPrecision
+from youku.models.colours import RGB, Y
+from youku.models.spec import ModelSpec
 
 SLOPE = 0.1  # of the leaky ReLUs
 VGG_WIDTHS = (32, 32, 64, 64, 128, 128)
@@ -68,3 +71,38 @@ def _initialise(network: nn.Module) -> None:
             nn.init.normal_(layer.weight, 0.0, math.sqrt(4 / ((1 + SLOPE**2) * fans)))
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+VGG7_RGB = ModelSpec(
+    name="waifu2x-vgg7",
+    build=lambda scale: VGG7(scale, num_planes=3),
+    colours=RGB,
+    scales=(2,),
+    halo_px=lambda scale: 4,  # 7 output pixels
+    source="nagadomi/waifu2x, vgg_7",
+)
+UPCONV7_RGB = replace(
+    VGG7_RGB,
+    name="waifu2x-upconv7",
+    build=lambda scale: Upconv7(scale, num_planes=3),
+    halo_px=lambda scale: 7,
+    source="nagadomi/waifu2x, upconv_7",
+)
+SPECS = (
+    VGG7_RGB,
+    replace(
+        VGG7_RGB,
+        name="waifu2x-vgg7-y",
+        build=lambda scale: VGG7(scale, num_planes=1),
+        colours=Y,
+        source=f"{VGG7_RGB.source} on luma",
+    ),
+    UPCONV7_RGB,
+    replace(
+        UPCONV7_RGB,
+        name="waifu2x-upconv7-y",
+        build=lambda scale: Upconv7(scale, num_planes=1),
+        colours=Y,
+        source=f"{UPCONV7_RGB.source} on luma",
+    ),
+)

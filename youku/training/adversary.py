@@ -13,11 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from youku.models.discriminators import EnhanceNetDiscriminator, SRGANDiscriminator
-from youku.training import gan_losses, losses
-from youku.training.config import TrainConfig
-
-TOO_SURE = 0.02  # a discriminator loss below this leaves the network nothing to learn from
+from youku.training import gan_losses
+from youku.training.config import DISCRIMINATORS, LossSettings
+from youku.training.gan_losses import GanLoss
+from youku.training.losses import Term
 
 
 class NoAdversary:
@@ -32,8 +31,11 @@ class NoAdversary:
     def loss(self, pred: Tensor, high: Tensor) -> Tensor:
         return pred.new_zeros(())
 
-    def figures(self) -> dict[str, float]:
+    def take_figures(self) -> dict[str, float]:
         return {}
+
+    def warning(self, figures: dict[str, float]) -> str:
+        return ""
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -43,25 +45,21 @@ class NoAdversary:
 
 
 class Adversary:
-    """Discriminator, its Adam, and figures since the last log line."""
+    """Discriminator, its Adam, and figures since they were last taken."""
 
-    def __init__(self, config: TrainConfig, term: losses.Term, channels: int, device: torch.device) -> None:
-        build = {"srgan": SRGANDiscriminator, "enhancenet": EnhanceNetDiscriminator}[config.discriminator]
-        self.kind, self.weight = term.name, term.weight
-        self.module = build(config.patch_px * config.all_scales[0], channels).to(device)
-        self.optimizer = torch.optim.Adam(self.module.parameters(), config.d_lr)
-        self.rate = config.d_lr
+    def __init__(self, module: nn.Module, term: Term[GanLoss], rate: float) -> None:
+        self.module, self.kind, self.weight, self.rate = module, term.computes, term.weight, rate
+        self.optimizer = torch.optim.Adam(module.parameters(), rate)
         self.past: list[tuple[float, float, float]] = []
 
     def learn(self, pred: Tensor, high: Tensor, share: float = 1.0) -> None:
         """Add the gradient of real `high` and fake `pred` (N, C, H, W), a `share` of the next step."""
         with torch.autocast(pred.device.type, enabled=False):
             pred, high = pred.detach().float(), high.float()
-            real, fake = self.module(high), self.module(pred)
-            loss = gan_losses.discriminator_loss(self.kind, real, fake)
-            penalty = gan_losses.KINDS[self.kind].penalty_weight
-            if penalty:
-                loss = loss + penalty * gan_losses.gradient_penalty(self.module, high, pred)
+            real, fake = self.module(high), self.module(pred)  # (N, C, H, W) -> logits (N, ...)
+            loss = self.kind.of_discriminator(real, fake)
+            if self.kind.penalty_weight:
+                loss = loss + self.kind.penalty_weight * gan_losses.gradient_penalty(self.module, high, pred)
             (share * loss).backward()
         self.past.append((loss.item(), real.mean().item(), fake.mean().item()))
 
@@ -78,15 +76,24 @@ class Adversary:
             fake = self.module(pred.float())
             with torch.no_grad():
                 real = self.module(high.float())
-            return self.weight * gan_losses.generator_loss(self.kind, real, fake)
+            return self.weight * self.kind.of_network(real, fake)
 
-    def figures(self) -> dict[str, float]:
-        """Means since the last call: loss of the discriminator, its logits on real and on fake pictures."""
+    def take_figures(self) -> dict[str, float]:
+        """Means since the last call, which then begin anew: the discriminator's loss, its logits of real and of fake."""
         past, self.past = self.past, []
         if not past:
             return {}
         means = [sum(column) / len(past) for column in zip(*past, strict=True)]
         return dict(zip(("d_loss", "d_real", "d_fake"), means, strict=True))
+
+    def warning(self, figures: dict[str, float]) -> str:
+        """A sentence when the figures show that the discriminator has won; empty otherwise."""
+        if figures.get("d_loss", 1.0) >= self.kind.won_below:
+            return ""
+        return (
+            f"the discriminator tells every picture apart (its loss is {figures['d_loss']:.4f}), so the network learns "
+            "nothing from it; lower --d-lr, raise the GAN weight slowly, or pretrain longer"
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -96,20 +103,13 @@ class Adversary:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def make_adversary(config: TrainConfig, channels: int, device: torch.device) -> Adversary | NoAdversary:
-    """The adversary that `config.loss` asks for."""
-    term = losses.adversarial_term(config.loss)
-    return Adversary(config, term, channels, device) if term else NoAdversary()
-
-
-def collapse_warning(kind: str, figures: dict[str, float]) -> str:
-    """A sentence when the figures show that one side has won; empty otherwise."""
-    if kind in ("gan", "ragan", "lsgan") and figures.get("d_loss", 1.0) < TOO_SURE:
-        return (
-            f"the discriminator tells every picture apart (its loss is {figures['d_loss']:.4f}), so the network learns "
-            "nothing from it; lower --d-lr, raise the GAN weight slowly, or pretrain longer"
-        )
-    return ""
+def make_adversary(config: LossSettings, side_px: int, channels: int, device: torch.device) -> Adversary | NoAdversary:
+    """The adversary that the loss asks for, of pictures (N, `channels`, `side_px`, `side_px`)."""
+    term = config.terms.adversarial
+    if term is None:
+        return NoAdversary()
+    module = DISCRIMINATORS[config.discriminator](side_px, channels).to(device)
+    return Adversary(module, term, config.d_lr)
 
 
 @contextmanager

@@ -16,10 +16,11 @@ from typing import Any
 
 from youku import text_table
 from youku.engines import weights
-from youku.engines.weights import Network
-from youku.training import recipe, run
+from youku.engines.network import Network
+from youku.training import fields, run
 from youku.training.config import TrainConfig
-from youku.training.pairs import PicturePair
+from youku.training.pairs import Pair
+from youku.training.progress import Say, silent
 from youku.training.validation import validate
 from youku.video.resize import SHRINKERS
 
@@ -40,7 +41,7 @@ class Experiment:
 
 
 @dataclass(frozen=True)
-class Row:
+class Variant:
     """One trained variant; dB for each test, and what bicubic reaches on the same data."""
 
     variant: str
@@ -73,9 +74,9 @@ def read(name: str) -> Experiment:
         name=path.stem,
         question=str(content.get("question", path.stem)),
         source=str(content.get("source", "")),
-        base=recipe.typed(content.get("base", {}), f"{path} [base]"),
+        base=fields.typed(content.get("base", {}), f"{path} [base]", TrainConfig),
         variants={
-            variant: recipe.typed(changes, f"{path} [variants.{variant}]")
+            variant: fields.typed(changes, f"{path} [variants.{variant}]", TrainConfig)
             for variant, changes in content["variants"].items()
         },
         tests=tuple(content.get("tests", ())),
@@ -111,46 +112,62 @@ def configs(experiment: Experiment, runs: str, given: Mapping[str, Any]) -> dict
     }
 
 
-def run_variant(config: TrainConfig, changes: Mapping[str, Any], tests: tuple[str, ...], progress: bool = True) -> Row:
-    """Train one variant (or take up where it stopped) and test its best weights."""
+def run_all(
+    experiment: Experiment, settings: Mapping[str, TrainConfig], say: Say = silent, progress: bool = True
+) -> list[Variant]:
+    """Train and test every variant, in order."""
+    found = []
+    for number, (name, config) in enumerate(settings.items(), 1):
+        say(f"[{number}/{len(settings)}] {name}")
+        found.append(_run_variant(config, experiment.variants[name], experiment.tests, say, progress))
+    return found
+
+
+def _run_variant(
+    config: TrainConfig, changes: Mapping[str, Any], tests: tuple[str, ...], say: Say, progress: bool
+) -> Variant:
+    """Train one variant (or take up where it stopped) and test its best weights beside bicubic."""
     begun = (config.folder / "last.pt").exists()
-    if begun and run.resumed_config(config.folder) != replace(
-        config, runs=str(config.folder.parent.absolute()), name=config.folder.name
-    ):
+    absolute = replace(config, runs=str(config.folder.parent.absolute()))
+    if begun and run.resumed_config(config.folder) != absolute:
         raise ValueError(f"{config.folder}: holds a run with other settings; remove it, or give another --runs")
-    if not run.start(config, resume=begun, progress=progress).finished:
+    if not run.start(config, resume=begun, progress=progress, say=say).finished:
         raise KeyboardInterrupt
     device = weights.pick_device(config.device)
     trained = weights.load(config.folder / "best.safetensors", None, None, device)
     bicubic = weights.load(None, "bicubic", trained.scale, device)
-    scored = [tuple(_test(network, config, test) for test in tests or ("",)) for network in (trained, bicubic)]
-    return Row(config.name, ", ".join(f"{key} = {value}" for key, value in changes.items()), *scored)
+    pairs = [pair for pair in run.load_pairs(config)[1] if pair.scale == trained.scale]
+    scored = [
+        tuple(_test(network, pairs, config.val_frames, test) for test in tests or ("",))
+        for network in (trained, bicubic)
+    ]
+    return Variant(config.name, ", ".join(f"{key} = {value}" for key, value in changes.items()), *scored)
 
 
-def _test(network: Network, config: TrainConfig, resizer: str) -> float:
+def _test(network: Network, pairs: list[Pair], num_frames: int, resizer: str) -> float:
     """PSNR on the validation data, its low resolution made by `resizer` ("": as it is)."""
-    pairs = [pair for pair in run.load_pairs(config)[1] if pair.scale == network.scale]
     if not resizer:
-        return validate(network, pairs, config.val_frames, with_vmaf=False).psnr
-    pictures = [replace(pair, low_path=None) for pair in pairs if isinstance(pair, PicturePair)]
-    if len(pictures) < len(pairs):
-        raise ValueError(f"tests = {resizer}: clips bring their own low resolution; give pictures with --val-data")
-    return validate(network, pictures, config.val_frames, with_vmaf=False, resizer=resizer).psnr
+        return validate(network, pairs, num_frames, with_vmaf=False).psnr
+    try:
+        pictures = [pair.shrunk_afresh() for pair in pairs]
+    except ValueError as error:
+        raise ValueError(f"tests = {resizer}: {error}") from None
+    return validate(network, pictures, num_frames, with_vmaf=False, resizer=resizer).psnr
 
 
-def text(experiment: Experiment, rows: list[Row], given: Mapping[str, Any]) -> str:
+def text(experiment: Experiment, found: list[Variant], given: Mapping[str, Any]) -> str:
     """The report's form: what is the same, what differs, the results in dB and their gain over bicubic."""
-    best = max(math.fsum(row.psnr) for row in rows)
-    header = ["different", *(experiment.tests or ("PSNR",)), *(["gain"] * len(rows[0].gains)), "", "changes"]
+    best = max(math.fsum(one.psnr) for one in found)
+    header = ["different", *(experiment.tests or ("PSNR",)), *(["gain"] * len(found[0].gains)), "", "changes"]
     lines = [
         [
-            row.variant,
-            *(f"{value:.2f}" for value in row.psnr),
-            *(f"{gain:+.2f}" for gain in row.gains),
-            "*" if math.fsum(row.psnr) == best else "",
-            row.changes,
+            one.variant,
+            *(f"{value:.2f}" for value in one.psnr),
+            *(f"{gain:+.2f}" for gain in one.gains),
+            "*" if math.fsum(one.psnr) == best else "",
+            one.changes,
         ]
-        for row in rows
+        for one in found
     ]
     same = ", ".join(f"{key} = {value}" for key, value in {**experiment.base, **given}.items())
     source = f"  [{experiment.source}]" if experiment.source else ""

@@ -1,11 +1,12 @@
 """Losses of a network against a discriminator: logits of real and made pictures -> one number for either side.
 
 A discriminator gives one logit (or a map of them) a picture, without a sigmoid; every loss is a mean in float32.
-Detach the prediction before the discriminator's own step. Sources stand at each pair of functions.
+Detach the prediction before the discriminator's own step. Sources stand at each entry of TERMS.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,31 +17,33 @@ from torch.nn import functional as F
 PENALTY_WEIGHT = 10.0  # Gulrajani et al. 2017, algorithm 1
 
 
+TOO_SURE = 0.02  # a discriminator loss below this leaves the network nothing to learn from
+
+
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class GanLoss:
     """One kind of adversarial training; both functions take (real logits, fake logits)."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
-    relativistic: bool = False
-    """Whether the generator's loss looks at the real logits too."""
     penalty_weight: float = 0.0
     """Factor of `gradient_penalty` in the discriminator's step; with one, no batch norm in the discriminator."""
+    won_below: float = -math.inf
+    """Loss of the discriminator below which it has won, where a mean near 0 says so."""
 
+    def of(self, name: str, argument: str) -> GanLoss:
+        """Itself: it takes no argument."""
+        if argument:
+            raise ValueError(f"{name} takes no argument, got {argument!r}")
+        return self
 
-def discriminator_loss(kind: str, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Loss of the discriminator, without the gradient penalty; lower when it tells the two apart."""
-    return _kind(kind).discriminator(real_logits.float(), fake_logits.float())
+    def of_discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Loss of the discriminator, without the gradient penalty; lower when it tells the two apart."""
+        return self.discriminator(real_logits.float(), fake_logits.float())
 
-
-def generator_loss(kind: str, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-    """Loss of the network; lower when its pictures pass for real. Only ragan needs the real logits."""
-    chosen = _kind(kind)
-    if real_logits is None:
-        if chosen.relativistic:
-            raise ValueError(f"GAN loss {kind}: compares with real pictures, but got no logits of them")
-        real_logits = fake_logits.detach()
-    return chosen.generator(real_logits.float(), fake_logits.float())
+    def of_network(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Loss of the network; lower when its pictures pass for real. Only ragan looks at the real logits."""
+        return self.generator(real_logits.float(), fake_logits.float())
 
 
 def gradient_penalty(
@@ -48,7 +51,7 @@ def gradient_penalty(
 ) -> Tensor:
     """mean (|gradient at a random point between the pictures| - 1)^2 [Gulrajani et al. 2017, arXiv:1704.00028].
 
-    Without its weight (Kind.penalty_weight). Float32 whatever autocast: a squared norm over a picture overflows fp16.
+    Without its weight (GanLoss.penalty_weight). Float32 whatever autocast: a squared norm over a picture overflows fp16.
     Draws one number a picture from `generator` (on the processor), or from torch's global one.
     """
     with torch.autocast(high.device.type, enabled=False):
@@ -60,68 +63,6 @@ def gradient_penalty(
         return ((torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1) ** 2).mean()
 
 
-def vanilla_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """-log D(real) - log(1 - D(fake)) [Goodfellow et al. 2014, arXiv:1406.2661]."""
-    return _passes(real) + _fails(fake)
-
-
-def vanilla_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """-log D(fake), the form that does not saturate [Goodfellow et al. 2014, section 3; SRGAN]."""
-    return _passes(fake)
-
-
-def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """0.5 ((D(real) - 1)^2 + D(fake)^2) [Mao et al. 2017, arXiv:1611.04076]."""
-    return 0.5 * (((real - 1) ** 2).mean() + (fake**2).mean())
-
-
-def least_squares_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """0.5 (D(fake) - 1)^2 [Mao et al. 2017]."""
-    return 0.5 * ((fake - 1) ** 2).mean()
-
-
-def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """D(fake) - D(real) [Arjovsky et al. 2017, arXiv:1701.07875]; add the gradient penalty, take 5 such steps to one."""
-    return fake.mean() - real.mean()
-
-
-def wasserstein_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """-D(fake) [Arjovsky et al. 2017]."""
-    return -fake.mean()
-
-
-def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """relu(1 - D(real)) + relu(1 + D(fake)) [Miyato et al. 2018, arXiv:1802.05957]."""
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-
-
-def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Real ones shall look more real than the mean fake one, and the reverse [Jolicoeur-Martineau 2018, arXiv:1807.00734]."""
-    return _passes(real - fake.mean()) + _fails(fake - real.mean())
-
-
-def relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """The same with the parts exchanged, as a mean of the two: ESRGAN's weight 5e-3 belongs to that mean."""
-    return 0.5 * (_fails(real - fake.mean()) + _passes(fake - real.mean()))
-
-
-KINDS: dict[str, Kind] = {
-    "gan": Kind(discriminator=vanilla_discriminator, generator=vanilla_generator),
-    "lsgan": Kind(discriminator=least_squares_discriminator, generator=least_squares_generator),
-    "wgan-gp": Kind(
-        discriminator=wasserstein_discriminator, generator=wasserstein_generator, penalty_weight=PENALTY_WEIGHT
-    ),
-    "hinge": Kind(discriminator=hinge_discriminator, generator=wasserstein_generator),
-    "ragan": Kind(discriminator=relativistic_discriminator, generator=relativistic_generator, relativistic=True),
-}
-
-
-def _kind(name: str) -> Kind:
-    if name not in KINDS:
-        raise ValueError(f"GAN loss {name!r}: expected one of {', '.join(KINDS)}")
-    return KINDS[name]
-
-
 def _passes(logits: Tensor) -> Tensor:
     """Cross-entropy of taking the logits for real: mean -log sigmoid."""
     return F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
@@ -130,3 +71,37 @@ def _passes(logits: Tensor) -> Tensor:
 def _fails(logits: Tensor) -> Tensor:
     """Cross-entropy of taking the logits for made: mean -log(1 - sigmoid)."""
     return F.binary_cross_entropy_with_logits(logits, torch.zeros_like(logits))
+
+
+TERMS: dict[str, GanLoss] = {
+    # -log D(real) - log(1 - D(fake)), and -log D(fake), which does not saturate [Goodfellow et al. 2014, arXiv:1406.2661]
+    "gan": GanLoss(
+        discriminator=lambda real, fake: _passes(real) + _fails(fake),
+        generator=lambda real, fake: _passes(fake),
+        won_below=TOO_SURE,
+    ),
+    # 0.5 ((D(real) - 1)^2 + D(fake)^2), and 0.5 (D(fake) - 1)^2 [Mao et al. 2017, arXiv:1611.04076]
+    "lsgan": GanLoss(
+        discriminator=lambda real, fake: 0.5 * (((real - 1) ** 2).mean() + (fake**2).mean()),
+        generator=lambda real, fake: 0.5 * ((fake - 1) ** 2).mean(),
+        won_below=TOO_SURE,
+    ),
+    # D(fake) - D(real), and -D(fake) [Arjovsky et al. 2017, arXiv:1701.07875]; take 5 steps of the discriminator to one
+    "wgan-gp": GanLoss(
+        discriminator=lambda real, fake: fake.mean() - real.mean(),
+        generator=lambda real, fake: -fake.mean(),
+        penalty_weight=PENALTY_WEIGHT,
+    ),
+    # relu(1 - D(real)) + relu(1 + D(fake)), and -D(fake) [Miyato et al. 2018, arXiv:1802.05957]
+    "hinge": GanLoss(
+        discriminator=lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(),
+        generator=lambda real, fake: -fake.mean(),
+    ),
+    # Real ones shall look more real than the mean fake one, and the reverse [Jolicoeur-Martineau 2018, arXiv:1807.00734].
+    # The network's is the same with the parts exchanged, as a mean of the two: ESRGAN's weight 5e-3 belongs to that mean.
+    "ragan": GanLoss(
+        discriminator=lambda real, fake: _passes(real - fake.mean()) + _fails(fake - real.mean()),
+        generator=lambda real, fake: 0.5 * (_fails(real - fake.mean()) + _passes(fake - real.mean())),
+        won_below=TOO_SURE,
+    ),
+}

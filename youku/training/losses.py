@@ -2,37 +2,31 @@
 
 A sum is WEIGHT*TERM[:ARGUMENT] joined by +. Content terms compare with the target, each a mean over all elements in
 float32 whatever the precision of the network; one adversarial term may join, which the trainer works out with a
-discriminator (youku.training.gan_losses). Losses through VGG need a weights file (youku.training.vgg).
+discriminator (youku.training.adversary). Losses through VGG need a weights file (youku.training.vgg).
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from youku.metrics.ssim import ms_ssim, ssim
-from youku.training import gan_losses, perceptual
+from youku.training import gan_losses, vgg
+from youku.training.fields import to_number
+from youku.training.gan_losses import GanLoss
+from youku.training.vgg import FeatureDistance
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 SMOOTH_L1_BETA = 0.01  # about 2.5 code values of 255
 CHARBONNIER_EPS = 1e-3  # Lai et al. 2017 (LapSRN); with 1e-6 it would be plain L1
 LOG_MSE_FLOOR = 1e-8  # 80 dB: keeps the gradient of an exact patch finite
-
-
-@dataclass(frozen=True)
-class Term:
-    """One summand: weight * name[:argument]; `argument` is "" where none was given."""
-
-    weight: float
-    name: str
-    argument: str
 
 
 def smooth_l1(pred: Tensor, high: Tensor, beta: float = SMOOTH_L1_BETA) -> Tensor:
@@ -85,118 +79,113 @@ def log_mse(pred: Tensor, high: Tensor) -> Tensor:
     return torch.log(((pred - high) ** 2).mean(dim=(1, 2, 3)) + LOG_MSE_FLOOR).mean()
 
 
-PIXEL: dict[str, Loss] = {
-    "l1": F.l1_loss, "l2": F.mse_loss, "ssim": ssim_loss, "ms-ssim": ms_ssim_loss, "tv": total_variation,
-    "fft": spectral_l1, "log-mse": log_mse,
-}  # fmt: skip
-WITH_NUMBER: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
-    "smooth-l1": smooth_l1, "charbonnier": charbonnier,
-}  # fmt: skip
-NUMBERS: dict[str, float] = {"smooth-l1": SMOOTH_L1_BETA, "charbonnier": CHARBONNIER_EPS}
+def _plain(loss: Loss) -> Callable[[str, str], Loss]:
+    """A term without an argument."""
 
-# every name that a sum may hold, with its argument and meaning
-TERMS: dict[str, str] = {
-    "l1": "mean absolute error",
-    "l2": "mean squared error",
-    "smooth-l1": "smooth-l1[:BETA]: squared below BETA (default 0.01), absolute above",
-    "charbonnier": "charbonnier[:EPS]: sqrt(error^2 + EPS^2) (default 0.001)",
-    "ssim": "1 - SSIM",
-    "ms-ssim": "1 - MS-SSIM, patches over 160 px",
-    "tv": "total variation of the prediction",
-    "fft": "absolute error of the spectrum",
-    "log-mse": "mean logarithm of each patch's squared error",
-    "vgg16": "vgg16:LAYER[/DIVISOR][,l1]: squared (or absolute) error of VGG16 features, such as vgg16:relu2_2",
-    "vgg19": "vgg19:LAYER[/DIVISOR][,l1]: the same for VGG19, such as vgg19:relu5_4/12.75 (SRGAN)",
-    "texture": "Gram matrices of 16x16 patches of VGG19 features (EnhanceNet)",
-    "gan": "adversarial, vanilla",
-    "lsgan": "adversarial, least squares",
-    "wgan-gp": "adversarial, Wasserstein with gradient penalty",
-    "hinge": "adversarial, hinge",
-    "ragan": "adversarial, relativistic average",
+    def of(name: str, argument: str) -> Loss:
+        if argument:
+            raise ValueError(f"{name} takes no argument, got {argument!r}")
+        return loss
+
+    return of
+
+
+def _with_number(loss: Callable[[Tensor, Tensor, float], Tensor], default: float) -> Callable[[str, str], Loss]:
+    """A term whose argument is a positive number."""
+
+    def of(name: str, argument: str) -> Loss:
+        number = to_number(argument) if argument else default
+        if not number > 0:
+            raise ValueError(f"expected a positive number after {name}:, got {argument!r}")
+        return lambda pred, high: loss(pred, high, number)
+
+    return of
+
+
+# a term each: (name, argument) -> what it computes; ValueError where the argument does not suit it
+PIXEL: dict[str, Callable[[str, str], Loss]] = {
+    "l1": _plain(F.l1_loss),
+    "l2": _plain(F.mse_loss),
+    "smooth-l1": _with_number(smooth_l1, SMOOTH_L1_BETA),
+    "charbonnier": _with_number(charbonnier, CHARBONNIER_EPS),
+    "ssim": _plain(ssim_loss),
+    "ms-ssim": _plain(ms_ssim_loss),
+    "tv": _plain(total_variation),
+    "fft": _plain(spectral_l1),
+    "log-mse": _plain(log_mse),
 }
+TERMS = {**PIXEL, **vgg.TERMS, **gan_losses.TERMS}  # every name that a sum may hold
+
+Computes = TypeVar("Computes", covariant=True)
 
 
-def parse(text: str) -> tuple[Term, ...]:
+@dataclass(frozen=True)
+class Term(Generic[Computes]):
+    """One summand as written, name[:argument], its weight, and what it computes."""
+
+    weight: float
+    text: str
+    computes: Computes = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A loss text, parsed, by what its summands look at: the pictures, their features in VGG, an adversary."""
+
+    pixel: tuple[Term[Loss], ...]
+    features: tuple[Term[FeatureDistance], ...]
+    adversarial: Term[GanLoss] | None
+
+
+def parse(text: str) -> Terms:
     """Terms of "l1", "0.5*l2+ssim", ...; ValueError names what does not parse."""
-    terms = tuple(_parse_term(part, text) for part in re.split(r"(?<![\d.][eE])\+", re.sub(r"\s", "", text)))
-    num_adversarial = sum(term.name in gan_losses.KINDS for term in terms)
-    if num_adversarial > 1:
+    pixel: list[Term[Loss]] = []
+    features: list[Term[FeatureDistance]] = []
+    adversarial: list[Term[GanLoss]] = []
+    for part in re.split(r"(?<![\d.][eE])\+", re.sub(r"\s", "", text)):
+        weight, term, name, argument = _split(part, text)
+        try:
+            if name in PIXEL:
+                pixel.append(Term(weight, term, PIXEL[name](name, argument)))
+            elif name in vgg.TERMS:
+                features.append(Term(weight, term, vgg.TERMS[name](name, argument)))
+            else:
+                adversarial.append(Term(weight, term, gan_losses.TERMS[name].of(name, argument)))
+        except ValueError as error:
+            raise ValueError(f"loss {text!r}: {part!r}: {error}") from None
+    if len(adversarial) > 1:
         raise ValueError(
-            f"loss {text!r}: has {num_adversarial} adversarial terms, expected at most one; drop the others"
+            f"loss {text!r}: has {len(adversarial)} adversarial terms, expected at most one; drop the others"
         )
-    return terms
+    return Terms(tuple(pixel), tuple(features), adversarial[0] if adversarial else None)
 
 
-def adversarial_term(text: str) -> Term | None:
-    """The GAN summand of a loss text, None when it has none."""
-    return next((term for term in parse(text) if term.name in gan_losses.KINDS), None)
+def make_loss(terms: Terms, vgg_weights: str = "", device: torch.device | None = None) -> Loss:
+    """The weighted sum of the content terms: (pred, high) -> scalar; without any, zero with a zero gradient.
 
-
-def needs_vgg(text: str) -> bool:
-    """Whether a loss looks through a VGG network, whose weights the user must have."""
-    return any(term.name in perceptual.NETS for term in parse(text))
-
-
-def make_loss(text: str, colours: str = "rgb", vgg_weights: str = "", device: torch.device | None = None) -> Loss:
-    """The weighted sum of the content terms of `text`: (pred, high) -> scalar; without any, zero with a zero gradient.
-
-    `colours` is "rgb" or "y" (VGG then sees luma three times); `vgg_weights` the file for terms that look through VGG.
+    `vgg_weights` is the file for terms that look through VGG, which sees a luma picture three times.
     """
-    if colours not in ("rgb", "y"):
-        raise ValueError(f"colours {colours!r}: expected rgb or y")
-    terms = parse(text)
-    plain = [(term.weight, _plain_loss(term)) for term in terms if term.name in PIXEL or term.name in WITH_NUMBER]
-    seen = [term for term in terms if term.name in perceptual.NETS]
-    through = [(term.weight, perceptual.of_term(term.name, term.argument)) for term in seen]
-    judge = perceptual.make_judge(through, vgg_weights, device)
-    num_channels = 1 if colours == "y" else 3
+    through_vgg = vgg.make_distances([(term.weight, term.computes) for term in terms.features], vgg_weights, device)
 
     def total(pred: Tensor, high: Tensor) -> Tensor:
         assert pred.shape == high.shape, (pred.shape, high.shape)
-        assert not through or pred.shape[1] == num_channels, (pred.shape, colours)
         with torch.autocast(pred.device.type, enabled=False):
             pred, high = pred.float(), high.float()
-            values = [weight * loss(pred, high) for weight, loss in plain]
-            return torch.stack([*values, *judge(pred, high)]).sum() if values or through else 0 * pred.sum()
+            values = [term.weight * term.computes(pred, high) for term in terms.pixel]
+            values += through_vgg(pred, high)
+            return torch.stack(values).sum() if values else 0 * pred.sum()
 
     return total
 
 
-def _parse_term(part: str, text: str) -> Term:
-    """One summand, its argument checked."""
-    weight, star, rest = part.rpartition("*")
-    name, colon, argument = rest.partition(":")
-    value = _number(weight) if star else 1.0
+def _split(part: str, text: str) -> tuple[float, str, str, str]:
+    """(weight, term, name, argument) of one summand of `text`, its argument unchecked."""
+    weight, star, term = part.rpartition("*")
+    name, colon, argument = term.partition(":")
+    value = to_number(weight) if star else 1.0
     if name not in TERMS or not value > 0 or (colon and not argument):
         raise ValueError(
             f"loss {text!r}: {part!r} is not WEIGHT*TERM[:ARGUMENT]; expected terms {', '.join(TERMS)}, "
             "such as l1+0.2*ssim"
         )
-    if name in WITH_NUMBER:
-        if argument and not _number(argument) > 0:
-            raise ValueError(f"loss {text!r}: {part!r}: expected a positive number after {name}:, got {argument!r}")
-    elif name in perceptual.NETS:
-        try:
-            perceptual.of_term(name, argument)
-        except ValueError as error:
-            raise ValueError(f"loss {text!r}: {error}") from None
-    elif argument:
-        raise ValueError(f"loss {text!r}: {part!r}: {name} takes no argument, got {argument!r}")
-    return Term(value, name, argument)
-
-
-def _number(text: str) -> float:
-    """The finite number that `text` writes, NaN for anything else."""
-    try:
-        value = float(text)
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
-
-
-def _plain_loss(term: Term) -> Loss:
-    """The function of a term that needs nothing but the two pictures."""
-    if term.name in PIXEL:
-        return PIXEL[term.name]
-    loss, number = WITH_NUMBER[term.name], float(term.argument or NUMBERS[term.name])
-    return lambda pred, high: loss(pred, high, number)
+    return value, term, name, argument

@@ -1,23 +1,27 @@
 """Training pairs: y4m clips by memory map, picture folders shrunk on the fly or with a low-resolution folder of their own.
 
 Clip pairs are Youku_NNNNN_l.y4m / Youku_NNNNN_h_GT.y4m in one folder; picture folders are what `video.picture_sets`
-finds: plain, Set5-style or DIV2K's layout. Folders -> pairs; a pair gives its two patches of a box.
+finds: plain, Set5-style or DIV2K's layout. Folders -> pairs; both kinds answer the same calls: two patches of a box,
+what a network takes of them, how well a network does on the pair.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from youku import contest
-from youku.inference import border, window
+from youku.engines.network import Network
+from youku.inference import evaluation, pipeline, window
+from youku.metrics import psnr, vmaf
+from youku.models.colours import Colours, Layout
 from youku.video import picture_sets, pictures, resize
 from youku.video.picture_sets import PictureFiles
 from youku.video.y4m import Clip, Planes
@@ -31,6 +35,8 @@ class ClipPair:
 
     low: Clip
     high: Clip
+    has_own_low = True
+    """Its low resolution is a file: it can be neither shrunk otherwise nor used at another size."""
 
     @property
     def name(self) -> str:
@@ -47,6 +53,7 @@ class ClipPair:
 
     @property
     def size(self) -> tuple[int, int]:
+        """Height and width of the low resolution."""
         return self.low.header.height, self.low.header.width
 
     @property
@@ -54,12 +61,26 @@ class ClipPair:
         return self.high.header.width // self.low.header.width
 
     @property
-    def layout(self) -> border.Layout:
+    def layout(self) -> Layout:
         return self.low.header.layout
 
     @property
     def depth(self) -> int:
         return self.low.header.depth
+
+    @property
+    def suits_vmaf(self) -> bool:
+        """Whether it is video with chroma."""
+        return self.layout[0] > 0
+
+    def zoomed(self, zoom: float) -> ClipPair:
+        """The same at another size."""
+        _check_zoom(self, zoom)
+        return self
+
+    def shrunk_afresh(self) -> ClipPair:
+        """The same without a low resolution of its own."""
+        raise ValueError("clips bring their own low resolution; give pictures with --val-data")
 
     def cut(
         self, frame: int, top: int, left: int, patch_px: int, num_frames: int = 1, resizer: str = DEFAULT_RESIZER
@@ -70,6 +91,24 @@ class ClipPair:
         if num_frames == 1:
             return [self.low.patch(frame, top, left, patch_px, patch_px)], high
         return window.cut_window(self.low, frame, num_frames, top, left, patch_px, patch_px), high
+
+    def to_input(self, planes: Sequence[Tensor], colours: Colours) -> Tensor:
+        """Stacked planes of patches, (N, h, w) each, to what a network of these colours takes: (N, C, h, w)."""
+        (x,) = colours.from_planes(planes, self.layout)
+        return x
+
+    def measure(
+        self, network: Network, num_frames: int, with_vmaf: bool, resizer: str = DEFAULT_RESIZER
+    ) -> tuple[list[float], float]:
+        """(PSNR over all 4:2:0 samples of `num_frames` frames, spread evenly; mean VMAF or nan) of a network on it."""
+        num_frames = min(num_frames, self.num_frames)
+        indices = [index * self.num_frames // num_frames for index in range(num_frames)]
+        # a network of several frames sees each frame among its true neighbours
+        frames, wanted = (self.low, indices) if network.spec.needs_neighbours else (map(self.low.frame, indices), None)
+        preds = list(pipeline.upscale_frames(network, self.low.header, frames, pipeline.Options(), wanted))
+        highs = [self.high.frame(index) for index in indices]
+        psnrs = [psnr.yuv(pred, high, self.depth) for pred, high in zip(preds, highs, strict=True)]
+        return psnrs, float(np.mean(vmaf.measure(preds, highs, self.high.header).vmaf)) if with_vmaf else math.nan
 
 
 @dataclass(frozen=True)
@@ -82,9 +121,12 @@ class PicturePair:
     """Its low resolution where the set brings one; otherwise it is shrunk here."""
     zoom: float = 1.0
     """Size at which the picture is used."""
+    store: PictureStore = field(default_factory=lambda: PictureStore(), compare=False, repr=False)
+    """Where decoded pictures are kept, shared by the pairs of a run."""
     num_frames = 1
     layout = (1, 1, "rgb")
     depth = 8
+    suits_vmaf = False
 
     @property
     def name(self) -> str:
@@ -95,38 +137,64 @@ class PicturePair:
         return self.path.resolve()
 
     @property
+    def has_own_low(self) -> bool:
+        return self.low_path is not None
+
+    @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the low resolution, from the file's head alone."""
+        """From the file's head alone."""
         if self.low_path is not None:
-            return _size_of(self.low_path)
-        height, width = _size_of(self.path)
+            return self.store.size(self.low_path)
+        height, width = self.store.size(self.path)
         return int(height * self.zoom) // self.scale, int(width * self.zoom) // self.scale
+
+    def zoomed(self, zoom: float) -> PicturePair:
+        _check_zoom(self, zoom)
+        return replace(self, zoom=zoom)
+
+    def shrunk_afresh(self) -> PicturePair:
+        return replace(self, low_path=None)
 
     def cut(
         self, frame: int, top: int, left: int, patch_px: int, num_frames: int = 1, resizer: str = DEFAULT_RESIZER
     ) -> tuple[list[Planes], Planes]:
         """As ClipPair's; `resizer` says how the picture is shrunk (video.resize)."""
-        low, high = load_picture_pair(self, resizer)
+        low, high = self.store.pictures(self, resizer)
         scale = self.scale
         box = low[top : top + patch_px, left : left + patch_px]
         big = high[top * scale : (top + patch_px) * scale, left * scale : (left + patch_px) * scale]
-        return [(box.transpose(2, 0, 1),)] * num_frames, (big.transpose(2, 0, 1),)
+        return [(box.transpose(2, 0, 1),)] * num_frames, (big.transpose(2, 0, 1),)  # (h, w, 3) -> (3, h, w)
+
+    def to_input(self, planes: Sequence[Tensor], colours: Colours) -> Tensor:
+        (x,) = colours.from_rgb(planes[0])  # (N, 3, h, w) -> (N, C, h, w)
+        return x
+
+    def measure(
+        self, network: Network, num_frames: int, with_vmaf: bool, resizer: str = DEFAULT_RESIZER
+    ) -> tuple[list[float], float]:
+        """As ClipPair's, but of the one picture under the protocol y_crop_s, as `evaluate` measures it."""
+        low, high = self.store.pictures(self, resizer)
+        pred = evaluation.enlarge(network, low, pipeline.Options())
+        return [evaluation.error(pred, evaluation.read_picture(high), "y_crop_s", self.scale).psnr], math.nan
 
 
-Pair = ClipPair | PicturePair
+class PictureStore:
+    """Decoded picture pairs, the last used kept up to a number of bytes, and sizes of files; threads share it."""
 
-_size_of = functools.lru_cache(maxsize=None)(pictures.read_size)  # asked for every patch that is drawn
-
-
-class _PictureCache:
-    """Decoded picture pairs, the last used kept up to a number of bytes; threads share it."""
-
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int = 2 << 30) -> None:
         self.max_bytes, self.num_bytes = max_bytes, 0
         self.kept: OrderedDict[tuple[PicturePair, str], tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self.sizes: dict[Path, tuple[int, int]] = {}
         self.lock = threading.Lock()
 
-    def get(self, pair: PicturePair, resizer: str) -> tuple[np.ndarray, np.ndarray]:
+    def size(self, path: Path) -> tuple[int, int]:
+        """Height and width from a file's head; they are asked for at every patch that is drawn."""
+        if path not in self.sizes:
+            self.sizes[path] = pictures.read_size(path)
+        return self.sizes[path]
+
+    def pictures(self, pair: PicturePair, resizer: str) -> tuple[np.ndarray, np.ndarray]:
+        """(low, high) uint8 RGB pictures (H, W, 3); high is cropped to a multiple of the scale."""
         key = (pair, resizer)
         with self.lock:
             if key in self.kept:
@@ -143,12 +211,12 @@ class _PictureCache:
         return made
 
 
-_CACHE = _PictureCache(max_bytes=2 << 30)
+Pair = ClipPair | PicturePair
 
 
-def load_picture_pair(pair: PicturePair, resizer: str = DEFAULT_RESIZER) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high) uint8 RGB pictures (H, W, 3); high is cropped to a multiple of the scale."""
-    return _CACHE.get(pair, resizer)
+def _check_zoom(pair: Pair, zoom: float) -> None:
+    if pair.has_own_low and zoom != 1:
+        raise ValueError(f"--rescale: {pair.name} brings its own low resolution, which has one size; drop --rescale")
 
 
 def _read_pair(pair: PicturePair, resizer: str) -> tuple[np.ndarray, np.ndarray]:
@@ -159,37 +227,37 @@ def _read_pair(pair: PicturePair, resizer: str) -> tuple[np.ndarray, np.ndarray]
     return picture_sets.reduce(resize.imresize(picture, height, width), pair.path, pair.scale, resizer)
 
 
-def find_pairs(folders: Sequence[str], scale: int, lr_type: str = "bicubic") -> list[Pair]:
-    """All pairs of the folders in name order; every fault of every clip is reported at once."""
+def find_pairs(
+    folders: Sequence[str], scale: int, lr_type: str = "bicubic", store: PictureStore | None = None
+) -> list[Pair]:
+    """All pairs of the folders in name order, pictures sharing `store`; every fault of every clip is reported at once."""
     pairs: list[Pair] = []
     faults: list[str] = []
+    store = store or PictureStore()
     for folder in map(Path, folders):
-        if not folder.is_dir():
-            faults.append(
-                f"{folder}: no such folder of clips or pictures; run make download, or name yours with --data"
-            )
-            continue
-        entries = sorted(folder.iterdir())
+        entries = sorted(folder.iterdir()) if folder.is_dir() else []
         lows = [path for path in entries if (name := contest.parse_name(path.name)) and name[1] == "l"]
-        if lows and any(path.suffix.lower() in pictures.SUFFIXES for path in entries):
-            faults.append(f"{folder}: holds clips and pictures; put them into two folders")
-        for path in lows:
+        has_pictures = any(path.suffix.lower() in pictures.SUFFIXES for path in entries)
+        if not folder.is_dir():
+            advice = "run make download, or name yours with --data"
+            faults.append(f"{folder}: no such folder of clips or pictures; {advice}")
+        elif lows:
+            if has_pictures:
+                faults.append(f"{folder}: holds clips and pictures; put them into two folders")
+            for path in lows:
+                try:
+                    pairs.append(_open_pair(path, scale))
+                except ValueError as error:
+                    faults.append(str(error))
+        elif has_pictures or any(path.is_dir() for path in entries):
             try:
-                pairs.append(_open_pair(path, scale))
+                found = picture_sets.find(folder, scale, lr_type)
+                pairs += [PicturePair(files.high, scale, files.low, store=store) for files in found]
             except ValueError as error:
                 faults.append(str(error))
-        if not lows and not any(path.is_dir() or path.suffix.lower() in pictures.SUFFIXES for path in entries):
-            faults.append(
-                f"{folder}: expected clips named {contest.low_name(0)} or pictures, found neither; "
-                "make pairs with python -m youku degrade"
-            )
-        elif not lows:
-            try:
-                pairs += [
-                    PicturePair(found.high, scale, found.low) for found in picture_sets.find(folder, scale, lr_type)
-                ]
-            except ValueError as error:
-                faults.append(str(error))
+        else:
+            expected = f"expected clips named {contest.low_name(0)} or pictures, found neither"
+            faults.append(f"{folder}: {expected}; make pairs with python -m youku degrade")
     kinds = {(pair.layout, pair.depth) for pair in pairs}
     if len(kinds) > 1:
         kinds_text = " and ".join(f"{layout} {depth} bit" for layout, depth in sorted(kinds))
@@ -221,32 +289,3 @@ def _open_pair(path: Path, scale: int) -> ClipPair:
     if (low.header.layout, low.header.depth) != (high.header.layout, high.header.depth):
         raise ValueError(f"{high_path}: C{high.header.chroma} against C{low.header.chroma} of {path.name}; convert one")
     return ClipPair(low, high)
-
-
-def split_pairs(pairs: Sequence[Pair], num_val: int) -> tuple[list[Pair], list[Pair]]:
-    """(training, validation): whole clips held out, spread evenly over the sorted names."""
-    if len(pairs) < 2:
-        raise ValueError(f"found {len(pairs)} pair; expected 2 or more, one to hold out (or give --val-data)")
-    num_val = min(num_val, len(pairs) // 2)
-    held = {(2 * index + 1) * len(pairs) // (2 * num_val) for index in range(num_val)}
-    train = [pair for index, pair in enumerate(pairs) if index not in held]
-    return train, [pairs[index] for index in sorted(held)]
-
-
-def thin(pairs: Sequence[Pair], wanted: int) -> list[Pair]:
-    """`wanted` of the pairs, spread evenly; all of them for 0."""
-    if not wanted:
-        return list(pairs)
-    if wanted > len(pairs):
-        raise ValueError(f"--num-pairs {wanted}: found {len(pairs)} pairs to train on; ask for as many or fewer")
-    return [pairs[index * len(pairs) // wanted] for index in range(wanted)]
-
-
-def at_zooms(pairs: Sequence[Pair], zooms: Sequence[float]) -> list[Pair]:
-    """Each picture once at every size of `zooms`; clips, and pictures with a low resolution of their own, have one."""
-    if tuple(zooms) == (1.0,):
-        return list(pairs)
-    fixed = [pair.name for pair in pairs if isinstance(pair, ClipPair) or pair.low_path is not None]
-    if fixed:
-        raise ValueError(f"--rescale: {fixed[0]} brings its own low resolution, which has one size; drop --rescale")
-    return [dataclasses.replace(pair, zoom=zoom) for pair in pairs for zoom in zooms if isinstance(pair, PicturePair)]

@@ -15,21 +15,22 @@ from torch.optim import Optimizer
 
 
 @dataclass(frozen=True)
-class Clip:
-    """How gradients are kept bounded before a step: 0 turns either off."""
+class GradientLimit:
+    """How gradients are kept bounded before a step; a norm or an element of 0 is no limit."""
 
-    norm: float = 0.0
+    norm: float
     """Largest norm of all gradients together (0.4 in the PyTorch port of VDSR)."""
-    element: float = 0.0
-    """Largest size of any element: theta / learning rate in VDSR's paper, so that the step stays bounded."""
+    element: float
+    """Largest size of any element times the learning rate (theta in VDSR's paper), so that the step stays bounded."""
+    rate: float
 
     @property
     def is_on(self) -> bool:
-        return bool(self.norm or self.element)
+        return bool(self.norm or (self.element and self.rate))
 
-    def __call__(self, parameters: list[Tensor]) -> None:
-        if self.element:
-            nn.utils.clip_grad_value_(parameters, self.element)
+    def apply(self, parameters: list[Tensor]) -> None:
+        if self.element and self.rate:
+            nn.utils.clip_grad_value_(parameters, self.element / self.rate)
         if self.norm:
             nn.utils.clip_grad_norm_(parameters, self.norm)
 
@@ -52,10 +53,10 @@ class TorchPrecision:
     def backward(self, loss: Tensor, optimizer: Optimizer) -> None:
         self.scaler.scale(loss).backward()
 
-    def step(self, module: nn.Module, optimizer: Optimizer, clip: Clip) -> None:
-        if clip.is_on:
+    def step(self, module: nn.Module, optimizer: Optimizer, limit: GradientLimit) -> None:
+        if limit.is_on:
             self.scaler.unscale_(optimizer)
-            clip(list(module.parameters()))
+            limit.apply(list(module.parameters()))
         self.scaler.step(optimizer)
         self.scaler.update()
 
@@ -90,8 +91,8 @@ class ApexPrecision:
         with self.amp.scale_loss(loss, optimizer) as scaled:
             scaled.backward()
 
-    def step(self, module: nn.Module, optimizer: Optimizer, clip: Clip) -> None:
-        clip(list(self.amp.master_params(optimizer)))
+    def step(self, module: nn.Module, optimizer: Optimizer, limit: GradientLimit) -> None:
+        limit.apply(list(self.amp.master_params(optimizer)))
         optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:

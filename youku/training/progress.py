@@ -1,4 +1,7 @@
-"""What a run tells while it trains: figures since the last line, log.jsonl, the progress bar, the answer to Ctrl-C."""
+"""What a run tells while it trains: figures between two log lines, log.jsonl, the progress bar, the answer to Ctrl-C.
+
+Sentences go to whoever called (`Say`); nothing is printed here but the bar.
+"""
 
 from __future__ import annotations
 
@@ -9,42 +12,41 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
 from youku.files import atomic_write
 from youku.training.config import TrainConfig
+from youku.training.ranks import Ranks
+
+Say = Callable[[str], object]
+"""Who is told a sentence about the run."""
+
+
+def silent(text: str) -> None:
+    """Nobody is told."""
 
 
 @dataclass
-class Window:
-    """Figures since the last log line."""
+class Figures:
+    """What is gathered between two log lines."""
 
     losses: list[float] = field(default_factory=list)
     waited_sec: float = 0.0
     began_sec: float = field(default_factory=time.perf_counter)
 
-    def summary(self) -> dict[str, float]:
+    def summary(self, ranks: Ranks) -> dict[str, float]:
         elapsed_sec = max(time.perf_counter() - self.began_sec, 1e-9)
         return {
-            "loss": sum(self.losses) / len(self.losses),
+            "loss": ranks.mean(sum(self.losses) / len(self.losses)),
             "steps_per_sec": len(self.losses) / elapsed_sec,
             "data_wait": self.waited_sec / elapsed_sec,
         }
-
-    def postfix(self, best: float, device: torch.device) -> dict[str, str]:
-        now = self.summary()
-        shown = {
-            "loss": f"{now['loss']:.5f}",
-            "data wait": f"{100 * now['data_wait']:.0f}%",
-            "memory": f"{peak_memory_bytes(device) / 1e9:.1f}GB",
-        }
-        return shown if math.isinf(best) else {**shown, "best": f"{best:.3f}"}
 
 
 def peak_memory_bytes(device: torch.device) -> int:
@@ -55,31 +57,62 @@ def peak_memory_bytes(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB
 
 
-class Log:
-    """log.jsonl, one JSON object a line; on resume, lines past the checkpoint are dropped so that none is told twice.
+class LogWriter:
+    """The log, the bar and the listener of one run, opened at the step where it begins.
 
-    With `tensorboard`, the same figures go to the folder tensorboard/ beside it where that package is installed.
+    log.jsonl holds one JSON object a line; on resume, lines past the checkpoint are dropped so that none is told twice.
+    With TensorBoard, the same figures go to the folder tensorboard/ beside it where that package is installed.
     """
 
-    def __init__(self, path: Path, step: int, tensorboard: bool = False) -> None:
-        lines = path.read_text().splitlines() if step and path.exists() else []
-        with atomic_write(path) as file:
-            file.write("".join(line + "\n" for line in lines if _step_of(line) <= step).encode())
-        self._file = open(path, "a")  # noqa: SIM115
-        self._board = _open_board(path.parent / "tensorboard", step) if tensorboard else None
+    def __init__(self, config: TrainConfig, step: int, progress: bool, say: Say, ranks: Ranks) -> None:
+        from tqdm import tqdm
+
+        self._listener, self._file, self._board = say, None, None
+        if ranks.is_writer:
+            self._file = _open_log(config.folder / "log.jsonl", step)
+            self._board = _open_board(config.folder / "tensorboard", step) if config.tensorboard else None
+        self.bar = tqdm(
+            total=config.steps, initial=step, desc=config.name, unit="step", disable=not (progress and ranks.is_writer),
+            file=sys.stderr, dynamic_ncols=True, mininterval=0.5,
+        )  # fmt: skip
+
+    def say(self, text: str) -> None:
+        """Tell a sentence, the bar kept below it."""
+        with self.bar.external_write_mode(file=sys.stderr):
+            self._listener(text)
 
     def write(self, values: dict[str, Any]) -> None:
-        self._file.write(json.dumps(values) + "\n")
-        self._file.flush()
+        """One line of the log: the step and figures; those that JSON cannot say are left out."""
+        values = {key: value for key, value in values.items() if math.isfinite(value)}
+        if self._file:
+            self._file.write(json.dumps(values) + "\n")
+            self._file.flush()
         if self._board:
             for key, value in values.items():
                 if key != "step":
                     self._board.add_scalar(key, value, values["step"])
 
+    def show(self, summary: dict[str, float], best: float, device: torch.device) -> None:
+        """Figures beside the bar."""
+        shown = {
+            "loss": f"{summary['loss']:.5f}",
+            "data wait": f"{100 * summary['data_wait']:.0f}%",
+            "memory": f"{peak_memory_bytes(device) / 1e9:.1f}GB",
+        }
+        self.bar.set_postfix(shown if math.isinf(best) else {**shown, "best": f"{best:.3f}"})
+
     def close(self) -> None:
-        self._file.close()
-        if self._board:
-            self._board.close()
+        self.bar.close()
+        for opened in (self._file, self._board):
+            if opened:
+                opened.close()
+
+
+def _open_log(path: Path, step: int) -> TextIO:
+    lines = path.read_text().splitlines() if step and path.exists() else []
+    with atomic_write(path) as file:
+        file.write("".join(line + "\n" for line in lines if _step_of(line) <= step).encode())
+    return open(path, "a")
 
 
 def _open_board(folder: Path, step: int) -> Any:
@@ -99,22 +132,8 @@ def _step_of(line: str) -> float:
         return math.inf
 
 
-def finite(values: dict[str, float]) -> dict[str, float]:
-    """Leave out what JSON cannot say."""
-    return {key: value for key, value in values.items() if math.isfinite(value)}
-
-
-def make_bar(config: TrainConfig, step: int, progress: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(
-        total=config.steps, initial=step, desc=config.name, unit="step", disable=not progress, file=sys.stderr,
-        dynamic_ncols=True, mininterval=0.5,
-    )  # fmt: skip
-
-
 @contextmanager
-def stop_flag() -> Iterator[list[int]]:
+def stop_flag(say: Say) -> Iterator[list[int]]:
     """A list that fills when Ctrl-C or SIGTERM comes: the step in flight ends, then the loop saves. A second one kills."""
     caught: list[int] = []
 
@@ -122,7 +141,7 @@ def stop_flag() -> Iterator[list[int]]:
         if caught:
             raise KeyboardInterrupt
         caught.append(number)
-        print("\nstopping after this step; press Ctrl-C again to stop at once", file=sys.stderr)
+        say("\nstopping after this step; press Ctrl-C again to stop at once")
 
     try:
         previous = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,22 +16,25 @@ import youku
 from youku import files
 from youku.engines import weights
 from youku.metrics import vmaf
-from youku.training import precision, recipe, trainer
+from youku.training import fields, precision, trainer
 from youku.training.config import TrainConfig
-from youku.training.pairs import Pair, PicturePair, at_zooms, find_pairs, split_pairs, thin
-from youku.training.trainer import Outcome
+from youku.training.pairs import Pair, PictureStore, find_pairs
+from youku.training.progress import Say, silent
+from youku.training.trainer import Ending
 
 
-def start(config: TrainConfig, resume: bool = False, command: str = "", progress: bool = True) -> Outcome:
-    """Prepare the run folder and train; returns how it ended."""
+def start(
+    config: TrainConfig, resume: bool = False, command: str = "", progress: bool = True, say: Say = silent
+) -> Ending:
+    """Prepare the run folder and train; returns how it ended. Sentences on the way go to `say`."""
     train_pairs, val_pairs = load_pairs(config)
     if config.val_metric == "score":
-        if any(isinstance(pair, PicturePair) or pair.layout[0] == 0 for pair in val_pairs):
+        if not all(pair.suits_vmaf for pair in val_pairs):
             raise ValueError("--val-metric score: VMAF needs clips with chroma; use --val-metric psnr")
         vmaf.require()
     folder = config.folder
     if resume:
-        print(f"{folder}: going on", file=sys.stderr)
+        say(f"{folder}: going on")
     else:
         if (folder / "last.pt").exists():
             raise ValueError(f"{folder}: has a run already; go on with --resume {folder}, or choose another --name")
@@ -40,37 +43,57 @@ def start(config: TrainConfig, resume: bool = False, command: str = "", progress
         trainer.rehearse(config, train_pairs)
         files.make_folder(folder)
         with files.atomic_write(folder / "config.toml") as file:
-            file.write(recipe.to_toml(config, provenance(command)).encode())
+            file.write(fields.to_toml(config, provenance(command)).encode())
     factors = ", ".join(f"x{scale}" for scale in config.all_scales)
-    print(f"{config.model} {factors}: {len(train_pairs)} pairs to train, {len(val_pairs)} held out", file=sys.stderr)
-    return trainer.train(config, train_pairs, val_pairs, resume, progress)
+    say(f"{config.model} {factors}: {len(train_pairs)} pairs to train, {len(val_pairs)} held out")
+    return trainer.train(config, train_pairs, val_pairs, resume, progress, say)
 
 
 def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     """(training, validation) pairs of every scale as the config says, split by whole clips or pictures."""
     files.allow_open_files()
+    store = PictureStore()
     train: list[Pair] = []
     val: list[Pair] = []
     for scale in config.all_scales:
-        pairs = find_pairs(config.data, scale, config.lr_type)
+        pairs = find_pairs(config.data, scale, config.lr_type, store)
         if config.val_data:
-            held = find_pairs(config.val_data, scale, config.lr_type)
+            held = find_pairs(config.val_data, scale, config.lr_type, store)
         else:
             pairs, held = split_pairs(pairs, config.val_clips)
         if shared := {pair.source for pair in pairs} & {pair.source for pair in held}:
             raise ValueError(
                 f"--val-data: {min(shared)} is in --data too; a network must not be judged on what it learned"
             )
-        train += at_zooms(thin(pairs, config.num_pairs), config.zooms)
+        train += [pair.zoomed(zoom) for pair in thin(pairs, config.num_pairs) for zoom in config.zooms]
         val += held
     return train, val
+
+
+def split_pairs(pairs: Sequence[Pair], num_val: int) -> tuple[list[Pair], list[Pair]]:
+    """(training, validation): whole clips held out, spread evenly over the sorted names."""
+    if len(pairs) < 2:
+        raise ValueError(f"found {len(pairs)} pair; expected 2 or more, one to hold out (or give --val-data)")
+    num_val = min(num_val, len(pairs) // 2)
+    held = {(2 * index + 1) * len(pairs) // (2 * num_val) for index in range(num_val)}
+    train = [pair for index, pair in enumerate(pairs) if index not in held]
+    return train, [pairs[index] for index in sorted(held)]
+
+
+def thin(pairs: Sequence[Pair], wanted: int) -> list[Pair]:
+    """`wanted` of the pairs, spread evenly; all of them for 0."""
+    if not wanted:
+        return list(pairs)
+    if wanted > len(pairs):
+        raise ValueError(f"--num-pairs {wanted}: found {len(pairs)} pairs to train on; ask for as many or fewer")
+    return [pairs[index * len(pairs) // wanted] for index in range(wanted)]
 
 
 def resumed_config(folder: Path) -> TrainConfig:
     """The config that a run folder was started with; the folder may have been moved."""
     if not (folder / "config.toml").is_file():
         raise ValueError(f"{folder}: is no run folder (no config.toml); give the folder that train made")
-    values = recipe.read_recipe(str(folder / "config.toml"))
+    values = fields.read(folder / "config.toml", TrainConfig)
     absolute = folder.absolute()
     return TrainConfig(**{**values, "runs": str(absolute.parent), "name": absolute.name})
 

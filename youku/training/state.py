@@ -1,14 +1,18 @@
 """Everything that changes while training: weights, their average, optimizer, precision, adversary; made, saved, restored.
 
 Same config, same seed, same bits: a state that is saved and restored goes on as if it had never stopped (on a CPU).
+last.pt holds all that this needs and is read with weights_only=True, so a foreign file cannot run code; safetensors
+files hold the averaged weights alone.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+import pickle
+import zipfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,19 +21,21 @@ from torch.func import functional_call
 from torch.optim import Optimizer
 
 from youku.engines import weights
+from youku.engines.torch_engine import center
+from youku.files import atomic_path
 from youku.models import spec_of
-from youku.models.centering import center
-from youku.training import checkpoint, precision, transfer
+from youku.training import precision, transfer
 from youku.training.adversary import Adversary, NoAdversary, make_adversary
 from youku.training.config import TrainConfig
 from youku.training.precision import Precision
+from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.training.transfer import Transfer
 
-GAUSSIAN_STD = 0.01  # of --init gaussian
+FORMAT = 2  # of last.pt
 
 
 @dataclass
-class State:
+class RunState:
     """What a checkpoint holds, and the networks around it."""
 
     module: nn.Module
@@ -38,6 +44,7 @@ class State:
     optimizer: Optimizer
     precision: Precision
     adversary: Adversary | NoAdversary
+    ranks: Ranks
     twins: dict[int, nn.Module] = field(default_factory=dict)
     """The same network at the other scales of a mixed run; they run on the weights of `module`."""
     transfer: Transfer | None = None
@@ -49,6 +56,17 @@ class State:
     validated: int = 0
     """Step of the last validation; one that was due and did not happen is made up for."""
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    def averaged(self, scale: int) -> nn.Module:
+        """The network of one scale with the averaged weights."""
+        if scale not in self.twins:
+            return self.average
+        self.twins[scale].load_state_dict(self.average.state_dict())
+        return self.twins[scale]
+
     def forward(self, x: Tensor, scale: int) -> Tensor:
         """Output of the network for a batch of one scale."""
         if scale not in self.twins:
@@ -56,46 +74,29 @@ class State:
         return functional_call(self.twins[scale], self.module.state_dict(keep_vars=True), (x,))
 
 
-def make_state(config: TrainConfig, device: torch.device, resume: bool = False) -> State:
+def make_state(config: TrainConfig, device: torch.device, resume: bool = False, ranks: Ranks = ONE_PROCESS) -> RunState:
     """A fresh, seeded state, weights from `init_from` if named (a resume brings its own)."""
     torch.manual_seed(config.seed)
     scale = config.all_scales[0]
     spec = spec_of(config.model, scale)
     module = spec.build(scale)
-    initialise(module, config.init)
+    transfer.initialise(module, config.init)
     taken = None
     if config.init_from and not resume:
-        mean, std = config.input_mean, config.input_std
-        taken = transfer.load_into(module, spec, scale, config.init_from, mean, std)
+        taken = transfer.load_into(module, spec, scale, config.init_from, config.input_mean, config.input_std)
     module = _ready(module, config, device)
     optimizer = make_optimizer(module, config, device)
     chosen = precision.choose(config.amp, config.amp_backend, device)
     module, optimizer = chosen.prepare(module, optimizer)
     average = copy.deepcopy(module).requires_grad_(False) if config.ema else module
-    adversary = make_adversary(config, spec.channels, device)
+    adversary = make_adversary(config, config.patch_px * scale, spec.channels, device)
     twins = {other: _ready(spec.build(other), config, device) for other in config.all_scales[1:]}
-    return State(module, average, optimizer, chosen, adversary, twins, taken)
+    return RunState(module, average, optimizer, chosen, adversary, ranks, twins, taken)
 
 
 def _ready(module: nn.Module, config: TrainConfig, device: torch.device) -> nn.Module:
     module = center(module, config.input_mean, config.input_std)
     return module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def initialise(module: nn.Module, how: str) -> None:
-    """Draw the convolutions' weights anew, biases 0; "paper" keeps what the network's own paper says."""
-    draws: dict[str, Callable[[Tensor], Any]] = {
-        "gaussian": lambda weight: nn.init.normal_(weight, 0.0, GAUSSIAN_STD),
-        "xavier": nn.init.xavier_normal_,
-        "kaiming": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
-    }
-    if how == "paper":
-        return
-    for name, parameter in module.named_parameters():
-        if parameter.ndim == 4:
-            draws[how](parameter)
-        elif name.endswith("bias"):
-            nn.init.zeros_(parameter)
 
 
 def make_optimizer(module: nn.Module, config: TrainConfig, device: torch.device) -> Optimizer:
@@ -135,43 +136,31 @@ def train_mode(module: nn.Module) -> None:
             layer.eval()
 
 
-@torch.no_grad()
-def update_average(state: State, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * weights; faster early on, buffers copied."""
-    if not decay:
-        return
-    now = min(decay, (1 + state.step) / (10 + state.step))
-    mine, theirs = list(state.average.parameters()), list(state.module.parameters())
-    torch._foreach_lerp_([p.data for p in mine], [p.data for p in theirs], 1 - now)
-    for own, other in zip(state.average.buffers(), state.module.buffers(), strict=True):
-        own.copy_(other)
-
-
-def save(state: State, config: TrainConfig) -> None:
+def save(state: RunState, folder: Path) -> None:
     """Write last.pt; weights that are not finite are refused, so that it always holds good ones."""
     if not all(bool(torch.isfinite(parameter).all()) for parameter in state.module.parameters()):
         raise ValueError(
             f"step {state.step}: the weights are no longer finite; last.pt keeps the last good ones. "
             "Lower --lr or add --clip-norm 1"
         )
-    checkpoint.save(
-        config.folder / "last.pt",
-        {
-            "step": state.step,
-            "best": state.best,
-            "since_best": state.since_best,
-            "validated": state.validated,
-            "module": state.module.state_dict(),
-            "average": state.average.state_dict(),
-            "optimizer": state.optimizer.state_dict(),
-            "precision": state.precision.state_dict(),
-            "adversary": state.adversary.state_dict(),
-            "torch_rng": torch.get_rng_state(),
-        },
-    )
+    content = {
+        "step": state.step,
+        "best": state.best,
+        "since_best": state.since_best,
+        "validated": state.validated,
+        "module": state.module.state_dict(),
+        "average": state.average.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "precision": state.precision.state_dict(),
+        "adversary": state.adversary.state_dict(),
+        "torch_rng": torch.get_rng_state(),
+    }
+    if state.ranks.is_writer:
+        write_checkpoint(folder / "last.pt", content)
+    state.ranks.barrier()
 
 
-def restore(state: State, saved: dict[str, Any]) -> None:
+def restore(state: RunState, saved: dict[str, Any]) -> None:
     """Take everything from a checkpoint's content."""
     weights.load_strictly(state.module, saved["module"], "last.pt")
     weights.load_strictly(state.average, saved["average"], "last.pt")
@@ -183,10 +172,37 @@ def restore(state: State, saved: dict[str, Any]) -> None:
     state.since_best, state.validated = saved["since_best"], saved["validated"]
 
 
-def save_weights(state: State, config: TrainConfig, name: str, about: dict[str, str]) -> None:
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write the content of a run's state whole or not at all."""
+    with atomic_path(path) as temporary:
+        torch.save({"format": FORMAT, **content}, temporary)
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """The content of a last.pt; ValueError for a missing, damaged or foreign file."""
+    if not path.exists():
+        raise ValueError(f"{path}: no checkpoint; the run saved none, start it again without --resume")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if (bad := archive.testzip()) is not None:  # torch does not look at the checksums
+                raise RuntimeError(f"checksum of {bad}")
+        content = torch.load(path, map_location=device, weights_only=True)
+    except (
+        pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError,
+    ) as error:  # fmt: skip
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path}: expected a whole checkpoint, got damage or another file ({reason})") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{path}: is not a checkpoint of format {FORMAT}; start the run again without --resume")
+    return content
+
+
+def save_weights(state: RunState, config: TrainConfig, name: str, about: dict[str, str]) -> None:
     """Write the averaged weights as a safetensors file of the run's folder; `about` is kept as text."""
     told = {"step": str(state.step), "loss": config.loss_at(max(0, state.step - 1)), **about}
     if config.input_mean != 0 or config.input_std != 1:
         told |= {"input_mean": repr(config.input_mean), "input_std": repr(config.input_std)}
-    path = config.folder / f"{name}.safetensors"
-    weights.save(path, state.average.state_dict(), config.model, config.all_scales[0], told)
+    if state.ranks.is_writer:
+        path = config.folder / f"{name}.safetensors"
+        weights.save(path, state.average.state_dict(), config.model, config.all_scales[0], told)
+    state.ranks.barrier()

@@ -1,45 +1,119 @@
-"""The training loop: draw, forward, loss, backward, step, average; validate, checkpoint, resume bit-identically on CPU.
+"""The training loop and its step: draw, forward, loss, backward, average; log, validate, save; resume bit-identically.
 
 A run folder holds config.toml, log.jsonl (one line every `log_every` steps and every validation), last.pt,
-best.safetensors, samples/ and, where asked for, kept weights. A GAN run trains on `pretrain_loss` first.
-Ctrl-C finishes the step, saves and returns; a non-finite loss stops before the step is taken.
+best.safetensors, samples/ and, where asked for, kept weights. A GAN run trains on `pretrain_loss` first. Ctrl-C
+finishes the step, saves and returns; a non-finite loss stops before the weights move.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
 from youku.engines import weights
-from youku.engines.weights import Network
+from youku.engines.network import Network
+from youku.engines.torch_engine import TorchEngine
 from youku.inference import tiles
 from youku.models import spec_of
-from youku.training import adversary, checkpoint, losses, precision, samples
-from youku.training.adversary import NoAdversary
+from youku.training import losses, precision, validation
+from youku.training.adversary import Adversary, NoAdversary
 from youku.training.config import TrainConfig
 from youku.training.dataset import Batch, Sampler, batches, in_turn
+from youku.training.losses import Loss
 from youku.training.pairs import Pair
-from youku.training.precision import Clip
-from youku.training.progress import Log, Window, finite, make_bar, stop_flag
-from youku.training.state import State, make_state, restore, save, save_weights, train_mode, update_average
-from youku.training.validation import Result, validate
+from youku.training.precision import GradientLimit
+from youku.training.progress import Figures, LogWriter, Say, silent, stop_flag
+from youku.training.ranks import ONE_PROCESS, Ranks
+from youku.training.state import RunState, make_state, read_checkpoint, restore, save, save_weights, train_mode
+from youku.training.validation import Validation
+
+
+@contextmanager
+def _memory_advice() -> Iterator[None]:
+    """Turn an out-of-memory error into a sentence."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not tiles.is_out_of_memory(error):
+            raise
+        raise ValueError(
+            "the batch does not fit in memory; lower --batch or --patch-px, or use --recipe edsr-small-memory"
+        ) from None
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a call of `train` ended."""
+class Stage:
+    """What the network learns to please for a while."""
 
-    step: int
-    finished: bool
-    best: float
-    stopped_early: bool = False
+    content: Loss
+    adversary: Adversary | NoAdversary
+
+
+def stage_at(config: TrainConfig, state: RunState) -> Stage:
+    """The stage of the state's next step: the first one has its own loss and no adversary."""
+    is_first = state.step < config.pretrain_steps
+    terms = config.pretrain_terms if is_first else config.terms
+    content = losses.make_loss(terms, config.vgg_weights, state.device)
+    return Stage(content, NoAdversary() if is_first else state.adversary)
+
+
+@_memory_advice()
+def train_step(state: RunState, config: TrainConfig, stage: Stage, drawn: Sequence[Batch]) -> float:
+    """One optimiser step; returns the mean loss, ValueError when it is not finite.
+
+    The adversary learns on every batch of `drawn`; the network on the last `accumulate` of each scale.
+    """
+    rate = learning_rate(config, state.step)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
+    state.optimizer.zero_grad(set_to_none=True)
+    micro = drawn[-accumulate_at(config, state.step) * len(config.all_scales) :]
+    for batch in drawn[: len(drawn) - len(micro)]:
+        with torch.no_grad(), state.precision.autocast():
+            pred = state.forward(batch.low, batch.scale)  # (N, T C, h, w) -> (N, C, s h, s w)
+        stage.adversary.learn(pred, batch.high)
+        stage.adversary.step(rate / config.lr)
+    total = 0.0
+    for batch in micro:
+        with state.precision.autocast():
+            pred = state.forward(batch.low, batch.scale)  # (N, T C, h, w) -> (N, C, s h, s w)
+            stage.adversary.learn(pred, batch.high, 1 / len(micro))
+            loss = (stage.content(pred, batch.high) + stage.adversary.loss(pred, batch.high)) / len(micro)
+        total += loss.item()
+        check_finite(total, state.step, batch.names)
+        state.precision.backward(loss, state.optimizer)
+    limit = GradientLimit(config.clip_norm, config.clip_element, rate)
+    state.precision.step(state.module, state.optimizer, limit)
+    stage.adversary.step(rate / config.lr)
+    update_average(state, config.ema)
+    state.step += 1
+    return total
+
+
+@torch.no_grad()
+def update_average(state: RunState, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * weights; faster early on, buffers copied."""
+    if not decay:
+        return
+    now = min(decay, (1 + state.step) / (10 + state.step))
+    mine, theirs = list(state.average.parameters()), list(state.module.parameters())
+    torch._foreach_lerp_([p.data for p in mine], [p.data for p in theirs], 1 - now)
+    for own, other in zip(state.average.buffers(), state.module.buffers(), strict=True):
+        own.copy_(other)
+
+
+def check_finite(loss: float, step: int, names: Sequence[str]) -> None:
+    """ValueError that names the step and the patches where the loss is not a number any more."""
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"step {step}: the loss is {loss}, stopped; batch: {', '.join(sorted(set(names)))}. "
+            "Lower --lr, add --clip-norm 1, or look at these clips; last.pt holds the last good weights"
+        )
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -54,67 +128,58 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     return config.lr
 
 
-def train_step(state: State, config: TrainConfig, loss_of: losses.Loss, drawn: Sequence[Batch]) -> float:
-    """One optimiser step; returns the mean loss, ValueError when it is not finite.
+def accumulate_at(config: TrainConfig, step: int) -> int:
+    """Batches (of each scale) that one step sums."""
+    return config.accumulate * (2 ** (step // config.lr_step) if config.schedule == "batch" else 1)
 
-    The adversary learns on every batch of `drawn`; the network on the last `accumulate` of each scale.
-    """
-    rate = learning_rate(config, state.step)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate * group["factor"]
-    state.optimizer.zero_grad(set_to_none=True)
-    adversary = state.adversary if state.step >= config.pretrain_steps else NoAdversary()
-    micro = drawn[-config.accumulate_at(state.step) * len(config.all_scales) :]
-    for batch in drawn[: len(drawn) - len(micro)]:
-        with _memory_advice(), torch.no_grad(), state.precision.autocast():
-            pred = state.forward(batch.low, batch.scale)
-        adversary.learn(pred, batch.high)
-        adversary.step(rate / config.lr)
-    total = 0.0
-    for batch in micro:
-        with _memory_advice(), state.precision.autocast():
-            pred = state.forward(batch.low, batch.scale)
-            adversary.learn(pred, batch.high, 1 / len(micro))
-            loss = (loss_of(pred, batch.high) + adversary.loss(pred, batch.high)) / len(micro)
-        total += loss.item()
-        if not math.isfinite(total):
-            raise ValueError(
-                f"step {state.step}: the loss is {total}, stopped; batch: {', '.join(sorted(set(batch.names)))}. "
-                "Lower --lr, add --clip-norm 1, or look at these clips; last.pt holds the last good weights"
-            )
-        with _memory_advice():
-            state.precision.backward(loss, state.optimizer)
-    clip = Clip(config.clip_norm, config.clip_element / rate if config.clip_element and rate else 0.0)
-    state.precision.step(state.module, state.optimizer, clip)
-    adversary.step(rate / config.lr)
-    update_average(state, config.ema)
-    state.step += 1
-    return total
+
+def batches_before(config: TrainConfig, step: int) -> int:
+    """Batches that the steps before `step` used up, over all scales; the discriminator's own ones come first."""
+    doublings = step // config.lr_step if config.schedule == "batch" else 0
+    rest = step - doublings * config.lr_step
+    used = config.lr_step * (2**doublings - 1) + rest * 2**doublings
+    extra = (config.d_steps - 1) * max(0, step - config.pretrain_steps)
+    return config.accumulate * used * len(config.all_scales) + extra
+
+
+def batches_of(config: TrainConfig, step: int) -> range:
+    """Numbers of the batches that a step uses."""
+    return range(batches_before(config, step), batches_before(config, step + 1))
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a call of `train` ended."""
+
+    step: int
+    finished: bool
+    best: float
+    stopped_early: bool = False
 
 
 def train(
-    config: TrainConfig, train_pairs: Sequence[Pair], val_pairs: Sequence[Pair], resume: bool, progress: bool = True
-) -> Outcome:
+    config: TrainConfig, train_pairs: Sequence[Pair], val_pairs: Sequence[Pair], resume: bool, progress: bool = True,
+    say: Say = silent, ranks: Ranks = ONE_PROCESS,
+) -> Ending:  # fmt: skip
     """Train to `config.steps` (from last.pt when `resume`); returns early, saved, after Ctrl-C."""
     device = weights.pick_device(config.device)
-    state = make_state(config, device, resume)
+    state = make_state(config, device, resume, ranks)
     if resume:
-        restore(state, checkpoint.load(config.folder / "last.pt", device))
+        restore(state, read_checkpoint(config.folder / "last.pt", device))
     if config.amp and config.amp_backend == "torch" and precision.amp_dtype(device) is None:
-        print(f"--amp: {device} has no fast 16-bit arithmetic, training in float32", file=sys.stderr)
+        say(f"--amp: {device} has no fast 16-bit arithmetic, training in float32")
     if state.transfer:
-        print(f"{config.init_from}: {state.transfer}", file=sys.stderr)
-    draw = in_turn(make_samplers(config, train_pairs, device))
-    log = Log(config.folder / "log.jsonl", state.step, config.tensorboard)
-    drawn = batches(draw, config.batches_before(state.step), config.workers)
-    try:
-        with stop_flag() as stopped, make_bar(config, state.step, progress) as bar:
-            _loop(state, config, drawn, val_pairs, log, bar, stopped)
-    finally:
-        drawn.close()  # type: ignore[attr-defined]
-        log.close()
+        say(f"{config.init_from}: {state.transfer}")
+    draw = in_turn(make_samplers(config, train_pairs, device, ranks))
+    drawn = batches(draw, batches_before(config, state.step), config.workers)
+    with (
+        closing(drawn),
+        closing(LogWriter(config, state.step, progress, say, ranks)) as log,
+        stop_flag(say) as stopped,
+    ):
+        _loop(state, config, drawn, val_pairs, log, stopped)
     early = _is_stuck(state, config)
-    return Outcome(state.step, early or state.step >= config.steps, state.best, early)
+    return Ending(state.step, early or state.step >= config.steps, state.best, early)
 
 
 def rehearse(config: TrainConfig, train_pairs: Sequence[Pair]) -> None:
@@ -126,149 +191,99 @@ def rehearse(config: TrainConfig, train_pairs: Sequence[Pair]) -> None:
     train_mode(state.module)
     for first_of_stage in sorted({0, config.pretrain_steps}):
         state.step = first_of_stage
-        indices = range(config.batches_before(first_of_stage), config.batches_before(first_of_stage + 1))
-        train_step(state, config, _loss(state, config), [draw(index) for index in indices])
+        drawn = [draw(index) for index in batches_of(config, first_of_stage)]
+        train_step(state, config, stage_at(config, state), drawn)
 
 
-def make_samplers(config: TrainConfig, pairs: Sequence[Pair], device: torch.device) -> list[Sampler]:
+def make_samplers(
+    config: TrainConfig, pairs: Sequence[Pair], device: torch.device, ranks: Ranks = ONE_PROCESS
+) -> list[Sampler]:
     """One sampler for each scale of the run."""
     return [
         Sampler(
-            pairs=[pair for pair in pairs if pair.scale == scale],
-            scale=scale,
-            spec=spec_of(config.model, scale),
-            patch_px=config.patch_px,
-            batch=config.batch,
-            augment=config.augment,
-            seed=config.seed,
-            device=device,
-            every=config.every,
-            resizers=config.resizers,
-            full_range=config.full_range,
-            noise=config.noise,
+            pairs=[pair for pair in pairs if pair.scale == scale], spec=spec_of(config.model, scale), patches=config,
+            seed=config.seed, device=device, every=config.every, ranks=ranks,
         )
         for scale in config.all_scales
-    ]
+    ]  # fmt: skip
 
 
 def _loop(
-    state: State,
-    config: TrainConfig,
-    drawn: Iterator[Batch],
-    val_pairs: Sequence[Pair],
-    log: Log,
-    bar: Any,
+    state: RunState, config: TrainConfig, drawn: Iterator[Batch], val_pairs: Sequence[Pair], log: LogWriter,
     stopped: list[int],
-) -> None:
+) -> None:  # fmt: skip
     train_mode(state.module)
     if _is_due(state, config):  # it was stopped or killed before
-        _validate(state, config, val_pairs, log, bar)
-    loss_of = _loss(state, config)
-    window = Window()
+        _validate(state, config, val_pairs, log)
+    stage = stage_at(config, state)
+    figures = Figures()
     while state.step < config.steps and not stopped and not _is_stuck(state, config):
         began = time.perf_counter()
-        needed = config.batches_before(state.step + 1) - config.batches_before(state.step)
-        step_batches = [next(drawn) for _ in range(needed)]
-        window.waited_sec += time.perf_counter() - began
-        window.losses.append(train_step(state, config, loss_of, step_batches))
-        bar.update(1)
+        step_batches = [next(drawn) for _ in batches_of(config, state.step)]
+        figures.waited_sec += time.perf_counter() - began
+        figures.losses.append(train_step(state, config, stage, step_batches))
+        log.bar.update(1)
         last = state.step == config.steps
         if state.step % config.log_every == 0 or last:
-            _log(state, config, window, log, bar)
-            window = Window()
+            _log(state, config, figures, log)
+            figures = Figures()
         if state.step % config.save_every == 0 or _is_due(state, config) or stopped:
-            save(state, config)
+            save(state, config.folder)
         if _is_due(state, config) and (last or not stopped):
-            _validate(state, config, val_pairs, log, bar)
+            _validate(state, config, val_pairs, log)
             if state.step == config.pretrain_steps:
-                loss_of = _loss(state, config)
-            window.began_sec = time.perf_counter()
+                stage = stage_at(config, state)
+            figures.began_sec = time.perf_counter()
         if config.keep_every and (state.step % config.keep_every == 0 or last):
             save_weights(state, config, f"step-{state.step:07d}", {})
 
 
-def _loss(state: State, config: TrainConfig) -> losses.Loss:
-    device = next(state.module.parameters()).device
-    colours = spec_of(config.model, config.all_scales[0]).colours.name
-    return losses.make_loss(config.loss_at(state.step), colours, config.vgg_weights, device)
-
-
-def _is_due(state: State, config: TrainConfig) -> bool:
+def _is_due(state: RunState, config: TrainConfig) -> bool:
     """Whether the step just taken wants a validation that has not been made."""
     wanted = state.step % config.val_every == 0 or state.step in (config.pretrain_steps, config.steps)
     return wanted and state.step > state.validated
 
 
-def _is_stuck(state: State, config: TrainConfig) -> bool:
+def _is_stuck(state: RunState, config: TrainConfig) -> bool:
     """Whether early stopping ends the run; the first stage always has its steps."""
     return state.step > config.pretrain_steps and 0 < config.early_stop <= state.since_best
 
 
-def _log(state: State, config: TrainConfig, window: Window, log: Log, bar: Any) -> None:
-    figures = state.adversary.figures()
-    rate = learning_rate(config, state.step - 1)
-    log.write({"step": state.step, **window.summary(), "lr": rate, **finite(figures)})
-    bar.set_postfix(window.postfix(state.best, next(state.module.parameters()).device))
-    term = losses.adversarial_term(config.loss)
-    if term and figures and (warning := adversary.collapse_warning(term.name, figures)):
-        bar.write(f"step {state.step}: {warning}", file=sys.stderr)
+def _log(state: RunState, config: TrainConfig, figures: Figures, log: LogWriter) -> None:
+    summary, of_adversary = figures.summary(state.ranks), state.adversary.take_figures()
+    log.write({"step": state.step, **summary, "lr": learning_rate(config, state.step - 1), **of_adversary})
+    log.show(summary, state.best, state.device)
+    if warning := state.adversary.warning(of_adversary):
+        log.say(f"step {state.step}: {warning}")
 
 
-def _validate(state: State, config: TrainConfig, pairs: Sequence[Pair], log: Log, bar: Any) -> None:
+def _validate(state: RunState, config: TrainConfig, pairs: Sequence[Pair], log: LogWriter) -> None:
     """Score the averaged weights, keep them when they are the best so far, save; at its end, close the first stage."""
-    result = _measure(state, config, pairs)
+    found = _measure(state, config, pairs)
     train_mode(state.module)
-    value = result.score if config.val_metric == "score" else result.psnr
-    log.write(
-        {"step": state.step, **finite({"val_psnr": result.psnr, "val_vmaf": result.vmaf, "val_score": result.score})}
-    )
-    bar.write(
-        f"step {state.step}: validation {describe(result)}{' (best so far)' if value > state.best else ''}",
-        file=sys.stderr,
-    )
+    value = found.score if config.val_metric == "score" else found.psnr
+    log.write({"step": state.step, "val_psnr": found.psnr, "val_vmaf": found.vmaf, "val_score": found.score})
+    log.say(f"step {state.step}: validation {found}{' (best so far)' if value > state.best else ''}")
     state.since_best += 1
     if value > state.best:
         state.best, state.since_best = value, 0
-        save_weights(state, config, "best", {"validation": describe(result)})
+        save_weights(state, config, "best", {"validation": str(found)})
     if state.step == config.pretrain_steps:  # the main loss is judged by itself
         save_weights(state, config, "pretrained", {})
         state.best, state.since_best = -math.inf, 0
     state.validated = state.step
-    save(state, config)
+    save(state, config.folder)
 
 
-def _measure(state: State, config: TrainConfig, pairs: Sequence[Pair]) -> Result:
+def _measure(state: RunState, config: TrainConfig, pairs: Sequence[Pair]) -> Validation:
     """Validate at every scale of the run and average; save the strip of the first pair."""
-    device = next(state.average.parameters()).device
-    results = []
+    found = []
     for scale in config.all_scales:
-        module = state.twins.get(scale, state.average)
-        if module is not state.average:
-            module.load_state_dict(state.average.state_dict())
-        network = Network(spec_of(config.model, scale), scale, module.eval(), device)
+        engine = TorchEngine(state.averaged(scale).eval(), state.device)
+        network = Network(spec_of(config.model, scale), scale, engine)
         own = [pair for pair in pairs if pair.scale == scale]
-        results.append(validate(network, own, config.val_frames, config.val_metric == "score"))
-        if config.samples:
-            samples.save_strip(network, own[0], config.folder / "samples" / f"step-{state.step:07d}-x{scale}.png")
-    if len(results) == 1:
-        return results[0]
-    return replace(results[0], psnr=sum(result.psnr for result in results) / len(results))
-
-
-def describe(result: Result) -> str:
-    """One phrase: PSNR, and VMAF and score where measured."""
-    text = f"PSNR {result.psnr:.3f} dB"
-    return text if math.isnan(result.vmaf) else f"{text}, VMAF {result.vmaf:.2f}, score {result.score:.3f}"
-
-
-@contextmanager
-def _memory_advice() -> Iterator[None]:
-    """Turn an out-of-memory error into a sentence."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not tiles.is_out_of_memory(error):
-            raise
-        raise ValueError(
-            "the batch does not fit in memory; lower --batch or --patch-px, or use --recipe edsr-small-memory"
-        ) from None
+        found.append(validation.validate(network, own, config.val_frames, config.val_metric == "score"))
+        if config.samples and state.ranks.is_writer:
+            path = config.folder / "samples" / f"step-{state.step:07d}-x{scale}.png"
+            validation.save_strip(network, own[0], path)
+    return found[0] if len(found) == 1 else replace(found[0], psnr=sum(one.psnr for one in found) / len(found))

@@ -1,4 +1,4 @@
-"""Start a network from the weights of another scale or of a relative, and say what was loaded, new and skipped.
+"""The weights that a run starts from: drawn anew, or those of another scale or a relative, with what was taken of them.
 
 Between scales, the layers that enlarge are new: EDSR keeps head, body and tail [Lim et al. 2017], FSRCNN all but its
 deconvolution [Dong et al. 2016]. A network whose weights serve every scale keeps everything. VSRnet starts from SRCNN.
@@ -6,7 +6,9 @@ deconvolution [Dong et al. 2016]. A network whose weights serve every scale keep
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -15,7 +17,28 @@ from youku.models import MODELS
 from youku.models.spec import ModelSpec
 from youku.models.vsrnet import from_srcnn
 
+GAUSSIAN_STD = 0.01  # of --init gaussian
 SCALE_LAYERS = ("upscale", "last")  # what a network calls its enlarging layer
+
+
+INITS: dict[str, Callable[[Tensor], Any] | None] = {
+    "paper": None,
+    "gaussian": lambda weight: nn.init.normal_(weight, 0.0, GAUSSIAN_STD),
+    "xavier": nn.init.xavier_normal_,
+    "kaiming": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
+}
+
+
+def initialise(module: nn.Module, how: str) -> None:
+    """Draw the convolutions' weights anew, biases 0; "paper" keeps what the network's own paper says."""
+    draw = INITS[how]
+    if draw is None:
+        return
+    for name, parameter in module.named_parameters():
+        if parameter.ndim == 4:
+            draw(parameter)
+        elif name.endswith("bias"):
+            nn.init.zeros_(parameter)
 
 
 @dataclass(frozen=True)

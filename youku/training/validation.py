@@ -1,4 +1,4 @@
-"""Validate a network on whole frames in the contest's own metric, through the same pipeline that predicts.
+"""How a network does on held-out pairs, on whole frames through the pipeline that predicts: figures, and a picture.
 
 Clips: PSNR over all 4:2:0 samples, mean over frames then clips, and VMAF where wanted. Pictures: PSNR on Y of the
 rounded output, cropped by the factor, mean over pictures (the papers' protocol).
@@ -7,21 +7,28 @@ rounded output, cropped by the factor, mean over pictures (the papers' protocol)
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import torch
 
 from youku import contest
-from youku.engines.weights import Network
-from youku.inference import evaluation, pipeline
-from youku.metrics import psnr, vmaf
-from youku.training.pairs import DEFAULT_RESIZER, ClipPair, Pair, PicturePair, load_picture_pair
-from youku.video.y4m import Planes
+from youku.engines.network import Network
+from youku.files import atomic_path
+from youku.inference import pipeline
+from youku.metrics import psnr
+from youku.training import dataset
+from youku.training.pairs import DEFAULT_RESIZER, Pair
+from youku.video import resize
+
+STRIP_PX = 64  # side of the patch in a strip in input pixels, less where the picture is smaller
+GAP_PX = 4
 
 
 @dataclass(frozen=True)
-class Result:
+class Validation:
     """Means over the validation set; `vmaf` and `score` are nan where VMAF was not measured."""
 
     psnr: float
@@ -31,40 +38,36 @@ class Result:
     def score(self) -> float:
         return contest.score(self.psnr, self.vmaf)
 
-
-def frame_indices(num_frames: int, wanted: int) -> list[int]:
-    """`wanted` frames spread evenly from the first: 0, 25, 50, 75 of 100."""
-    wanted = min(wanted, num_frames)
-    return [index * num_frames // wanted for index in range(wanted)]
+    def __str__(self) -> str:
+        text = f"PSNR {self.psnr:.3f} dB"
+        return text if math.isnan(self.vmaf) else f"{text}, VMAF {self.vmaf:.2f}, score {self.score:.3f}"
 
 
 def validate(
     network: Network, pairs: Sequence[Pair], num_frames: int, with_vmaf: bool, resizer: str = DEFAULT_RESIZER
-) -> Result:
+) -> Validation:
     """Score the network on held-out pairs; `resizer` shrinks pictures that bring no low resolution."""
-    clips, vmafs = [], []
-    for pair in pairs:
-        if isinstance(pair, PicturePair):
-            clips.append([picture_psnr(network, pair, resizer)])
-            continue
-        indices = frame_indices(pair.num_frames, num_frames)
-        preds = list(_predicted(network, pair, indices))
-        highs = [pair.high.frame(index) for index in indices]
-        clips.append([psnr.yuv(pred, high, pair.depth) for pred, high in zip(preds, highs, strict=True)])
-        if with_vmaf:
-            vmafs.append(float(np.mean(vmaf.measure(preds, highs, pair.high.header).vmaf)))
-    return Result(psnr.pool(clips, "clip"), float(np.mean(vmafs)) if vmafs else math.nan)
+    measured = [pair.measure(network, num_frames, with_vmaf, resizer) for pair in pairs]
+    clips = [psnrs for psnrs, _ in measured]
+    return Validation(psnr.pool(clips, "clip"), float(np.mean([vmaf for _, vmaf in measured])))
 
 
-def picture_psnr(network: Network, pair: PicturePair, resizer: str = DEFAULT_RESIZER) -> float:
-    """PSNR under the protocol y_crop_s, as `evaluate` measures it."""
-    low, high = load_picture_pair(pair, resizer)
-    pred = evaluation.Picture(*evaluation.enlarge_picture(network, low, pipeline.Options()))
-    return evaluation.error(pred, evaluation.read_picture(high), "y_crop_s", pair.scale).psnr
+def save_strip(network: Network, pair: Pair, path: Path) -> None:
+    """Write low (enlarged by nearest neighbour) | pred | high of the middle of a pair's first frame as a PNG."""
+    from PIL import Image
 
-
-def _predicted(network: Network, pair: ClipPair, indices: Sequence[int]) -> Iterator[Planes]:
-    if network.spec.num_frames > 1:  # it sees each frame among its true neighbours
-        return pipeline.upscale_frames(network, pair.low.header, pair.low, pipeline.Options(), indices)
-    frames = (pair.low.frame(index) for index in indices)
-    return pipeline.upscale_frames(network, pair.low.header, frames, pipeline.Options())
+    height, width = pair.size
+    side_px = min(STRIP_PX, *(side // 2 * 2 for side in (height, width)))
+    top, left = ((side - side_px) // 4 * 2 for side in (height, width))
+    batch = dataset.stack([dataset.cut(pair, network.spec, 0, top, left, side_px)], network.spec, network.device)
+    (pred,) = pipeline.run_network(network, (batch.low,), pipeline.Options())  # (1, T C, h, w) -> (1, C, s h, s w)
+    channels = network.spec.channels
+    middle = network.spec.num_frames // 2 * channels
+    low = batch.low[:, middle : middle + channels].repeat_interleave(network.scale, -1)
+    panels = [low.repeat_interleave(network.scale, -2), pred, batch.high]
+    gap = torch.ones(channels, side_px * network.scale, GAP_PX)
+    strip = torch.cat([part for panel in panels for part in (panel[0].float().cpu(), gap)][:-1], dim=-1)
+    codes = resize.to_integers(strip.numpy() * 255.0)  # (C, H, W) in [0, 1] -> integers
+    path.parent.mkdir(exist_ok=True)
+    with atomic_path(path) as temporary:
+        Image.fromarray(codes[0] if channels == 1 else np.moveaxis(codes, 0, -1).copy()).save(temporary, format="PNG")

@@ -1,4 +1,4 @@
-"""VGG16 and VGG19 as a judge: weights file -> features of pictures (N, C, H, W) in [0, 1], for perceptual losses.
+"""Losses through VGG16 and VGG19: weights file -> features of pictures (N, C, H, W) in [0, 1] -> how far apart two are.
 
 Layers: convB_I is before the activation, reluB_I after it, poolB the block's 2x2 maximum [Simonyan and Zisserman 2015,
 arXiv:1409.1556, columns D and E]. A luma picture is repeated to three equal channels. The weights come from a local
@@ -15,17 +15,18 @@ To make a .npz of any state dict: numpy.savez("vgg19.npz", normalisation="torchv
 
 from __future__ import annotations
 
-import pickle
-import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from youku.engines import weights
+from youku.training.fields import to_number
 
 CONVS_PER_BLOCK: dict[str, tuple[int, ...]] = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 CHANNELS_OF_BLOCK = (64, 128, 256, 512, 512)
@@ -40,6 +41,11 @@ NORMALISATIONS: dict[str, tuple[float, tuple[float, ...], tuple[float, ...], tup
     "caffe-bgr": (255.0, CAFFE_MEANS_BGR, (1.0, 1.0, 1.0), (2, 1, 0)),
     "caffe-rgb": (255.0, CAFFE_MEANS_BGR[::-1], (1.0, 1.0, 1.0), (0, 1, 2)),
 }
+TEXTURE_PATCH_PX = 16
+# layer: weight, table 2 of the supplement of Sajjadi et al. 2017 (EnhanceNet), arXiv:1612.07919, for Grams that are
+# sums over a patch; after the activation, as features with a mean of 1 must be
+TEXTURE_LAYERS: dict[str, float] = {"relu1_1": 3e-7, "relu2_1": 1e-6, "relu3_1": 1e-6}
+MEAN_FLOOR = 1e-6  # a dead layer stays zero instead of becoming NaN
 
 
 class Features(nn.Module):
@@ -62,7 +68,8 @@ class Features(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Float32 inside whatever autocast; pictures (N, 1 or 3, H, W) of at least 16x16 for the deepest layers."""
         with torch.autocast(images.device.type, enabled=False):
-            x = images.float().expand(-1, 3, -1, -1)[:, self.order]
+            assert images.shape[1] in (1, 3), f"pictures have one or three channels, got {tuple(images.shape)}"
+            x = images.float().expand(-1, 3, -1, -1)[:, self.order]  # (N, 1 or 3, H, W) -> (N, 3, H, W)
             x = (x * self.factor - self.mean) / self.deviation
             found = {}
             for index, layer in enumerate(self.features):
@@ -145,36 +152,10 @@ def _read(path: Path, net: str) -> tuple[dict[str, Tensor], str]:
     """(features.* of the state dict, name of the normalisation) of a weights file."""
     if path.suffix == ".npz":
         state, normalisation = _read_npz(path, net)
-    elif path.suffix == ".safetensors":
+    else:
         state, about = weights.read(path)
         normalisation = about.get("normalisation", "torchvision")
-    else:
-        state, normalisation = _read_pth(path), "torchvision"
     return {key: value for key, value in state.items() if key.startswith("features.")}, normalisation
-
-
-def _read_pth(path: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise ValueError(
-            f"{path}: expected a whole state dict of tensors only (.pth), .safetensors or .npz; refused: "
-            f"{_reason(error)}; download it again, or save state_dict() of the network alone"
-        ) from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(
-            f"{path}: expected a state dict (names to tensors), got a {type(state).__name__} of other things"
-        )
-    return state
-
-
-def _reason(error: Exception) -> str:
-    """What torch objects to, in a few words; its advice to load the file unsafely is not passed on."""
-    text = str(error) or "it is empty"
-    if called := re.search(r"GLOBAL (\S+)", text):
-        return f"its pickle calls for {called[1]}, and a file that runs code is never read"
-    text = text.partition("WeightsUnpickler error: ")[2] or text
-    return text.strip().splitlines()[0].split(". ")[0].removesuffix(".")
 
 
 def _read_npz(path: Path, net: str) -> tuple[dict[str, Tensor], str]:
@@ -201,3 +182,102 @@ def _read_npz(path: Path, net: str) -> tuple[dict[str, Tensor], str]:
             f"{path}: expected a whole .npz of plain arrays, got damage or another kind ({error})"
         ) from None
     return state, normalisation
+
+
+@dataclass(frozen=True)
+class FeatureDistance:
+    """How features are compared: the network, (weight, layer) pairs, and what is compared there."""
+
+    net: str
+    layers: tuple[tuple[float, str], ...]
+    distance: Callable[[Tensor, Tensor], Tensor]
+
+
+def make_distances(
+    terms: Sequence[tuple[float, FeatureDistance]], path: str, device: torch.device | None
+) -> Callable[[Tensor, Tensor], list[Tensor]]:
+    """(pred, high) -> weighted values of the terms, in order; loads only the layers that they need."""
+    nets = sorted({term.net for _, term in terms})
+    if len(nets) > 1:
+        raise ValueError(f"loss through {' and '.join(nets)}: one weights file holds one network; keep one of the two")
+    if not nets:
+        return lambda pred, high: []
+    wanted = sorted({layer for _, term in terms for _, layer in term.layers})
+    network = load(nets[0], path, wanted, device)
+
+    def distances(pred: Tensor, high: Tensor) -> list[Tensor]:
+        with torch.no_grad():
+            target = network(high)
+        found = network(pred)  # (N, C, H, W) -> {layer: (N, C', h, w)}
+        return [
+            weight * share * term.distance(found[layer], target[layer])
+            for weight, term in terms
+            for share, layer in term.layers
+        ]
+
+    return distances
+
+
+def mean_normalised(features: Tensor) -> Tensor:
+    """Features (N, C, H, W) with a mean of 1 in each picture [EnhanceNet]; meant for layers after an activation."""
+    return features / (features.mean(dim=(1, 2, 3), keepdim=True) + MEAN_FLOOR)
+
+
+def gram(features: Tensor) -> Tensor:
+    """F F^T of (N, C, H, W), F = C x (H W), a sum: (N, C, C) [Gatys et al. 2015, arXiv:1505.07376]."""
+    flat = features.flatten(2)
+    return flat @ flat.mT
+
+
+def patches(features: Tensor, side_px: int = TEXTURE_PATCH_PX) -> Tensor:
+    """Whole square patches side by side as pictures: (N * patches, C, side, side); what is left at the edges is dropped."""
+    rows, columns = features.shape[-2] // side_px, features.shape[-1] // side_px
+    if not rows or not columns:
+        height, width = features.shape[-2:]
+        raise ValueError(
+            f"loss texture: features of {width}x{height} are smaller than a patch of {side_px} px; train on patches "
+            "whose enlarged side is at least 64 px (--patch-px times --scale)"
+        )
+    cut = features[..., : rows * side_px, : columns * side_px]
+    grid = cut.unflatten(-1, (columns, side_px)).unflatten(-3, (rows, side_px))  # (N, C, rows, side, columns, side)
+    return grid.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
+
+
+def texture_distance(pred: Tensor, high: Tensor) -> Tensor:
+    """MSE of the Grams of 16x16 patches of features with a mean of 1 [EnhanceNet, equation 4]."""
+    return F.mse_loss(gram(patches(mean_normalised(pred))), gram(patches(mean_normalised(high))))
+
+
+def _of_layer(net: str, argument: str) -> FeatureDistance:
+    """ "relu5_4/12.75" or "relu2_2,l1" as LAYER[/DIVISOR][,l1].
+
+    Features are divided by a number (SRGAN: 12.75) or by their mean ("mean", EnhanceNet); squared error, or absolute
+    with ",l1" (ESRGAN: conv5_4,l1).
+    """
+    path, comma, error = argument.partition(",")
+    layer, slash, divisor = path.partition("/")
+    if not layer or (comma and error != "l1") or (slash and divisor != "mean" and not to_number(divisor) > 0):
+        raise ValueError(
+            f"expected {net}:LAYER, {net}:LAYER/DIVISOR (a positive number or mean), each also with ,l1 at its end, "
+            f"such as {net}:relu2_2"
+        )
+    check_layer(net, layer)
+
+    def scaled(features: Tensor) -> Tensor:
+        return mean_normalised(features) if divisor == "mean" else features / float(divisor or 1)
+
+    compare = F.l1_loss if error else F.mse_loss
+    return FeatureDistance(net, ((1.0, layer),), lambda pred, high: compare(scaled(pred), scaled(high)))
+
+
+def _of_texture(name: str, argument: str) -> FeatureDistance:
+    if argument:
+        raise ValueError(f"{name} takes no argument, got {argument!r}")
+    layers = tuple((weight, layer) for layer, weight in TEXTURE_LAYERS.items())
+    return FeatureDistance("vgg19", layers, texture_distance)
+
+
+# a term each: (name, argument) -> what it compares; ValueError where the argument does not suit it
+TERMS: dict[str, Callable[[str, str], FeatureDistance]] = {
+    "vgg16": _of_layer, "vgg19": _of_layer, "texture": _of_texture,
+}  # fmt: skip

@@ -1,0 +1,61 @@
+"""A network ready to run: its spec, its scale and the engine that computes it.
+
+Engine border: `y, memory = step(x, memory)`, and how many bytes a pixel needs. Memory is a tuple of tensors, empty at
+the start of a shot and for networks that have none; so whoever hands it on asks nothing. Torch is one engine
+(torch_engine.py); others stand beside it behind the same four names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from youku.engines.torch_engine import TorchEngine
+from youku.models.colours import Tensors
+from youku.models.spec import ModelSpec
+
+
+class Engine(Protocol):
+    """What computes a network."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where input is wanted and output comes."""
+
+    @property
+    def half(self) -> bool:
+        """Whether it computes in 16 bit."""
+
+    def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
+        """(output in float32, memory) for network input; see models.spec for shapes."""
+
+    def bytes_per_px(self, x: Tensors) -> float:
+        """Bytes of memory that one input pixel needs, found with the small picture `x`."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What predicts: `path` is the file its weights came from."""
+
+    spec: ModelSpec
+    scale: int
+    engine: Engine
+    path: Path | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return self.engine.device
+
+    @property
+    def half(self) -> bool:
+        return self.engine.half
+
+    @property
+    def module(self) -> nn.Module:
+        """The layers, for what looks into them; only the torch engine has any."""
+        assert isinstance(self.engine, TorchEngine), f"{type(self.engine).__name__} has no layers to look into"
+        return self.engine.module

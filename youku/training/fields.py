@@ -1,0 +1,131 @@
+"""Frozen settings as command line and TOML: each field of a dataclass with its default, help text and bounds.
+
+A field is made by `option`; `problems` names every value outside its bounds. The same fields are flags (`add_flags`,
+`given`) and the keys of a TOML table (`read`, `typed`, `to_toml`), whose unknown keys and wrong types are all listed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import tomllib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+Bound = Callable[[Any], str]
+"""Value -> what was expected instead; empty for a good one."""
+
+
+def option(default: Any, text: str, *bounds: Bound, metavar: str = "FOLDER") -> Any:
+    """A field with its help text and bounds; `metavar` names the entries of a list."""
+    return dataclasses.field(default=default, metadata={"help": text, "bounds": bounds, "metavar": metavar})
+
+
+def expect(is_good: Callable[[Any], object], words: str) -> Bound:
+    return lambda value: "" if is_good(value) else f"expected {words}"
+
+
+def at_least(low: float) -> Bound:
+    return expect(lambda value: not value < low, f"{low} or more")
+
+
+def one_of(choices: Collection[str]) -> Bound:
+    return expect(lambda value: value in choices, f"one of {', '.join(choices)}")
+
+
+def each(is_good: Callable[[str], bool], words: str) -> Bound:
+    """Of the entries of a list."""
+    return lambda values: "; ".join(f"{entry!r} is not {words}" for entry in values if not is_good(entry))
+
+
+def to_number(text: str) -> float:
+    """The finite number that `text` writes, NaN for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+POSITIVE = expect(lambda value: value > 0, "a positive number")
+IS_FINITE = expect(math.isfinite, "a number")  # of every float
+
+
+def problems(settings: Any) -> Iterator[str]:
+    """What the bounds refuse of a dataclass made of `option`s, a phrase each."""
+    for item in dataclasses.fields(settings):
+        value = getattr(settings, item.name)
+        shown = item.name if isinstance(value, tuple) else f"{item.name} = {value!r}"
+        bounds = (*item.metadata["bounds"], IS_FINITE) if isinstance(value, float) else item.metadata["bounds"]
+        yield from (f"{shown}: {wrong}" for bound in bounds if (wrong := bound(value)))
+
+
+def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
+    """One flag a field of the dataclass `kind`; an absent one is None, which leaves the recipe's or default value."""
+    for item in dataclasses.fields(kind):
+        flag, text, default = "--" + item.name.replace("_", "-"), item.metadata["help"], item.default
+        shown = " ".join(default) if isinstance(default, tuple) else default
+        text = f"{text} (default {shown})" if shown not in ("", None) else text
+        text = text.replace("%", "%%")
+        if isinstance(default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        elif isinstance(default, tuple):
+            parser.add_argument(flag, nargs="+", metavar=item.metadata["metavar"], help=text)
+        else:
+            parser.add_argument(flag, type=type(default), metavar=type(default).__name__.upper(), help=text)
+
+
+def given(args: argparse.Namespace, kind: type) -> dict[str, Any]:
+    """The values of the flags that were given."""
+    values = {item.name: vars(args)[item.name] for item in dataclasses.fields(kind)}
+    return {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if value is not None
+    }
+
+
+def read(path: Path, kind: type) -> dict[str, Any]:
+    """The table of a TOML file, checked by `typed`."""
+    try:
+        with open(path, "rb") as file:
+            table = tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a TOML recipe: {error}") from None
+    return typed(table, str(path), kind)
+
+
+def typed(table: Mapping[str, Any], where: str, kind: type) -> dict[str, Any]:
+    """Values of a table of settings, checked against the fields of `kind`; `where` opens the message."""
+    defaults = {item.name: item.default for item in dataclasses.fields(kind)}
+    wrong = [f"unknown key {key}" for key in table if key not in defaults]
+    values = {}
+    for key in [key for key in table if key in defaults]:
+        value, wanted = table[key], type(defaults[key])
+        if wanted is float and type(value) is int:
+            value = float(value)
+        if wanted is tuple and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+            value = tuple(value)
+        if type(value) is not wanted:
+            wrong.append(f"{key} = {value!r}: expected {'list of strings' if wanted is tuple else wanted.__name__}")
+        values[key] = value
+    if wrong:
+        raise ValueError(f"{where}: {'; '.join(wrong)}; keys are the flags of `python -m youku train --help`")
+    return values
+
+
+def to_toml(settings: Any, comments: Mapping[str, str]) -> str:
+    """The settings as TOML that reads back to the same values; `comments` come first."""
+    lines = [f"# {key}: {value}" for key, value in comments.items()]
+    lines += [f"{key} = {_toml_value(value)}" for key, value in dataclasses.asdict(settings).items()]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return repr(value)
