@@ -23,7 +23,7 @@ from youku.inference.clip import Job, list_jobs, predict_all, run_jobs
 from youku.inference.pipeline import Options
 from youku.models import MODELS, colours
 from youku.models.colours import RGB
-from youku.video import ffmpeg, interpolate, resize, y4m
+from youku.video import color, ffmpeg, interpolate, resize, y4m
 from youku.video.recording import open_recording
 
 REPO = Path(__file__).parents[1]
@@ -439,3 +439,17 @@ def test_raw_planes_are_told_to_become_y4m(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "in.yuv").write_bytes(bytes(64))
     assert run(str(tmp_path / "in.yuv"), str(tmp_path / "out.y4m")) == 1
     assert "convert them to y4m first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("matrix", ["601", "709", "2020"])
+@pytest.mark.parametrize("full_range", [False, True])
+def test_rgb_networks_see_the_colours_that_were_coded(matrix: str, full_range: bool) -> None:
+    """Planes coded by a matrix in a range are the RGB that they were made of, and the way back ends where it began."""
+    rgb = torch.rand(1, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    layout = (1, 1, "center")
+    planes = list(color.rgb_to_yuv444(rgb, matrix, full_range).unbind(1))
+    coded = RGB.coded(matrix, full_range)
+    seen = coded.from_planes(planes, layout)
+    assert torch.allclose(seen[0], rgb, atol=1e-5)
+    for plane, back in zip(planes, coded.to_planes(seen, layout), strict=True):
+        assert torch.allclose(plane, back, atol=1e-5)

@@ -207,9 +207,9 @@ def predict_clip(
         if job.to_video:
             make = _create(job, target, opened, video or VideoOptions(), tell)
         with make as writer:
-            outputs = pipeline.upscale_frames(
-                network, header, opened.frames, options, job.frames if neighbours else None
-            )
+            matrix = opened.tags.matrix_name if opened.tags else "601"
+            wanted = job.frames if neighbours else None
+            outputs = pipeline.upscale_frames(network, header, opened.frames, options, wanted, matrix)
             for planes in watch(outputs, Path(job.target).name, opened.num_frames):
                 writer.write(planes)
             if source is not None and job.frames is None and writer.num_frames != len(source.times):
