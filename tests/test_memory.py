@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests.test_motion import texture
-from youku import predict
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import pipeline
+from youku.inference.clip import Job, predict_clip
 from youku.inference.pipeline import Options
 from youku.models import colours
 from youku.models.blocks import Interpolate
@@ -124,7 +124,7 @@ def test_wanted_frames_remember_all_before_them(clip: Clip, tmp_path: Path) -> N
     for wanted in ([2], [1, 5], range(4, 7)):
         chosen = run(remembering(), clip, Options(batch=3), wanted)
         assert all(same(every[index], got) for index, got in zip(wanted, chosen, strict=True))
-    predict.predict_clip(remembering(), predict.Job(str(clip.path), str(tmp_path / "out.y4m"), range(5, 6)), Options())
+    predict_clip(remembering(), Job(str(clip.path), str(tmp_path / "out.y4m"), range(5, 6)), Options())
     assert same(y4m.Clip(tmp_path / "out.y4m").frame(0), every[5])
 
 
