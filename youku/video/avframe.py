@@ -29,6 +29,9 @@ _SCALER = Interpolation.BICUBIC
 _RGB_SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
+Turn = tuple[bool, bool, bool]  # transposed, and then flipped from left to right, from top to bottom
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tags:
     """What a file says of its pictures, besides what a Header says; codes as in ITU-T H.273."""
@@ -53,27 +56,17 @@ class Tags:
         return next((name for name, code in MATRICES.items() if code == self.matrix), "601")
 
 
-@dataclass(frozen=True)
-class Turn:
-    """How planes are turned for looking at: transposed first, then flipped."""
-
-    is_transposed: bool = False
-    flip_x: bool = False
-    flip_y: bool = False
-
-    def apply(self, plane: np.ndarray) -> np.ndarray:
-        """A view of the plane (H, W), turned."""
-        plane = plane.T if self.is_transposed else plane
-        return plane[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
-
-
 def turn_of(matrix: Sequence[int]) -> Turn:
-    """The turn nearest to a display matrix a b . c d . . . ., by which x' = a x + c y and y' = b x + d y."""
-    if not matrix:
-        return Turn()
-    a, b, _, c, d = matrix[:5]
+    """The turn nearest to a display matrix a b . c d . . . ., by which x' = a x + c y and y' = b x + d y; none for ()."""
+    a, b, _, c, d = matrix[:5] or (1, 0, 0, 0, 1)
     is_transposed = abs(b) > abs(a)
-    return Turn(is_transposed, (c if is_transposed else a) < 0, (b if is_transposed else d) < 0)
+    return is_transposed, (c if is_transposed else a) < 0, (b if is_transposed else d) < 0
+
+
+def _turned(plane: np.ndarray, turn: Turn) -> np.ndarray:
+    """A view of the plane (H, W) as it stands upright."""
+    is_transposed, flips_x, flips_y = turn
+    return (plane.T if is_transposed else plane)[:: -1 if flips_y else 1, :: -1 if flips_x else 1]
 
 
 def nearest_chroma(layout: VideoFormat, is_transposed: bool = False) -> str:
@@ -128,8 +121,8 @@ def make_header(
     frame: VideoFrame, chroma: str, fps: Fraction, aspect: Fraction | None, tags: Tags, turn: Turn, field: str
 ) -> Header:
     """The header that ffmpeg writes before such frames (yuv4mpegenc.c); `field` is p, t or b."""
-    width, height = (frame.height, frame.width) if turn.is_transposed else (frame.width, frame.height)
-    if aspect and turn.is_transposed:
+    width, height = (frame.height, frame.width) if turn[0] else (frame.width, frame.height)
+    if aspect and turn[0]:
         aspect = 1 / aspect
     name = _SITINGS.get(tags.siting or "", "420jpeg") if chroma == "420" else chroma
     tokens = [f"W{width}", f"H{height}", f"F{fps.numerator}:{fps.denominator}", f"I{field}"]
@@ -141,7 +134,7 @@ def make_header(
 
 def to_planes(frame: VideoFrame, header: Header, turn: Turn) -> Planes:
     """Read-only planes of a decoded frame in the header's layout, depth and size."""
-    height, width = (header.width, header.height) if turn.is_transposed else (header.height, header.width)
+    height, width = (header.width, header.height) if turn[0] else (header.height, header.width)
     layout = pix_fmt(header.chroma)
     if (frame.width, frame.height) != (width, height) or not _same_samples(frame.format, header.chroma):
         rgb = is_rgb(frame.format)
@@ -154,7 +147,7 @@ def to_planes(frame: VideoFrame, header: Header, turn: Turn) -> Planes:
             interpolation=_RGB_SCALER if rgb else _SCALER,
             threads=1,
         )
-    return tuple(turn.apply(plane) for plane in _views(frame, header.dtype))
+    return tuple(_turned(plane, turn) for plane in _views(frame, header.dtype))
 
 
 def rgb_to_planes(picture: np.ndarray, header: Header, matrix: str) -> Planes:

@@ -79,7 +79,7 @@ class Recording:
         tags = avframe.read_tags(first, data, siting)
         self._turn = avframe.turn_of(tags.turn if upright else ())
         self.tags = replace(tags, turn=()) if upright else tags
-        name = chroma or avframe.nearest_chroma(first.format, self._turn.is_transposed)
+        name = chroma or avframe.nearest_chroma(first.format, self._turn[0])
         if not chroma and (lost := avframe.what_is_lost(first.format, name)):
             _log.warning("%s: %s", path, lost)
         rate = self._rate * (2 if DEINTERLACE["field"] in filters else 1)
