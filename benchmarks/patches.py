@@ -22,6 +22,7 @@ import numpy as np
 
 from youku import contest, files
 from youku.video import ffmpeg, y4m
+from youku.video.recording import open_recording
 
 SIZE_PX = 192
 WIDTH, HEIGHT = 1920, 1080
@@ -75,7 +76,7 @@ def bare_maps(path: Path, header: y4m.Header, num_frames: int) -> list[np.ndarra
 
 def by_pipe(path: Path, num_frames: int) -> int:
     """Decode the whole clip through an ffmpeg pipe; returns the frames read."""
-    with ffmpeg.decode(path) as reader:
+    with open_recording(path) as reader:
         return sum(1 for _ in zip(range(num_frames), reader, strict=False))
 
 

@@ -140,4 +140,4 @@ def test_gray_and_ten_bit_pictures() -> None:
 def test_unknown_matrix_is_named() -> None:
     """A matrix that is not there is refused with the list."""
     with pytest.raises(ValueError, match="expected one of 601, 709"):
-        color.rgb_to_yuv444(np.zeros((3, 1, 1)), "2020")
+        color.rgb_to_yuv444(np.zeros((3, 1, 1)), "2100")

@@ -17,6 +17,7 @@ from youku.pages import compare_canvas, compare_clips
 from youku.pages.compare_canvas import Sheet
 from youku.pages.crops import Box
 from youku.video import color, ffmpeg, interpolate, y4m
+from youku.video.recording import open_recording
 from youku.video.y4m import Planes
 
 WIDTH, HEIGHT, STRIP = 160, 96, round(1.6 * compare_canvas.LEAST_FONT_PX)
@@ -209,7 +210,7 @@ def test_video_has_every_frame_and_the_psnr(
     squared = [np.square(a[0].astype(float) - b[0]).mean() for a, b in zip(y4m.Clip(high), y4m.Clip(pred), strict=True)]
     assert told["frames"] == 4 and told["versions"][0]["is_reference"]
     assert told["versions"][1]["psnr_db"] == pytest.approx(10 * np.log10(255**2 / np.mean(squared)), abs=1e-4)
-    with ffmpeg.decode(out) as reader:
+    with open_recording(out) as reader:
         frames = list(reader)
     assert len(frames) == 4 and frames[0][0].shape == (STRIP + HEIGHT + (STRIP + HEIGHT) % 2, 2 * WIDTH)
     for index, planes in enumerate(frames):  # the luma of what was drawn: the stripes' own colours leave RGB

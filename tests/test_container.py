@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import subprocess
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import textured_frame
-from youku import convert, predict
-from youku.video import container, ffmpeg, timeline, y4m
-from youku.video.container import Encoding
+from youku import compare, convert, degrade, predict
+from youku.video import container, encoding, ffmpeg, y4m
+from youku.video.encoding import Encoding
+from youku.video.recording import Recording, open_recording
 
 BICUBIC = ("--model", "bicubic", "--scale", "2", "--device", "cpu")
 SRT = "1\n00:00:00,100 --> 00:00:00,300\nhello\n\n2\n00:00:00,500 --> 00:00:00,700\nworld\n"
@@ -48,11 +50,23 @@ def packets(path: Path, kind: str) -> list[tuple[str, str]]:
     return [(f"{float(int(row[2]) * Fraction(int(unit[1]), int(unit[2]))):.3f}", row[5].strip()) for row in rows]
 
 
+def scan(path: Path) -> Recording:
+    """A video that was read to its end, its pictures as they lie."""
+    with open_recording(path, upright=False) as recording:
+        list(recording)
+        return recording
+
+
 def seconds(path: Path) -> list[Fraction]:
     """When each frame is shown."""
-    times = timeline.scan(path)
-    assert times.times is not None
-    return [time * times.tick for time in times.times]
+    recording = scan(path)
+    return [time * recording.tick for time in recording.times]
+
+
+def told(path: Path) -> str:
+    """What the ffmpeg binary says of a file."""
+    line = [ffmpeg.binary(), "-hide_banner", "-i", str(path)]
+    return subprocess.run(line, capture_output=True, text=True, check=False).stderr
 
 
 def enlarge(*words: str | Path) -> int:
@@ -63,11 +77,11 @@ def test_a_variable_rate_is_kept_to_the_tick(tmp_path: Path) -> None:
     """mp4 -> mp4 and mkv -> mp4: the list of times is equal, and so are frame count and each frame's duration."""
     for source in (make(tmp_path / "a.mp4", filters=VARIABLE), make(tmp_path / "a.mkv", filters=VARIABLE)):
         assert enlarge(source, tmp_path / "b.mp4", "--force") == 0
-        before, after = timeline.scan(source), timeline.scan(tmp_path / "b.mp4")
+        before, after = scan(source), scan(tmp_path / "b.mp4")
         old = seconds(source)
         assert len(old) == 16 and len({b - a for a, b in itertools.pairwise(old)}) > 1
         assert seconds(tmp_path / "b.mp4") == old
-        assert after.last_ticks * after.tick == before.last_ticks * before.tick
+        assert after.durations[-1] * after.tick == before.durations[-1] * before.tick
 
 
 def test_milliseconds_in_mkv(tmp_path: Path) -> None:
@@ -91,7 +105,7 @@ def test_sound_and_subtitles_are_the_same_packets(tmp_path: Path, suffix: str, s
     assert enlarge(source, target) == 0
     for kind in "as":
         assert packets(target, kind) == packets(source, kind) != []
-    said = ffmpeg.tell("-i", str(target))
+    said = told(target)
     assert "Old film" in said and "Chapter #0:0" in said
 
 
@@ -104,13 +118,12 @@ def test_tags_come_along(tmp_path: Path) -> None:
     subprocess.run(line, check=True)
     for name in ("b.mp4", "b.mkv", "b.mov"):
         assert enlarge(source, tmp_path / name) == 0
-        before, after = timeline.scan(source), timeline.scan(tmp_path / name)
-        expected = {"range": "pc", "colorspace": "bt709", "color_primaries": "bt470bg", "color_trc": "smpte170m"}
-        assert after.colours == before.colours == expected
-        assert float(after.rotation_deg) == float(before.rotation_deg) == 90
-        assert after.siting == before.siting == "left"
-        assert "SAR 4:3" in ffmpeg.tell("-i", str(tmp_path / name))
-        assert "96x64" in ffmpeg.tell("-i", str(tmp_path / name))
+        before, after = scan(source).tags, scan(tmp_path / name).tags
+        assert after == before
+        assert (after.range, after.matrix, after.primaries, after.transfer, after.siting) == (2, 1, 5, 6, "left")
+        assert after.turn[:5] == (0, -65536, 0, 65536, 0)
+        assert "SAR 4:3" in told(tmp_path / name)
+        assert "96x64" in told(tmp_path / name)
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("x264", ".mp4"), ("x265", ".mp4"), ("vp9", ".webm"), ("ffv1", ".mkv")])
@@ -119,7 +132,7 @@ def test_ten_bit_stay_ten_bit(tmp_path: Path, codec: str, suffix: str) -> None:
     source = make(tmp_path / "a.mkv", "-c:v", "ffv1", "-pix_fmt", "yuv420p10le", source="testsrc2=s=48x32:d=0.12")
     target = tmp_path / f"b{suffix}"
     assert enlarge(source, target, "--codec", codec) == 0
-    with ffmpeg.decode(target) as reader:
+    with open_recording(target) as reader:
         assert reader.header.depth == 10 and len(list(reader)) == 3
 
 
@@ -131,10 +144,10 @@ def test_ffv1_loses_nothing(tmp_path: Path, chroma: str) -> None:
     header = y4m.make_header(33, 25, 24, chroma)
     shift = header.depth - 8
     frames = [tuple(p.astype(header.dtype) << shift for p in textured_frame(header, index)) for index in range(3)]
-    with container.create(tmp_path / "a.mkv", header, timeline.of_clip(header), Encoding(codec="ffv1")) as writer:
+    with container.create(tmp_path / "a.mkv", header, Encoding(codec="ffv1")) as writer:
         for planes in frames:
             writer.write(planes)
-    with ffmpeg.decode(tmp_path / "a.mkv") as reader:
+    with open_recording(tmp_path / "a.mkv") as reader:
         back = list(reader)
     assert all(np.array_equal(a, b) for x, y in zip(frames, back, strict=True) for a, b in zip(x, y, strict=True))
 
@@ -145,11 +158,11 @@ def test_full_range_is_not_rescaled(tmp_path: Path) -> None:
     planes = tuple(
         np.full(shape, value, np.uint8) for shape, value in zip(header.plane_shapes, (255, 0, 255), strict=True)
     )
-    with container.create(tmp_path / "a.mkv", header, timeline.of_clip(header), Encoding(codec="ffv1")) as writer:
+    with container.create(tmp_path / "a.mkv", header, Encoding(codec="ffv1")) as writer:
         writer.write(planes)
-    with ffmpeg.decode(tmp_path / "a.mkv") as reader:
+    with open_recording(tmp_path / "a.mkv") as reader:
         assert all(map(np.array_equal, next(iter(reader)), planes))
-    assert timeline.scan(tmp_path / "a.mkv").colours["range"] == "pc"
+    assert scan(tmp_path / "a.mkv").tags.range == 2
 
 
 def test_a_range_of_frames_begins_at_zero_with_its_own_sound(tmp_path: Path) -> None:
@@ -179,8 +192,8 @@ def test_interlaced_video_is_refused_with_a_command_that_works(tmp_path: Path, c
     assert enlarge(source, tmp_path / "b.mp4") == 1
     message = capsys.readouterr().err
     assert "is interlaced" in message and not (tmp_path / "b.mp4").exists()
-    command = message[message.index("ffmpeg -i") + 7 :].strip()
-    subprocess.run(f"{ffmpeg.binary()} -v error -nostdin {command}", shell=True, check=True, cwd=tmp_path)
+    command = message.split("deinterlace it first: ")[1].strip()
+    subprocess.run(f"{command} -v error", shell=True, check=True, cwd=tmp_path)
     assert enlarge(tmp_path / "OUT.mkv", tmp_path / "b.mp4") == 0
     assert len(seconds(tmp_path / "b.mp4")) == 20
 
@@ -194,7 +207,7 @@ def test_what_a_container_cannot_hold(tmp_path: Path, capsys: pytest.CaptureFixt
     message = capsys.readouterr().err
     assert "cannot hold stream 2" in message and "OUT.mkv" in message and "--no-subtitles" in message
     assert enlarge(source, tmp_path / "b.mp4", "--no-subtitles") == 0
-    assert packets(tmp_path / "b.mp4", "a") and "Subtitle" not in ffmpeg.tell("-i", str(tmp_path / "b.mp4"))
+    assert packets(tmp_path / "b.mp4", "a") and "Subtitle" not in told(tmp_path / "b.mp4")
     assert enlarge(source, tmp_path / "b.webm", "--no-subtitles") == 1
     assert "--no-audio" in capsys.readouterr().err
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".mkv", ".mp4", ".srt"]
@@ -203,14 +216,13 @@ def test_what_a_container_cannot_hold(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     """An error in the middle of the frames leaves neither the video nor a temporary file."""
     header = y4m.make_header(16, 16)
-    times = timeline.of_clip(header)
     with (
         pytest.raises(ValueError, match="my trouble"),
-        container.create(tmp_path / "a.mp4", header, times, Encoding()) as writer,
+        container.create(tmp_path / "a.mp4", header, Encoding()) as writer,
     ):
         writer.write(textured_frame(header, 0))
         raise ValueError("my trouble")
-    with pytest.raises(ValueError, match="0 frames"), container.create(tmp_path / "a.mp4", header, times, Encoding()):
+    with pytest.raises(ValueError, match="0 frames"), container.create(tmp_path / "a.mp4", header, Encoding()):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -230,7 +242,7 @@ def test_what_does_not_go_together(
     """Codec, container, depth and size are checked before anything is written."""
     header = y4m.make_header(width, 16, chroma=chroma)
     with pytest.raises(ValueError, match=re.escape(words)):
-        container.check(header, tmp_path / name, Encoding(**fields))
+        encoding.check(header, tmp_path / name, Encoding(**fields))
 
 
 @pytest.mark.parametrize("fields", [{"codec": "h266"}, {"crf": 52}, {"crf": -1}, {"codec": "ffv1", "crf": 3}])
@@ -241,11 +253,17 @@ def test_bad_encodings(fields: dict) -> None:
 
 
 def test_times_that_do_not_increase_are_refused(tmp_path: Path) -> None:
-    """Frames without a time, or before the last one, are named with a command."""
-    good = timeline.Shown(0, 1, "yuv420p", "left", "P")
-    for bad, words in ((good, "before the last one"), (good._replace(time=None), "no time")):
-        with pytest.raises(ValueError, match=f"frame 1 has .*{words}.*ffmpeg -i"):
-            timeline._times("old film.avi", [good, bad])
+    """A frame at or before the last one is named with a command, and nothing is written."""
+    source = make(tmp_path / "a b.mp4", "-pix_fmt", "yuv420p")
+    with (
+        pytest.raises(ValueError, match=r"frame 2 has a time before the last one.*-i '.*a b\.mp4' "),
+        open_recording(source) as recording,
+        container.create(tmp_path / "b.mp4", recording.header, Encoding(), recording) as writer,
+    ):
+        for index, planes in enumerate(recording):
+            recording.times[-1] = min(index, 1)
+            writer.write(planes)
+    assert [path.name for path in tmp_path.iterdir()] == ["a b.mp4"]
 
 
 def test_pictures_of_a_range_and_a_film_of_them_again(tmp_path: Path) -> None:
@@ -259,8 +277,8 @@ def test_pictures_of_a_range_and_a_film_of_them_again(tmp_path: Path) -> None:
     assert seconds(part) == [Fraction(index, 25) for index in range(10)]
     inside = [check for time, check in packets(source, "a") if 0.2 <= float(time) < 0.6]
     assert [check for _, check in packets(part, "a")] == inside != []
-    assert timeline.scan(part).colours == {"range": "tv", "colorspace": "smpte170m"}
-    with ffmpeg.decode(source) as reader, ffmpeg.decode(part) as again:
+    assert (scan(part).tags.range, scan(part).tags.matrix) == (1, 6)
+    with open_recording(source) as reader, open_recording(part) as again:
         wanted = list(reader)[5]
         assert np.abs(wanted[0].astype(int) - next(iter(again))[0]).mean() < 3
 
@@ -309,3 +327,85 @@ def test_bad_conversions_are_one_sentence(
     message = capsys.readouterr().err
     assert words in message and message.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_languages_dispositions_and_attachments(tmp_path: Path) -> None:
+    """zh-CN on sound and pt-BR on pictures go along into mkv; mp4, which holds three letters, has zho."""
+    (tmp_path / "font.ttf").write_bytes(b"not a font")
+    attached = ("-attach", str(tmp_path / "font.ttf"), "-metadata:s:t", "mimetype=font/ttf")
+    tags = ("-metadata:s:a:0", "language=zh-CN", "-metadata:s:v:0", "language=pt-BR", "-disposition:a:0", "comment")
+    source = sound(tmp_path / "a.mkv", "-c:a", "aac", *tags, *attached)
+    assert enlarge(source, tmp_path / "b.mkv") == enlarge(source, tmp_path / "b.mp4") == 0
+    said = told(tmp_path / "b.mkv")
+    assert "(pt-BR): Video" in said and re.search(r"\(zh-CN\): Audio: .* \(comment\)", said)
+    assert "font.ttf" in said and "font/ttf" in said
+    assert "(zho): Audio" in told(tmp_path / "b.mp4")
+    assert packets(tmp_path / "b.mp4", "a") == packets(source, "a") != []
+
+
+@pytest.mark.parametrize("codec", ["x264", "x265"])
+def test_hdr10_data_goes_along(tmp_path: Path, codec: str) -> None:
+    """Mastering display and light levels of the source are those of the output, as are its colours."""
+    light = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+    params = f"log-level=error:hdr10=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:master-display={light}"
+    coding = ("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params", f"{params}:max-cll=1000,400")
+    source = make(tmp_path / "a.mp4", *coding, source="testsrc2=s=96x64:d=0.08")
+    assert enlarge(source, tmp_path / "b.mp4", "--codec", codec) == 0
+    before, after = scan(source).tags, scan(tmp_path / "b.mp4").tags
+    assert (after.light, after.matrix, after.primaries, after.transfer) == ((1000, 400), 9, 9, 16)
+    old, new = (np.frombuffer(tags.mastering, "i4")[:20].reshape(10, 2) for tags in (before, after))
+    assert np.allclose(old[:, 0] / old[:, 1], new[:, 0] / new[:, 1])
+
+
+@pytest.mark.parametrize(("name", "codec"), [("b.mkv", "ffv1"), ("b.webm", "vp9")])
+def test_the_shape_of_pixels_where_the_codec_does_not_say_it(tmp_path: Path, name: str, codec: str) -> None:
+    """FFV1 and VP9 leave it to the container: times, sound and colours are the same with it."""
+    source = sound(tmp_path / "a.mkv", "-c:a", "libopus", filters="setsar=4/3,setparams=colorspace=bt709")
+    assert enlarge(source, tmp_path / name, "--codec", codec) == 0
+    assert "SAR 4:3" in told(tmp_path / name) and scan(tmp_path / name).tags.matrix == 1
+    assert seconds(tmp_path / name) == seconds(source)
+    assert packets(tmp_path / name, "a") == packets(source, "a") != []
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".{name}.json", "a.mkv", name]
+
+
+def test_pictures_are_deinterlaced(tmp_path: Path) -> None:
+    """A frame for each, at its time, or one for each field, half way between."""
+    coding = ("-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1")
+    source = make(tmp_path / "a.mp4", *coding, filters="setfield=tff")
+    for words, num_frames in ((["--deinterlace"], 20), (["--deinterlace", "field"], 40)):
+        assert enlarge(source, tmp_path / "b.mp4", "--force", *words) == 0
+        assert seconds(tmp_path / "b.mp4") == [Fraction(index, 25 * num_frames // 20) for index in range(num_frames)]
+
+
+def test_damage_is_told_and_what_decodes_is_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An mp4 cut to 60 %: a shorter video with a warning; `degrade` does not take it."""
+    source = sound(tmp_path / "a.mp4", "-movflags", "+faststart", "-g", "5")
+    source.write_bytes(source.read_bytes()[: source.stat().st_size * 6 // 10])
+    assert enlarge(source, tmp_path / "b.mp4") == 0
+    assert f"{len(seconds(tmp_path / 'b.mp4'))} of 20 frames decoded" in caplog.text
+    assert degrade.main([str(source), str(tmp_path / "pairs")]) == 1
+
+
+def test_a_y4m_of_a_variable_rate_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """y4m has one rate: the lost times are told of."""
+    source = make(tmp_path / "a.mp4", filters=VARIABLE)
+    assert enlarge(source, tmp_path / "b.y4m") == 0
+    assert "its rate varies, and y4m has one rate alone" in capsys.readouterr().err
+
+
+def test_a_comparison_keeps_the_times_of_the_first(tmp_path: Path) -> None:
+    """A variable rate beside sound: pictures and sound of a comparison last as long as those of the source."""
+    source = sound(tmp_path / "a.mp4", filters=VARIABLE)
+    assert compare.main([str(source), str(source), "--out", str(tmp_path / "b.mp4")]) == 0
+    assert seconds(tmp_path / "b.mp4") == seconds(source)
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    """An interrupt in the middle of the frames leaves no file and no thread."""
+    header = y4m.make_header(64, 64)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt), container.create(tmp_path / "a.mp4", header, Encoding()) as writer:
+        for index in range(60):
+            writer.write(textured_frame(header, index))
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == [] and threading.active_count() == before

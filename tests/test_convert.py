@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from youku import convert
 from youku.video import conversion, ffmpeg, y4m
 from youku.video.conversion import Conversion
+from youku.video.recording import open_recording
 
 CHROMAS = ["420jpeg", "420mpeg2", "420paldv", "422", "444", "mono", "420p10", "422p10", "mono10"]
 
@@ -266,3 +268,55 @@ def test_bad_input_is_one_sentence(
     message = capsys.readouterr().err
     assert words in message and message.startswith("error: ") and message.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("route", ["ffmpeg", "float"])
+@pytest.mark.parametrize("span", ["tv", "pc"])
+@pytest.mark.parametrize(("matrix", "name"), [("bt709", "bt709"), ("smpte170m", "smpte170m"), ("bt2020nc", "bt2020")])
+def test_range_and_matrix_of_a_video_are_used(tmp_path: Path, route: str, span: str, matrix: str, name: str) -> None:
+    """Flat colours coded by each matrix in each range come back within two codes, by both routes."""
+    colours = np.array([[200, 30, 40], [30, 180, 60], [40, 60, 210], [250, 250, 250], [5, 5, 5]], np.uint8)
+    rgb = np.repeat(np.repeat(colours[None], 8, 1), 16, 0)
+    Image.fromarray(rgb).save(tmp_path / "in.png")
+    filters = (
+        f"scale=out_color_matrix={name}:out_range={span},format=yuv444p,setparams=colorspace={matrix}:range={span}"
+    )
+    organiser("-i", str(tmp_path / "in.png"), "-vf", filters, "-c:v", "ffv1", str(tmp_path / "a.mkv"))
+    assert convert.main([str(tmp_path / "a.mkv"), str(tmp_path / "p" / "f%d.png"), "--route", route]) == 0
+    back = np.asarray(Image.open(tmp_path / "p" / "f1.png").convert("RGB"))
+    assert np.abs(back.astype(int) - rgb).max() <= 2
+
+
+def test_jpeg_pictures_keep_their_full_range_in_a_video(tmp_path: Path) -> None:
+    """The samples are not rescaled, and the tag says so."""
+    (tmp_path / "p").mkdir()
+    for number in (1, 2):
+        Image.new("RGB", (32, 32), (255, 255, 255)).save(tmp_path / "p" / f"f{number}.jpg", quality=95)
+    assert convert.main([str(tmp_path / "p" / "f%d.jpg"), str(tmp_path / "a.mp4"), "--crf", "0"]) == 0
+    with open_recording(tmp_path / "a.mp4") as recording:
+        assert next(iter(recording))[0].min() >= 254 and recording.tags.range == 2
+
+
+@pytest.mark.parametrize("route", ["ffmpeg", "float"])
+def test_photographs_stand_upright_each_by_its_own_tag(tmp_path: Path, route: str) -> None:
+    """A lying and an upright picture of one scene are one clip, by either route."""
+    (tmp_path / "p").mkdir()
+    scene = np.zeros((48, 32, 3), np.uint8)
+    scene[:24, :16] = 220
+    Image.fromarray(scene).save(tmp_path / "p" / "f1.jpg", quality=95)
+    exif = Image.Exif()
+    exif[0x112] = 6
+    Image.fromarray(np.rot90(scene)).save(tmp_path / "p" / "f2.jpg", quality=95, exif=exif)
+    assert convert.main([str(tmp_path / "p" / "f%d.jpg"), str(tmp_path / "a.y4m"), "--route", route]) == 0
+    clip = y4m.Clip(tmp_path / "a.y4m")
+    assert (clip.header.width, clip.header.height, clip.num_frames) == (32, 48, 2)
+    assert np.abs(clip.frame(0)[0].astype(int) - clip.frame(1)[0]).mean() < 1
+
+
+def test_deep_pictures_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """16-bit RGB becomes 8 bit with a word by ffmpeg, and is refused by float, which has 8 bit alone."""
+    (tmp_path / "p").mkdir()
+    organiser("-f", "lavfi", "-i", "testsrc2=s=32x32:d=0.04", "-pix_fmt", "rgb48be", str(tmp_path / "p" / "f1.png"))
+    assert convert.main([str(tmp_path / "p"), str(tmp_path / "a.y4m")]) == 0
+    assert "16-bit pictures, which become 8 bit" in caplog.text
+    assert convert.main([str(tmp_path / "p"), str(tmp_path / "b.y4m"), "--route", "float"]) == 1

@@ -28,55 +28,6 @@ def write(path: Path, header: y4m.Header, frames: list[y4m.Planes]) -> None:
             writer.write(planes)
 
 
-def test_decode_gives_the_planes_of_a_y4m(tmp_path: Path) -> None:
-    """Decoding a y4m through ffmpeg changes nothing, also at a name with spaces, percent and Chinese characters."""
-    header = y4m.make_header(33, 17)
-    frames = moving_frames(header, 5)
-    path = tmp_path / "a b%3d \u89c6\u9891.y4m"
-    write(path, header, frames)
-    with ffmpeg.decode(path) as reader:
-        back = list(reader)
-    assert all(
-        np.array_equal(a, b) for old, new in zip(frames, back, strict=True) for a, b in zip(old, new, strict=True)
-    )
-
-
-def test_missing_file_is_one_sentence(tmp_path: Path) -> None:
-    """A file that is not there is named."""
-    with (
-        pytest.raises(ffmpeg.FFmpegError, match=r"nope\.mp4: no such video file"),
-        ffmpeg.decode(tmp_path / "nope.mp4"),
-    ):
-        pass
-
-
-@pytest.mark.parametrize("data", [b"", b"hello, this is text\n" * 50])
-def test_what_is_not_a_video_is_one_sentence(tmp_path: Path, data: bytes) -> None:
-    """Text and empty files are refused with the file's name on one line."""
-    path = tmp_path / "notes.mp4"
-    path.write_bytes(data)
-    with pytest.raises(ffmpeg.FFmpegError, match=r"notes\.mp4") as error, ffmpeg.decode(path) as reader:
-        list(reader)
-    assert "\n" not in str(error.value)
-
-
-def test_leaving_early_stops_ffmpeg(tmp_path: Path) -> None:
-    """Reading one frame of many ends without an error."""
-    header = y4m.make_header(64, 64)
-    write(tmp_path / "a.y4m", header, moving_frames(header, 60))
-    with ffmpeg.decode(tmp_path / "a.y4m") as reader:
-        first = next(iter(reader))
-    assert first[0].shape == (64, 64)
-
-
-def test_an_error_of_the_reader_is_not_hidden(tmp_path: Path) -> None:
-    """A ValueError raised by the code that reads is raised as it is, when ffmpeg has no complaint of its own."""
-    header = y4m.make_header(16, 16)
-    write(tmp_path / "a.y4m", header, moving_frames(header, 3))
-    with pytest.raises(ValueError, match="my own trouble"), ffmpeg.decode(tmp_path / "a.y4m"):
-        raise ValueError("my own trouble")
-
-
 def test_passthrough_speaks_the_binarys_language() -> None:
     """The option is one that this version of ffmpeg has."""
     assert ffmpeg.passthrough() in ({"fps_mode": "passthrough"}, {"vsync": "0"})

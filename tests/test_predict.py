@@ -23,7 +23,8 @@ from youku.inference.clip import Job, list_jobs, predict_all, run_jobs
 from youku.inference.pipeline import Options
 from youku.models import MODELS, colours
 from youku.models.colours import RGB
-from youku.video import ffmpeg, interpolate, resize, y4m
+from youku.video import color, ffmpeg, interpolate, resize, y4m
+from youku.video.recording import open_recording
 
 REPO = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -251,7 +252,6 @@ def test_nameless_weights_load_when_named(tmp_path: Path) -> None:
 
 def test_any_video_goes_in(tmp_path: Path) -> None:
     """A coded video is decoded on the way."""
-    from youku.video import ffmpeg
 
     clip = clip_of(tmp_path / "in.y4m", width=64, height=48)
     coded = tmp_path / "\u89c6 \u9891.mkv"
@@ -375,7 +375,7 @@ def test_a_clip_becomes_a_video_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     out = tmp_path / "out.mkv"
     command = (str(clip.path), str(out), "--model", "bicubic", "--scale", "2")
     assert run(*command, "--codec", "ffv1") == 0
-    with ffmpeg.decode(out) as reader:
+    with open_recording(out) as reader:
         back = list(reader)
     for planes, frame in zip(clip, back, strict=True):
         assert all(map(np.array_equal, interpolate.upscale(planes, clip.header, 2), frame))
@@ -439,3 +439,17 @@ def test_raw_planes_are_told_to_become_y4m(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "in.yuv").write_bytes(bytes(64))
     assert run(str(tmp_path / "in.yuv"), str(tmp_path / "out.y4m")) == 1
     assert "convert them to y4m first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("matrix", ["601", "709", "2020"])
+@pytest.mark.parametrize("full_range", [False, True])
+def test_rgb_networks_see_the_colours_that_were_coded(matrix: str, full_range: bool) -> None:
+    """Planes coded by a matrix in a range are the RGB that they were made of, and the way back ends where it began."""
+    rgb = torch.rand(1, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    layout = (1, 1, "center")
+    planes = list(color.rgb_to_yuv444(rgb, matrix, full_range).unbind(1))
+    coded = RGB.coded(matrix, full_range)
+    seen = coded.from_planes(planes, layout)
+    assert torch.allclose(seen[0], rgb, atol=1e-5)
+    for plane, back in zip(planes, coded.to_planes(seen, layout), strict=True):
+        assert torch.allclose(plane, back, atol=1e-5)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.test_motion import texture
-from youku.video import ffmpeg, scenes, standin, y4m
+from youku.video import scenes, standin, y4m
+from youku.video.recording import open_recording
 
 REAL = Path(__file__).parents[2] / "shared/data"
 
@@ -105,7 +106,7 @@ def test_the_stand_in_clip_with_a_cut() -> None:
 @pytest.mark.skipif(not (REAL / "video").is_dir(), reason="needs the real clips of ../shared/data")
 def test_a_film_has_its_five_cuts() -> None:
     """bikes (250 frames, fast passing cars, six shots seen by eye): every cut is found and nothing else."""
-    with ffmpeg.decode(str(REAL / "video/bikes_640x272_250f.mp4")) as reader:
+    with open_recording(str(REAL / "video/bikes_640x272_250f.mp4")) as reader:
         assert find_cuts(reader) == [30, 76, 137, 187, 242]
 
 

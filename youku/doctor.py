@@ -70,6 +70,18 @@ def check_ffmpeg() -> list[Check]:
         checks = [Check("ffmpeg", "ok", f"{ffmpeg.version()} at {ffmpeg.binary()}")]
     except (ValueError, OSError, ImportError) as error:
         return [Check("ffmpeg", "problem", str(error), "run: pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE")]
+    try:
+        import av
+
+        checks.append(
+            Check(
+                "av",
+                "ok",
+                f"{av.__version__} with FFmpeg's libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}",
+            )
+        )
+    except ImportError as error:
+        checks.append(Check("av", "problem", str(error), "run: pip install av; without it only y4m clips are read"))
     if not ffmpeg.has_libvmaf():
         advice = "unset IMAGEIO_FFMPEG_EXE to use the bundled binary; without libvmaf there is no VMAF"
         return [*checks, Check("libvmaf", "problem", "not in this ffmpeg", advice)]

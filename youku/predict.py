@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from youku import cli
@@ -27,7 +28,7 @@ from youku.engines import weights
 from youku.inference.clip import VideoOptions, list_jobs, predict_all
 from youku.inference.pipeline import Options
 from youku.models import MODELS
-from youku.video import clips, container
+from youku.video import clips, encoding, recording
 from youku.video.clips import ClipKind
 
 
@@ -57,6 +58,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--half", action="store_true", help="bf16 convolutions: faster on most GPUs and some CPUs")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
     cli.add_flags(parser, VideoOptions)
+    parser.add_argument(
+        "--deinterlace",
+        nargs="?",
+        const="frame",
+        choices=list(recording.DEINTERLACE),
+        help="make interlaced pictures whole first (bwdif): one for each frame (default) or each field",
+    )
     parser.add_argument("--no-audio", action="store_true", help="leave the audio out of a video output")
     parser.add_argument("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
     parser.add_argument("--force", action="store_true", help="make outputs again even where they are up to date")
@@ -78,13 +86,13 @@ def _video_options(args: argparse.Namespace) -> VideoOptions:
     """The flags of a video output; each is an error where it has no effect."""
     coding = [flag for flag, given in (("--codec", args.codec), ("--crf", args.crf)) if given is not None]
     dropping = [flag for flag, given in (("--no-audio", args.no_audio), ("--no-subtitles", args.no_subtitles)) if given]
-    if not container.is_video(args.target) and (coding or dropping):
-        raise cli.UsageError(f"{(coding + dropping)[0]} has no effect on y4m output; name OUT{container.SUFFIXES[0]}")
+    if not encoding.is_video(args.target) and (coding or dropping):
+        raise cli.UsageError(f"{(coding + dropping)[0]} has no effect on y4m output; name OUT{encoding.SUFFIXES[0]}")
     if dropping and clips.kind_of_source(args.source) in (ClipKind.Y4M, ClipKind.STREAM):
         raise cli.UsageError(f"{dropping[0]} has no effect on y4m input, which holds pictures only")
     options = VideoOptions(codec=args.codec, crf=args.crf, audio=not args.no_audio, subtitles=not args.no_subtitles)
-    if container.is_video(args.target):
-        container.default_encoding(args.target, options.codec, options.crf)
+    if encoding.is_video(args.target):
+        encoding.default_encoding(args.target, options.codec, options.crf)
     return options
 
 
@@ -105,6 +113,9 @@ def _run(args: argparse.Namespace) -> int:
         )
     options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
     jobs = list_jobs(args.source, args.target, args.frames, args.test_set or "round1-test", network.scale)
+    if args.deinterlace and args.source == "-":
+        raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
+    jobs = [replace(job, deinterlace=args.deinterlace) for job in jobs]
     if any(Path(job.target).absolute() == Path(job.source).absolute() for job in jobs if job.target != "-"):
         raise ValueError(f"{args.target}: is the input itself; choose another output name")
     own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"

@@ -63,7 +63,7 @@ def measure_frame(systems: dict[str, Planes], high: Planes, header: Header, rows
     from youku.metrics import ssim
     from youku.video import color
 
-    high_rgb = color.planes_to_rgb(high, header.depth, header.layout)
+    high_rgb = color.planes_to_rgb(high, header.depth, header.layout, full_range=header.is_full_range)
     for system, planes in systems.items():
         row, decibels = rows[system], psnr.frame(planes, high, header, high_rgb)
         row.psnr_yuv.append(decibels["yuv"])

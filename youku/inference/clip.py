@@ -17,10 +17,8 @@ from youku.cli import Watch, option, unwatched
 from youku.engines.network import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
-from youku.video import clips, container, interpolate, timeline, y4m
-from youku.video.clips import ClipKind
-from youku.video.container import Encoding
-from youku.video.timeline import Stream, Timeline
+from youku.video import clips, container, encoding, interpolate, recording, y4m
+from youku.video.clips import Opened
 from youku.video.y4m import Header
 
 
@@ -31,10 +29,12 @@ class Job:
     source: str
     target: str
     frames: range | None
+    deinterlace: str | None = None
+    """One of recording.DEINTERLACE: a frame for each frame, or for each field; None refuses interlaced clips."""
 
     @property
     def to_video(self) -> bool:
-        return container.is_video(self.target)
+        return encoding.is_video(self.target)
 
     @property
     def record(self) -> Path:
@@ -47,7 +47,7 @@ class Job:
 class VideoOptions:
     """How an output that is not y4m is coded and what goes along."""
 
-    codec: str | None = option(None, "of a video output (default x264; vp9 for .webm)", choices=container.CODECS)
+    codec: str | None = option(None, "of a video output (default x264; vp9 for .webm)", choices=encoding.CODECS)
     crf: int | None = option(
         None,
         "quality of a video output, smaller is better and larger (default x264 18, x265 20, vp9 24)",
@@ -65,11 +65,11 @@ def list_jobs(source: str, target: str, frames: str, test_set: str, scale: int) 
         raise ValueError(f"{source}: no such clip, video or folder; check the path")
     if Path(target).is_dir() or target.endswith("/"):
         target = str(Path(target) / f"{Path(source).stem}_x{scale}.y4m")
-    if target != "-" and Path(target).suffix != ".y4m" and not container.is_video(target):
+    if target != "-" and Path(target).suffix != ".y4m" and not encoding.is_video(target):
         raise ValueError(
-            f"{target}: expected OUT{', OUT'.join(('.y4m', *container.SUFFIXES))}, a folder ending in /, or - for stdout"
+            f"{target}: expected OUT{', OUT'.join(('.y4m', *encoding.SUFFIXES))}, a folder ending in /, or - for stdout"
         )
-    if frames == "scored" and container.is_video(target):
+    if frames == "scored" and encoding.is_video(target):
         raise ValueError(f"{target}: --frames scored makes contest clips; name OUT.y4m")
     known = contest.parse_name(Path(source).name)
     return [Job(source, target, _wanted(frames, test_set, known[0] if known else None, source))]
@@ -178,7 +178,13 @@ def _input_key(job: Job) -> dict[str, str]:
         return {"input": "stdin"}
     state = Path(job.source).stat()
     frames = "all" if job.frames is None else f"{job.frames}"
-    return {"input": str(Path(job.source).absolute()), "size": f"{state.st_size} {state.st_mtime_ns}", "frames": frames}
+    how = {"deinterlace": job.deinterlace} if job.deinterlace else {}
+    return {
+        **how,
+        "input": str(Path(job.source).absolute()),
+        "size": f"{state.st_size} {state.st_mtime_ns}",
+        "frames": frames,
+    }
 
 
 def predict_clip(
@@ -191,37 +197,39 @@ def predict_clip(
 ) -> int:
     """Enlarge one clip into its target file; returns the number of frames written."""
     neighbours = network.spec.needs_neighbours
-    with clips.open_clip(job.source, job.frames, neighbours, upright=not job.to_video) as opened:
-        header, is_bare = opened.header, clips.kind_of_source(job.source) in (ClipKind.Y4M, ClipKind.STREAM)
+    filters = (recording.DEINTERLACE[job.deinterlace],) if job.deinterlace else ()
+    with clips.open_clip(job.source, job.frames, neighbours, not job.to_video, True, filters) as opened:
+        header, source = opened.header, opened.recording
         if header.is_interlaced:
-            raise timeline.interlaced(job.source, "OUT.y4m" if is_bare else "OUT.mkv")
+            raise recording.interlaced(job.source, is_clip=source is None)
         target = interpolate.scaled_header(header, network.scale)
         make: AbstractContextManager[y4m.Writer | container.Writer] = y4m.create(job.target, target)
         if job.to_video:
-            encoding, times, streams = _surroundings(job, target, is_bare, video or VideoOptions(), tell)
-            header = timeline.sited(header, times)
-            target = interpolate.scaled_header(header, network.scale)
-            make = container.create(job.target, target, times, encoding, streams)
+            make = _create(job, target, opened, video or VideoOptions(), tell)
         with make as writer:
-            outputs = pipeline.upscale_frames(
-                network, header, opened.frames, options, job.frames if neighbours else None
-            )
+            matrix = opened.tags.matrix_name if opened.tags else "601"
+            wanted = job.frames if neighbours else None
+            outputs = pipeline.upscale_frames(network, header, opened.frames, options, wanted, matrix)
             for planes in watch(outputs, Path(job.target).name, opened.num_frames):
                 writer.write(planes)
+            if source is not None and job.frames is None and writer.num_frames != len(source.times):
+                raise ValueError(f"{job.source}: {writer.num_frames} frames were made of its {len(source.times)}")
             if opened.num_frames is not None and writer.num_frames < opened.num_frames:
                 raise clips.too_short(job.source, job.frames)
+        if source is not None and source.is_variable and not job.to_video:
+            tell(f"{job.source}: its rate varies, and y4m has one rate alone; name a video (OUT.mp4) to keep the times")
         return writer.num_frames
 
 
-def _surroundings(
-    job: Job, target: Header, is_bare: bool, video: VideoOptions, tell: Callable[[str], object]
-) -> tuple[Encoding, Timeline, tuple[Stream, ...]]:
-    """How to code a video output, and what it keeps of the source; all that may be refused is, before the work."""
-    encoding = container.default_encoding(job.target, video.codec, video.crf)
-    container.check(target, job.target, encoding)
-    if is_bare:
-        return encoding, timeline.of_clip(target), ()
+def _create(
+    job: Job, target: Header, opened: Opened, video: VideoOptions, tell: Callable[[str], object]
+) -> AbstractContextManager[container.Writer]:
+    """A video output and what it keeps of the source; all that may be refused is, before the work."""
+    coding = encoding.default_encoding(job.target, video.codec, video.crf)
+    encoding.check(target, job.target, coding)
+    if opened.recording is None:
+        return container.create(job.target, target, coding)
     streams = container.carried(job.source, job.target, video.audio, video.subtitles)
-    along = ", ".join(f"{stream.kind.lower()} ({stream.codec})" for stream in streams) or "nothing else"
-    tell(f"{job.source}: reading the times of its frames; going along: {along}")
-    return encoding, timeline.scan(job.source, job.frames), streams
+    tell(f"{job.source}: going along: {', '.join(streams.values()) or 'nothing else'}")
+    along = container.Along(source=job.source, streams=streams)
+    return container.create(job.target, target, coding, opened.recording, job.frames, along)

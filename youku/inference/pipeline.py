@@ -19,7 +19,7 @@ from youku.inference.stages import ahead
 from youku.inference.tiles import Step
 from youku.inference.window import Moment, moments
 from youku.models import colours
-from youku.models.colours import Tensors
+from youku.models.colours import Colours, Tensors
 from youku.video import interpolate
 from youku.video.y4m import Header, Planes
 
@@ -41,13 +41,21 @@ class Options:
 
 
 def upscale_frames(
-    network: Network, header: Header, frames: Iterable[Planes], options: Options, wanted: Sequence[int] | None = None
+    network: Network,
+    header: Header,
+    frames: Iterable[Planes],
+    options: Options,
+    wanted: Sequence[int] | None = None,
+    matrix: str = "601",
 ) -> Iterator[Planes]:
     """Yield each frame enlarged, or the `wanted` ones (increasing numbers) of all; `header` is the input clip's.
+
+    The frames are coded by `matrix` in the header's range, which matters where the network wants RGB.
 
     A network that needs neighbours sees each frame among those in `frames`: give it the clip, not a choice of frames.
     """
     num_threads, spec = stages.own_threads(), network.spec
+    coded = spec.colours.coded(matrix, header.is_full_range)
     if not spec.trainable and not options.ensemble and not options.sharpen:
         enlarged = (
             interpolate.upscale(moment.middle, header, network.scale) for moment in moments(frames, header, 1, wanted)
@@ -61,8 +69,8 @@ def upscale_frames(
     if spec.num_frames > 1:
         seen = ahead(seen)  # motion compensation is a stage of its own
     batches = stages.batches(seen, 1 if spec.memory else options.batch)
-    outputs = ahead(_forward_all(network, header, batches, options), num_threads=num_threads)
-    yield from ahead(_finish_all(network, header, outputs, options))
+    outputs = ahead(_forward_all(network, header, coded, batches, options), num_threads=num_threads)
+    yield from ahead(_finish_all(network, header, coded, outputs, options))
 
 
 def run_network(network: Network, x: Tensors, options: Options) -> Tensors:
@@ -101,7 +109,7 @@ def sharpen(luma: Tensor, sigma_px: float, amount: float) -> Tensor:
 
 
 def _forward_all(
-    network: Network, header: Header, batches: Iterable[list[Moment]], options: Options
+    network: Network, header: Header, coded: Colours, batches: Iterable[list[Moment]], options: Options
 ) -> Iterator[tuple[list[Planes], Tensors]]:
     """(middle frames, output (N, C, s H, s W)) of each batch; what the network remembers goes from one to the next."""
     spec, tile_px = network.spec, options.tile_px or 0
@@ -109,7 +117,7 @@ def _forward_all(
     for batch in batches:
         with torch.inference_mode():
             windows = [moment.frames for moment in batch]
-            x = colours.windows_to_input(windows, header.depth, header.layout, spec.colours, network.device)
+            x = colours.windows_to_input(windows, header.depth, header.layout, coded, network.device)
         if spec.local and not tile_px:
             tile_px = tiles.choose_tile_px(network.engine, x, spec.halo_px(network.scale))
         memory = () if batch[0].opens_shot else memory
@@ -137,11 +145,11 @@ def _step(
 
 
 def _finish_all(
-    network: Network, header: Header, outputs: Iterable[tuple[list[Planes], Tensors]], options: Options
+    network: Network, header: Header, coded: Colours, outputs: Iterable[tuple[list[Planes], Tensors]], options: Options
 ) -> Iterator[Planes]:
     for frames, output in outputs:
         with torch.inference_mode():
-            planes = network.spec.colours.to_planes(output, header.layout)  # (N, C, s H, s W) -> planes (N, s h, s w)
+            planes = coded.to_planes(output, header.layout)  # (N, C, s H, s W) -> planes (N, s h, s w)
             if options.sharpen:
                 planes[0] = sharpen(planes[0], *options.sharpen)
             codes = [colours.to_codes(plane, header.depth) for plane in planes]  # [0, 1] -> integers

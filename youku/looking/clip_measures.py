@@ -218,7 +218,7 @@ def lossless_ratio(planes: Planes, header: Header) -> float:
     from PIL import Image
 
     buffer = io.BytesIO()
-    rgb = color.planes_to_rgb(planes, header.depth, header.layout)
+    rgb = color.planes_to_rgb(planes, header.depth, header.layout, full_range=header.is_full_range)
     Image.fromarray(rgb).save(buffer, "PNG", compress_level=PNG_LEVEL)
     return rgb.nbytes / buffer.tell()
 

@@ -56,11 +56,13 @@ def frame(pred: Planes, high: Planes, header: Header, high_rgb: np.ndarray | Non
     """dB of one frame under each convention of contest.PSNR_PLANES; `high_rgb` where the truth was converted before."""
     errors, sizes, peak = plane_errors(pred, high), [plane.size for plane in high], (1 << header.depth) - 1
     if high_rgb is None:
-        high_rgb = color.planes_to_rgb(high, header.depth, header.layout)
+        high_rgb = color.planes_to_rgb(high, header.depth, header.layout, full_range=header.is_full_range)
     return {
         "yuv": decibels(sum(errors) / sum(sizes), peak),
         "y": decibels(errors[0] / sizes[0], peak),
-        "rgb": pictures(color.planes_to_rgb(pred, header.depth, header.layout), high_rgb),
+        "rgb": pictures(
+            color.planes_to_rgb(pred, header.depth, header.layout, full_range=header.is_full_range), high_rgb
+        ),
     }
 
 

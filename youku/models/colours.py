@@ -9,7 +9,7 @@ network names one of the objects below in its spec; nothing else in the kit asks
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -64,6 +64,10 @@ class Luma:
         chroma = resize.resize(yuv[1:], *luma.shape[1:])  # (2, H, W): bicubic
         return codes, _to_rgb_codes(color.yuv444_to_rgb(np.concatenate([luma, chroma])))
 
+    def coded(self, matrix: str, full_range: bool) -> Luma:
+        """The same for frames coded by another matrix and range; luma is taken as it is."""
+        return self
+
     def to_full_range(self, x: Tensor) -> Tensor:
         """Network input or target as full-range video would hold it: 16-235 stretched to 0-255, where it is luma."""
         return (x * 255 - 16) / 219
@@ -75,6 +79,8 @@ class Rgb:
 
     name: str = "rgb"
     channels: int = 3
+    matrix: str = "601"
+    full_range: bool = False
 
     def needed(self, planes: Sequence[Plane]) -> tuple[Plane, ...]:
         return tuple(planes)
@@ -85,11 +91,11 @@ class Rgb:
         chroma = [color.upsample_chroma(plane, height, width, layout) for plane in planes[1:]]
         neutral = [torch.full_like(luma, 128 / 255)] * 2  # mono
         return (
-            color.yuv444_to_rgb(torch.stack([luma, *(chroma or neutral)], dim=-3)),
+            color.yuv444_to_rgb(torch.stack([luma, *(chroma or neutral)], dim=-3), self.matrix, self.full_range),
         )  # 3 x (N, H, W) -> (N, 3, H, W)
 
     def to_planes(self, output: Tensors, layout: Layout) -> list[Tensor]:
-        yuv = color.rgb_to_yuv444(output[0])  # (N, 3, H, W)
+        yuv = color.rgb_to_yuv444(output[0], self.matrix, self.full_range)  # (N, 3, H, W)
         num_chroma = 2 if layout[0] else 0
         return [yuv[:, 0], *(color.downsample_chroma(yuv[:, 1 + index], layout) for index in range(num_chroma))]
 
@@ -105,6 +111,9 @@ class Rgb:
     def to_picture(self, output: Tensors, low: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         rgb = _to_rgb_codes(_exact(output[0][0]))
         return color.luma_of_picture(rgb), rgb
+
+    def coded(self, matrix: str, full_range: bool) -> Rgb:
+        return replace(self, matrix=matrix, full_range=full_range)
 
     def to_full_range(self, x: Tensor) -> Tensor:
         return x

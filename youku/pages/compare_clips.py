@@ -20,6 +20,7 @@ from youku.pages import compare_canvas
 from youku.pages.compare_canvas import Sheet
 from youku.pages.crops import Box
 from youku.video import clips, color, film, interpolate, resize
+from youku.video.recording import Recording
 from youku.video.y4m import Header, Planes
 
 MOST_MAGNIFIED = 8  # unless asked for: a narrow region would become very tall
@@ -34,13 +35,14 @@ class Version:
     header: Header
     frames: Iterator[Planes]
     num_frames: int | None = None
+    recording: Recording | None = None
 
 
 def open_version(path: str | Path, stack: ExitStack) -> Version:
     """Open a y4m clip or any video; closed with `stack`."""
     Path(path).stat()  # a file, never the pipe "-"
     opened = stack.enter_context(clips.open_clip(path))
-    return Version(Path(path), opened.header, iter(opened.frames), opened.num_frames)
+    return Version(Path(path), opened.header, iter(opened.frames), opened.num_frames, opened.recording)
 
 
 def common_size(versions: Sequence[Version]) -> tuple[int, int]:
@@ -153,7 +155,7 @@ def draw(
         for planes, version, target in zip(now, versions, targets, strict=True):
             large = enlarged(planes, version.header, target)
             lumas.append(large[0].astype(np.float32) / (1 << (target.depth - 8)))  # (H, W), code values of 8 bit
-            pictures.append(color.planes_to_rgb(large, target.depth, target.layout, matrix))
+            pictures.append(color.planes_to_rgb(large, target.depth, target.layout, matrix, target.is_full_range))
         errors = [float(np.square(luma - lumas[0]).mean()) for luma in lumas[1:]]
         yield compare_canvas.compose(sheet, pictures, lumas, index / float(versions[0].header.fps)), errors
 
@@ -189,9 +191,8 @@ def write_video(
             squared.append(errors)
             yield picture
 
-    audio = None if versions[0].num_frames is not None else versions[0].path  # y4m has none
-    fps = versions[0].header.fps
-    num_frames = film.write_mp4(out, canvases(), fps, crf=crf, matrix=matrix, audio_from=audio)
+    first = versions[0]
+    num_frames = film.write_mp4(out, canvases(), first.header.fps, crf=crf, matrix=matrix, source=first.recording)
     return num_frames, _psnr_db(squared)
 
 

@@ -69,7 +69,7 @@ def _densest(squares: np.ndarray, bars: letterbox.Bars, height: int, width: int,
 
 def to_rgb(header: Header, planes: Planes) -> np.ndarray:
     """8-bit RGB (H, W, 3) of a frame."""
-    return color.planes_to_rgb(planes, header.depth, header.layout)
+    return color.planes_to_rgb(planes, header.depth, header.layout, full_range=header.is_full_range)
 
 
 def data_uri(picture: np.ndarray, kind: str = "png") -> str:

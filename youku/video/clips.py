@@ -12,13 +12,15 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from youku.video import ffmpeg, pictures, y4m
+from youku.video import avframe, pictures, y4m
+from youku.video.avframe import Tags
+from youku.video.recording import Filter, Recording, interlaced, open_recording
 from youku.video.y4m import Header, Planes
 
 Item = TypeVar("Item")
@@ -55,8 +57,10 @@ class Opened:
     """Where it is known without reading them all."""
     params: Iterable[str] = field(default_factory=lambda: itertools.repeat(""))
     """What follows FRAME on each frame's own line; kept from files, dropped from stdin, as ffmpeg drops it."""
-    colours: dict[str, str] = field(default_factory=dict)
-    """Tags of pictures that were RGB, as Timeline.colours."""
+    tags: Tags | None = None
+    """Of pictures, and of a video."""
+    recording: Recording | None = None
+    """The video that the frames are of."""
 
 
 @dataclass(frozen=True)
@@ -95,21 +99,33 @@ def open_frames(
     chroma: str | None = None,
     by_float: bool = False,
     deblock: bool = False,
+    filters: tuple[Filter, ...] = (),
     upright: bool = True,
     start_sec: float | None = None,
     duration_sec: float | None = None,
+    progressive: bool = False,
 ) -> Iterator[Opened]:
     """Every frame, or those of a range of seconds (of pictures, which have no times, every frame in any case).
 
     `size` and `fps` are those of raw planes, `fps` also of pictures; `chroma` names the layout of raw planes, and what
-    pictures and videos are turned into. `by_float` reads pictures without ffmpeg, `deblock` is ffmpeg's filter,
-    `upright` as for `ffmpeg.decode`.
+    pictures and videos are turned into. `by_float` reads pictures without ffmpeg, `deblock` is ffmpeg's filter; `filters`,
+    `upright` and `progressive` as for a Recording.
     """
     path, kind = Path(name), kind_of_source(name)
     cut = start_sec, duration_sec
-    if deblock:
-        with ffmpeg.deblock(path, kind is ClipKind.Y4M) as (header, smooth):
-            yield Opened(header, within(smooth, header.fps, *cut))
+    if deblock or filters or kind is ClipKind.VIDEO:
+        layout = pictures.unsited(chroma) if chroma else None
+        seen: dict[str, Any] = {
+            "upright": upright,
+            "progressive": progressive,
+            "filters": filters + (("deblock", ""),) * deblock,
+        }
+        with open_recording(path, chroma=layout, start_sec=start_sec, duration_sec=duration_sec, **seen) as recording:
+            is_same = kind is ClipKind.Y4M and not filters  # its own header has the tokens that FFmpeg drops
+            header = y4m.Clip(path).header if is_same else recording.header
+            if (header.plane_shapes, header.depth) != (recording.header.plane_shapes, recording.header.depth):
+                raise ValueError(f"{path}: ffmpeg's deblock cannot keep C{header.chroma}; convert to 420 first")
+            yield Opened(header, recording, tags=recording.tags, recording=recording)
     elif kind is ClipKind.STREAM:
         stream = y4m.StreamReader(sys.stdin.buffer, "stdin")
         yield Opened(stream.header, within(stream, stream.header.fps, *cut))
@@ -127,16 +143,20 @@ def open_frames(
         yield Opened(header, planes, params=lines)
     elif kind is ClipKind.PICTURES:
         with pictures.open_rgb(path, fps, chroma, by_float) as (header, coloured):
-            yield Opened(header, coloured, colours={"range": "tv", "colorspace": "smpte170m"})  # by ffmpeg and by float
+            span = avframe.FULL if header.is_full_range else avframe.STUDIO
+            yield Opened(header, coloured, tags=Tags(range=span, matrix=avframe.BT601))  # by ffmpeg and by float
     else:
-        pix_fmt = ffmpeg.pix_fmt(pictures.unsited(chroma)) if chroma else None
-        with ffmpeg.decode(path, pix_fmt, None, upright, *cut) as reader:
-            yield Opened(reader.header, reader)
+        raise ValueError(f"{name}: {kind} holds no frames of a clip; name a clip, a video or pictures")
 
 
 @contextmanager
 def open_clip(
-    source: str | Path, wanted: range | None = None, whole: bool = False, upright: bool = True
+    source: str | Path,
+    wanted: range | None = None,
+    whole: bool = False,
+    upright: bool = True,
+    progressive: bool = False,
+    filters: tuple[Filter, ...] = (),
 ) -> Iterator[Opened]:
     """The `wanted` frames alone, and how many they are; ValueError where the clip ends before the last of them.
 
@@ -144,12 +164,12 @@ def open_clip(
     """
     if kind_of_source(source) is ClipKind.YUV:
         raise ValueError(f"{source}: raw planes have no header; convert them to y4m first")
-    with open_frames(source, upright=upright) as opened:
+    with open_frames(source, filters=filters, upright=upright, progressive=progressive) as opened:
         known = opened.num_frames
         if wanted and known is not None and wanted[-1] >= known:
             raise ValueError(f"{source}: has {known} frames, frame {wanted[-1]} was asked for")
         frames = opened.frames if whole or wanted is None else _choose(opened.frames, wanted, source)
-        yield Opened(opened.header, frames, known if wanted is None else len(wanted))
+        yield replace(opened, frames=frames, num_frames=known if wanted is None else len(wanted))
 
 
 def _choose(frames: Iterable[Planes], wanted: range, name: str | Path) -> Iterator[Planes]:
@@ -204,11 +224,13 @@ def open_420(source: Material) -> Iterator[Opened]:
         return
     if kind_of_source(first) is ClipKind.Y4M:
         clip = y4m.Clip(first)
+        if clip.header.is_interlaced:
+            raise interlaced(str(first), is_clip=True)
         if clip.header.depth == 8 and clip.header.layout[:2] == (2, 2):
             yield Opened(clip.header, clip)
             return
-    with ffmpeg.decode(first, "yuv420p") as reader:
-        yield Opened(reader.header, reader)
+    with open_recording(first, chroma="420", whole=True, progressive=True) as recording:
+        yield Opened(recording.header, recording, recording=recording)
 
 
 def within(

@@ -1,7 +1,7 @@
 """Convert between Y'CbCr planes and RGB with matrix, range and chroma siting explicit; say what a siting shifts.
 
 Works on numpy arrays and torch tensors alike. RGB is float in [0, 1], shape (..., 3, H, W); planes are float code
-values over 255 << (depth - 8), so 8-bit planes divided by 255. Sources: ITU-R BT.601-7, BT.709-6; MATLAB `rgb2ycbcr`.
+values over 255 << (depth - 8), so 8-bit planes divided by 255. Sources: ITU-R BT.601-7, BT.709-6, BT.2020-2; MATLAB `rgb2ycbcr`.
 y4m declares no matrix: 601 is the default throughout, and a round trip cancels the choice.
 """
 
@@ -15,7 +15,7 @@ from youku.video.resize import Array
 from youku.video.y4m import Layout
 
 # (red, blue) weights of luma
-MATRICES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722)}
+MATRICES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "2020": (0.2627, 0.0593)}
 
 
 def rgb_to_yuv444(rgb: Array, matrix: str = "601", full_range: bool = False) -> Array:
@@ -95,18 +95,21 @@ def luma_of_picture(rgb: np.ndarray) -> np.ndarray:
     return 16 + (65.481 * red + 128.553 * green + 24.966 * blue) / 255
 
 
-def planes_to_rgb(planes: tuple[np.ndarray, ...], depth: int, layout: Layout, matrix: str = "601") -> np.ndarray:
+def planes_to_rgb(
+    planes: tuple[np.ndarray, ...], depth: int, layout: Layout, matrix: str = "601", full_range: bool = False
+) -> np.ndarray:
     """Integer planes of a frame to an 8-bit RGB picture (H, W, 3), for looking at and for picture files only."""
     scale = float(255 << (depth - 8))  # 128 << (depth - 8) is neutral at every depth
     # integer codes -> code values / 255; torch, since it takes a quarter of numpy's time here
     luma, *chroma = (torch.from_numpy(plane.astype(np.float32)).div_(scale) for plane in planes)
     if not chroma:
-        gray = (luma - 16 / 255) * (255 / 219)  # 16/255 .. 235/255 -> 0 .. 1
+        gain, offset, _ = _range(full_range)
+        gray = (luma - offset) / gain  # 16/255 .. 235/255 -> 0 .. 1
         rgb = torch.stack([gray, gray, gray])
     else:
         height, width = luma.shape
         yuv = torch.stack([luma, *(upsample_chroma(plane, height, width, layout) for plane in chroma)])
-        rgb = yuv444_to_rgb(yuv, matrix)  # (3, H, W) in [0, 1] and beyond
+        rgb = yuv444_to_rgb(yuv, matrix, full_range)  # (3, H, W) in [0, 1] and beyond
     rounded = rgb.mul_(255).clamp_(0, 255).add_(0.5).to(torch.uint8)  # floor(x + 0.5), as resize.to_integers
     return rounded.permute(1, 2, 0).contiguous().numpy()
 

@@ -7,6 +7,8 @@ kept between y4m files and folders of gray planes.
 from __future__ import annotations
 
 import itertools
+import re
+from argparse import ArgumentTypeError
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,11 +18,20 @@ import numpy as np
 
 from youku.cli import Watch, option, unwatched
 from youku.files import atomic_write
-from youku.video import clips, container, pictures, timeline, y4m
+from youku.video import clips, container, encoding, pictures, y4m
 from youku.video.clips import ClipKind, Opened
 from youku.video.y4m import Planes
 
 ROUTES = ("ffmpeg", "float")
+
+
+def parse_sec(text: str) -> float:
+    """Seconds of SS, MM:SS or HH:MM:SS, each with a fraction if need be; argparse's own error otherwise."""
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text):
+        raise ArgumentTypeError(f"expected a time such as 90, 1:30 or 0:01:30.5, got {text!r}")
+    return sum(float(part) * 60**power for power, part in enumerate(reversed(text.split(":"))))
+
+
 Frames = Iterable[tuple[Planes, str]]  # planes and the FRAME line's parameters
 
 
@@ -39,10 +50,10 @@ class Conversion:
     route: str = option("ffmpeg", "who converts colours for pictures", choices=ROUTES)
     planes: bool = option(False, "write y, u, v as gray png: no loss", action="store_true")
     deblock: bool = option(False, "smooth block borders of a y4m file or video first", action="store_true")
-    start: float | None = option(None, "begin there: 90, 1:30 or 0:01:30.5", type=timeline.parse_sec, metavar="TIME")
-    duration: float | None = option(None, "keep that long from there", type=timeline.parse_sec, metavar="TIME")
+    start: float | None = option(None, "begin there: 90, 1:30 or 0:01:30.5", type=parse_sec, metavar="TIME")
+    duration: float | None = option(None, "keep that long from there", type=parse_sec, metavar="TIME")
     audio: str | None = option(None, "copy the audio of this file into an OUT video", metavar="FILE")
-    codec: str | None = option(None, "of an OUT video (default x264; vp9 for .webm)", choices=container.CODECS)
+    codec: str | None = option(None, "of an OUT video (default x264; vp9 for .webm)", choices=encoding.CODECS)
     crf: int | None = option(None, "quality of an OUT video, smaller is better (default x264 18)", type=int)
     force: bool = option(False, "replace pictures that are there already", action="store_true")
 
@@ -86,13 +97,9 @@ def convert(source: str | Path, target: str | Path, wanted: Conversion, watch: W
 def _some(frames: Frames, name: str, start_sec: float | None) -> Iterator[tuple[Planes, str]]:
     """The same frames; where a start was asked for that has none, ValueError saying so."""
     is_empty = True
-    try:
-        for frame in frames:
-            is_empty = False
-            yield frame
-    except y4m.Y4MError:
-        if not is_empty or not start_sec:
-            raise
+    for frame in frames:
+        is_empty = False
+        yield frame
     if is_empty and start_sec:
         raise ValueError(f"{name}: has no frame at --start {start_sec:g} s; it is shorter than that")
 
@@ -108,9 +115,9 @@ def _write(target: str | Path, opened: Opened, frames: Frames, wanted: Conversio
     if kind is ClipKind.YUV:
         return _write_raw(path, plain)
     if kind is ClipKind.VIDEO:
-        encoding = container.default_encoding(target, wanted.codec, wanted.crf)
-        times = timeline.of_clip(header, wanted.audio, opened.colours, wanted.start, wanted.duration)
-        return container.write_clip(target, header, plain, times, encoding)
+        coding = encoding.default_encoding(target, wanted.codec, wanted.crf)
+        cut = wanted.start, wanted.duration
+        return container.write_clip(target, header, plain, coding, wanted.audio, opened.tags, *cut)
     if wanted.planes:
         return pictures.write_planes(path, header, frames, wanted.force)
     if not pictures.is_pattern(path):
@@ -118,7 +125,7 @@ def _write(target: str | Path, opened: Opened, frames: Frames, wanted: Conversio
     elif wanted.format and path.suffix != f".{wanted.format}":
         raise ValueError(f"{target}: --format {wanted.format} contradicts the name; leave one of them out")
     write = pictures.write_by_float if wanted.route == "float" else pictures.write_by_ffmpeg
-    return write(path, header, plain, wanted.force)
+    return write(path, header, plain, wanted.force, opened.tags.matrix_name if opened.tags else "601")
 
 
 def _write_raw(path: Path, frames: Iterable[Planes]) -> int:
@@ -137,8 +144,8 @@ def _refuse_useless(source: str | Path, target: str | Path, wanted: Conversion) 
     kind, to_video = clips.kind_of_source(source), clips.kind_of(target) is ClipKind.VIDEO
     if "-" not in (str(source), str(target)) and Path(source).resolve() == Path(target).resolve():
         raise ValueError(f"{target}: OUT is IN; inputs are never overwritten, name another file")
-    if to_video and not container.is_video(target):
-        names = ", ".join(f"OUT{suffix}" for suffix in container.SUFFIXES)
+    if to_video and not encoding.is_video(target):
+        names = ", ".join(f"OUT{suffix}" for suffix in encoding.SUFFIXES)
         raise ValueError(f"{target}: expected OUT to be .y4m, .yuv, -, frame%3d.bmp, a folder or a video ({names})")
     if kind is ClipKind.VIDEO and not Path(source).is_file():
         raise ValueError(f"{source}: no such file; check the path")

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import IO, Any
 
 from youku.video import y4m
@@ -40,11 +39,6 @@ def binary() -> str:
 @lru_cache(maxsize=8)
 def ask(*options: str) -> str:
     """What the binary prints for an information option such as "-version" or "-filters"."""
-    return tell(*options)
-
-
-def tell(*options: str) -> str:
-    """What the binary prints now, for instance about an input; its exit status does not count."""
     done = subprocess.run([binary(), "-hide_banner", *options], capture_output=True, check=False)
     return (done.stdout + done.stderr).decode(errors="replace")
 
@@ -104,78 +98,10 @@ def run(line: list[str], what: str) -> None:
         raise FFmpegError(f"{what}: ffmpeg failed: {last_words(done.stderr)}")
 
 
-def messages(line: list[str], what: str) -> Iterator[str]:
-    """Run a command at `-loglevel level+info` and yield what it says line by line; FFmpegError where it fails."""
-    errors: list[str] = []
-    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        try:
-            for raw in process.stderr:
-                text = raw.decode(errors="replace").rstrip()
-                errors += [text] if "[error]" in text or "[fatal]" in text else []
-                yield text
-        except BaseException:
-            process.kill()
-            raise
-    if process.returncode:
-        words = re.sub(r"\[(error|fatal)\] ", "", errors[0]) if errors else "no message"
-        raise FFmpegError(f"{what}: ffmpeg failed: {last_words(words.encode())}")
-
-
 def last_words(stderr: bytes) -> str:
     """The last line that ffmpeg wrote, without its component address."""
     lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     return re.sub(r"^\[[^\]]*\]\s*", "", lines[-1]) if lines else "no message"
-
-
-@contextmanager
-def decode(
-    path: str | Path,
-    pix_fmt: str | None = None,
-    filters: dict[str, str] | None = None,
-    upright: bool = True,
-    start_sec: float | None = None,
-    duration_sec: float | None = None,
-) -> Iterator[y4m.StreamReader]:
-    """Decode any video to a y4m stream, every frame once in display order; `pix_fmt` None keeps the source's.
-
-    `upright` turns the pictures as their rotation tag says; a range starts at the first frame at or after its start.
-    """
-    import ffmpeg
-
-    if not Path(path).is_file():
-        raise FFmpegError(f"{path}: no such video file")
-    cut = {"ss": start_sec, "t": duration_sec}
-    source: dict[str, str | None] = {name: f"{value:.6f}" for name, value in cut.items() if value is not None}
-    if not upright:
-        source["noautorotate"] = None
-    node = ffmpeg.input(str(Path(path).absolute()), **source)["v:0"]
-    for name, value in (filters or {}).items():
-        node = node.filter(name, *([value] if value else []))
-    options = {"format": "yuv4mpegpipe", "strict": "-1", **passthrough()}
-    if pix_fmt:
-        options["pix_fmt"] = pix_fmt
-    with piped_output(command(ffmpeg.output(node, "pipe:1", **options)), str(path)) as stdout:
-        try:
-            reader = y4m.StreamReader(stdout, str(path))
-        except y4m.Y4MError:
-            raise NoVideoError(
-                f"{path}: is neither a y4m clip nor a video that ffmpeg reads; check the file, or name another"
-            ) from None
-        yield reader
-
-
-@contextmanager
-def deblock(path: str | Path, keep_header: bool) -> Iterator[tuple[y4m.Header, y4m.StreamReader]]:
-    """Header and frames of a clip with its 8x8 block borders smoothed, in the source's own pixel format.
-
-    `keep_header` takes a y4m clip's own header, with the tokens that ffmpeg drops.
-    """
-    own = y4m.Clip(path).header if keep_header else None
-    with decode(path, filters={"deblock": ""}) as reader:
-        if own and (own.plane_shapes, own.depth) != (reader.header.plane_shapes, reader.header.depth):
-            raise FFmpegError(f"{path}: ffmpeg's deblock cannot keep C{own.chroma}; convert to 420 first")
-        yield own or reader.header, reader
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Write RGB pictures as an mp4 for looking at: x264, 4:2:0, the audio of another file beside it.
+"""Write RGB pictures as an mp4 for looking at: x264, 4:2:0, with the times and the audio of a video beside it.
 
 Pictures (H, W, 3) uint8 of one even size -> a file that appears whole. Not for submissions: those are y4m planes.
 """
@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from youku import files
-from youku.video import ffmpeg
-
-COLOUR_SPACES = {"601": "smpte170m", "709": "bt709"}  # the matrix as x264's tag and as the scale filter names it
+from youku.video import avframe, container, ffmpeg, y4m
+from youku.video.avframe import Tags
+from youku.video.encoding import Encoding
+from youku.video.recording import Recording
 
 
 def write_mp4(
@@ -25,34 +26,37 @@ def write_mp4(
     *,
     crf: int = 16,
     matrix: str = "601",
-    audio_from: str | Path | None = None,
+    source: Recording | None = None,
 ) -> int:
-    """Encode the pictures in order; returns how many. ValueError for none; audio ends with the pictures."""
-    frames = iter(pictures)
-    first = next(frames, None)
+    """Encode the pictures in order; returns how many. ValueError for none.
+
+    They are shown when the first frames of `source` are, beside its audio as far as they go, or else at `fps`.
+    """
+    given = iter(pictures)
+    first = next(given, None)
     if first is None:
         raise ValueError(f"{path}: nothing to write, the source gave 0 frames")
-    height, width = first.shape[:2]
-    assert height % 2 == 0 and width % 2 == 0, first.shape
-    num_frames = 0
-    with files.atomic_path(path) as temporary:
-        line = _command(temporary, f"{width}x{height}", fps, crf, matrix, audio_from)
-        with ffmpeg.piped_input(line, str(path)) as stdin:
-            for picture in itertools.chain([first], frames):
+    header = y4m.make_header(first.shape[1], first.shape[0], fps)
+    tags = Tags(range=avframe.STUDIO, matrix=avframe.MATRICES[matrix])
+    with files.atomic_path(path) as whole:
+        with container.create(whole, header, Encoding(crf=crf), source, tags=tags) as writer:
+            for picture in itertools.chain([first], given):
                 assert picture.shape == first.shape and picture.dtype == np.uint8
-                stdin.write(np.ascontiguousarray(picture).data)
-                num_frames += 1
-    return num_frames
-
-
-def _command(path: Path, size: str, fps: Fraction, crf: int, matrix: str, audio_from: str | Path | None) -> list[str]:
-    space = COLOUR_SPACES[matrix]
-    line = [ffmpeg.binary(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
-    line += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-framerate", str(fps), "-i", "pipe:0"]
-    line += ["-i", str(Path(audio_from).absolute())] if audio_from is not None else []
-    line += ["-map", "0:v:0"]
-    if audio_from is not None:  # the question mark: none is no error. aac, since mp4 holds few of the others
-        line += ["-map", "1:a:0?", "-c:a", "aac", "-b:a", "192k", "-shortest"]
-    line += ["-c:v", "libx264", "-crf", str(crf), "-pix_fmt", "yuv420p", "-colorspace", space, "-color_range", "tv"]
-    line += ["-vf", f"scale=out_color_matrix={space}:out_range=tv:flags=bicubic+accurate_rnd"]
-    return [*line, "-movflags", "+faststart", "-f", "mp4", str(path.absolute())]
+                writer.write(avframe.rgb_to_planes(picture, header, matrix))
+        if source is not None:  # aac, since mp4 holds few of the others; the question mark: none is no error
+            line = [
+                ffmpeg.binary(),
+                "-v",
+                "error",
+                "-nostdin",
+                "-y",
+                "-i",
+                str(whole),
+                "-i",
+                str(Path(source.path).absolute()),
+            ]
+            line += ["-map", "0:v", "-map", "1:a:0?", "-c:v", "copy", "-c:a", "aac", "-b:a", "192k", "-shortest"]
+            line += ["-video_track_timescale", str(source.tick.denominator), "-movflags", "+faststart"]
+            with files.atomic_path(whole) as sounding:
+                ffmpeg.run([*line, str(sounding)], str(path))
+    return writer.num_frames

@@ -7,6 +7,7 @@ Pictures appear under their names only when all of them are written.
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import tempfile
@@ -20,10 +21,12 @@ import numpy as np
 
 from youku import files
 from youku.video import color, ffmpeg, y4m
-from youku.video.y4m import Header, Planes
+from youku.video.recording import open_recording
+from youku.video.y4m import CHROMA, Header, Planes
 
 SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 WRITABLE = ("bmp", "png")
+_log = logging.getLogger(__name__)
 PLANE_INDEX = "planes.json"  # header and FRAME parameters of a folder of gray planes
 _NUMBER = re.compile(r"%0?(\d*)d")
 
@@ -73,17 +76,31 @@ def _name(pattern: Path, number: int) -> str:
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
-    """A picture as uint8 RGB (H, W, 3); gray is repeated, transparency dropped, more than 8 bit refused."""
+    """A picture as uint8 RGB (H, W, 3), upright; gray is repeated, transparency dropped, more than 8 bit refused."""
+    from PIL import ImageOps
+
     with _open_picture(path) as picture:
-        if picture.mode.startswith(("I", "F")):
-            raise ValueError(f"{path}: expected an 8-bit picture, got mode {picture.mode}; convert it to 8 bit first")
-        return np.asarray(picture.convert("RGB"))
+        if _is_deep(picture):
+            raise ValueError(f"{path}: expected an 8-bit picture, got more bits; convert it to 8 bit first")
+        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
 
 
 def read_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) of a picture, from its head alone."""
+    """(height, width) of a picture as it stands upright, from its head alone."""
     with _open_picture(path) as picture:
-        return picture.height, picture.width
+        return (picture.width, picture.height) if _turn(picture) >= 5 else (picture.height, picture.width)
+
+
+def _turn(picture: Any) -> int:
+    """EXIF's orientation, 1 to 8; from 5 on width and height change places."""
+    has_none = picture.format in ("PNG", "BMP") and "exif" not in picture.info  # or Pillow would decode a PNG to look
+    turn = 1 if has_none else picture.getexif().get(0x112, 1)
+    return turn if turn in range(1, 9) else 1
+
+
+def _is_deep(picture: Any) -> bool:
+    """More than 8 bit a sample; Pillow gives 16-bit RGB as 8 bit without a word, its decoder's name alone says it."""
+    return picture.mode.startswith(("I", "F")) or any(";16" in str(tile[3]) for tile in picture.tile)
 
 
 @contextmanager
@@ -125,8 +142,29 @@ def open_rgb(
             raise ValueError(f"--chroma {header.chroma}: 8-bit pictures give 8-bit planes; use --route ffmpeg for more")
         yield header, to_planes(found, header)
         return
-    with open_by_ffmpeg(found, str(fps), unsited(chroma or "420")) as reader:
+    layout = unsited(chroma or "420")
+    heads = [_head(path) for path in found]
+    if any(is_deep for _, is_deep in heads) and CHROMA[layout][1] == 8:
+        _log.warning("%s: has 16-bit pictures, which become 8 bit; --chroma 444p16 keeps what they hold", path)
+    if any(turn > 1 for turn, _ in heads):  # ffmpeg would turn all of them as the first asks for
+        common_size(found)
+        with open_recording(found[0], chroma=layout) as first:
+            yield first.header.at_rate(fps), _one_by_one(found, layout)
+        return
+    with open_by_ffmpeg(found, str(fps), layout) as reader:
         yield reader.header, reader
+
+
+def _head(path: Path) -> tuple[int, bool]:
+    with _open_picture(path) as picture:
+        return _turn(picture), _is_deep(picture)
+
+
+def _one_by_one(paths: Sequence[Path], chroma: str) -> Iterator[Planes]:
+    """Each picture as a video of one frame, turned as its own tag says."""
+    for path in paths:
+        with open_recording(path, chroma=chroma) as recording:
+            yield from recording
 
 
 def unsited(chroma: str) -> str:
@@ -160,12 +198,14 @@ def to_planes(paths: Sequence[Path], header: Header) -> Iterator[Planes]:
         yield color.rgb_to_planes(read_rgb(path), header.layout)  # (H, W, 3) RGB -> planes in code values
 
 
-def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], force: bool) -> int:
+def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], force: bool, matrix: str = "601") -> int:
     """Numbered pictures from 1 on, colours by ffmpeg as in `ffmpeg -i x.y4m -vsync 0 x%3d.bmp`; returns how many."""
+    names = {"709": "bt709", "2020": "bt2020nc"}  # 601 is what ffmpeg takes a y4m for
+    source = {"format": "yuv4mpegpipe"} | ({"colorspace": names[matrix]} if matrix in names else {})
     with _whole_set(pattern, force) as folder:
         escaped = str(folder).replace("%", "%%")
         options = {"format": "image2", **ffmpeg.passthrough()}
-        line = ffmpeg.build("pipe:0", f"{escaped}/{pattern.name}", {"format": "yuv4mpegpipe"}, options)
+        line = ffmpeg.build("pipe:0", f"{escaped}/{pattern.name}", source, options)
         with ffmpeg.piped_input(line, str(pattern)) as stdin:
             writer = y4m.Writer(stdin, header)
             for planes in frames:
@@ -176,14 +216,14 @@ def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], for
     return made
 
 
-def write_by_float(pattern: Path, header: Header, frames: Iterable[Planes], force: bool) -> int:
+def write_by_float(pattern: Path, header: Header, frames: Iterable[Planes], force: bool, matrix: str = "601") -> int:
     """Numbered pictures from 1 on, colours by `color.planes_to_rgb` with chroma read at its siting."""
     from PIL import Image
 
     number = 0
     with _whole_set(pattern, force) as folder:
         for number, planes in enumerate(frames, 1):
-            rgb = color.planes_to_rgb(planes, header.depth, header.layout)
+            rgb = color.planes_to_rgb(planes, header.depth, header.layout, matrix, header.is_full_range)
             Image.fromarray(rgb).save(folder / _name(pattern, number))
     return number
 

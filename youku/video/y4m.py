@@ -103,6 +103,16 @@ class Header:
         """True when the I token says top, bottom or mixed fields."""
         return any(token in ("It", "Ib", "Im") for token in self.tokens)
 
+    @property
+    def is_full_range(self) -> bool:
+        """True where codes run from 0 to the highest, rather than from 16 to 235."""
+        return "XCOLORRANGE=FULL" in self.tokens
+
+    def at_rate(self, fps: Fraction) -> Header:
+        """The same header with another F."""
+        rate = f"F{fps.numerator}:{fps.denominator}"
+        return replace(self, tokens=tuple(rate if token.startswith("F") else token for token in self.tokens))
+
     def resized(self, width: int, height: int) -> Header:
         """The same header with another W and H and every other token as it was."""
         tokens = tuple(

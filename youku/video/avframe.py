@@ -1,0 +1,181 @@
+"""FFmpeg's frames and ours: a decoded frame -> header, tags and planes; planes -> a frame for an encoder.
+
+A layout that y4m cannot hold becomes the nearest one that it can: more chroma samples rather than fewer, no alpha, RGB
+as 4:4:4 by BT.601 in studio range. Range and matrix of Y'CbCr are kept: they are tags, not a reason to rescale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+
+from youku.video.ffmpeg import pix_fmt
+from youku.video.y4m import Header, Planes
+
+UNKNOWN, BT601 = 2, 6  # ITU-T H.273; 6 is SMPTE 170M
+MATRICES = {"601": BT601, "709": 1, "2020": 9}
+STUDIO, FULL = 1, 2
+_LAYOUTS = {(1, 1): "444", (1, 2): "444", (2, 1): "422", (2, 2): "420", (4, 1): "422", (4, 2): "420", (4, 4): "420"}
+_DEPTHS = (8, 9, 10, 12, 14, 16)
+_SITINGS = {"left": "420mpeg2", "topleft": "420paldv"}  # all others are 420jpeg, as in ffmpeg's yuv4mpegenc
+# as on ffmpeg's command line; RGB, which nothing has to equal, more exactly
+_SCALER = Interpolation.BICUBIC
+_RGB_SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+
+Turn = tuple[bool, bool, bool]  # transposed, and then flipped from left to right, from top to bottom
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tags:
+    """What a file says of its pictures, besides what a Header says; codes as in ITU-T H.273."""
+
+    range: int = 0
+    """0 not said, STUDIO (16-235) or FULL."""
+    matrix: int = UNKNOWN
+    primaries: int = UNKNOWN
+    transfer: int = UNKNOWN
+    siting: str | None = None
+    """Where 4:2:0 chroma lies, as a Header names it."""
+    turn: tuple[int, ...] = ()
+    """Display matrix (nine numbers) by which a player turns the pictures."""
+    mastering: bytes = b""
+    """HDR10's mastering display: FFmpeg's AVMasteringDisplayMetadata."""
+    light: tuple[int, ...] = ()
+    """HDR10's MaxCLL and MaxFALL, candelas a square metre."""
+
+    @property
+    def matrix_name(self) -> str:
+        """As `color` calls it; 601 where the file does not say."""
+        return next((name for name, code in MATRICES.items() if code == self.matrix), "601")
+
+
+def turn_of(matrix: Sequence[int]) -> Turn:
+    """The turn nearest to a display matrix a b . c d . . . ., by which x' = a x + c y and y' = b x + d y; none for ()."""
+    a, b, _, c, d = matrix[:5] or (1, 0, 0, 0, 1)
+    is_transposed = abs(b) > abs(a)
+    return is_transposed, (c if is_transposed else a) < 0, (b if is_transposed else d) < 0
+
+
+def _turned(plane: np.ndarray, turn: Turn) -> np.ndarray:
+    """A view of the plane (H, W) as it stands upright."""
+    is_transposed, flips_x, flips_y = turn
+    return (plane.T if is_transposed else plane)[:: -1 if flips_y else 1, :: -1 if flips_x else 1]
+
+
+def nearest_chroma(layout: VideoFormat, is_transposed: bool = False) -> str:
+    """The y4m chroma name, without a siting, that holds a pixel format with the least loss: 420, 444p10, mono."""
+    parts = [part for part in layout.components if not part.is_alpha]
+    most = 8 if layout.has_palette else max(part.bits for part in parts)
+    depth = next((depth for depth in _DEPTHS if depth >= most), _DEPTHS[-1])
+    if len(parts) == 1 and not layout.has_palette:
+        return "mono" if depth == 8 else f"mono{depth}"
+    if is_rgb(layout):
+        name = "444"
+    else:
+        steps = (16 // layout.chroma_width(16), 16 // layout.chroma_height(16))
+        name = _LAYOUTS[steps[::-1] if is_transposed and steps == (2, 1) else steps]
+    return name if depth == 8 else f"{name}p{depth}"
+
+
+def is_rgb(layout: VideoFormat) -> bool:
+    return layout.is_rgb or layout.has_palette
+
+
+def what_is_lost(layout: VideoFormat, chroma: str) -> str | None:
+    """One phrase on what becomes of a pixel format in a y4m layout; None where the samples stay as they are."""
+    if _same_samples(layout, chroma):
+        return None
+    told = f"{layout.name} is turned into C{chroma}"
+    told += " (BT.601, 16-235)" if is_rgb(layout) and not chroma.startswith("mono") else ""
+    return told + (", alpha dropped" if any(part.is_alpha for part in layout.components) else "")
+
+
+def _same_samples(layout: VideoFormat, chroma: str) -> bool:
+    return layout.name.replace("yuvj", "yuv") == pix_fmt(chroma)
+
+
+def read_tags(frame: VideoFrame, data: dict[str, bytes], siting: str | None) -> Tags:
+    """The tags of a decoded frame as its planes will have them; `data` is FFmpeg's side data by kind."""
+    is_full = frame.format.name.startswith("yuvj") or (frame.format.name.startswith("gray") and not frame.color_range)
+    rgb = is_rgb(frame.format)
+    return Tags(
+        range=STUDIO if rgb else FULL if is_full else frame.color_range,
+        matrix=BT601 if rgb else frame.colorspace,
+        primaries=frame.color_primaries,
+        transfer=frame.color_trc,
+        siting=siting,
+        turn=tuple(np.frombuffer(data.get("DISPLAYMATRIX", b""), "i4").tolist()),
+        mastering=data.get("MASTERING_DISPLAY_METADATA", b""),
+        light=tuple(np.frombuffer(data.get("CONTENT_LIGHT_LEVEL", b""), "u4").tolist()),
+    )
+
+
+def make_header(
+    frame: VideoFrame, chroma: str, fps: Fraction, aspect: Fraction | None, tags: Tags, turn: Turn, field: str
+) -> Header:
+    """The header that ffmpeg writes before such frames (yuv4mpegenc.c); `field` is p, t or b."""
+    width, height = (frame.height, frame.width) if turn[0] else (frame.width, frame.height)
+    if aspect and turn[0]:
+        aspect = 1 / aspect
+    name = _SITINGS.get(tags.siting or "", "420jpeg") if chroma == "420" else chroma
+    tokens = [f"W{width}", f"H{height}", f"F{fps.numerator}:{fps.denominator}", f"I{field}"]
+    tokens += [f"A{aspect.numerator}:{aspect.denominator}" if aspect else "A0:0", f"C{name}"]
+    tokens += [] if name.startswith("mono") else [f"XYSCSS={name.upper()}"]
+    tokens += [{STUDIO: "XCOLORRANGE=LIMITED", FULL: "XCOLORRANGE=FULL"}[tags.range]] if tags.range else []
+    return Header(width, height, tuple(tokens))
+
+
+def to_planes(frame: VideoFrame, header: Header, turn: Turn) -> Planes:
+    """Read-only planes of a decoded frame in the header's layout, depth and size."""
+    height, width = (header.width, header.height) if turn[0] else (header.height, header.width)
+    layout = pix_fmt(header.chroma)
+    if (frame.width, frame.height) != (width, height) or not _same_samples(frame.format, header.chroma):
+        rgb = is_rgb(frame.format)
+        frame = frame.reformat(
+            width,
+            height,
+            layout,
+            dst_colorspace=Colorspace.ITU601 if rgb else None,
+            dst_color_range=ColorRange.MPEG if rgb else None,
+            interpolation=_RGB_SCALER if rgb else _SCALER,
+            threads=1,
+        )
+    return tuple(_turned(plane, turn) for plane in _views(frame, header.dtype))
+
+
+def rgb_to_planes(picture: np.ndarray, header: Header, matrix: str) -> Planes:
+    """An 8-bit RGB picture (H, W, 3) as studio-range planes, by FFmpeg's scaler: quicker than `color`, and less exact."""
+    space = {"601": Colorspace.ITU601, "709": Colorspace.ITU709, "2020": Colorspace.BT2020}[matrix]
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24").reformat(
+        format=pix_fmt(header.chroma),
+        dst_colorspace=space,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=_RGB_SCALER,
+        threads=1,
+    )
+    return tuple(_views(frame, header.dtype))
+
+
+def to_frame(planes: Planes, header: Header) -> VideoFrame:
+    """A frame for an encoder with a copy of the planes."""
+    frame = VideoFrame(header.width, header.height, pix_fmt(header.chroma))
+    for view, plane in zip(_views(frame, header.dtype, is_writable=True), planes, strict=True):
+        view[:] = plane
+    return frame
+
+
+def _views(frame: VideoFrame, dtype: np.dtype, is_writable: bool = False) -> list[np.ndarray]:
+    """The planes (H, W) of a frame as arrays over its own memory; a decoder may still look at it, so read-only."""
+    views = []
+    for plane in frame.planes:
+        rows = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)[:, : plane.width]
+        rows.flags.writeable = is_writable
+        views.append(rows[::-1] if plane.line_size < 0 else rows)
+    return views

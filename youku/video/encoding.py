@@ -1,0 +1,100 @@
+"""How the pictures of a video file are coded: codecs, their options, and what goes together with what.
+
+Header, file name and `Encoding` -> ffmpeg's options for the encoder, or ValueError before anything is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from youku.video.avframe import Tags
+from youku.video.y4m import Header
+
+SUFFIXES = (".mp4", ".mkv", ".mov", ".webm")
+# codec -> ffmpeg's encoder, its options, default and largest crf, depths, containers
+_ENCODERS: dict[str, tuple[str, dict[str, str], int, int, tuple[int, ...], tuple[str, ...]]] = {
+    "x264": ("libx264", {"preset": "medium"}, 18, 51, (8, 10), (".mp4", ".mkv", ".mov")),
+    "x265": ("libx265", {"x265-params": "log-level=error"}, 20, 51, (8, 10, 12), (".mp4", ".mkv", ".mov")),
+    "vp9": ("libvpx-vp9", {"b": "0", "row-mt": "1"}, 24, 63, (8, 10, 12), (".mp4", ".mkv", ".webm")),
+    "ffv1": ("ffv1", {"level": "3", "slicecrc": "1"}, 0, 0, (8, 9, 10, 12, 14, 16), (".mkv",)),
+}
+CODECS = tuple(_ENCODERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """How the pictures are coded."""
+
+    codec: str = "x264"
+    """One of CODECS; ffv1 is lossless."""
+    crf: int | None = None
+    """Constant rate factor, larger is worse; None for the codec's default."""
+
+    def __post_init__(self) -> None:
+        if self.codec not in CODECS:
+            raise ValueError(f"--codec {self.codec}: expected one of {', '.join(CODECS)}")
+        most = _ENCODERS[self.codec][3]
+        if self.crf is not None and not most:
+            raise ValueError(f"--crf {self.crf}: {self.codec} is lossless and has no crf; leave --crf out")
+        if self.crf is not None and not 0 <= self.crf <= most:
+            raise ValueError(f"--crf {self.crf}: expected 0 to {most} for {self.codec}")
+
+    @property
+    def encoder(self) -> str:
+        """ffmpeg's name of it."""
+        return _ENCODERS[self.codec][0]
+
+    def options(self, tags: Tags) -> dict[str, str]:
+        """ffmpeg's options for this encoder, HDR10's light levels among them."""
+        _, options, crf, most, _, _ = _ENCODERS[self.codec]
+        options = options | ({"crf": str(crf if self.crf is None else self.crf)} if most else {})
+        return options | _hdr_options(self.codec, options, tags)
+
+
+def is_video(path: str | Path) -> bool:
+    """True for a name that ends like a container that can be written here."""
+    return Path(path).suffix.lower() in SUFFIXES
+
+
+def default_encoding(path: str | Path, codec: str | None, crf: int | None) -> Encoding:
+    """What the user chose, with x264 where the name does not want vp9 (.webm)."""
+    return Encoding(codec=codec or ("vp9" if Path(path).suffix.lower() == ".webm" else "x264"), crf=crf)
+
+
+def check(header: Header, target: str | Path, encoding: Encoding) -> None:
+    """ValueError where codec, container and the planes of `header` do not go together."""
+    suffix, codec = Path(target).suffix.lower(), encoding.codec
+    _, _, _, _, depths, suffixes = _ENCODERS[codec]
+    if suffix not in suffixes:
+        fitting = ", ".join(name for name in CODECS if suffix in _ENCODERS[name][5])
+        raise ValueError(f"{target}: {suffix} cannot hold {codec}; use --codec {fitting}, or OUT{suffixes[0]}")
+    if header.depth not in depths or (codec == "vp9" and header.layout[0] == 0):
+        raise ValueError(f"{target}: {codec} cannot hold C{header.chroma}; use --codec ffv1 and name OUT.mkv")
+    sub_x, sub_y, _ = header.layout
+    odd = (sub_x == 2 and header.width % 2) or (sub_y == 2 and header.height % 2)
+    if odd and codec in ("x264", "x265"):
+        raise ValueError(
+            f"{target}: {codec} wants even sides, the pictures are {header.width}x{header.height}; use --codec ffv1 or vp9"
+        )
+
+
+def _hdr_options(codec: str, options: dict[str, str], tags: Tags) -> dict[str, str]:
+    """HDR10's mastering display and light levels as parameters of x264 and x265; the other coders cannot say them."""
+    names = {"x264": ("mastering-display", "cll"), "x265": ("master-display", "max-cll")}
+    if codec not in names or not (tags.mastering or tags.light):
+        return {}
+    params = [options[f"{codec}-params"]] if f"{codec}-params" in options else []
+    if tags.mastering:  # fractions: x and y of red, green, blue and white, least and most light
+        red, green, blue, white, light = np.frombuffer(tags.mastering, "i4")[:20].reshape(5, 2, 2).tolist()
+        pairs = [("G", green), ("B", blue), ("R", red), ("WP", white), ("L", light[::-1])]
+        units = {"L": 10000}  # cd/m2; chromaticities in 0.00002
+        told = "".join(
+            f"{name}({','.join(str(round(a * units.get(name, 50000) / b)) for a, b in pair)})" for name, pair in pairs
+        )
+        params.append(f"{names[codec][0]}={told}")
+    if tags.light:
+        params.append(f"{names[codec][1]}={','.join(map(str, tags.light))}")
+    return {f"{codec}-params": ":".join(params)}

@@ -1,0 +1,289 @@
+"""Open any video file: its pictures as planes, the time of each, its tags, and what is damaged in it.
+
+A file -> `Recording`, to be read once, in display order. By PyAV, FFmpeg's libraries in this process, on one thread: a
+network that enlarges the frames wants the other cores, and what a decoder says is then about the frame at hand.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from itertools import chain, pairwise
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import av
+from av.sidedata.sidedata import Type as SideDataType
+
+from youku.video import avframe, ffmpeg
+from youku.video.y4m import Planes
+
+Filter = tuple[str, str]  # one of FFmpeg's: name and options
+DEINTERLACE: dict[str, Filter] = {"frame": ("bwdif", "mode=send_frame"), "field": ("bwdif", "mode=send_field")}
+LOOSE_CLOCKS = ("mpegts", "mpeg")  # broadcast formats, whose clock starts anywhere: their files begin at 0 here
+_log = logging.getLogger(__name__)
+
+
+class Recording:
+    """An open video; iterating gives its planes once, and `times`, `durations` and `faults` grow with them.
+
+    `chroma` is the y4m layout wanted, without a siting (None: the nearest to the file's own). `upright` turns pictures
+    as their tag says. A range begins at the first frame at or after its start. `whole` makes damage an error rather
+    than a warning, `progressive` interlaced pictures.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        container: Any,
+        *,
+        chroma: str | None = None,
+        filters: tuple[Filter, ...] = (),
+        upright: bool = True,
+        start_sec: float | None = None,
+        duration_sec: float | None = None,
+        whole: bool = False,
+        progressive: bool = False,
+    ) -> None:
+        self.path, self._container, self._video = str(path), container, first_video(container)
+        if self._video is None:
+            kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+            raise ffmpeg.NoVideoError(f"{path}: has no pictures that can be decoded, but {kinds}; name another file")
+        self.times: list[int] = []  # of each frame, in ticks
+        self.durations: list[int] = []
+        self.faults: list[str] = []  # what was damaged
+        self._whole, self._progressive = whole, progressive
+        self._lock, self._is_closed = Lock(), False  # frames may be read in another thread than the file is closed in
+        self._rate = self._video.guessed_rate or self._video.average_rate or Fraction(25)
+        frames = self._within(start_sec, duration_sec)
+        self._frames = _filter(frames, filters) if filters else frames
+        first = next(self._frames, None)
+        if first is None and start_sec and not self.faults:
+            raise ValueError(f"{path}: has no frame at --start {start_sec:g} s; it is shorter than that")
+        if first is None:
+            raise ffmpeg.NoVideoError(f"{path}: no picture in it ({(*self.faults, 'it is empty')[0]}); check the file")
+        self._frames = chain([first], self._frames)
+        self.num_frames: int | None = self._video.frames or None  # as the container says, where it does
+        self.tick = Fraction(1, first.time_base.denominator)  # seconds
+        is_loose = container.format.name in LOOSE_CLOCKS
+        self.start = (
+            round(Fraction(container.start_time, 10**6) / self.tick) if is_loose else 0
+        )  # tick of its clock's 0
+        data, siting, field = _look_at(first)
+        tags = avframe.read_tags(first, data, siting)
+        self._turn = avframe.turn_of(tags.turn if upright else ())
+        self.tags = replace(tags, turn=()) if upright else tags
+        name = chroma or avframe.nearest_chroma(first.format, self._turn[0])
+        if not chroma and (lost := avframe.what_is_lost(first.format, name)):
+            _log.warning("%s: %s", path, lost)
+        rate = self._rate * (2 if DEINTERLACE["field"] in filters else 1)
+        aspect = self._video.sample_aspect_ratio
+        self.header = avframe.make_header(first, name, rate, aspect, self.tags, self._turn, field)
+
+    def __iter__(self) -> Iterator[Planes]:
+        for frame in self._frames:
+            if self._progressive and frame.interlaced_frame:
+                raise interlaced(self.path)
+            if self._whole and self.faults:
+                break
+            self.times.append(frame.pts * frame.time_base.numerator)
+            self.durations.append(frame.duration * frame.time_base.numerator)
+            yield avframe.to_planes(frame, self.header, self._turn)
+        if self.faults:
+            told = f"{self.path}: damaged: {self.faults[0]}; {len(self.times)} of {self.num_frames or 'its'} frames decoded"
+            if self._whole:
+                raise ffmpeg.FFmpegError(f"{told}; fetch or make the file again")
+            _log.warning("%s, faults: %d", told, len(self.faults))
+
+    @property
+    def is_variable(self) -> bool:
+        """True when the frames read so far do not follow each other at one rate, within the clock's own rounding."""
+        steps = [after - before for before, after in pairwise(self.times)]
+        return bool(steps) and max(steps) - min(steps) > 2
+
+    def _within(self, start_sec: float | None, duration_sec: float | None) -> Iterator[Any]:
+        """The frames from a time on, reached by a jump where the file has times, and before another."""
+        begin = Fraction(start_sec or 0).limit_denominator(10**6) + Fraction(self._container.start_time or 0, 10**6)
+        end = None if duration_sec is None else begin + Fraction(duration_sec).limit_denominator(10**6)
+        if start_sec and self._video.start_time is not None:
+            self._container.seek(int(begin / self._video.time_base), stream=self._video)
+        for frame in self._decode(is_all=not start_sec):
+            time = frame.pts * frame.time_base
+            if end is not None and time >= end:
+                return
+            if not start_sec or time >= begin:
+                yield frame
+
+    def _decode(self, is_all: bool) -> Iterator[Any]:
+        """Every frame that decodes, each with a time and a duration; what goes wrong is added to `faults`."""
+        video, num_packets, num_frames, following = self._video, 0, 0, 0
+        video.thread_count, video.thread_type = 1, "NONE"
+        for packet, frames, said in self._decode_packets():
+            for frame in frames:
+                stamps = (frame.pts, frame.dts, following)  # as the ffmpeg program: or else the end of the last frame
+                frame.pts = next(stamp for stamp in stamps if stamp is not None)
+                frame.duration = frame.duration or max(1, round(1 / (self._rate * frame.time_base)))
+                following = frame.pts + frame.duration
+                said += ["a picture is corrupt"] * frame.is_corrupt
+                num_frames += 1
+                yield frame
+            num_packets += bool(packet is not None and packet.size)
+            self.faults += [f"{words} at frame {num_frames}" for words in said[:1]]
+        # the index may promise more; avi's counts frames that are not there, only the one before lasts longer
+        if is_all and not self.faults and num_packets < video.frames and self._container.format.name != "avi":
+            self.faults.append(f"{num_packets} of {video.frames} packets are there, it ends at frame {num_frames}")
+
+    def _decode_packets(self) -> Iterator[tuple[Any, list[Any], list[str]]]:
+        """Each packet, its frames, and what was said of it at level error; None after the last, with what was held back."""
+        packets, packet = self._container.demux(self._video), None
+        is_last = False
+        while not is_last:
+            frames: list[Any] = []
+            failed: list[str] = []
+            with self._lock, _listen() as said:
+                if self._is_closed:
+                    return
+                try:
+                    packet = next(packets, None)
+                    is_last = packet is None
+                    frames = packet.decode() if packet is not None else []
+                except EOFError:
+                    pass
+                except av.error.FFmpegError as error:
+                    failed.append(error.strerror or str(error))
+            failed += ["a packet is corrupt"] * bool(packet is not None and packet.is_corrupt)
+            yield packet, frames, said + failed
+
+    def close(self) -> None:
+        """No frame is decoded from here on, by whatever thread; FFmpeg's memory may go."""
+        with self._lock:
+            self._is_closed = True
+
+
+@contextmanager
+def open_recording(path: str | Path, *, trusted: bool = False, **how: Any) -> Iterator[Recording]:
+    """A video for reading, `how` as for Recording; NoVideoError with the decoder's own words where it is none.
+
+    Playlists that lead to other files are opened only if `trusted`.
+    """
+    with open_container(path, trusted, "is neither a y4m clip nor a video") as container:
+        recording = Recording(path, container, **how)
+        try:
+            yield recording
+        finally:
+            recording.close()
+
+
+@contextmanager
+def open_container(
+    path: str | Path, trusted: bool = False, refusal: str = "is not a video or audio file"
+) -> Iterator[Any]:
+    """PyAV's container of a file that holds its own data; `refusal` says what anything else is."""
+    if not Path(path).is_file():
+        raise ffmpeg.FFmpegError(f"{path}: no such video or audio file")
+    with open(path, "rb", buffering=0) as file:
+        # read from an open file, nothing is looked up by name; the white list keeps a playlist from what it names
+        source, options = (f"file:{Path(path).absolute()}", {}) if trusted else (file, {"protocol_whitelist": "none"})
+        said: list[str] = []
+        try:
+            with _listen() as said:
+                container: Any = av.open(source, "r", options=options, metadata_errors="replace", buffer_size=1 << 18)
+        except (av.error.FFmpegError, OSError) as error:
+            words = said[-1] if said else getattr(error, "strerror", None) or str(error)
+            told = f"{refusal} that ffmpeg reads ({words}); check the file, or name another"
+            if any("not on whitelist" in words for words in said):
+                told = "leads to other files or addresses; only a file that holds its own data is opened"
+            raise ffmpeg.NoVideoError(f"{path}: {told}") from None
+        container.flags &= ~av.container.Flags.gen_pts.value  # times that are made up would look like the file's own
+        try:
+            yield container
+        finally:
+            container.close()
+
+
+def first_video(container: Any) -> Any:
+    """The first stream of pictures that can be decoded, a cover only where there is nothing else; None for none."""
+    found = [stream for stream in container.streams.video if stream.codec_context is not None]
+    return min(found, key=lambda stream: bool(stream.disposition & av.stream.Disposition.attached_pic), default=None)
+
+
+def codecs_in(suffix: str) -> set[str]:
+    """Names of the codecs that a container holds, by its suffix."""
+    return av.open(f"any{suffix}", "w").supported_codecs  # writes nothing
+
+
+def interlaced(path: str, is_clip: bool = False) -> ValueError:
+    """The error for pictures that no network can enlarge as they are: it names a command that runs as printed."""
+    end = "-strict -1 OUT.y4m"
+    if not is_clip:
+        with open_container(path) as container:
+            beside = [
+                stream for stream in container.streams if stream.type in ("audio", "subtitle") and stream.codec_context
+            ]
+            kept = [stream.index for stream in beside if stream.codec_context.name in codecs_in(".mkv")]
+            end = (
+                " ".join(f"-map 0:{index}" for index in [first_video(container).index, *kept])
+                + " -c copy -c:v ffv1 OUT.mkv"
+            )
+    command = f"{shlex.quote(ffmpeg.binary())} -i {shlex.quote(path)} -vf bwdif=send_frame {end}"
+    return ValueError(
+        f"{path}: is interlaced; `predict` takes it with --deinterlace; or deinterlace it first: {command}"
+    )
+
+
+def _graph(frame: Any, filters: tuple[Filter, ...]) -> Any:
+    graph: Any = av.filter.Graph()
+    graph.threads = 1
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    nodes = [graph.add(name, options) for name, options in filters]
+    return graph.link_nodes(source, *nodes, graph.add("buffersink"))
+
+
+def _filter(frames: Iterator[Any], filters: tuple[Filter, ...]) -> Iterator[Any]:
+    """What FFmpeg's filters make of the frames."""
+    graph = None
+    for frame in chain(frames, [None]):
+        if graph is None and frame is not None:
+            graph = _graph(frame, filters)
+            graph.configure()
+        if graph is not None:
+            graph.push(frame)
+            try:
+                while True:
+                    yield graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                pass
+
+
+def _look_at(frame: Any) -> tuple[dict[str, bytes], str | None, str]:
+    """Side data, chroma siting (None: not said) and field order (p, t, b) of a frame, past what PyAV cannot tell."""
+    known = {kind.value for kind in SideDataType}  # any other kind on a frame, such as EXIF, makes PyAV 18 raise
+    unknown = tuple(("sidedata", f"mode=delete:type={number}") for number in range(48) if number not in known)
+    graph = _graph(frame, (*unknown, ("showinfo", "checksum=0")))
+    graph.configure()
+    with _listen(av.logging.INFO) as said:
+        graph.push(frame)
+        data = {item.type.name: bytes(item) for item in graph.pull().side_data}
+    found = re.search(r" fmt:\S+ (?:cl:(\S+) )?.* i:(\w)", " ".join(said))
+    siting = found[1] if found and found[1] not in ("unspecified", "unknown") else None
+    return data, siting, found[2].lower() if found else "p"
+
+
+@contextmanager
+def _listen(level: int = av.logging.ERROR) -> Iterator[list[str]]:
+    """What FFmpeg says in this thread, at `level` or worse; the list is filled when the block ends."""
+    said: list[str] = []
+    av.logging.set_level(level)
+    av.logging.set_skip_repeated(False)
+    with av.logging.Capture() as logs:
+        try:
+            yield said
+        finally:
+            av.logging.set_level(None)
+            said += [words.strip() for _, _, words in logs if words.strip()]
