@@ -12,7 +12,7 @@ from youku.video import resize
 
 
 def conv(
-    num_in: int, num_out: int, kernel_px: int, bias: bool = True, dilation_px: int = 1, groups: int = 1
+    num_in: int, num_out: int, kernel_px: int = 3, bias: bool = True, dilation_px: int = 1, groups: int = 1
 ) -> nn.Conv2d:
     """Convolution with zero "same" padding."""
     padding_px = dilation_px * (kernel_px // 2)

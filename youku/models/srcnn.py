@@ -1,8 +1,14 @@
-"""SRCNN 9-1-5, 9-3-5, 9-5-5: bicubic enlargement first, then three convolutions that repair it at full size.
+"""SRCNN, VDSR and bicubic itself: luma enlarged by bicubic, which the networks then repair by convolutions at full size.
 
-(N, 1, H, W) -> (N, 1, s H, s W), luma in [0, 1]; one set of weights serves every scale. Learnable parameters 8,129 /
-24,513 / 57,281, of which weights 8,032 / 24,416 / 57,184 as the papers count. Same padding, where the paper trains
-with valid convolutions. Source: Dong, Loy, He, Tang 2014/2016, arXiv:1501.00092.
+(N, 1, H, W) -> (N, 1, s H, s W), luma in [0, 1]; one set of weights serves every scale.
+
+- bicubic: the baseline every network is measured against, in the same pipeline. Keys' kernel, a = -0.5, half-pixel
+  centres, edges repeat as for the planes of a clip (video.interpolate). No parameters.
+- SRCNN 9-1-5, 9-3-5, 9-5-5: 8,129 / 24,513 / 57,281 learnable parameters, of which weights 8,032 / 24,416 / 57,184 as
+  the papers count. Same padding, where the paper trains with valid convolutions. Source: Dong, Loy, He, Tang 2014/2016,
+  arXiv:1501.00092.
+- VDSR: twenty 3x3 convolutions that predict what the enlargement lost. 665,921 learnable parameters, 664,704 without
+  biases (the form of the published PyTorch weights). Source: Kim, Lee, Lee 2016, arXiv:1511.04587.
 """
 
 from __future__ import annotations
@@ -43,8 +49,42 @@ SRCNN_915 = ModelSpec(
     halo_px=after_bicubic(6),
     source="Dong et al. 2016, arXiv:1501.00092",
 )
-SPECS = (
+SRCNN_SPECS = (
     SRCNN_915,
     replace(SRCNN_915, name="srcnn-935", build=lambda scale: SRCNN(scale, mapping_px=3), halo_px=after_bicubic(7)),
     replace(SRCNN_915, name="srcnn-955", build=lambda scale: SRCNN(scale, mapping_px=5), halo_px=after_bicubic(8)),
+)
+
+
+class VDSR(nn.Module):
+    """bicubic(x) + conv3 + 18 x (ReLU, conv3) + ReLU, conv3; receptive field 41 x 41 at full size."""
+
+    def __init__(self, scale: int, bias: bool = True, num_layers: int = 20, num_channels: int = 64) -> None:
+        super().__init__()
+        self.enlarge = Interpolate(scale)
+        self.head = nn.Sequential(conv(1, num_channels, 3, bias), nn.ReLU())
+        layers: list[nn.Module] = []
+        for _ in range(num_layers - 2):
+            layers += [conv(num_channels, num_channels, 3, bias), nn.ReLU()]
+        self.body = nn.Sequential(*layers)
+        self.tail = conv(num_channels, 1, 3, bias)
+        start_he(self)  # as in the paper
+
+    def forward(self, x: Tensor) -> Tensor:
+        base = self.enlarge(x)  # float32, so only the small residual may be 16 bit
+        return base + self.tail(self.body(self.head(base)))
+
+
+VDSR_20 = replace(
+    SRCNN_915, name="vdsr", build=VDSR, halo_px=after_bicubic(20), source="Kim et al. 2016, arXiv:1511.04587"
+)
+BICUBIC = ModelSpec(
+    name="bicubic",
+    build=lambda scale: Interpolate(scale, "bicubic", "replicate"),
+    colours=Y,
+    scales=(2, 3, 4, 8),
+    halo_px=lambda scale: 2,
+    half_safe=False,
+    trainable=False,
+    source="Keys 1981; MATLAB imresize kernel",
 )
