@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from youku.models import edsr, enhancenet, fsrcnn, rlfn, span, srcnn, srresnet, srvgg, vsrnet, waifu2x
+from youku.models import edsr, enhancenet, fsrcnn, rlfn, span, srcnn, srresnet, srvgg, waifu2x
 from youku.models.spec import ModelSpec
 
 __all__ = ["MODELS", "ModelSpec", "spec_of"]
@@ -21,7 +21,7 @@ MODELS: dict[str, ModelSpec] = {
         *enhancenet.ENHANCENET_SPECS,
         *srresnet.PERCEPTUAL_SPECS,
         *enhancenet.OLDFILM_SPECS,
-        *vsrnet.SPECS,
+        *srcnn.VSRNET_SPECS,
         *enhancenet.THREE_FRAME_SPECS,
         rlfn.RLFN_52,
         *span.SPECS,
