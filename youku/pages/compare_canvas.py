@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from youku.metrics import psnr
 from youku.pages.crops import Box
 
 BACKGROUND = (24, 26, 30)
@@ -114,9 +115,8 @@ def heat_map(error: np.ndarray, heat_max: float) -> np.ndarray:
 def in_decibels(error: np.ndarray) -> str:
     """Mean absolute error and PSNR of a luma error in words."""
     squared = float(np.square(error, dtype=np.float64).mean())
-    if squared == 0:
-        return "identical"
-    return f"mean {float(error.mean(dtype=np.float64)):.2f}, {10 * math.log10(255**2 / squared):.2f} dB"
+    mean = float(error.mean(dtype=np.float64))
+    return f"mean {mean:.2f}, {psnr.decibels(squared):.2f} dB" if squared else "identical"
 
 
 @lru_cache(maxsize=1)  # a tenth of the time of a frame, and the same in all of a video
