@@ -61,7 +61,9 @@ def compose(sheet: Sheet, pictures: Sequence[np.ndarray], lumas: Sequence[np.nda
         place = f"x{sheet.magnify}: {box.width}x{box.height} at {box.left},{box.top}"
         places = [(f"{label}, {place}" if sheet.wipe else place,) for label in sheet.labels]
         cell_width = width // len(pictures) if sheet.wipe else width
-        crops = [_centred(magnified(box.cut(one), sheet.magnify), cell_width) for one in pictures]
+        # every pixel as a square, so that what is seen is what is there
+        squares = [box.cut(one).repeat(sheet.magnify, axis=0).repeat(sheet.magnify, axis=1) for one in pictures]
+        crops = [_centred(one, cell_width) for one in squares]
         row = _row(places, crops, font_px)
         rows.append(_centred(row, width) if sheet.wipe else row)
     if sheet.heat_max is not None:
@@ -89,11 +91,6 @@ def wiped(pictures: Sequence[np.ndarray], seconds: float) -> np.ndarray:
         out[:, max(0, at - 3 * half_px) : at + 3 * half_px] = BACKGROUND
         out[:, max(0, at - half_px) : at + half_px] = INK
     return out
-
-
-def magnified(picture: np.ndarray, times: int) -> np.ndarray:
-    """Every pixel as a square, so that what is seen is what is there."""
-    return picture.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def outlined(picture: np.ndarray, box: Box | None) -> np.ndarray:
