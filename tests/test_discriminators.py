@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from youku.models.discriminators import EnhanceNetDiscriminator, SRGANDiscriminator
+from youku.models import discriminators
 
 FORMS: dict[str, tuple[Callable[[], nn.Module], int]] = {
-    "srgan 96": (lambda: SRGANDiscriminator(96), 23_563_649),
-    "srgan 96, all biased": (lambda: SRGANDiscriminator(96, biases="all"), 23_565_505),
-    "srgan 96, no bias": (lambda: SRGANDiscriminator(96, biases="none"), 23_563_585),
-    "srgan 128": (lambda: SRGANDiscriminator(128), 38_243_713),
-    "enhancenet 128": (lambda: EnhanceNetDiscriminator(128), 13_102_881),
+    "srgan 96": (lambda: discriminators.srgan(96), 23_563_649),
+    "srgan 96, all biased": (lambda: discriminators.srgan(96, biases="all"), 23_565_505),
+    "srgan 96, no bias": (lambda: discriminators.srgan(96, biases="none"), 23_563_585),
+    "srgan 128": (lambda: discriminators.srgan(128), 38_243_713),
+    "enhancenet 128": (lambda: discriminators.enhancenet(128), 13_102_881),
 }
 SMALL: dict[str, Callable[[], nn.Module]] = {
-    "srgan": lambda: SRGANDiscriminator(32, num_planes=1),
-    "enhancenet": lambda: EnhanceNetDiscriminator(32, num_planes=1),
+    "srgan": lambda: discriminators.srgan(32, num_planes=1),
+    "enhancenet": lambda: discriminators.enhancenet(32, num_planes=1),
 }
 
 
@@ -76,20 +76,20 @@ def test_gradient_reaches_every_parameter_and_the_picture(name: str) -> None:
 def test_sizes_that_do_not_divide_are_refused() -> None:
     """The error says which multiple is needed and a size that would do."""
     with pytest.raises(ValueError, match="SRGAN .*multiple of 16, got 100; .* 96"):
-        SRGANDiscriminator(100)
+        discriminators.srgan(100)
     with pytest.raises(ValueError, match="EnhanceNet .*multiple of 32, got 80; "):
-        EnhanceNetDiscriminator(80)
+        discriminators.enhancenet(80)
     with pytest.raises(ValueError, match="multiple of 16, got 0; .* 16"):
-        SRGANDiscriminator(0)
+        discriminators.srgan(0)
 
 
 def test_other_patches_than_it_was_built_for_are_refused() -> None:
     """A patch of another size is named, not a matrix that does not multiply."""
     with pytest.raises(ValueError, match="built for full-size patches of 32x32, got 48x32"):
-        EnhanceNetDiscriminator(32)(torch.zeros(1, 3, 32, 48))
+        discriminators.enhancenet(32)(torch.zeros(1, 3, 32, 48))
 
 
 def test_unknown_bias_form_is_named() -> None:
     """The error lists the forms there are."""
     with pytest.raises(ValueError, match="'last': expected first, all or none"):
-        SRGANDiscriminator(96, biases="last")
+        discriminators.srgan(96, biases="last")

@@ -15,7 +15,7 @@ from youku import evaluate
 from youku.engines import weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
-from youku.inference import evaluation, picture_scores, pipeline, timing
+from youku.inference import evaluation, picture_scores, pipeline
 from youku.inference.evaluation import PROTOCOLS, Picture
 from youku.inference.pipeline import Options
 from youku.metrics import fsim
@@ -167,7 +167,7 @@ def test_pooled_is_below_the_mean_and_right() -> None:
             lambda: evaluation.enlarge(fresh("edsr-baseline"), FLAT[..., 0], Options()),
             "works on RGB, here is luma",
         ),
-        (lambda: timing.Runs(iterations=0), "--iterations 0: expected a batch and iterations of 1 or more"),
+        (lambda: picture_scores.Runs(iterations=0), "--iterations 0: expected a batch and iterations of 1 or more"),
     ],
 )
 def test_faults_are_one_sentence(act, message: str) -> None:
@@ -253,10 +253,10 @@ def test_time_prints_a_median(folder: Path, tmp_path: Path, capsys: pytest.Captu
 def test_time_takes_turns_and_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two pictures, one warm-up run each, then 2 + 3 timed: the medians of what the clock said."""
     clock = iter([90, 90, 1, 2, 3, 4, 8])
-    monkeypatch.setattr(timing, "_forward_ms", lambda network, batch, options: float(next(clock)))
+    monkeypatch.setattr(picture_scores, "_forward_ms", lambda network, batch, options: float(next(clock)))
     inputs = [(torch.zeros(1, 1, 4, 4),), (torch.zeros(1, 1, 4, 6),)]
-    times = timing.measure(fresh("bicubic"), inputs, Options(), timing.Runs(batch=8, warm_up=2, iterations=5))
-    assert (times.median_ms, times.picture_ms) == (3.0, (3.0, 3.0))
+    runs = picture_scores.Runs(time_batch=8, warm_up=2, iterations=5)
+    assert picture_scores.measure_ms(fresh("bicubic"), inputs, Options(), runs) == (3.0, (3.0, 3.0))
 
 
 def test_a_resizer_changes_the_score(folder: Path, capsys: pytest.CaptureFixture) -> None:

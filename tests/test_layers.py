@@ -1,8 +1,11 @@
-"""The house's rules about who may import whom, read from the code."""
+"""The house's rules about who may import whom and how large things are, read from the code."""
 
 from __future__ import annotations
 
 import ast
+import statistics
+import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -45,6 +48,7 @@ ALLOWED = {
     "looking": {"base", "video", "metrics", "models", "engines", "pages", "inference", "training"},
     "verb": {"base", "video", "metrics", "models", "engines", "exchange", "pages", "inference", "training", "looking"},
 }
+MOST_LINES = {"youku.video.y4m": 308}  # above the rule still; not to grow
 HEAVY = {
     "pandas",
     "skimage",
@@ -81,7 +85,16 @@ def imports(path: Path, top_level_only: bool = False) -> set[str]:
 
 
 def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in FILES}
+
+
+def functions(path: Path) -> dict[str, int]:
+    """Name and line of every function of a file -> how many lines it has, with its signature and docstring."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    return {f"{path.stem}.{node.name}:{node.lineno}": (node.end_lineno or 0) - node.lineno + 1 for node in nodes}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -94,6 +107,16 @@ def test_imports_point_one_way(path: Path) -> None:
     used = {name for name in imports(path) if name.startswith("youku.")} - ROOM_VERBS.get(module_name(path), set())
     breaches = {name for name in used if layer_of(name) not in ALLOWED[own] | ({own} if own != "verb" else set())}
     assert breaches == set()
+
+
+def test_no_circle_between_modules() -> None:
+    """Modules can be put in an order in which each imports earlier ones only, imports inside functions counted."""
+    graph = {}
+    for module, path in MODULES.items():
+        used = {name if name in MODULES else name.rpartition(".")[0] for name in imports(path)}
+        graph[module] = used & MODULES.keys()
+    assert sum(map(len, graph.values())) > 2 * len(graph)
+    TopologicalSorter(graph).prepare()  # CycleError names the modules of a circle
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "models").glob("*.py")), ids=lambda path: path.stem)
@@ -124,20 +147,31 @@ def test_heavy_packages_are_imported_where_needed(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_file_is_too_long_and_every_one_says_its_job(path: Path) -> None:
-    """A module fits in a head: 320 lines, functions 60; its docstring opens it."""
-    tree = ast.parse(path.read_text())
-    assert len(path.read_text().splitlines()) <= 320
-    assert ast.get_docstring(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < 60, node.name
+    """A module fits in a head: 300 lines, a verb 150, a function 60; one sentence on its first line says the job."""
+    is_verb = layer_of(module_name(path)) == "verb" or module_name(path) in ROOM_VERBS
+    most = 150 if is_verb else MOST_LINES.get(module_name(path), 300)
+    assert len(path.read_text().splitlines()) <= most
+    assert {name: length for name, length in functions(path).items() if length > 60} == {}
+    first, _, rest = (ast.get_docstring(ast.parse(path.read_text()), clean=False) or "").partition("\n")
+    assert first.endswith((".", "?")) and rest.partition("\n")[0] == ""
+
+
+def test_half_of_the_functions_have_eight_lines_or_fewer() -> None:
+    """Signature and docstring counted."""
+    assert statistics.median(length for path in FILES for length in functions(path).values()) <= 8
+
+
+def test_no_module_is_named_like_one_of_the_standard_library() -> None:
+    """`import inspect` never means two things."""
+    stems = {path.stem for path in FILES} - {"__init__", "__main__"}
+    assert stems & sys.stdlib_module_names <= {"codecs"}  # of `video`, not renamed yet
 
 
 def test_nothing_prints_in_the_rooms() -> None:
-    """Rooms return values; verbs print (to stderr what is not a result)."""
-    for room in ("video", "metrics", "models", "engines", "inference", "exchange", "pages", "training", "looking"):
-        for path in (PACKAGE / room).glob("*.py"):
-            if module_name(path) in ROOM_VERBS:
-                continue
-            calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-            assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], path
+    """Rooms, training among them, return values; verbs print (to stderr what is not a result)."""
+    for path in FILES:
+        name = module_name(path)
+        if name in ROOM_VERBS or layer_of(name) in ("base", "verb", "main"):
+            continue
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], path

@@ -8,18 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from youku.models import MODELS, reparameterised
+from youku.models import MODELS, span
 from youku.models.blocks import FullPrecision, Interpolate, ResizeConv
-from youku.models.enhancenet import EnhanceNet
+from youku.models.enhancenet import EnhanceNet, OldFilm, oldfilm_block
 from youku.models.fsrcnn import FSRCNN
-from youku.models.improved import ImprovedSRResNet
-from youku.models.oldfilm import OldFilm, residual_block
-from youku.models.perceptual import PerceptualSR
-from youku.models.reparameterised import BranchedConv
-from youku.models.span import SPAN
-from youku.models.srcnn import SRCNN
-from youku.models.srresnet import SRResNet
-from youku.models.vdsr import VDSR
+from youku.models.span import SPAN, BranchedConv
+from youku.models.srcnn import SRCNN, VDSR
+from youku.models.srresnet import ImprovedSRResNet, PerceptualSR, SRResNet
 from youku.video import resize
 
 FORMS: dict[str, tuple[Callable[[], nn.Module], int]] = {
@@ -167,7 +162,7 @@ def test_improved_dilations() -> None:
 @pytest.mark.parametrize("order", ORDERS)
 def test_residual_orders_have_the_same_parts(order: str) -> None:
     """Every order of the report's figure holds two convolutions and two norms, 2 x (36,928 + 128) parameters."""
-    block = residual_block(order)
+    block = oldfilm_block(order)
     assert sum(parameter.numel() for parameter in block.parameters()) == 2 * (36_928 + 128)
 
 
@@ -185,17 +180,17 @@ def test_residual_orders_end_as_they_say() -> None:
     torch.manual_seed(0)
     x = random(2, 64, 6, 6) - 0.5
     for order in ("relu after add", "bn after add"):
-        assert residual_block(order)(x).min() >= 0
+        assert oldfilm_block(order)(x).min() >= 0
     for order in ("bn before add", "pre-activation"):
-        assert residual_block(order)(x).min() < 0
-        assert torch.equal(residual_block(order, residual_scale=0.0)(x), x)
+        assert oldfilm_block(order)(x).min() < 0
+        assert torch.equal(oldfilm_block(order, residual_scale=0.0)(x), x)
 
 
 def test_residual_scale_weighs_the_branch() -> None:
     """Scale 0.1 adds a tenth of what scale 1 adds."""
     torch.manual_seed(0)
-    whole = residual_block("bn before add").eval()
-    tenth = residual_block("bn before add", residual_scale=0.1).eval()
+    whole = oldfilm_block("bn before add").eval()
+    tenth = oldfilm_block("bn before add", residual_scale=0.1).eval()
     tenth.load_state_dict(whole.state_dict())
     x = random(1, 64, 6, 6)
     torch.testing.assert_close(tenth(x) - x, 0.1 * (whole(x) - x))
@@ -255,7 +250,7 @@ def test_span_merged_equals_its_training_form(num_channels: int) -> None:
     """The plain SPAN with merged kernels loads strictly and differs by less than 1e-5 in float32, borders included."""
     branched = branched_span(num_channels)
     plain = SPAN(2, num_channels).eval()
-    plain.load_state_dict(reparameterised.merge_state(branched.state_dict()))
+    plain.load_state_dict(span.merge_state(branched.state_dict()))
     x = random(2, 3, 13, 10)
     with torch.inference_mode():
         expected = branched(x)
@@ -268,7 +263,7 @@ def test_span_training_form_counts() -> None:
     module = SPAN(4, 48, branched=True)
     assert sum(parameter.numel() for parameter in module.parameters()) == 1_840_488
     layers = [layer for layer in module.modules() if isinstance(layer, BranchedConv)]
-    merged = [reparameterised.merge(dict(layer.named_parameters())) for layer in layers]
+    merged = [span.merge(dict(layer.named_parameters())) for layer in layers]
     assert len(layers) == 20
     assert sum(weight.numel() + bias.numel() for weight, bias in merged) == 396_240
 
@@ -289,7 +284,7 @@ def test_merging_is_not_done_in_16_bit() -> None:
     """Under bf16 autocast the kernel is merged in float32: the layer is as exact as a plain bf16 convolution."""
     torch.manual_seed(0)
     layer, plain, x = BranchedConv(8, 8), nn.Conv2d(8, 8, 3, padding=1), random(1, 8, 9, 9)
-    weight, bias = reparameterised.merge(dict(layer.named_parameters()))
+    weight, bias = span.merge(dict(layer.named_parameters()))
     plain.load_state_dict({"weight": weight, "bias": bias})
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(layer(x), plain(x))

@@ -22,8 +22,7 @@ from youku.inference.pipeline import Options
 from youku.models import MODELS, colours
 from youku.models.blocks import Interpolate
 from youku.models.colours import RGB, Y
-from youku.models.srcnn import SRCNN
-from youku.models.vsrnet import VSRnet, from_srcnn
+from youku.models.srcnn import SRCNN, VSRnet, from_srcnn
 from youku.video import motion, y4m
 from youku.video.y4m import Clip, Planes
 

@@ -15,22 +15,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from youku import cli
 from youku.engines import weights
 from youku.engines.network import Network
-from youku.inference import evaluation, picture_scores, timing
+from youku.inference import evaluation, picture_scores
 from youku.inference.evaluation import PROTOCOLS
-from youku.inference.picture_scores import PictureSet
+from youku.inference.picture_scores import PictureSet, Runs
 from youku.inference.pipeline import Options
 from youku.models import MODELS
 from youku.video import picture_sets
 from youku.video.resize import SHRINKERS
-
-Item = TypeVar("Item")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -56,9 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--save", metavar="FOLDER", help="keep the pictures in FOLDER/SET_MODEL_xN/")
     parser.add_argument("--time", action="store_true", help="time the forward pass as the FSRCNN document does")
-    parser.add_argument("--time-batch", type=int, default=timing.Runs.batch, metavar="N", help="pictures a run (8)")
-    parser.add_argument("--warm-up", type=int, default=timing.Runs.warm_up, metavar="N", help="runs not counted (100)")
-    parser.add_argument("--iterations", type=int, default=timing.Runs.iterations, metavar="N", help="runs timed (1000)")
+    cli.add_flags(parser, Runs)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     parser.add_argument("--half", action="store_true", help="bf16 activations")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -66,8 +63,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
-    runs = timing.Runs(batch=args.time_batch, warm_up=args.warm_up, iterations=args.iterations)
-    if runs != timing.Runs() and not args.time:
+    runs = Runs(time_batch=args.time_batch, warm_up=args.warm_up, iterations=args.iterations)
+    if runs != Runs() and not args.time:
         raise cli.UsageError("--time-batch, --warm-up and --iterations have no effect without --time")
     if args.tile_px is not None and args.tile_px < 1:
         raise cli.UsageError(f"--tile-px {args.tile_px}: expected 1 or more")
@@ -82,14 +79,15 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _evaluate(
-    networks: Sequence[Network], pictures: PictureSet, runs: timing.Runs, args: argparse.Namespace
+    networks: Sequence[Network], pictures: PictureSet, runs: Runs, args: argparse.Namespace
 ) -> dict[str, Any]:
     """The result of one set as data; printed as text on the way where that is wanted."""
     network, options = networks[0], Options(ensemble=args.ensemble, tile_px=args.tile_px)
     name, scale = network.spec.name, network.scale
-    watch = _progress(f"{pictures.name} x{scale}")
+    watch = partial(cli.watch, is_kept=False, unit="it")
+    of_pictures = partial(watch, name=f"{pictures.name} x{scale}")
     keep = _folder_to_keep(pictures, f"{name}_x{scale}", args)
-    scores = picture_scores.score_all(networks, pictures, args.protocol, options, keep, args.fsim, watch)
+    scores = picture_scores.score_all(networks, pictures, args.protocol, options, keep, args.fsim, of_pictures)
     result = {"set": str(pictures.folder), "scale": scale, "model": name, "ensemble": args.ensemble}
     result |= {"resizer": pictures.resizer, "protocols": picture_scores.as_json(scores, args.pooled)}
     if not args.json:
@@ -97,11 +95,11 @@ def _evaluate(
         print(picture_scores.as_text(scores, f"{pictures.name} x{scale}{made}", args.pooled))
     if args.time:
         inputs = [evaluation.picture_input(network, sample.low) for sample in picture_scores.samples(pictures, scale)]
-        times = timing.measure(network, inputs, options, runs, _progress("timing"))
-        result["time"] = {"median_ms": times.median_ms, "batch": args.time_batch, "device": str(network.device)}
+        median_ms, _ = picture_scores.measure_ms(network, inputs, options, runs, partial(watch, name="timing"))
+        result["time"] = {"median_ms": median_ms, "batch": args.time_batch, "device": str(network.device)}
         if not args.json:
             print(
-                f"{name}: {times.median_ms:.2f} ms a batch of {args.time_batch} on {network.device}, "
+                f"{name}: {median_ms:.2f} ms a batch of {args.time_batch} on {network.device}, "
                 f"median of {args.iterations} runs after {args.warm_up} warm-up"
             )
     return result
@@ -126,12 +124,6 @@ def _folder_to_keep(pictures: PictureSet, made_by: str, args: argparse.Namespace
             f"--save {folder}: lies in {pictures.folder}, whose pictures are the input; name another folder"
         )
     return folder
-
-
-def _progress(name: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
-    from tqdm import tqdm
-
-    return lambda items: tqdm(items, desc=name, disable=None, leave=False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,6 +20,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from youku import cli
@@ -28,10 +29,13 @@ from youku.looking import clip_summary, feature_maps, weights_summary
 from youku.looking.weights_summary import WeightsSummary
 from youku.models import MODELS
 
+OF_WEIGHTS = ("model", "scale", "layers", "histogram", "features", "picture", "out", "checkerboard")
+"""Flags that say nothing of a clip."""
+
 
 def _run_clip(args: argparse.Namespace, path: Path) -> int:
     _check_clip_flags(args)
-    found = clip_summary.summarise_clip(path, args.frames, progress=sys.stderr.isatty())
+    found = clip_summary.summarise_clip(path, args.frames, partial(cli.watch, is_kept=False))
     if args.png:
         title = f"{path.name}: {found.header.width}x{found.header.height}, {found.counted} frames"
         clip_summary.draw_clip(found.survey, title, args.png)
@@ -94,8 +98,7 @@ def _check_weights_flags(args: argparse.Namespace) -> str | None:
     if args.frames is not None:
         raise cli.UsageError(f"--frames is for clips, {args.file} holds weights; drop it")
     net = feature_maps.loss_network_of(args.file)
-    given = {"--model": args.model, "--scale": args.scale, "--checkerboard": args.checkerboard}
-    if net and (senseless := [flag for flag, value in given.items() if value]):
+    if net and (senseless := [f"--{name}" for name in ("model", "scale", "checkerboard") if vars(args)[name]]):
         raise ValueError(
             f"{args.file}: holds weights of {net}, through which losses look and which enlarges nothing; "
             f"drop {', '.join(senseless)}"
@@ -105,11 +108,7 @@ def _check_weights_flags(args: argparse.Namespace) -> str | None:
 
 def _check_clip_flags(args: argparse.Namespace) -> None:
     """UsageError where a flag of weights is given with a clip, or a clip that the picture would replace."""
-    given = {
-        "--model": args.model, "--scale": args.scale, "--layers": args.layers, "--histogram": args.histogram,
-        "--features": args.features, "--picture": args.picture, "--out": args.out, "--checkerboard": args.checkerboard,
-    }  # fmt: skip
-    if wrong := [flag for flag, value in given.items() if value]:
+    if wrong := [f"--{name}" for name in OF_WEIGHTS if vars(args)[name]]:
         raise cli.UsageError(
             f"{', '.join(wrong)}: for weights, {args.file} holds none; drop it, or name a weights file"
         )

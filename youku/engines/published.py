@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from youku.models import reparameterised
+from youku.models import span
 from youku.models.edsr import DIV2K_MEAN
 
 State = dict[str, Tensor]
@@ -58,9 +58,9 @@ def in_our_names(form: Published, state: State, what: str) -> State:
     ValueError says which constant differs, or lists what is wrong with the branches.
     """
     if form.branched:
-        if wrong := reparameterised.faults(form.branched, state):
+        if wrong := span.faults(form.branched, state):
             raise ValueError(f"{what}: the weights do not fit {form.model} of {form.source}: {'; '.join(wrong)}")
-        state = reparameterised.merge_state(state)
+        state = span.merge_state(state)
     for key, expected in form.constants.items():
         if key in state and not torch.allclose(state[key].float().reshape(-1), expected.reshape(-1), atol=1e-2):
             raise ValueError(

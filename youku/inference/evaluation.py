@@ -16,7 +16,7 @@ import numpy as np
 from youku.engines.network import Network
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
-from youku.metrics import fsim, psnr, ssim
+from youku.metrics import psnr, ssim
 from youku.models.colours import Tensors
 from youku.video import color, resize
 
@@ -51,9 +51,9 @@ class Protocol:
     """Which samples of (pred, high) are compared, with how much left off each side; peak is 255 throughout."""
 
     samples: Samples
-    crop_px: Callable[[int], int]
-    needs_rgb: bool
     source: str
+    crop_px: Callable[[int], int] = lambda scale: scale
+    needs_rgb: bool = False
     scales: tuple[int, ...] | None = None
     """Factors that it is defined for; None: all."""
 
@@ -106,11 +106,6 @@ def similarity(pred: Picture, high: Picture, protocol: str, scale: int) -> float
     return ssim.plane(_inside(pred.luma, crop_px), _inside(high.luma, crop_px))
 
 
-def feature_similarity(pred: Picture, high: Picture) -> float:
-    """FSIM on Y, nothing cropped; ValueError for pictures under 48 px."""
-    return fsim.plane(pred.luma, high.luma)
-
-
 def pooled(errors: Sequence[Error]) -> float:
     """dB of one MSE over the samples of all pictures: lower than the mean of their dB, which the papers print."""
     total = sum(one.mse * one.num_samples for one in errors)
@@ -155,20 +150,16 @@ def on_edsr_gray(pred: Picture, high: Picture) -> tuple[np.ndarray, np.ndarray]:
 PROTOCOLS: dict[str, Protocol] = {
     "y_crop_s": Protocol(
         samples=on_luma,
-        crop_px=lambda scale: scale,
-        needs_rgb=False,
         source="SRCNN, FSRCNN, VDSR, EDSR and nearly all tables: Y, the factor off each side",
     ),
     "y_crop_4": Protocol(
         samples=on_luma,
         crop_px=lambda scale: 4,
-        needs_rgb=False,
         scales=(4,),
         source="SRGAN and SRResNet, Ledig et al. 2017: Y, 4 px off each side",
     ),
     "rgb_crop_s": Protocol(
         samples=on_rgb,
-        crop_px=lambda scale: scale,
         needs_rgb=True,
         source="BasicSR's and mmagic's tables: RGB, the factor off each side",
     ),
@@ -180,14 +171,12 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "y_diff_edsr": Protocol(
         samples=on_edsr_gray,
-        crop_px=lambda scale: scale,
         needs_rgb=True,
         source="EDSR-PyTorch on the benchmark sets: luma of the RGB difference, the factor off each side",
     ),
     "y_full": Protocol(
         samples=on_planes,
         crop_px=lambda scale: 0,
-        needs_rgb=False,
         source="the Youku score's Y plane: rounded luma, nothing cropped",
     ),
 }

@@ -1,25 +1,31 @@
-"""Test pictures through networks: the figures of each under named protocols, as a text table and as data.
+"""Test pictures through networks: the figures of each under named protocols, as a text table and as data; the time.
 
 PictureSet -> Samples one by one -> Scores, protocol by protocol and network by network. Protocols: `evaluation`.
+Low-resolution planes -> milliseconds for a batch, as the FSRCNN document measures: Set5 x4, batch 8, 100 warm-up runs,
+median of 1,000. Its batch is read as copies of one picture, since the pictures of a set differ in size; they take turns.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from youku import text_table
+from youku import cli, text_table
 from youku.engines.network import Network
 from youku.files import atomic_path
-from youku.inference import evaluation
+from youku.inference import evaluation, pipeline
 from youku.inference.evaluation import PROTOCOLS, Error, Picture
 from youku.inference.pipeline import Options
-from youku.metrics import psnr
+from youku.metrics import fsim, psnr
+from youku.models.colours import Tensors
 from youku.video import clips, hdf5, picture_sets
 from youku.video.clips import ClipKind
 
@@ -113,7 +119,7 @@ def score(sample: Sample, pred: Picture, protocol: str, scale: int, with_fsim: b
     try:
         error = evaluation.error(pred, sample.high, protocol, scale)
         ssim = evaluation.similarity(pred, sample.high, protocol, scale)
-        return Score(sample.name, error, ssim, evaluation.feature_similarity(pred, sample.high) if with_fsim else None)
+        return Score(sample.name, error, ssim, fsim.plane(pred.luma, sample.high.luma) if with_fsim else None)
     except ValueError as fault:
         raise ValueError(f"{sample.name}, {protocol}: {fault}") from None
 
@@ -171,3 +177,57 @@ def as_text(scores: Scores, title: str, pooled: bool) -> str:
 
 def _cells(figures: dict[str, float], keys: Sequence[str]) -> list[str]:
     return [f"{figures[key]:.2f}" if key == "psnr" else f"{figures[key]:.4f}" for key in keys]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """How much is run; the defaults are the document's."""
+
+    time_batch: int = cli.option(8, "pictures a run (8)", type=int, metavar="N")
+    warm_up: int = cli.option(100, "runs not counted (100)", type=int, metavar="N")
+    iterations: int = cli.option(1000, "runs timed (1000)", type=int, metavar="N")
+
+    def __post_init__(self) -> None:
+        if self.time_batch < 1 or self.iterations < 1 or self.warm_up < 0:
+            raise ValueError(
+                f"--time-batch {self.time_batch}, --warm-up {self.warm_up}, --iterations {self.iterations}: "
+                "expected a batch and iterations of 1 or more, a warm-up of 0 or more"
+            )
+
+
+def measure_ms(
+    network: Network,
+    inputs: Sequence[Tensors],
+    options: Options,
+    runs: Runs,
+    watch: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> tuple[float, tuple[float, ...]]:
+    """Run batches of each network input (1, T C, h, w) in turn, already on the device; the runs go through `watch`.
+
+    Returns the medians of one batch: over all runs, and over each picture's own (nan where it had none).
+    """
+    batches = [tuple(part.repeat(runs.time_batch, 1, 1, 1) for part in x) for x in inputs]
+    taken: list[list[float]] = [[] for _ in inputs]
+    for step in watch(range(runs.warm_up + runs.iterations)):
+        which = step % len(batches)
+        elapsed_ms = _forward_ms(network, batches[which], options)
+        if step >= runs.warm_up:
+            taken[which].append(elapsed_ms)
+    each = tuple(statistics.median(values) if values else float("nan") for values in taken)
+    return statistics.median([value for values in taken for value in values]), each
+
+
+def _forward_ms(network: Network, batch: Tensors, options: Options) -> float:
+    _wait(network.device)
+    start = time.perf_counter()
+    pipeline.run_network(network, batch, options)
+    _wait(network.device)
+    return 1000 * (time.perf_counter() - start)
+
+
+def _wait(device: torch.device) -> None:
+    """Until the device has finished what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -199,10 +199,9 @@ def measure_information(header: Header, frames: Iterable[Planes], num_frames: in
     ]
     if not rows:
         raise ValueError("information: expected one frame or more, got 0")
-    ratio, entropy_bits, outside = (float(value) for value in np.mean(rows, axis=0))
-    words = verdict(ratio, entropy_bits)
+    ratio, bits, outside = (float(value) for value in np.mean(rows, axis=0))
     return Information(
-        num_frames=len(rows), ratio=ratio, entropy_bits=entropy_bits, outside_percent=outside, verdict=words
+        num_frames=len(rows), ratio=ratio, entropy_bits=bits, outside_percent=outside, verdict=verdict(ratio, bits)
     )
 
 
@@ -234,9 +233,9 @@ def verdict(ratio: float, entropy_bits: float = 8.0) -> str:
     if entropy_bits < BLANK_BITS:
         return "unknown: these frames are nearly blank; measure where the picture has begun"
     if ratio < (HELPS * LITTLE) ** 0.5:
-        return f"helps: there is fine detail to build on (the report's such films: lossless ratio about {HELPS:g})"
-    if ratio < (LITTLE * NOTHING) ** 0.5:
-        return f"helps little: the pictures are soft (the report's such films: lossless ratio about {LITTLE:g})"
-    return (
-        f"does nothing: the pictures hold hardly any detail (the report's such films: lossless ratio about {NOTHING:g})"
-    )
+        said, about = "helps: there is fine detail to build on", HELPS
+    elif ratio < (LITTLE * NOTHING) ** 0.5:
+        said, about = "helps little: the pictures are soft", LITTLE
+    else:
+        said, about = "does nothing: the pictures hold hardly any detail", NOTHING
+    return f"{said} (the report's such films: lossless ratio about {about:g})"

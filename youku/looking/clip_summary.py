@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from youku import text_table
+from youku.cli import Watch, unwatched
 from youku.looking import clip_measures
 from youku.looking.clip_measures import Information, Sharpness, Survey
 from youku.pages import plots
@@ -53,18 +54,15 @@ class ClipSummary:
         return letterbox.picture_header(self.header, self.survey.bars)
 
 
-def summarise_clip(path: Path, num_frames: int | None, progress: bool = False) -> ClipSummary:
+def summarise_clip(path: Path, num_frames: int | None, watch: Watch = unwatched) -> ClipSummary:
     """Look once at all frames or the first `num_frames`; ValueError for none, and for a file that is no clip."""
-    from tqdm import tqdm
-
     try:
         with clips.open_clip(path) as opened:
             header, known = opened.header, opened.num_frames
             total = min(known, num_frames or known) if known else num_frames
-            limited = islice(opened.frames, num_frames)
-            bar = iter(tqdm(limited, total=total, unit="frame", leave=False, disable=not progress))
-            first = list(islice(bar, clip_measures.NUM_FRAMES))
-            found = clip_measures.survey(header, chain(first, bar))
+            frames = iter(watch(islice(opened.frames, num_frames), total=total))
+            first = list(islice(frames, clip_measures.NUM_FRAMES))
+            found = clip_measures.survey(header, chain(first, frames))
     except ffmpeg.NoVideoError:
         raise ValueError(
             f"{path}: is neither weights (safetensors, .pth) nor a clip (y4m, a video that ffmpeg reads); check the file"

@@ -1,11 +1,35 @@
-"""The networks: a table written by hand (`models.table`), one file a network; `models.spec` says what an entry means."""
+"""The networks: a table written by hand, one file a network or a family; `models.spec` says what an entry means."""
 
 from __future__ import annotations
 
+from youku.models import edsr, enhancenet, fsrcnn, rlfn, span, srcnn, srresnet, srvgg, waifu2x
 from youku.models.spec import ModelSpec
-from youku.models.table import MODELS
 
 __all__ = ["MODELS", "ModelSpec", "spec_of"]
+
+MODELS: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        srcnn.BICUBIC,
+        *srcnn.SRCNN_SPECS,
+        *fsrcnn.FSRCNN_SPECS,
+        *fsrcnn.ESPCN_SPECS,
+        srcnn.VDSR_20,
+        *srresnet.SRRESNET_SPECS,
+        srresnet.IMPROVED,
+        *edsr.SPECS,
+        *enhancenet.ENHANCENET_SPECS,
+        *srresnet.PERCEPTUAL_SPECS,
+        *enhancenet.OLDFILM_SPECS,
+        *srcnn.VSRNET_SPECS,
+        *enhancenet.THREE_FRAME_SPECS,
+        rlfn.RLFN_52,
+        *span.SPECS,
+        *srvgg.SPECS,
+        *waifu2x.SPECS,
+    )
+}
+"""In the order they are listed."""
 
 
 def spec_of(name: str, scale: int) -> ModelSpec:

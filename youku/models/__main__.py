@@ -15,43 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from youku import cli, text_table
 from youku.models import MODELS, spec_of
-from youku.models.cost import Cost, count, measure_receptive_field_px, output_px
-from youku.models.spec import ModelSpec
-
-USUAL_SCALE = 4
-
-
-def entry_of(spec: ModelSpec, scale: int, width: int, height: int) -> tuple[dict[str, object], Cost]:
-    """One network as numbers (the row of the table, and what --json prints), and its cost for a width x height input."""
-    cost = count(lambda: spec.build(scale), spec.channels * spec.num_frames, height, width)
-    entry = {
-        "name": spec.name,
-        "scale": scale,
-        "scales": list(spec.scales),
-        "any_scale": spec.any_scale,
-        "colours": spec.colours.name,
-        "frames": spec.num_frames,
-        "parameters": cost.parameters,
-        "input": [width, height],
-        "macs": cost.macs,
-        "trident_macc": cost.macc,
-        "trident_flops": cost.flops,
-        "receptive_field_px": 2 * spec.halo_px(scale) + 1 if spec.local else None,
-        "half_safe": spec.half_safe,
-        "trainable": spec.trainable,
-        "source": spec.source,
-    }
-    return entry, cost
-
-
-def usual_scale(spec: ModelSpec) -> int:
-    """4, or the largest that the network has."""
-    return USUAL_SCALE if USUAL_SCALE in spec.scales else max(spec.scales)
+from youku.models import cost as costs
+from youku.models.cost import Cost, Layer
 
 
 def all_as_text(entries: Sequence[dict], trident: bool) -> str:
@@ -72,66 +42,71 @@ def all_as_text(entries: Sequence[dict], trident: bool) -> str:
 def layers_as_text(cost: Cost, trident: bool) -> str:
     """The table of layers, sums last."""
     header = ["layer", "kind", "output", "parameters", "MACs", *(["MACC", "FLOPs"] if trident else [])]
-    rows = [
-        [layer.name, layer.kind, "x".join(map(str, layer.output)), f"{layer.parameters:,}", f"{layer.macs:,}"]
-        + ([f"{layer.macc:,}", f"{layer.flops:,}"] if trident else [])
-        for layer in cost.layers
-    ]
-    sums = ["sum", "", "", f"{cost.parameters:,}", f"{cost.macs:,}"]
-    sums += [f"{cost.macc:,}", f"{cost.flops:,}"] if trident else []
-    return text_table.lay_out(header, [*rows, sums])
+
+    def figures(one: Layer | Cost) -> list[str]:
+        numbers = [one.parameters, one.macs, *([one.macc, one.flops] if trident else [])]
+        return [f"{number:,}" for number in numbers]
+
+    rows = [[layer.name, layer.kind, "x".join(map(str, layer.output)), *figures(layer)] for layer in cost.layers]
+    return text_table.lay_out(header, [*rows, ["sum", "", "", *figures(cost)]])
 
 
 def _run(args: argparse.Namespace) -> int:
     if args.conv:
-        return _show_conv(args)
-    if args.name is None:
-        if args.print or args.measure:
-            raise cli.UsageError("--print and --measure show one network: name it, as in `models fsrcnn --print`")
-        return _show_all(args)
-    return _show_one(args)
-
-
-def _show_conv(args: argparse.Namespace) -> int:
-    if args.name or args.scale or args.input or args.trident or args.print or args.measure:
-        raise cli.UsageError("--conv is a calculator and goes with --json alone; drop the rest")
-    input_px, kernel_px, padding_px, stride = args.conv
-    side = output_px(input_px, kernel_px, padding_px, stride)
-    unused_px = (input_px - kernel_px + 2 * padding_px) % stride
-    if args.json:
-        print(json.dumps({"output_px": side, "unused_px": unused_px}))
-        return 0
-    print(f"({input_px} - {kernel_px} + 2 x {padding_px}) / {stride} + 1 = {side}")
-    if unused_px:
-        print(f"rounded down: the stride leaves the last {unused_px} px of the padded input unused")
+        _show_conv(args)
+    elif args.name is not None:
+        _show_one(args)
+    elif args.print or args.measure:
+        raise cli.UsageError("--print and --measure show one network: name it, as in `models fsrcnn --print`")
+    else:
+        _show_all(args)
     return 0
 
 
-def _show_all(args: argparse.Namespace) -> int:
+def _show_conv(args: argparse.Namespace) -> None:
+    if args.name or args.scale or args.input or args.trident or args.print or args.measure:
+        raise cli.UsageError("--conv is a calculator and goes with --json alone; drop the rest")
+    input_px, kernel_px, padding_px, stride = args.conv
+    side = costs.output_px(input_px, kernel_px, padding_px, stride)
+    unused_px = (input_px - kernel_px + 2 * padding_px) % stride
+    if args.json:
+        print(json.dumps({"output_px": side, "unused_px": unused_px}))
+        return
+    print(f"({input_px} - {kernel_px} + 2 x {padding_px}) / {stride} + 1 = {side}")
+    if unused_px:
+        print(f"rounded down: the stride leaves the last {unused_px} px of the padded input unused")
+
+
+def _show_all(args: argparse.Namespace) -> None:
     width, height = args.input or (480, 270)
     specs = [spec for spec in MODELS.values() if args.scale is None or args.scale in spec.scales]
     if not specs:
         known = sorted({scale for spec in MODELS.values() for scale in spec.scales})
         raise ValueError(f"--scale {args.scale}: no network has it; expected one of {', '.join(map(str, known))}")
-    entries = [entry_of(spec, args.scale or usual_scale(spec), width, height)[0] for spec in specs]
+    entries = [costs.network_as_json(spec, args.scale or costs.usual_scale(spec), width, height)[0] for spec in specs]
     if args.json:
         print(json.dumps(entries, indent=2))
     else:
         print(all_as_text(entries, args.trident))
         print(f"\nfor one {width}x{height} input; `python -m youku models NAME` shows its layers")
-    return 0
 
 
-def _show_one(args: argparse.Namespace) -> int:
+def _show_one(args: argparse.Namespace) -> None:
     width, height = args.input or (480, 270)
-    scale = args.scale or (usual_scale(MODELS[args.name]) if args.name in MODELS else USUAL_SCALE)
+    scale = args.scale or (costs.usual_scale(MODELS[args.name]) if args.name in MODELS else costs.USUAL_SCALE)
     spec = spec_of(args.name, scale)
-    entry, cost = entry_of(spec, scale, width, height)
+    entry, cost = costs.network_as_json(spec, scale, width, height)
     if args.measure:
-        entry["measured_receptive_field_px"] = _measure(spec, scale)
+        if not spec.local:
+            raise cli.UsageError(f"--measure: {spec.name} looks at the whole picture, there is nothing to measure")
+        if not spec.trainable:
+            raise cli.UsageError(f"--measure: {spec.name} has no weights; its halo is exact by definition")
+        entry["measured_receptive_field_px"] = costs.measure_receptive_field_px(
+            lambda: spec.build(scale), spec.channels * spec.num_frames, scale, spec.halo_px(scale) + 2
+        )
     if args.json:
         print(json.dumps({**entry, "layers": [asdict(layer) for layer in cost.layers]}, indent=2))
-        return 0
+        return
     print(all_as_text([entry], args.trident))
     print(f"\nlayers for one {width}x{height} input (output = channels x height x width)")
     print(layers_as_text(cost, args.trident))
@@ -139,42 +114,29 @@ def _show_one(args: argparse.Namespace) -> int:
         print(f"\nreceptive field measured by gradients: {entry['measured_receptive_field_px']} px")
     if args.print:
         print(f"\n{spec.build(scale)}")
-    return 0
 
 
-def _measure(spec: ModelSpec, scale: int) -> int:
-    if not spec.local:
-        raise cli.UsageError(f"--measure: {spec.name} looks at the whole picture, there is nothing to measure")
-    if not spec.trainable:
-        raise cli.UsageError(f"--measure: {spec.name} has no weights; its halo is exact by definition")
-    num_channels, reach_px = spec.channels * spec.num_frames, spec.halo_px(scale) + 2
-    return measure_receptive_field_px(lambda: spec.build(scale), num_channels, scale, reach_px)
+def _whole_numbers(pattern: str, expected: str) -> Callable[[str], tuple[int, ...]]:
+    def read(text: str) -> tuple[int, ...]:
+        if not re.fullmatch(pattern, text):
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+        return tuple(map(int, re.findall(r"\d+", text)))
 
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT as in 480x270, got {text!r}")
-    return int(match[1]), int(match[2])
-
-
-def _four(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"\d{1,6}(,\d{1,6}){3}", text):
-        raise argparse.ArgumentTypeError(f"expected W,F,P,S as in 33,9,0,1, got {text!r}")
-    return tuple(map(int, text.split(",")))
+    return read
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The verb's command line."""
     parser = cli.make_parser("models", __doc__)
+    size = _whole_numbers(r"[1-9]\d{0,4}x[1-9]\d{0,4}", "WIDTHxHEIGHT as in 480x270")
+    four = _whole_numbers(r"\d{1,6}(,\d{1,6}){3}", "W,F,P,S as in 33,9,0,1")
     parser.add_argument("name", nargs="?", metavar="NAME", help="show this network layer by layer")
-    parser.add_argument("--input", type=_size, metavar="WxH", help="input size that costs are for (default 480x270)")
+    parser.add_argument("--input", type=size, metavar="WxH", help="input size that costs are for (default 480x270)")
     parser.add_argument("--scale", type=int, metavar="N", help="enlargement (default 4, or the network's largest)")
     parser.add_argument("--trident", action="store_true", help="also MACC and FLOPs as on the lecture slides")
     parser.add_argument("--print", action="store_true", help="with NAME: also the nested structure, as torch prints it")
     parser.add_argument("--measure", action="store_true", help="with NAME: measure the receptive field by gradients")
     parser.add_argument(
-        "--conv", type=_four, metavar="W,F,P,S", help="output size for input W, kernel F, padding P, stride S"
+        "--conv", type=four, metavar="W,F,P,S", help="output size for input W, kernel F, padding P, stride S"
     )
     parser.add_argument("--json", action="store_true", help="machine-readable on stdout")
     return parser

@@ -12,20 +12,11 @@ from youku.video import resize
 
 
 def conv(
-    num_in: int, num_out: int, kernel_px: int, bias: bool = True, dilation_px: int = 1, groups: int = 1
+    num_in: int, num_out: int, kernel_px: int = 3, bias: bool = True, dilation_px: int = 1, groups: int = 1
 ) -> nn.Conv2d:
     """Convolution with zero "same" padding."""
     padding_px = dilation_px * (kernel_px // 2)
     return nn.Conv2d(num_in, num_out, kernel_px, padding=padding_px, dilation=dilation_px, groups=groups, bias=bias)
-
-
-def start_he(module: nn.Module) -> None:
-    """Convolutions Kaiming normal over fan-in [He et al. 2015], biases 0."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
 
 
 class Residual(nn.Sequential):
@@ -113,11 +104,6 @@ class Interpolate(nn.Module):
             flat = x.float().flatten(0, 1)[:, None]  # (N C, 1, H, W)
             padded = pad(flat, self.margin_px, self.edge).contiguous(memory_format=torch.channels_last)
             return F.pixel_shuffle(F.conv2d(padded, self.kernel), self.scale)[:, 0].unflatten(0, x.shape[:2])
-
-
-def after_bicubic(radius_px: int) -> Callable[[int], int]:
-    """Halo of a network that works on the bicubic enlargement with `radius_px` at full size."""
-    return lambda scale: 2 + -(-radius_px // scale)
 
 
 def pad(x: Tensor, margin_px: int, edge: str) -> Tensor:

@@ -20,6 +20,9 @@ from torch import Tensor, nn
 
 from youku.models.blocks import Interpolate
 from youku.models.fsrcnn import Deconvolution
+from youku.models.spec import ModelSpec
+
+USUAL_SCALE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,3 +164,31 @@ def output_px(input_px: int, kernel_px: int, padding_px: int, stride: int) -> in
             "side; use a smaller kernel or more padding"
         )
     return (input_px - kernel_px + 2 * padding_px) // stride + 1
+
+
+def network_as_json(spec: ModelSpec, scale: int, width: int, height: int) -> tuple[dict[str, object], Cost]:
+    """One network as numbers (the row of the table, and what --json prints), and its cost for a width x height input."""
+    cost = count(lambda: spec.build(scale), spec.channels * spec.num_frames, height, width)
+    entry = {
+        "name": spec.name,
+        "scale": scale,
+        "scales": list(spec.scales),
+        "any_scale": spec.any_scale,
+        "colours": spec.colours.name,
+        "frames": spec.num_frames,
+        "parameters": cost.parameters,
+        "input": [width, height],
+        "macs": cost.macs,
+        "trident_macc": cost.macc,
+        "trident_flops": cost.flops,
+        "receptive_field_px": 2 * spec.halo_px(scale) + 1 if spec.local else None,
+        "half_safe": spec.half_safe,
+        "trainable": spec.trainable,
+        "source": spec.source,
+    }
+    return entry, cost
+
+
+def usual_scale(spec: ModelSpec) -> int:
+    """4, or the largest that the network has."""
+    return USUAL_SCALE if USUAL_SCALE in spec.scales else max(spec.scales)

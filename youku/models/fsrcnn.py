@@ -1,7 +1,11 @@
-"""FSRCNN(d=56, s=12, m=4): luma at low resolution through thin convolutions, one 9x9 deconvolution to the new size.
+"""FSRCNN and ESPCN: convolutions at low resolution, enlarged by the last layer alone.
 
-(N, 1, H, W) -> (N, 1, s H, s W). Parameters are the same for every scale: 12,464 weights + 173 biases + 172 PReLU
-slopes = 12,809. Source: Dong, Loy, Tang 2016, "Accelerating the Super-Resolution Convolutional Neural Network".
+- FSRCNN(d=56, s=12, m=4): luma (N, 1, H, W) -> (N, 1, s H, s W) through thin convolutions and one 9x9 deconvolution.
+  Parameters are the same for every scale: 12,464 weights + 173 biases + 172 PReLU slopes = 12,809. Source: Dong, Loy,
+  Tang 2016, "Accelerating the Super-Resolution Convolutional Neural Network".
+- ESPCN: (N, C, H, W) -> (N, C, s H, s W) in [0, 1] through three convolutions, the last to scale^2 channels, and one
+  pixel shuffle. Learnable parameters x2 / x3 / x4: luma 21,284 / 22,729 / 24,752, RGB 26,796 / 31,131 / 37,200.
+  Source: Shi et al. 2016, arXiv:1609.05158.
 """
 
 from __future__ import annotations
@@ -13,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import conv
-from youku.models.colours import Y
+from youku.models.blocks import FullPrecision, conv
+from youku.models.colours import RGB, Y
 from youku.models.spec import ModelSpec
 
 
@@ -94,7 +98,7 @@ FSRCNN_56 = ModelSpec(
     halo_px=lambda scale: 2 + 4 + -(-4 // scale),  # conv5, four conv3, deconv9 at stride `scale`
     source="Dong et al. 2016, arXiv:1608.00367",
 )
-SPECS = (
+FSRCNN_SPECS = (
     FSRCNN_56,
     replace(
         FSRCNN_56,
@@ -103,3 +107,22 @@ SPECS = (
         halo_px=lambda scale: 2 + 1 + -(-4 // scale),
     ),
 )
+
+
+class ESPCN(nn.Module):
+    """conv5 + tanh, conv3 + tanh, conv3, pixel shuffle."""
+
+    def __init__(self, scale: int, num_planes: int = 1) -> None:
+        super().__init__()
+        self.head = nn.Sequential(conv(num_planes, 64, 5), nn.Tanh())
+        self.body = nn.Sequential(conv(64, 32, 3), nn.Tanh())
+        self.upscale = nn.Sequential(FullPrecision(conv(32, num_planes * scale * scale, 3)), nn.PixelShuffle(scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.upscale(self.body(self.head(x)))
+
+
+ESPCN_Y = ModelSpec(
+    name="espcn", build=ESPCN, colours=Y, halo_px=lambda scale: 2 + 1 + 1, source="Shi et al. 2016, arXiv:1609.05158"
+)
+ESPCN_SPECS = (ESPCN_Y, replace(ESPCN_Y, name="espcn-rgb", build=lambda scale: ESPCN(scale, num_planes=3), colours=RGB))

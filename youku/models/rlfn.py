@@ -76,13 +76,11 @@ class RLFN(nn.Module):
         return self.upscale(features)[..., : height * self.scale, : width * self.scale] / 255
 
 
-SPECS = (
-    ModelSpec(
-        name="rlfn",
-        build=RLFN,
-        colours=RGB,
-        halo_px=lambda scale: 0,  # runs untiled
-        local=False,
-        source="Kong et al. 2022, arXiv:2205.07514",
-    ),
+RLFN_52 = ModelSpec(
+    name="rlfn",
+    build=RLFN,
+    colours=RGB,
+    halo_px=lambda scale: 0,  # runs untiled
+    local=False,
+    source="Kong et al. 2022, arXiv:2205.07514",
 )

@@ -1,16 +1,20 @@
-"""SPAN: plain convolutions and attention without parameters, one pixel shuffle.
+"""SPAN: plain convolutions and attention without parameters, one pixel shuffle; and the form in which it is trained.
 
 (N, 3, H, W) in [0, 1] -> (N, 3, s H, s W) in [0, 1]; the first convolution sees 0-255 minus the DIV2K mean, the last
 gives [0, 1] itself, as in the published weights. Learnable parameters at x4: 150,688 / 194,608 / 426,288 / 498,208 with
-28 / 32 / 48 / 52 channels. The authors train each 3x3 of the head, the blocks and the middle as branches (1,840,488
-parameters with 48 channels) and merge them afterwards: `branched=True` is that form, `reparameterised.merge_state` turns
-its state dict into the plain one's. The networks of the table are plain and trained as they are.
-Source: Wan et al. 2024, "Swift Parameter-free Attention Network for Efficient Super-Resolution", arXiv:2311.12770.
+28 / 32 / 48 / 52 channels. The networks of the table are plain and trained as they are. The authors train each 3x3 of
+the head, the blocks and the middle as several branches (1,840,488 parameters with 48 channels) and merge them afterwards
+to one plain convolution: `branched=True` is that form, `merge_state` turns its state dict into the plain one's.
+Branches of c_in -> c_out planes: 1x1 to 2 c_in, 3x3 to 2 c_out and 1x1 to c_out in a chain, beside it one 1x1; all have
+biases. The input is padded with zeros before the chain, so its 3x3 sees the first bias there too and the chain equals
+one zero-padded 3x3 to the very edge. State dict: conv.0, conv.1, conv.2 and sk, named as in the published checkpoints.
+Source: Wan et al. 2024, "Swift Parameter-free Attention Network for Efficient Super-Resolution", arXiv:2311.12770; the
+idea of branches is Ding et al. 2021 (RepVGG), arXiv:2101.03697.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
@@ -20,15 +24,13 @@ from torch.nn import functional as F
 from youku.models.blocks import FullPrecision, conv
 from youku.models.colours import RGB
 from youku.models.edsr import DIV2K_MEAN
-from youku.models.reparameterised import BranchedConv
 from youku.models.spec import ModelSpec
 
 Conv3 = Callable[[int, int], nn.Module]
-
-
-def plain_conv(num_in: int, num_out: int) -> nn.Conv2d:
-    """The 3x3 convolution of the merged form."""
-    return conv(num_in, num_out, 3)
+WIDENING = 2
+BRANCHES = ("conv.0", "conv.1", "conv.2", "sk")
+UNUSED = "eval_conv"
+"""The merged kernel beside the branches in published training checkpoints: stale between two merges, so never read."""
 
 
 class Block(nn.Module):
@@ -55,7 +57,7 @@ class SPAN(nn.Module):
 
     def __init__(self, scale: int, num_channels: int, num_blocks: int = 6, branched: bool = False) -> None:
         super().__init__()
-        conv3: Conv3 = BranchedConv if branched else plain_conv
+        conv3: Conv3 = BranchedConv if branched else conv
         self.register_buffer("mean", torch.tensor(DIV2K_MEAN).view(1, 3, 1, 1), persistent=False)
         self.head = conv3(3, num_channels)
         self.blocks = nn.ModuleList(Block(num_channels, conv3) for _ in range(num_blocks))
@@ -92,3 +94,70 @@ SPECS = (
     ),
     SPAN_48,
 )
+
+
+class BranchedConv(nn.Module):
+    """The branches as parameters; every step merges them (differentiably) and runs one 3x3 convolution."""
+
+    def __init__(self, num_in: int, num_out: int) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Conv2d(num_in, WIDENING * num_in, 1),
+            nn.Conv2d(WIDENING * num_in, WIDENING * num_out, 3),
+            nn.Conv2d(WIDENING * num_out, num_out, 1),
+        )
+        self.sk = nn.Conv2d(num_in, num_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):  # products of kernels in 16 bit would cost three digits
+            weight, bias = merge(dict(self.named_parameters()))
+        return F.conv2d(x, weight, bias, padding=1)
+
+
+def merge(branches: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Weight (c_out, c_in, 3, 3) and bias (c_out,) of the one convolution that the branches of `BranchedConv` make."""
+    first, last = branches["conv.0.weight"][..., 0, 0], branches["conv.2.weight"][..., 0, 0]
+    middle = branches["conv.1.weight"]  # (2 c_out, 2 c_in, 3, 3)
+    weight = torch.einsum("om,mnyx->onyx", last, torch.einsum("mkyx,kn->mnyx", middle, first))
+    weight = weight + F.pad(branches["sk.weight"], [1, 1, 1, 1])  # a 1x1 is a 3x3 with its weight in the middle
+    inside = branches["conv.1.bias"] + middle.sum((2, 3)) @ branches["conv.0.bias"]
+    return weight, branches["conv.2.bias"] + last @ inside + branches["sk.bias"]
+
+
+def merge_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict with L.weight and L.bias in place of the branches of each L (and its eval_conv); the rest as it is.
+
+    A network with `BranchedConv` in place of plain convolutions becomes the plain one's, which computes the same.
+    """
+    marker = ".conv.0.weight"
+    layers = [key.removesuffix(marker) for key in state if key.endswith(marker)]
+    parts = {
+        f"{layer}.{name}.{kind}" for layer in layers for name in (*BRANCHES, UNUSED) for kind in ("weight", "bias")
+    }
+    merged = {key: value for key, value in state.items() if key not in parts}
+    for layer in layers:
+        keys = [f"{name}.{kind}" for name in BRANCHES for kind in ("weight", "bias")]
+        own = {key: state[f"{layer}.{key}"] for key in keys}
+        own = {key: value.to(torch.promote_types(value.dtype, torch.float32)) for key, value in own.items()}
+        merged[f"{layer}.weight"], merged[f"{layer}.bias"] = merge(own)
+    return merged
+
+
+def faults(layers: Mapping[str, tuple[int, int]], state: Mapping[str, Tensor]) -> list[str]:
+    """A phrase for each branch of `layers` (name -> planes in and out) that a state dict lacks or has in another shape.
+
+    The merged kernel beside the branches may be absent.
+    """
+    wrong = []
+    for layer, (num_in, num_out) in layers.items():
+        with torch.device("meta"):
+            own = BranchedConv(num_in, num_out).state_dict()
+        shapes = {f"{layer}.{key}": tuple(value.shape) for key, value in own.items()}
+        wrong += [f"missing {key}" for key in shapes if key not in state]
+        shapes |= {f"{layer}.{UNUSED}.weight": (num_out, num_in, 3, 3), f"{layer}.{UNUSED}.bias": (num_out,)}
+        wrong += [
+            f"{key} has shape {tuple(state[key].shape)}, expected {shape}"
+            for key, shape in shapes.items()
+            if key in state and tuple(state[key].shape) != shape
+        ]
+    return wrong

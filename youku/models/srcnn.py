@@ -1,19 +1,46 @@
-"""SRCNN 9-1-5, 9-3-5, 9-5-5: bicubic enlargement first, then three convolutions that repair it at full size.
+"""SRCNN, VDSR, VSRnet and bicubic itself: luma enlarged by bicubic, then repaired by convolutions at full size.
 
-(N, 1, H, W) -> (N, 1, s H, s W), luma in [0, 1]; one set of weights serves every scale. Learnable parameters 8,129 /
-24,513 / 57,281, of which weights 8,032 / 24,416 / 57,184 as the papers count. Same padding, where the paper trains
-with valid convolutions. Source: Dong, Loy, He, Tang 2014/2016, arXiv:1501.00092.
+(N, 1, H, W) -> (N, 1, s H, s W), luma in [0, 1]; one set of weights serves every scale.
+
+- bicubic: the baseline every network is measured against, in the same pipeline. Keys' kernel, a = -0.5, half-pixel
+  centres, edges repeat as for the planes of a clip (video.interpolate). No parameters.
+- SRCNN 9-1-5, 9-3-5, 9-5-5: 8,129 / 24,513 / 57,281 learnable parameters, of which weights 8,032 / 24,416 / 57,184 as
+  the papers count. Same padding, where the paper trains with valid convolutions. Source: Dong, Loy, He, Tang 2014/2016,
+  arXiv:1501.00092.
+- VDSR: twenty 3x3 convolutions that predict what the enlargement lost. 665,921 learnable parameters, 664,704 without
+  biases (the form of the published PyTorch weights). Source: Kim, Lee, Lee 2016, arXiv:1511.04587.
+- VSRnet: SRCNN 9-5-5 over five motion-compensated frames (N, T, H, W), each enlarged first, joined inside the network.
+  Joined before the second layer (the paper's best, its architecture b): 283,073 learnable parameters; with filter
+  symmetry, where the frames t - i and t + i share their weights, 170,177. Deviation: neighbours come compensated at the
+  low resolution, by block matching (`video.motion`), where the paper compensates the enlarged frames by optical flow.
+  Source: Kappeler, Yoo, Dai, Katsaggelos 2016, "Video Super-Resolution with Convolutional Neural Networks".
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
-from youku.models.blocks import FullPrecision, Interpolate, after_bicubic, conv, start_he
+from youku.models.blocks import FullPrecision, Interpolate, conv
 from youku.models.colours import Y
 from youku.models.spec import ModelSpec
+
+
+def start_he(module: nn.Module) -> None:
+    """Convolutions Kaiming normal over fan-in [He et al. 2015], biases 0."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def after_bicubic(radius_px: int) -> Callable[[int], int]:
+    """Halo of a network that works on the bicubic enlargement with `radius_px` at full size."""
+    return lambda scale: 2 + -(-radius_px // scale)
 
 
 class SRCNN(nn.Module):
@@ -43,8 +70,141 @@ SRCNN_915 = ModelSpec(
     halo_px=after_bicubic(6),
     source="Dong et al. 2016, arXiv:1501.00092",
 )
-SPECS = (
+SRCNN_SPECS = (
     SRCNN_915,
     replace(SRCNN_915, name="srcnn-935", build=lambda scale: SRCNN(scale, mapping_px=3), halo_px=after_bicubic(7)),
     replace(SRCNN_915, name="srcnn-955", build=lambda scale: SRCNN(scale, mapping_px=5), halo_px=after_bicubic(8)),
+)
+
+
+class VDSR(nn.Module):
+    """bicubic(x) + conv3 + 18 x (ReLU, conv3) + ReLU, conv3; receptive field 41 x 41 at full size."""
+
+    def __init__(self, scale: int, bias: bool = True, num_layers: int = 20, num_channels: int = 64) -> None:
+        super().__init__()
+        self.enlarge = Interpolate(scale)
+        self.head = nn.Sequential(conv(1, num_channels, 3, bias), nn.ReLU())
+        layers: list[nn.Module] = []
+        for _ in range(num_layers - 2):
+            layers += [conv(num_channels, num_channels, 3, bias), nn.ReLU()]
+        self.body = nn.Sequential(*layers)
+        self.tail = conv(num_channels, 1, 3, bias)
+        start_he(self)  # as in the paper
+
+    def forward(self, x: Tensor) -> Tensor:
+        base = self.enlarge(x)  # float32, so only the small residual may be 16 bit
+        return base + self.tail(self.body(self.head(base)))
+
+
+VDSR_20 = replace(
+    SRCNN_915, name="vdsr", build=VDSR, halo_px=after_bicubic(20), source="Kim et al. 2016, arXiv:1511.04587"
+)
+BICUBIC = ModelSpec(
+    name="bicubic",
+    build=lambda scale: Interpolate(scale, "bicubic", "replicate"),
+    colours=Y,
+    scales=(2, 3, 4, 8),
+    halo_px=lambda scale: 2,
+    half_safe=False,
+    trainable=False,
+    source="Keys 1981; MATLAB imresize kernel",
+)
+
+
+LAYERS = (("first", 1, 64, 9), ("middle", 64, 32, 5), ("last", 32, 1, 5))  # (name, channels in and out, kernel px)
+
+
+class VSRnet(nn.Module):
+    """Layers before the join run on every frame with weights of its own; the join layer sees all frames at once.
+
+    `join_layer` 1, 2, 3 are the paper's architectures a, b, c. `symmetric` lets the frames at equal distance share.
+    """
+
+    def __init__(self, scale: int, num_frames: int = 5, join_layer: int = 2, symmetric: bool = False) -> None:
+        super().__init__()
+        assert num_frames % 2 == 1 and 1 <= join_layer <= len(LAYERS), (num_frames, join_layer)
+        self.num_frames, self.symmetric = num_frames, symmetric
+        self.num_branches = num_frames // 2 + 1 if symmetric else num_frames
+        self.enlarge = Interpolate(scale)
+        self.branches = nn.ModuleList(_layers(0, join_layer - 1) for _ in range(self.num_branches))
+        self.trunk = _layers(join_layer - 1, len(LAYERS), num_joined=self.num_branches)
+        start_he(self)  # as SRCNN does
+
+    def forward(self, x: Tensor) -> Tensor:
+        middle = self.num_frames // 2
+        frames = self.enlarge(x).split(1, dim=1)  # T x (N, 1, s H, s W)
+        if not self.symmetric:
+            return self.trunk(torch.cat([run(frame) for run, frame in zip(self.branches, frames, strict=True)], dim=1))
+        joined = [self.branches[0](frames[middle])]
+        for distance in range(1, middle + 1):  # equal weights in the join too: the pair can be added before it
+            run = self.branches[distance]
+            joined.append(run(frames[middle - distance]) + run(frames[middle + distance]))
+        return self.trunk(torch.cat(joined, dim=1))
+
+
+def from_srcnn(
+    state_dict: dict[str, Tensor], scale: int = 4, num_frames: int = 5, join_layer: int = 2, symmetric: bool = False
+) -> VSRnet:
+    """A VSRnet that starts as a trained SRCNN 9-5-5: the paper's pre-training.
+
+    Layers before the join are copied to every frame's branch; the join layer's weights are copied and divided by the
+    number of frames, so that equal frames give exactly the single-image network's output. ValueError where the state
+    dict is not that of an SRCNN with a 5 x 5 middle layer.
+    """
+    given = {name: _layer_of(state_dict, name, (num_out, num_in, px, px)) for name, num_in, num_out, px in LAYERS}
+    module = VSRnet(scale, num_frames, join_layer, symmetric)
+    before = [name for name, *_ in LAYERS[: join_layer - 1]]
+    with torch.no_grad():
+        for branch in module.branches:
+            for layer, name in zip(_convolutions(branch), before, strict=True):
+                _set(layer, *given[name])
+        for layer, (name, *_) in zip(_convolutions(module.trunk), LAYERS[join_layer - 1 :], strict=True):
+            weight, bias = given[name]
+            is_join = name == LAYERS[join_layer - 1][0]
+            _set(layer, weight.repeat(1, module.num_branches, 1, 1) / num_frames if is_join else weight, bias)
+    return module
+
+
+def _layers(start: int, stop: int, num_joined: int = 1) -> nn.Sequential:
+    """SRCNN's layers start .. stop - 1, each but the network's last with its ReLU; the first takes `num_joined` inputs."""
+    layers: list[nn.Module] = []
+    for index, (name, num_in, num_out, kernel_px) in enumerate(LAYERS[start:stop]):
+        layer = conv(num_in * (num_joined if index == 0 else 1), num_out, kernel_px)
+        layers += [FullPrecision(layer)] if name == LAYERS[-1][0] else [layer, nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def _layer_of(state_dict: dict[str, Tensor], name: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """(weight, bias) of one of SRCNN's layers, whatever wraps the convolution."""
+    found = {key: value for key, value in state_dict.items() if key.split(".")[0] == name}
+    weight = next((value for key, value in found.items() if key.endswith("weight")), None)
+    bias = next((value for key, value in found.items() if key.endswith("bias")), None)
+    if weight is None or bias is None or tuple(weight.shape) != shape:
+        got = "none" if weight is None or bias is None else f"{tuple(weight.shape)}"
+        raise ValueError(f"SRCNN weights: expected layer {name!r} of shape {shape}, got {got}; train srcnn-955 first")
+    return weight, bias
+
+
+def _convolutions(module: nn.Module) -> list[nn.Conv2d]:
+    return [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+
+
+def _set(layer: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
+    assert layer.bias is not None
+    layer.weight.copy_(weight)
+    layer.bias.copy_(bias)
+
+
+FIVE_FRAMES = replace(
+    SRCNN_915,
+    name="vsrnet",
+    build=VSRnet,
+    num_frames=5,
+    aligned=True,
+    halo_px=after_bicubic(8),
+    source="Kappeler et al. 2016, IEEE Trans. Computational Imaging 2(2)",
+)
+VSRNET_SPECS = (
+    FIVE_FRAMES,
+    replace(FIVE_FRAMES, name="vsrnet-symmetric", build=lambda scale: VSRnet(scale, symmetric=True)),
 )

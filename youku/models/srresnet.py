@@ -1,9 +1,21 @@
-"""SRResNet, the generator of SRGAN, in the paper's form and in that of the course slides.
+"""SRResNet, the generator of SRGAN, in the paper's form and the course slides' two; and Perceptual-SR, of the same blocks.
 
-(N, 3, H, W) in [0, 1] -> (N, 3, s H, s W) in [0, 1]: 16 residual blocks with batch norm, long skip, sub-pixel stages.
-Learnable parameters at x4: paper 1,549,462 (1,546,771 without biases), slides 1,546,754. The paper's output lives in
-[-1, 1] and is mapped back at the end (no tanh: there it is optional, and it saturates near black and white).
-Source: Ledig et al. 2017, "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network".
+(N, 3, H, W) in [0, 1] -> (N, 3, s H, s W) in [0, 1], [-1, 1] inside.
+
+- SRResNet: 16 residual blocks with batch norm, long skip, sub-pixel stages. Learnable parameters at x4: paper 1,549,462
+  (1,546,771 without biases), slides 1,546,754. The paper's output is mapped back at the end without a tanh: there it is
+  optional, and it saturates near black and white. Source: Ledig et al. 2017, "Photo-Realistic Single Image
+  Super-Resolution Using a Generative Adversarial Network".
+- The slides' improved one: narrow dilated blocks, instance norm, depthwise upscaling, tanh. 642,050 learnable parameters
+  at x4 (and 4,224 running statistics in the state dict), no biases. Instance norm and tanh take absolute contrast away,
+  which costs PSNR: an ablation, not a default. In train mode the norms use each picture's own statistics, in eval mode
+  the running ones. Source: A. Yiin, Deep Belief course 5, epoch402, with the layers of its published checkpoint: the
+  tail is 3x3, where the slide says 5x5 (645,122 parameters). Which activation the blocks have is not known:
+  LeakyReLU(0.2) is our choice.
+- Perceptual-SR: Johnson's style-transfer network, turned to super-resolution by x4 and x8; the paper scales its tanh to
+  0-255. 401,859 learnable parameters at x4, 438,915 at x8. Upscaling is nearest neighbour and a convolution; the paper's
+  transposed convolution (same size) is an option, kept to show its checkerboard [Odena et al. 2016,
+  distill.pub/2016/deconv-checkerboard]. Source: Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155.
 """
 
 from __future__ import annotations
@@ -14,7 +26,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from youku.models.blocks import FullPrecision, Residual, SubPixel, conv
+from youku.models.blocks import FullPrecision, Residual, ResizeConv, SubPixel, before_resize_conv, conv
 from youku.models.colours import RGB
 from youku.models.spec import ModelSpec
 
@@ -87,7 +99,7 @@ PAPER = ModelSpec(
     halo_px=lambda scale: 4 + 2 * 16 + 1 + 2 + -(-4 // scale),  # conv9, blocks, mid, upscale, conv9 at full size
     source="Ledig et al. 2017, arXiv:1609.04802",
 )
-SPECS = (
+SRRESNET_SPECS = (
     PAPER,
     replace(PAPER, name="srgan"),  # its generator; the adversary is a loss
     replace(
@@ -96,4 +108,111 @@ SPECS = (
         build=SlidesSRResNet,
         source="Yiin 2020, Deep Belief course 5, epoch402: the original",
     ),
+)
+
+
+DILATIONS_PX = (1, 2, 4, 8)
+"""Cycle of the first convolution of each block."""
+
+
+def norm(num_channels: int) -> nn.InstanceNorm2d:
+    """Instance norm with learnt scale and shift that keeps running statistics for eval."""
+    return nn.InstanceNorm2d(num_channels, affine=True, track_running_stats=True)
+
+
+def dilated_block(num_channels: int, dilation_px: int) -> Residual:
+    """x + IN(conv(act(IN(dilated conv(x))))), through half the channels."""
+    narrow = num_channels // 2
+    return Residual(
+        conv(num_channels, narrow, 3, bias=False, dilation_px=dilation_px),
+        norm(narrow),
+        nn.LeakyReLU(0.2),
+        conv(narrow, num_channels, 3, bias=False),
+        norm(num_channels),
+    )
+
+
+class DepthwiseUpscale(nn.Sequential):
+    """Two-fold: depthwise conv3 to four channels each, IN, pixel shuffle, PReLU with one slope."""
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__(
+            conv(num_channels, 4 * num_channels, 3, bias=False, groups=num_channels),
+            norm(4 * num_channels),
+            nn.PixelShuffle(2),
+            nn.PReLU(),
+        )
+
+
+class ImprovedSRResNet(nn.Module):
+    """conv5, dilated blocks, conv3 + IN + long skip, depthwise upscaling, conv and tanh."""
+
+    def __init__(self, scale: int, num_channels: int = 64, num_blocks: int = 16, tail_px: int = 3) -> None:
+        super().__init__()
+        dilations_px = (DILATIONS_PX[index % len(DILATIONS_PX)] for index in range(num_blocks))
+        self.head = conv(3, num_channels, 5, bias=False)
+        self.body = nn.Sequential(
+            *(dilated_block(num_channels, dilation_px) for dilation_px in dilations_px),
+            conv(num_channels, num_channels, 3, bias=False),
+            norm(num_channels),
+        )
+        self.upscale = nn.Sequential(*(DepthwiseUpscale(num_channels) for _ in range(scale.bit_length() - 1)))
+        self.tail = FullPrecision(conv(num_channels, 3, tail_px, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.head(x * 2 - 1)
+        features = features + self.body(features)
+        signed = torch.tanh(self.tail(self.upscale(features)))  # [-1, 1]
+        return (signed + 1) / 2
+
+
+IMPROVED = replace(
+    PAPER,
+    name="srresnet-improved",
+    build=ImprovedSRResNet,
+    halo_px=lambda scale: 2 + 4 * (1 + 2 + 4 + 8) + 16 + 1 + 2,  # conv5, dilated and plain conv3, mid, upscale
+    source="Yiin 2020, Deep Belief course 5, epoch402: the improved",
+)
+
+
+class PerceptualSR(nn.Module):
+    """conv9 + BN + ReLU, 4 residual blocks, log2(scale) enlargements with BN + ReLU, conv9, tanh."""
+
+    def __init__(self, scale: int, deconvolution: bool = False) -> None:
+        super().__init__()
+        self.head = nn.Sequential(conv(3, NUM_CHANNELS, 9), nn.BatchNorm2d(NUM_CHANNELS), nn.ReLU())
+        self.body = nn.Sequential(*(residual_block(NUM_CHANNELS, nn.ReLU()) for _ in range(4)))
+        self.upscale = Deconvolutions(scale) if deconvolution else ResizeConv(NUM_CHANNELS, scale, batch_norm=True)
+        self.tail = FullPrecision(conv(NUM_CHANNELS, 3, 9))
+
+    def forward(self, x: Tensor) -> Tensor:
+        signed = torch.tanh(self.tail(self.upscale(self.body(self.head(x * 2 - 1)))))  # [-1, 1]
+        return (signed + 1) / 2
+
+
+class Deconvolutions(nn.Sequential):
+    """The paper's "stride 1/2" convolutions: 3x3 transposed of stride 2, so taps overlap unevenly; BN, ReLU."""
+
+    def __init__(self, scale: int) -> None:
+        layers: list[nn.Module] = []
+        for _ in range(scale.bit_length() - 1):
+            layers += [
+                nn.ConvTranspose2d(NUM_CHANNELS, NUM_CHANNELS, 3, stride=2, padding=1, output_padding=1),
+                nn.BatchNorm2d(NUM_CHANNELS),
+                nn.ReLU(),
+            ]
+        super().__init__(*layers)
+
+
+RESIZED = ModelSpec(
+    name="perceptual-sr",
+    build=PerceptualSR,
+    colours=RGB,
+    scales=(4, 8),
+    halo_px=before_resize_conv(4 + 2 * 4, 4),
+    source="Johnson et al. 2016, arXiv:1603.08155",
+)
+PERCEPTUAL_SPECS = (
+    RESIZED,
+    replace(RESIZED, name="perceptual-sr-deconv", build=lambda scale: PerceptualSR(scale, deconvolution=True)),
 )

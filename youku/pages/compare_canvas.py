@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from youku.metrics import psnr
 from youku.pages.crops import Box
 
 BACKGROUND = (24, 26, 30)
@@ -60,7 +61,9 @@ def compose(sheet: Sheet, pictures: Sequence[np.ndarray], lumas: Sequence[np.nda
         place = f"x{sheet.magnify}: {box.width}x{box.height} at {box.left},{box.top}"
         places = [(f"{label}, {place}" if sheet.wipe else place,) for label in sheet.labels]
         cell_width = width // len(pictures) if sheet.wipe else width
-        crops = [_centred(magnified(box.cut(one), sheet.magnify), cell_width) for one in pictures]
+        # every pixel as a square, so that what is seen is what is there
+        squares = [box.cut(one).repeat(sheet.magnify, axis=0).repeat(sheet.magnify, axis=1) for one in pictures]
+        crops = [_centred(one, cell_width) for one in squares]
         row = _row(places, crops, font_px)
         rows.append(_centred(row, width) if sheet.wipe else row)
     if sheet.heat_max is not None:
@@ -90,11 +93,6 @@ def wiped(pictures: Sequence[np.ndarray], seconds: float) -> np.ndarray:
     return out
 
 
-def magnified(picture: np.ndarray, times: int) -> np.ndarray:
-    """Every pixel as a square, so that what is seen is what is there."""
-    return picture.repeat(times, axis=0).repeat(times, axis=1)
-
-
 def outlined(picture: np.ndarray, box: Box | None) -> np.ndarray:
     """A copy with a frame of one pixel (two from 720 lines on) just outside the box."""
     if box is None:
@@ -114,9 +112,8 @@ def heat_map(error: np.ndarray, heat_max: float) -> np.ndarray:
 def in_decibels(error: np.ndarray) -> str:
     """Mean absolute error and PSNR of a luma error in words."""
     squared = float(np.square(error, dtype=np.float64).mean())
-    if squared == 0:
-        return "identical"
-    return f"mean {float(error.mean(dtype=np.float64)):.2f}, {10 * math.log10(255**2 / squared):.2f} dB"
+    mean = float(error.mean(dtype=np.float64))
+    return f"mean {mean:.2f}, {psnr.decibels(squared):.2f} dB" if squared else "identical"
 
 
 @lru_cache(maxsize=1)  # a tenth of the time of a frame, and the same in all of a video

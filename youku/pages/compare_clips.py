@@ -6,7 +6,6 @@ others against the reference. Smaller versions are enlarged by bicubic, and labe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from youku import cli, files
+from youku.metrics import psnr
 from youku.pages import compare_canvas
 from youku.pages.compare_canvas import Sheet
 from youku.pages.crops import Box
@@ -198,4 +198,4 @@ def write_video(
 
 def _psnr_db(squared: Sequence[Sequence[float]]) -> list[float | None]:
     means = np.mean(squared, axis=0)  # (frames, versions) to (versions,)
-    return [10 * math.log10(255**2 / mean) if mean else None for mean in means]
+    return [psnr.decibels(float(mean)) if mean else None for mean in means]

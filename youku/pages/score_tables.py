@@ -40,6 +40,7 @@ HEADLINE = (
     ("VMAF NEG", "", "vmaf_neg", 3),
 )
 PLANES = {"yuv": "YUV", "y": "Y", "rgb": "RGB"}
+CLIP_MEASURES = (("PSNR (dB)", "psnr", 3), ("VMAF", "vmaf", 2), ("SSIM", "ssim", 4))
 CURVES = ("submission", "second", "third")  # of one, two or three submissions
 
 
@@ -77,14 +78,13 @@ def versus(sides: dict[str, Any], key: str, digits: int) -> tuple[ShownNumber, S
 
 def clip_numbers(clip: dict[str, Any]) -> list[tuple[str, ShownNumber, ShownNumber, ShownNumber]]:
     """The clip's own numbers, beside its pictures."""
-    keys = (("PSNR (dB)", "psnr", 3), ("VMAF", "vmaf", 2), ("SSIM", "ssim", 4))
-    return [(label, *versus(clip, key, digits)) for label, key, digits in keys]
+    return [(label, *versus(clip, key, digits)) for label, key, digits in CLIP_MEASURES]
 
 
 def clip_row(clip: dict[str, Any]) -> tuple[dict[str, Any], list[ShownNumber]]:
     """A clip and its numbers in the order of the table's columns."""
-    psnr, vmaf, ssim = (versus(clip, key, digits) for key, digits in (("psnr", 3), ("vmaf", 2), ("ssim", 4)))
-    return clip, [*psnr, *vmaf, *ssim, plain_number(clip["submission"].get("vmaf_neg"), 2)]
+    numbers = [number for _, *three in clip_numbers(clip) for number in three]
+    return clip, [*numbers, plain_number(clip["submission"].get("vmaf_neg"), 2)]
 
 
 def together(scores: Sequence[Score]) -> list[tuple[dict[str, Any], ...]]:
@@ -102,7 +102,7 @@ def beside_clips(scores: Sequence[Score]) -> list[tuple[str, list[ShownNumber], 
     """Clips side by side: id, PSNR and then VMAF as bicubic, every submission, every difference."""
     rows = []
     for clip, *same in together(scores):
-        measures = [_in_a_row(same, key, digits) for key, digits in (("psnr", 3), ("vmaf", 2))]
+        measures = [_in_a_row(same, key, digits) for _, key, digits in CLIP_MEASURES[:2]]
         rows.append((clip["id"], *([base, *ours, *gains] for base, ours, gains in measures)))
     return rows
 

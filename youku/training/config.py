@@ -16,8 +16,7 @@ from typing import Any
 
 from torch import nn
 
-from youku.models import MODELS, spec_of
-from youku.models.discriminators import EnhanceNetDiscriminator, SRGANDiscriminator
+from youku.models import MODELS, discriminators, spec_of
 from youku.training import fields, losses
 from youku.training.fields import POSITIVE, at_least, each, expect, one_of, option, to_number
 from youku.training.losses import Terms
@@ -26,8 +25,8 @@ from youku.video.resize import SHRINKERS
 
 RECIPES = Path(__file__).parent / "recipes"
 DISCRIMINATORS: dict[str, Callable[[int, int], nn.Module]] = {
-    "srgan": SRGANDiscriminator,
-    "enhancenet": EnhanceNetDiscriminator,
+    "srgan": discriminators.srgan,
+    "enhancenet": discriminators.enhancenet,
 }
 
 

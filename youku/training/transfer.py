@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from youku.engines import weights
 from youku.models import MODELS
 from youku.models.spec import ModelSpec
-from youku.models.vsrnet import from_srcnn
+from youku.models.srcnn import from_srcnn
 
 GAUSSIAN_STD = 0.01  # of --init gaussian
 SCALE_LAYERS = ("upscale", "last")  # what a network calls its enlarging layer
