@@ -96,7 +96,7 @@ def require(value: Any, shape: Any, name: str) -> None:
     elif isinstance(shape, dict):
         require(value, dict, name)
         if missing := [key for key in shape if key not in value]:
-            raise ValueError(f"{name}: {', '.join(missing)} missing")
+            raise ValueError(f"{name}: {', '.join(map(repr, missing))} is missing")
         for key, one in shape.items():
             require(value[key], one, f"{name}.{key}")
     else:
