@@ -587,12 +587,15 @@ def test_too_few_frames_without_archive_or_record(tmp_path: Path, low: bytes) ->
     assert finding.state == "damaged" and "expected 3 frames, got 2" in finding.detail and clip.exists()
 
 
-@pytest.mark.parametrize("state", ["cut", "page", "empty", "unsafe", "wrong crc", "another archive", "wrong name"])
+@pytest.mark.parametrize(
+    "state", ["cut", "page", "empty", "unsafe", "wrong crc", "another archive", "wrong name", "lost entry"]
+)
 def test_unusable_zip_is_fetched_anew(mirror: Server, tmp_path: Path, low: bytes, state: str) -> None:
     """Whatever lies in data/raw in place of the archive, one run brings the clips and sets it aside."""
     zip_path, wanted = by_hand(tmp_path)
     data = pack(zip_path, {contest.low_name(0): low}, zipfile.ZIP_STORED)
     data = {
+        "lost entry": b"",
         "cut": data[:-30],
         "page": b"<html>",
         "empty": b"",
@@ -601,6 +604,12 @@ def test_unusable_zip_is_fetched_anew(mirror: Server, tmp_path: Path, low: bytes
         "another archive": pack(zip_path, {contest.low_name(60): low}),
         "wrong name": data[: len(data) // 2] + data[len(data) // 2 :].replace(b"Youku_00000", b"Youku_00001"),
     }[state]
+    if state == "lost entry":  # of three, the directory's end tells the bytes of two: clip 0 is the last
+        data = bytearray(pack(zip_path, {contest.low_name(clip_id): low for clip_id in (2, 1, 0)}))
+        end = data.index(b"PK\x05\x06")
+        entry_bytes = struct.unpack_from("<I", data, end + 12)[0] // 3
+        del data[end - entry_bytes : end]
+        struct.pack_into("<I", data, end - entry_bytes + 12, 2 * entry_bytes)
     zip_path.write_bytes(data)
     haul = downloads.download(wanted, mirror.url, num_frames=2)
     assert haul.complete and len(haul.replaced) == 1 and haul.fetched == [zip_path.name], haul

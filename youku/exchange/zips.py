@@ -16,6 +16,7 @@ import errno
 import hashlib
 import io
 import lzma
+import os
 import re
 import shutil
 import stat
@@ -34,6 +35,7 @@ RATIO_FROM_BYTES = 1 << 20  # a smaller member cannot hurt
 DEFAULT_LEVEL = 6
 BLOCK_BYTES = 1 << 20
 SMALL_BYTES = 4096  # read at once where Python unpacks all that it was given: bzip2 grows 20,000 times, LZMA 7,000
+MAX_END_BYTES = 22 + 0xFFFF  # the directory's end and its comment (4.3.16)
 MAX_DICTIONARY_BYTES = 256 << 20
 PACKERS = {
     1: "Shrink",
@@ -222,8 +224,12 @@ def unpack(
 
 
 def _damaged_heads(bundle: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo], targets: Mapping[str, Path]) -> list[str]:
-    """Why a clip may be missing by damage: a name that its own header spells otherwise, or a zip of other things."""
-    damaged = []
+    """Why a clip may be missing by damage: another name in its own header, fewer entries than told, other things."""
+    with open(str(bundle.filename), "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_END_BYTES))
+        tail = file.read()
+    told = int.from_bytes(tail[(at := tail.rfind(b"PK\5\6") + 10) : at + 2], "little")
+    damaged = [] if told in (len(bundle.infolist()), 0xFFFF) else [f"its directory has {len(infos)} of {told} entries"]
     for info in infos:
         try:
             with open_member(bundle, info):
