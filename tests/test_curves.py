@@ -221,3 +221,33 @@ def test_bad_input_is_one_sentence(
     assert curves.main(line) == 1
     message = capsys.readouterr().err
     assert words in message and message.startswith("error: ") and message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"step": 2, "data_wait": ' + "[" * 100_000, "line 2 is not JSON"),
+        ('{"step": ' + "1" * 5000 + "}", "line 2 is not JSON"),
+        ('{"step": ' + "1" * 400 + "}", 'line 2: expected {"step"'),
+        ('{"step": 1e999}', 'line 2: expected {"step"'),
+        ('{"step": NaN}', 'line 2: expected {"step"'),
+        ("[]", 'line 2: expected {"step"'),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_damaged_log_is_one_sentence(tmp_path: Path, line: str, words: str) -> None:
+    """Nesting too deep and numbers too long or not finite are told with file and line."""
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 0.5}\n' + line + '\n{"step": 3, "loss": 0.5}\n')
+    with pytest.raises(ValueError) as caught:
+        run_logs.read_log(tmp_path)
+    assert words in str(caught.value) and "log.jsonl" in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_values_that_cannot_be_drawn_are_passed_over(tmp_path: Path) -> None:
+    """Infinity, nan and numbers of hundreds of digits are no points of a curve, in JSON and in text."""
+    for value in ("1e999", "NaN", "1" * 400, "1e300"):
+        (tmp_path / "log.jsonl").write_text(f'{{"step": 1, "loss": 0.5}}\n{{"step": 2, "loss": {value}}}\n')
+        assert run_logs.read_log(tmp_path).series["loss"].steps == [1]
+    (tmp_path / "a.txt").write_text("step 1e999 err: 0.5\nstep 2 err: 0.25\n")
+    log = run_logs.read_log(tmp_path / "a.txt", r"step (?P<step>\S+) err: (?P<loss>\S+)")
+    assert log.series["loss"].steps == [2]

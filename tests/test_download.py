@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import os
 import random
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,13 +24,16 @@ import numpy as np
 import pytest
 
 from youku import contest, download, files
-from youku.exchange import archive, downloads, zips
+from youku.exchange import archive, downloads, objects, zips
 from youku.exchange import fetch as transfer
 from youku.exchange.fetch import fetch
 from youku.exchange.objects import FetchError
 from youku.video import y4m
 
 ROOT = Path(__file__).parents[1]
+
+
+Twist = Callable[[bytes, int], tuple[int, dict[str, str], bytes]]  # body, first byte asked for -> status, headers, body
 
 
 class Server(ThreadingHTTPServer):
@@ -47,6 +51,8 @@ class Server(ThreadingHTTPServer):
         self.drops: list[int] = []  # bytes after which the next bodies break off
         self.pause_sec = 0.0  # after every 64 KiB
         self.status: dict[str, int] = {}
+        self.headers: dict[str, str] = {}
+        self.twist: Twist | None = None  # answers a GET with a Range itself
         self.lengths = True  # False: neither Content-Length nor a way to resume known
         self.url = f"http://127.0.0.1:{self.server_address[1]}/"
 
@@ -67,10 +73,22 @@ class Handler(BaseHTTPRequestHandler):
         server, asked = self.server, self.headers.get("Range", "")
         server.requests.append((self.command, self.path, asked))
         if self.path in server.status or self.path not in server.bodies:
-            self.send_error(server.status.get(self.path, 404))
+            self.send_response(server.status.get(self.path, 404))
+            self.send_header("Content-Length", "0")
+            for name, value in server.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
             return
         data, tag = server.bodies[self.path], server.tags.get(self.path, '"one"')
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and server.ranges else 0
+        if server.twist and body and start:
+            status, headers, sent = server.twist(data, start)
+            self.send_response(status)
+            for name, value in ({"Content-Length": str(len(sent)), "ETag": tag} | headers).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(sent)
+            return
         if server.if_range and self.headers.get("If-Range") not in (None, tag):
             start = 0
         if start and start >= len(data):
@@ -84,6 +102,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         if tag:
             self.send_header("ETag", tag)
+        for name, value in server.headers.items():
+            self.send_header(name, value)
         if server.lengths:
             self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
@@ -178,6 +198,110 @@ def test_fetch_without_version_restarts(server: Server, tmp_path: Path, tag: str
     assert gets(server) == ["", ""]
 
 
+def _range(data: bytes, start: int, end: int) -> dict[str, str]:
+    return {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}
+
+
+TWISTS: dict[str, tuple[Twist, list[str]]] = {
+    "capped": (
+        lambda data, start: (206, _range(data, start, min(start + 300_000, len(data))), data[start : start + 300_000]),
+        ["", "bytes=400000-", "bytes=700000-"],
+    ),
+    "total unknown": (
+        lambda data, start: (206, {"Content-Range": f"bytes {start}-{len(data) - 1}/*"}, data[start:]),
+        ["", "bytes=400000-"],
+    ),
+    "forbidden": (lambda data, start: (403, {}, b"no ranges"), ["", "bytes=400000-", ""]),
+    "not found": (lambda data, start: (404, {}, b""), ["", "bytes=400000-", ""]),
+    "416 without a length": (lambda data, start: (416, {}, b""), ["", "bytes=400000-", ""]),
+    "from 0, said": (lambda data, start: (206, _range(data, 0, len(data)), data), ["", "bytes=400000-", ""]),
+    "from 0, not said": (
+        lambda data, start: (206, _range(data, start, len(data)), data[: len(data) - start]),
+        ["", "bytes=400000-", ""],
+    ),
+    "longer than said": (
+        lambda data, start: (206, _range(data, start, start + 10), data[start:]),
+        ["", "bytes=400000-", ""],
+    ),
+    "numbers without end": (
+        lambda data, start: (206, {"Content-Range": f"bytes {start}-{'9' * 5000}/{'9' * 5000}"}, data[start:]),
+        ["", "bytes=400000-", ""],
+    ),
+    "packed": (
+        lambda data, start: (
+            206,
+            _range(data, start, len(data)) | {"Content-Encoding": "gzip"},
+            gzip.compress(data[start:]),
+        ),
+        ["", "bytes=400000-", ""],
+    ),
+}
+
+
+@pytest.mark.parametrize("twist", TWISTS)
+def test_fetch_whatever_a_range_is_answered(server: Server, tmp_path: Path, twist: str) -> None:
+    """A range that fits is used, though it be shorter than asked; any other answer leads to the whole file."""
+    server.bodies["/a"], server.drops = DATA, [400_000]
+    server.twist, asked = TWISTS[twist]
+    fetch(server.url + "a", tmp_path / "a", retries=2, backoff_sec=0)
+    assert (tmp_path / "a").read_bytes() == DATA and list(tmp_path.iterdir()) == [tmp_path / "a"]
+    assert gets(server) == asked
+
+
+def test_fetch_decodes_what_was_packed_on_the_way(server: Server, tmp_path: Path) -> None:
+    """Content-Encoding gzip against our wish: the file itself arrives, and its packed size is not taken for its own."""
+    server.bodies["/a"] = gzip.compress(DATA)
+    server.headers["Content-Encoding"] = "gzip"
+    with objects.make_session() as session:
+        assert objects.size_of(session, server.url + "a") is None
+    fetch(server.url + "a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == DATA
+
+
+PAGES = {
+    "html": (b"<!DOCTYPE html><html><title>Log  in</title>", r'a page \("Log in"\) in place'),
+    "xml": (b'\xef\xbb\xbf<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>', r'\("NoSuchKey"\)'),
+    "untitled": (b"  \n<p>busy", "the server sent a page in place"),
+    "empty": (b"", "an empty file"),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_fetch_says_that_a_page_came(server: Server, tmp_path: Path, page: str) -> None:
+    """A page or nothing with status 200 is said in words; what an earlier try brought is kept, and gone on with."""
+    server.bodies["/a"], words = PAGES[page]
+    with pytest.raises(FetchError, match=words) as caught:
+        fetch(server.url + "a", tmp_path / "a")
+    assert caught.value.dead and list(tmp_path.iterdir()) == []
+    (tmp_path / "a.part").write_bytes(DATA[:1000])
+    note = {"url": server.url + "a", "validator": '"one"', "total_bytes": len(DATA)}
+    (tmp_path / "a.part.json").write_text(json.dumps(note))
+    with pytest.raises(FetchError, match=words):
+        fetch(server.url + "a", tmp_path / "a")
+    server.bodies["/a"] = DATA
+    fetch(server.url + "a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == DATA and gets(server)[-1] == "bytes=1000-"
+
+
+def test_fetch_busy_waits_as_told(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy server is asked again after Retry-After, at most a minute, and by a wait that a stop ends."""
+    server.bodies["/a"], server.status["/a"], server.headers["Retry-After"] = DATA, 503, "86400"
+    waited: list[float] = []
+    stop = threading.Event()
+    monkeypatch.setattr(stop, "wait", lambda seconds: waited.append(seconds))
+    with pytest.raises(FetchError, match="503"):
+        fetch(server.url + "a", tmp_path / "a", retries=2, stop=stop)
+    assert waited == [60, 60] and list(tmp_path.iterdir()) == []
+
+
+def test_fetch_sets_aside_what_is_there(server: Server, tmp_path: Path) -> None:
+    """A file under the name is replaced when the new one is whole, and never lost."""
+    server.bodies["/a"] = DATA
+    (tmp_path / "a").write_bytes(b"old")
+    fetch(server.url + "a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == DATA and (tmp_path / "a.unusable").read_bytes() == b"old"
+
+
 def test_fetch_416_on_a_whole_part_is_done(server: Server, tmp_path: Path) -> None:
     """A whole part of unknown length: the server answers 416 with that very length, so the file is done."""
     server.bodies["/a"] = DATA
@@ -189,13 +313,15 @@ def test_fetch_416_on_a_whole_part_is_done(server: Server, tmp_path: Path) -> No
     assert gets(server) == [f"bytes={len(DATA)}-"]
 
 
-@pytest.mark.parametrize("note", [None, "{", '{"no": 1}', "another mirror"])
+@pytest.mark.parametrize("note", [None, "{", '{"no": 1}', "another mirror", "[" * 9999, "wrong types"])
 def test_fetch_part_of_unknown_origin_restarts(server: Server, tmp_path: Path, note: str | None) -> None:
     """A part without a note, with a damaged one or with another URL's is not trusted."""
     server.bodies["/a"] = DATA
     (tmp_path / "a.part").write_bytes(b"x" * 1000)
     if note == "another mirror":
         note = json.dumps({"url": "http://other/a", "validator": '"one"', "total_bytes": len(DATA)})
+    if note == "wrong types":
+        note = json.dumps({"url": server.url + "a", "validator": 5, "total_bytes": "many"})
     if note:
         (tmp_path / "a.part.json").write_text(note)
     fetch(server.url + "a", tmp_path / "a")
@@ -402,6 +528,130 @@ def test_zips_put_there_by_hand(tmp_path: Path, low: bytes) -> None:
     assert haul.complete and haul.deleted == [zip_path.name] and not zip_path.exists()
 
 
+def archive_at_hand(tmp_path: Path, low: bytes) -> tuple[list[archive.Wanted], Path]:
+    """An input zip with clip 0 in data/raw, unpacked; the wish and the clip."""
+    zip_path, wanted = by_hand(tmp_path)
+    pack(zip_path, {contest.low_name(0): low})
+    assert downloads.download(wanted, "file:///no/mirror", num_frames=2).complete
+    return wanted, wanted[0].clip_path(0)
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "cut after a frame": lambda data: data[: data.rindex(b"FRAME")],
+    "overwritten in its middle": lambda data: data[:90] + bytes(20) + data[110:],
+    "one bit": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("keep", ["zip and record", "zip", "record"])
+def test_whole_is_as_the_archive_has_it(tmp_path: Path, low: bytes, damage: str, keep: str) -> None:
+    """A clip of fewer frames or other samples is damaged, told by the zip's CRC or its record, times set back or not."""
+    wanted, clip = archive_at_hand(tmp_path, low)
+    before = clip.stat()
+    clip.write_bytes(DAMAGE[damage](low))
+    os.utime(clip, ns=(before.st_atime_ns, before.st_mtime_ns))
+    if "record" not in keep:
+        wanted[0].record_path.unlink()
+    if "zip" not in keep:
+        wanted[0].zip_path.unlink()
+    assert [finding.state for finding in archive.verify(wanted, 2)] == ["damaged"]
+    haul = downloads.download(wanted, "file:///no/mirror", num_frames=2)
+    assert haul.complete == ("zip" in keep) and not haul.up_to_date
+    assert (clip.read_bytes() == low) == ("zip" in keep)
+
+
+def test_a_rerun_reads_no_whole_clip(tmp_path: Path, low: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was compared is remembered, also after a touch; a damaged record only costs the comparison."""
+    wanted, clip = archive_at_hand(tmp_path, low)
+    read: list[Path] = []
+    crc = archive._crc
+    monkeypatch.setattr(archive, "_crc", lambda path: read.append(path) or crc(path))
+    for change, num_read in ((lambda: None, 0), (clip.touch, 1), (lambda: None, 1)):
+        change()
+        assert downloads.download(wanted, "file:///no/mirror", num_frames=2).up_to_date
+        assert len(read) == num_read
+    for text in ("{", "[" * 9999, "[]", '{"Youku_00000_l.y4m": {"bytes": "1", "crc": 1, "changed_ns": [1, 2]}}'):
+        wanted[0].record_path.write_text(text)
+        assert downloads.download(wanted, "file:///no/mirror", num_frames=2).up_to_date
+    assert len(read) == 5
+
+
+def test_too_few_frames_without_archive_or_record(tmp_path: Path, low: bytes) -> None:
+    """Where nothing says how long a clip is, one with fewer frames than the contest's clips is not whole."""
+    wanted, clip = archive_at_hand(tmp_path, low)
+    wanted[0].record_path.unlink()
+    wanted[0].zip_path.unlink()
+    assert archive.verify(wanted, 2) == []
+    (finding,) = archive.verify(wanted, 3)
+    assert finding.state == "damaged" and "expected 3 frames, got 2" in finding.detail and clip.exists()
+
+
+@pytest.mark.parametrize(
+    "state", ["cut", "page", "empty", "unsafe", "wrong crc", "another archive", "wrong name", "lost entry"]
+)
+def test_unusable_zip_is_fetched_anew(mirror: Server, tmp_path: Path, low: bytes, state: str) -> None:
+    """Whatever lies in data/raw in place of the archive, one run brings the clips and sets it aside."""
+    zip_path, wanted = by_hand(tmp_path)
+    data = pack(zip_path, {contest.low_name(0): low}, zipfile.ZIP_STORED)
+    data = {
+        "lost entry": b"",
+        "cut": data[:-30],
+        "page": b"<html>",
+        "empty": b"",
+        "unsafe": pack(zip_path, {contest.low_name(0): low, "../x": b""}),
+        "wrong crc": data.replace(low[-9:], low[-10:-1]),
+        "another archive": pack(zip_path, {contest.low_name(60): low}),
+        "wrong name": data[: len(data) // 2] + data[len(data) // 2 :].replace(b"Youku_00000", b"Youku_00001"),
+    }[state]
+    if state == "lost entry":  # of three, the directory's end tells the bytes of two: clip 0 is the last
+        data = bytearray(pack(zip_path, {contest.low_name(clip_id): low for clip_id in (2, 1, 0)}))
+        end = data.index(b"PK\x05\x06")
+        entry_bytes = struct.unpack_from("<I", data, end + 12)[0] // 3
+        del data[end - entry_bytes : end]
+        struct.pack_into("<I", data, end - entry_bytes + 12, 2 * entry_bytes)
+    zip_path.write_bytes(data)
+    haul = downloads.download(wanted, mirror.url, num_frames=2)
+    assert haul.complete and len(haul.replaced) == 1 and haul.fetched == [zip_path.name], haul
+    assert wanted[0].clip_path(0).read_bytes() == low
+    assert zip_path.with_name(f"{zip_path.name}.unusable").read_bytes() == data
+
+
+def test_zip_damaged_on_the_server(mirror: Server, tmp_path: Path) -> None:
+    """A damaged archive fetched just now is told once, and fetched again by the next run: then it may be mended."""
+    (path,) = (path for path in mirror.bodies if path.endswith("_l.zip"))
+    sound = mirror.bodies[path]
+    mirror.bodies[path] = sound[:-30]
+    wanted = archive.choose(tmp_path / "data", clips="0", kind="input")
+    haul = downloads.download(wanted, mirror.url, num_frames=2)
+    assert not haul.complete and len(gets(mirror)) == 1 and "so the server sent it" in haul.errors[0]
+    mirror.bodies[path] = sound
+    assert downloads.download(wanted, mirror.url, num_frames=2).complete
+
+
+@pytest.mark.parametrize(("method", "name"), [(9, "Deflate64"), (93, "Zstandard"), (98, "PPMd")])
+def test_foreign_packer_is_named(mirror: Server, tmp_path: Path, low: bytes, method: int, name: str) -> None:
+    """A sound zip that Python cannot unpack is kept, with the packer and the tool named: fetching brings the same."""
+    zip_path, wanted = by_hand(tmp_path)
+    data = bytearray(pack(zip_path, {contest.low_name(0): low}))
+    struct.pack_into("<H", data, data.index(b"PK\x01\x02") + 10, method)
+    damaged = bytes(data)
+    struct.pack_into("<H", data, 8, method)
+    zip_path.write_bytes(data)
+    haul = downloads.download(wanted, mirror.url, num_frames=2)
+    assert f"packed by {name} (method {method})" in haul.errors[0] and "7z e -o" in haul.errors[0]
+    assert zip_path.read_bytes() == data and gets(mirror) == []
+    zip_path.write_bytes(damaged)  # in the directory alone it is damage
+    assert downloads.download(wanted, mirror.url, num_frames=2).complete
+
+
+def test_names_of_another_case(tmp_path: Path, low: bytes) -> None:
+    """Some packers change the case of names: the clip gets its own."""
+    zip_path, wanted = by_hand(tmp_path)
+    pack(zip_path, {f"A/{contest.low_name(0).upper()}": low})
+    assert downloads.download(wanted, "file:///no/mirror", num_frames=2).complete
+
+
 def test_clip_absent_from_its_zip(mirror: Server, tmp_path: Path) -> None:
     """A clip asked for that the archive does not hold is an error; the others are unpacked."""
     wanted = archive.choose(tmp_path / "data", clips="1-2", kind="input")
@@ -435,12 +685,12 @@ def by_hand(tmp_path: Path) -> tuple[Path, list[archive.Wanted]]:
 
 
 def refuse(tmp_path: Path, words: str) -> None:
-    """The zip at hand leads to one error with `words`, no clip at all, and the zip is kept."""
+    """The zip at hand leads to an error with `words`, no clip at all, and is kept where no other can be had."""
     zip_path, wanted = by_hand(tmp_path)
     before = zip_path.read_bytes()
-    haul = downloads.download(wanted, "http://127.0.0.1:9/", num_frames=2, delete_zips=True)
-    assert len(haul.errors) == 1 and re.search(words, haul.errors[0]), haul.errors
-    assert str(zip_path) in haul.errors[0] and "delete" in haul.errors[0]
+    haul = downloads.download(wanted, "file:///no/such/mirror", num_frames=2, delete_zips=True)
+    assert len(haul.errors) == 2 and re.search(words, haul.errors[0]), haul.errors
+    assert str(zip_path) in haul.errors[0] and "kept until a new one is whole" in haul.errors[0]
     assert zip_path.read_bytes() == before
     made = [path for path in tmp_path.rglob("*") if path.is_file() and path != zip_path]
     assert made == []

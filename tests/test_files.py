@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,3 +101,49 @@ def test_read_only_output_is_one_sentence(small_disk: Path, tmp_path: Path, caps
     assert main(["predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]) == 1
     error = capsys.readouterr().err
     assert "read-only" in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[" * 100_000, '{"a":' * 50_000, "1" * 5000, "\xff", "", "\ufeff{}"], ids=lambda text: text[:3]
+)
+def test_damaged_json_is_one_sentence(tmp_path: Path, text: str) -> None:
+    """Damage of any kind, also nesting too deep and numbers too long, names the file."""
+    (tmp_path / "a.json").write_bytes(text.encode("latin-1" if text == "\xff" else "utf-8"))
+    with pytest.raises(ValueError, match=r"a\.json: expected JSON, got damage \(.+\); make the file again"):
+        files.read_json(tmp_path / "a.json")
+
+
+SHAPE = {"name": str, "count": int, "rate": (float, None), "on": bool, "rows": [{"id": int}]}
+FITTING: dict[str, Any] = {
+    "name": "a",
+    "count": 1,
+    "rate": None,
+    "on": True,
+    "rows": [{"id": 1, "more": 2}],
+    "other": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("name", 5, "t.name: expected text, got 5"),
+        ("name", "\ud800", "t.name: expected text"),
+        ("count", True, "t.count: expected a whole number, got True"),
+        ("count", 1.5, "got 1.5"),
+        ("count", 10**400, "got a number of too many digits"),
+        ("rate", float("nan"), "t.rate: expected a number or null, got nan"),
+        ("rate", float("inf"), "got inf"),
+        ("rate", 10**400, "too many digits"),
+        ("on", 1, "expected true or false"),
+        ("rows", {}, "t.rows: expected a list, got an object"),
+        ("rows", [{"id": 1}, {}], "t.rows[1]: 'id' is missing"),
+        ("rows", [{"id": []}], "t.rows[0].id: expected a whole number, got a list"),
+    ],
+)
+def test_require_names_the_place(key: str, value: Any, words: str) -> None:
+    """What fits passes; each value of another type, range or length is one sentence with its place in the file."""
+    files.require(FITTING, SHAPE, "t")
+    with pytest.raises(ValueError) as caught:
+        files.require(FITTING | {key: value}, SHAPE, "t")
+    assert words in str(caught.value)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +100,51 @@ def test_damaged_score_is_left_out_and_named(root: Path, capsys: pytest.CaptureF
     assert err.startswith("left out: ")
     assert "plain/score.json" in err
     assert "35.500" not in (root / "README.md").read_text()
+
+
+BAD: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a list": lambda score: [score],
+    "a number": lambda score: 5,
+    "test set true": lambda score: score | {"test_set": True},
+    "name of half a sign": lambda score: score | {"name": "\ud800"},
+    "protocol a number": lambda score: score | {"protocol": 5},
+    "protocol of numbers": lambda score: score | {"protocol": PROTOCOL | {"vmaf_model": -0.0}},
+    "totals a list": lambda score: score | {"totals": []},
+    "psnr of 400 digits": lambda score: score | {"totals": {"submission": {"psnr": 10**400}}},
+    "psnr not finite": lambda score: score | {"totals": {"submission": {"psnr": float("inf")}}},
+    "score nan": lambda score: score | {"totals": {"submission": {"score": float("nan")}}},
+    "clips an object": lambda score: score | {"clips": {"a": 1}},
+    "clip twice": lambda score: score | {"clips": score["clips"] * 2},
+    "id of 400 digits": lambda score: score | {"clips": [score["clips"][0] | {"id": 10**400}]},
+    "id negative": lambda score: score | {"clips": [score["clips"][0] | {"id": -1}]},
+    "frames of text": lambda score: score | {"clips": [score["clips"][0] | {"frames": ["0"]}]},
+    "curve a number": lambda score: score | {"clips": [score["clips"][0] | {"bicubic": {"per_frame": {"ssim": 5}}}]},
+    "curves a list": lambda score: score | {"clips": [score["clips"][0] | {"bicubic": {"per_frame": [1]}}]},
+    "nested": lambda score: "DEEP",
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_no_score_ends_the_board(root: Path, case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever one score.json holds, it is named, with what was expected, and left out; the others are listed."""
+    path = root / "plain" / "score.json"
+    text = json.dumps(BAD[case](json.loads(path.read_text())))
+    path.write_text(text.replace('"DEEP"', "[" * 100_000))
+    assert report.main(["--leaderboard", str(root)]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith(f"left out: {path}: expected ") and len(err.splitlines()) == 1 and len(err) < 400
+    board = (root / "README.md").read_text()
+    assert "41.250" in board and "35.500" not in board
+
+
+def test_what_cannot_be_read_or_written_is_left_out(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder in place of score.json, and a folder whose name no README can hold, cost the others nothing."""
+    (root / "odd" / "score.json").mkdir(parents=True)
+    shutil.copytree(root / "plain", root / os.fsdecode(b"\xff"))
+    (root / os.fsdecode(b"\xff") / "report.html").write_text("")
+    assert report.main(["--leaderboard", str(root)]) == 0
+    assert capsys.readouterr().err.count("left out: ") == 2
+    assert "35.500" in (root / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import struct
 import zipfile
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -285,6 +286,55 @@ def test_infinite_values_show_as_infinity(folder: Path, tmp_path: Path) -> None:
         r'data-value="Infinity"[^>]*>\u221e</td><td data-value="Infinity"[^>]*>\u221e</td><td data-value=""[^>]*>n/a<',
         text,
     )
+
+
+@pytest.mark.parametrize("key", ["file", "low", "high"])
+@pytest.mark.parametrize(
+    "name", ["../{}", "{absolute}", "a/{}", "Youku_00151_l.y4m\0", "secret.y4m", "Youku_00152_h_Res.y4m", ""]
+)
+def test_only_the_contests_names_are_opened(folder: Path, tmp_path: Path, key: str, name: str) -> None:
+    """A score.json that names a file by a path, or another clip's, is refused; nothing outside its folders is read."""
+
+    def rename(score: dict[str, Any]) -> None:
+        clip = score["clips"][0]
+        clip[key] = name.format(clip[key], absolute=tmp_path / clip[key])
+
+    with pytest.raises(ValueError, match=rf"score of clip 00150: {key} is .*, expected Youku_00150_.*; score"):
+        report.write_report(edited(folder, tmp_path / "copy", rename))
+
+
+@pytest.mark.parametrize("layer", ["low", "shipped"])
+def test_a_link_counts_as_what_it_leads_to(folder: Path, tmp_path: Path, layer: str) -> None:
+    """A contest name that is a link to a file of another name is not opened; to one of the same name it is."""
+    source = folder.parent / layer
+    linked, secret = tmp_path / layer, tmp_path / "secret.y4m"
+    linked.mkdir()
+    for path in source.iterdir():
+        (linked / path.name).symlink_to(path)
+    change = {"low": str(linked)} if layer == "low" else {"submission": str(linked)}
+    copy = edited(folder, tmp_path / "copy", lambda score: score["paths"].update(change))
+    assert "not found" not in report.write_report(copy, num_clips=3, num_frames=0).read_text()
+    for path in source.iterdir():
+        shutil.copy(path, secret)
+        (linked / path.name).unlink()
+        (linked / path.name).symlink_to(secret)
+    text = report.write_report(copy, num_clips=3, num_frames=0).read_text()
+    assert "was not found" in text if layer == "shipped" else 'data-layer="lr"' not in text
+
+
+@pytest.mark.parametrize(
+    ("offset", "form", "value"), [(42, "<I", 0xFFFFFF00), (8, "<H", 0x20), (8, "<H", 1), (10, "<H", 12), (10, "<H", 99)]
+)
+def test_damaged_member_is_one_clear_error(folder: Path, tmp_path: Path, offset: int, form: str, value: int) -> None:
+    """A bad place, a flag or a packer in the zip's directory is told with the zip's name."""
+    copy = edited(folder, tmp_path / "copy", lambda score: score["paths"].update(submission="bad.zip"))
+    data = bytearray((folder / "made.zip").read_bytes())
+    at = -1
+    while (at := data.find(b"PK\x01\x02", at + 1)) >= 0:
+        struct.pack_into(form, data, at + offset, value)
+    (copy / "bad.zip").write_bytes(data)
+    with pytest.raises(ValueError, match=r"bad\.zip: expected a zip, got a damaged one \(.+\)"):
+        report.write_report(copy)
 
 
 def test_damaged_zip_is_one_clear_error(folder: Path, tmp_path: Path) -> None:

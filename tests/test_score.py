@@ -238,3 +238,28 @@ def test_missing_libvmaf_says_what_to_do(made: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ffmpeg, "has_libvmaf", lambda: False)
     with pytest.raises(ffmpeg.FFmpegError, match="score with --no-vmaf"):
         score_submission(made / "pred", made / "clips", made / "clips", TEST_SET)
+
+
+@needs_libvmaf
+def test_a_clip_too_small_for_vmaf_is_named_and_the_others_scored(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A clip of 16 pixels has PSNR and SSIM, no VMAF, and one sentence with its name; the score stands on the others."""
+    names = (contest.low_name(150), contest.high_name(150), TEST_SET.name(150))
+    for folder, name in zip(("clips", "clips", "pred"), names, strict=True):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        shutil.copy(made / folder / name, tmp_path / folder / name)
+    for folder, name, side in (
+        ("clips", contest.low_name(151), 4),
+        ("clips", contest.high_name(151), 16),
+        ("pred", TEST_SET.name(151), 16),
+    ):
+        header = make_header(side, side)
+        with y4m.create(tmp_path / folder / name, header) as writer:
+            writer.write(tuple(np.full(shape, 90, np.uint8) for shape in header.plane_shapes))
+    clips = tmp_path / "clips"
+    both = score_submission(tmp_path / "pred", clips, clips, contest.test_set("150-151"))
+    assert f"{TEST_SET.name(151)}: VMAF: libvmaf measures no picture under 17x17, got 16x16" in capsys.readouterr().err
+    first, tiny = (clip["submission"] for clip in both["clips"])
+    assert tiny["vmaf"] is None and tiny["psnr_yuv"] == math.inf
+    assert both["totals"]["submission"]["vmaf"] == first["vmaf"] > 0

@@ -112,6 +112,18 @@ def test_unequal_sizes_mono_and_unknown_models_are_refused() -> None:
         vmaf.measure([], [], HEADER, "vmaf_v9")
 
 
+@pytest.mark.parametrize(("width", "height"), [(16, 96), (160, 16), (8, 8), (2, 2)])
+def test_pictures_too_small_are_one_sentence(width: int, height: int) -> None:
+    """A side of 16 pixels or less is refused before ffmpeg runs, which would end without a word; 17 is measured."""
+    header = make_header(width, height)
+    assert f"got {width}x{height}" in vmaf.lacks(header)
+    with pytest.raises(ValueError, match="no picture under 17x17"):
+        vmaf.Meter(header, header)
+    tiny = make_header(17, 17)
+    frames = [tuple(np.full(shape, 90, np.uint8) for shape in tiny.plane_shapes)]
+    assert vmaf.lacks(tiny) == "" and vmaf.measure(frames, frames, tiny, threads=1).vmaf[0] > 90
+
+
 def test_a_binary_without_libvmaf_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence says which binary, and what to do."""
     monkeypatch.setattr(ffmpeg, "has_libvmaf", lambda: False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import stat
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +37,7 @@ UNSAFE: dict[str, tuple[Callable[[zipfile.ZipFile], None], str]] = {
     "link": (link, "a link or special file"),
     "bomb": (lambda bundle: bundle.writestr("x", bytes(2 << 20)), "packed more than 200:1"),
     "clip twice": (lambda bundle: bundle.writestr(f"again/{CLIP}", b"x"), "twice in the zip"),
+    "no name": (lambda bundle: bundle.writestr(zipfile.ZipInfo(""), b"x"), "no name"),
 }
 
 
@@ -75,3 +78,66 @@ def test_what_is_packed_is_safe_and_reads_back(tmp_path: Path) -> None:
     assert list(digests) == [CLIP] and open_submission(tmp_path / "a.zip").wrong == {}
     assert zips.unpack(tmp_path / "a.zip", {CLIP: tmp_path / "out" / CLIP}, 10**6) == []
     assert (tmp_path / "out" / CLIP).read_bytes() == (tmp_path / CLIP).read_bytes()
+
+
+def damage_entry(path: Path, offset: int, form: str, value: int) -> None:
+    """Overwrite one field of the first entry of the zip's directory."""
+    data = bytearray(path.read_bytes())
+    struct.pack_into(form, data, data.index(b"PK\x01\x02") + offset, value)
+    path.write_bytes(data)
+
+
+ENTRIES = {
+    "patch data": (8, "<H", 0x20, "flag bit 5"),
+    "strong cipher": (8, "<H", 0x41, "encrypted"),
+    "offset beyond the file": (42, "<I", 0xFFFFFF00, ""),
+    "offset of another place": (42, "<I", 9, "Bad magic number"),
+    "unknown method": (10, "<H", 77, "method"),
+    "version of the future": (6, "<H", 0xFF, ""),
+    "name of no length": (28, "<H", 0, ""),
+    "crc": (16, "<I", 1, "Bad CRC-32"),
+    "other size": (24, "<I", 5, ""),
+}
+
+
+@pytest.mark.parametrize("case", ENTRIES)
+def test_damaged_entry_is_one_sentence(case: str, tmp_path: Path) -> None:
+    """Whatever field of the directory is damaged, unpacking and checking say so with zip or member named."""
+    offset, form, value, words = ENTRIES[case]
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr(CLIP, b"YUV4MPEG2 W16 H16 F25:1\nFRAME\n" + bytes(384))
+    damage_entry(path, offset, form, value)
+    with pytest.raises(zips.DamagedZip, match=r"a\.zip") as caught:
+        zips.unpack(path, {CLIP: tmp_path / "out" / CLIP}, 10**6)
+    try:
+        told = "; ".join(check_submission(path, contest.test_set("200-200")).faults)
+    except ValueError as error:
+        told = str(error)
+    assert words in str(caught.value) and words in told and (CLIP in told or "a.zip" in told)
+    assert list(tmp_path.rglob("*.y4m")) == [] and list(tmp_path.rglob("*.tmp*")) == []
+
+
+def test_lzma_dictionary_is_bounded(tmp_path: Path) -> None:
+    """A dictionary of 4 GB in the head of an LZMA member is damage, told before it is asked for."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as bundle:
+        bundle.writestr(CLIP, b"x" * 500)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, 30 + len(CLIP) + 5, 0xFFFFFFFF)
+    path.write_bytes(data)
+    with pytest.raises(zips.DamagedZip, match=f"{CLIP}: asks for a dictionary of 4294967295 bytes"):
+        zips.unpack(path, {CLIP: tmp_path / CLIP}, 10**6)
+
+
+def test_a_member_costs_no_more_than_is_read(tmp_path: Path) -> None:
+    """LZMA packs zeros 7000:1, and zipfile unpacks all it was given: what is read goes in small steps."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as bundle:
+        bundle.writestr("x", random.Random(1).randbytes(20_000) + bytes(80_000_000))
+    with zips.open_zip(path) as bundle, zips.open_member(bundle, bundle.getinfo("x")) as member:
+        tracemalloc.start()
+        assert len(member.read(1_000_000)) == 1_000_000
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak_bytes < 45_000_000

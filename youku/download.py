@@ -2,8 +2,8 @@
 
 Chosen by round, split, clip range and kind; transfers resume after a break at any byte (youku/exchange/fetch.py); archives put
 into data/raw by hand are used as they are; clips that are there and whole are left alone, without touching the network.
-A damaged archive is named with its damaged members and kept: delete it and run again. An unsafe one is refused as a
-whole (youku/exchange/zips.py).
+An archive that is damaged, or unsafe and so refused as a whole (youku/exchange/zips.py), is named and fetched anew; the old
+one is set aside once the new one is whole. Whole clips are those of the archive, byte for byte (youku/exchange/archive.py).
 
 Source: the organiser's data list (youku/contest.py).
 Run: python -m youku download [--round 1|2|all] [--split train,val,test] [--clips 0-49] [--kind input|label|both]
@@ -53,6 +53,7 @@ def summary(haul: Haul) -> list[str]:
     lines = [f"missing  {run}" for run in _fold(absent)]
     lines += [f"{item.state:<8} {item.path}: {item.detail}" for item in haul.findings if item.state != "missing"]
     lines += [f"ignored  {member}" for member in haul.ignored]
+    lines += [f"replaced {sentence}" for sentence in haul.replaced]
     lines += [f"deleted  {name}" for name in haul.deleted]
     num_lost = len({finding.path for finding in haul.findings if finding.state != "odd"})
     done = "up to date" if haul.up_to_date else f"fetched {len(haul.fetched)} archives"

@@ -67,9 +67,65 @@ def write_json(path: str | Path, value: Any) -> None:
 def read_json(path: str | Path) -> Any:
     """Read JSON; ValueError naming the file and place when it is damaged."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return parse_json(Path(path).read_bytes())
+    except ValueError as error:
         raise ValueError(f"{path}: expected JSON, got damage ({error}); make the file again") from None
+
+
+def parse_json(text: str | bytes) -> Any:
+    """JSON, or ValueError whatever is wrong with it: signs, bytes, nesting too deep, numbers too long."""
+    try:
+        return json.loads(text if isinstance(text, str) else text.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def require(value: Any, shape: Any, name: str) -> None:
+    """ValueError, naming the place, where parsed JSON is not of `shape`; the one check of a file's schema.
+
+    A shape is a type (float: any finite number; int: of at most 15 digits; str: text that UTF-8 can hold), None, a
+    tuple of such shapes, [shape] for a list of it, or {key: shape} for an object with those keys and maybe others.
+    """
+    if isinstance(shape, tuple):
+        if not any(_is_of(value, one) for one in shape):
+            raise ValueError(f"{name}: expected {' or '.join(_SHAPES[one] for one in shape)}, got {_shown(value)}")
+    elif isinstance(shape, list):
+        require(value, list, name)
+        for index, item in enumerate(value):
+            require(item, shape[0], f"{name}[{index}]")
+    elif isinstance(shape, dict):
+        require(value, dict, name)
+        if missing := [key for key in shape if key not in value]:
+            raise ValueError(f"{name}: {', '.join(map(repr, missing))} is missing")
+        for key, one in shape.items():
+            require(value[key], one, f"{name}.{key}")
+    else:
+        require(value, (shape,), name)
+
+
+_SHAPES: dict[Any, str] = {
+    str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list", dict: "an object",
+    None: "null",
+}  # fmt: skip
+
+
+def _is_of(value: Any, kind: type | None) -> bool:
+    if kind is None or isinstance(value, bool):
+        return value is None if kind is None else kind is bool
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) < 1e15
+    if kind is int:
+        return isinstance(value, int) and abs(value) < 10**15
+    if kind is str:
+        return isinstance(value, str) and not any("\ud800" <= sign <= "\udfff" for sign in value)
+    return isinstance(value, kind)
+
+
+def _shown(value: Any) -> str:
+    """A value in a few words, however long or deep it is."""
+    if isinstance(value, list | dict):
+        return _SHAPES[type(value)]
+    return "a number of too many digits" if isinstance(value, int) and abs(value) >= 10**15 else ascii(value)[:60]
 
 
 def free_bytes(folder: str | Path) -> int:

@@ -1,16 +1,22 @@
 """The published archives: which ones hold the clips asked for, where those clips lie on disk, and are they whole.
 
 Rounds, splits, clip ids, kind -> Wanted archives; the clips on disk -> Notices of what is missing, damaged or odd.
+Whole means every check that the archive allows: the y4m header and size, then the size and CRC that the zip's directory
+(or, once the zip is gone, the record of it) has for the clip; with neither, no fewer frames than a clip of the contest.
+What was once compared is remembered beside the zips, NAME.clips.json, and compared again when a clip's file changed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
 
-from youku import contest
+from youku import contest, files
+from youku.exchange import zips
 from youku.video.y4m import Clip, Header, Y4MError
 
 MAX_CLIP_FACTOR = 2  # a member larger than twice the usual clip is refused; a 2048x1152 clip is 1.14 times
@@ -41,9 +47,27 @@ class Wanted:
     def max_member_bytes(self) -> int:
         return MAX_CLIP_FACTOR * self.clip_bytes
 
-    def missing(self) -> tuple[int, ...]:
+    @property
+    def record_path(self) -> Path:
+        return self.data / "raw" / f"{self.archive.name}.clips.json"
+
+    def missing(self, num_frames: int = contest.CLIP_FRAMES) -> tuple[int, ...]:
         """Ids of the clips that are absent or damaged."""
-        return tuple(clip_id for clip_id in self.clip_ids if isinstance(look(self.clip_path(clip_id)), Notice))
+        found = look_at(self, num_frames)
+        return tuple(clip_id for clip_id in self.clip_ids if isinstance(found[clip_id], Notice))
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The bytes of one clip, by size and CRC as its archive has them, and the file that was last found to be them."""
+
+    bytes: int
+    crc: int
+    changed_ns: tuple[int, int] = (0, 0)  # of the content, of the file: the second cannot be set back
+
+    def of(self, path: Path) -> Mark:
+        stat = path.stat()
+        return Mark(stat.st_size, self.crc, (stat.st_mtime_ns, stat.st_ctime_ns))
 
 
 @dataclass(frozen=True)
@@ -109,13 +133,75 @@ def look(path: Path) -> tuple[Header, int] | Notice:
     return clip.header, clip.num_frames
 
 
+def look_at(item: Wanted, num_frames: int) -> dict[int, tuple[Header, int] | Notice]:
+    """Every clip asked for of one archive: header and number of frames where it is whole. Remembers what it compared."""
+    found = {clip_id: look(item.clip_path(clip_id)) for clip_id in item.clip_ids}
+    there = {clip_id: item.clip_path(clip_id) for clip_id, one in found.items() if not isinstance(one, Notice)}
+    marks = read_marks(item)
+    unsure = [
+        clip_id for clip_id, path in there.items() if (mark := marks.get(path.name)) is None or mark.of(path) != mark
+    ]
+    truth = marks | _directory(item) if unsure else {}
+    fresh: dict[str, Mark] = {}
+    for clip_id in unsure:
+        path, one = there[clip_id], found[clip_id]
+        assert not isinstance(one, Notice)
+        wanted = truth.get(path.name)
+        if wanted is None and one[1] < num_frames:
+            fault = f"expected {num_frames} frames, got {one[1]}, and no zip or record says that it has no more"
+        elif wanted and (wanted.bytes != path.stat().st_size or wanted.crc != _crc(path)):
+            fault = "is not the clip of its zip: size or CRC differ"
+        else:
+            fresh |= {path.name: wanted.of(path)} if wanted else {}
+            continue
+        found[clip_id] = Notice(str(path), "damaged", fault)
+    remember(item, fresh)
+    return found
+
+
+def read_marks(item: Wanted) -> dict[str, Mark]:
+    """The record of an archive; a damaged one is none, and made again."""
+    try:
+        rows = files.read_json(item.record_path)
+        files.require(rows, dict, item.record_path.name)
+        for name, row in rows.items():
+            files.require(row, {"bytes": int, "crc": int, "changed_ns": list}, name)
+        return {name: Mark(row["bytes"], row["crc"], tuple(row["changed_ns"])) for name, row in rows.items()}
+    except (ValueError, OSError):
+        return {}
+
+
+def remember(item: Wanted, marks: dict[str, Mark]) -> None:
+    """Add to the record of an archive; where it cannot be written, the next run compares again."""
+    if marks:
+        rows = {name: asdict(mark) for name, mark in sorted((read_marks(item) | marks).items())}
+        with contextlib.suppress(PermissionError):
+            files.write_json(item.record_path, rows)
+
+
+def _directory(item: Wanted) -> dict[str, Mark]:
+    """What the zip says of its clips; nothing where it is not there or not whole: unpacking tells."""
+    try:
+        with zips.open_zip(item.zip_path) as bundle:
+            return {PurePosixPath(info.filename).name: Mark(info.file_size, info.CRC) for info in bundle.infolist()}
+    except (zips.DamagedZip, FileNotFoundError):
+        return {}
+
+
+def _crc(path: Path) -> int:
+    crc = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            crc = zlib.crc32(block, crc)
+    return crc
+
+
 def verify(wanted: Sequence[Wanted], num_frames: int = contest.CLIP_FRAMES) -> list[Notice]:
     """Check every clip asked for: there, whole, 8-bit 4:2:0, `num_frames` frames, ground truth x4 of its input."""
     notices, lows = [], dict[int, tuple[Header, int]]()
     for item in wanted:
-        for clip_id in item.clip_ids:
+        for clip_id, found in look_at(item, num_frames).items():
             path = item.clip_path(clip_id)
-            found = look(path)
             if isinstance(found, Notice):
                 notices.append(found)
                 continue

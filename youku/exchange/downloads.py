@@ -1,7 +1,8 @@
 """Bring the clips asked for: plan what is missing, fetch archives into data/raw, unpack and verify the clips.
 
 Wanted archives -> Plan -> Haul. Clips that are there and whole are left alone, without touching the network; archives
-put into data/raw by hand are used as they are; progress bars and lines go to stderr.
+put into data/raw by hand are used as they are; progress bars and lines go to stderr. An archive on disk that is damaged
+or unsafe is fetched anew, and set aside once the new one is whole: no state needs a hand.
 """
 
 from __future__ import annotations
@@ -19,23 +20,27 @@ from tqdm import tqdm
 
 from youku import contest, files
 from youku.exchange import objects
-from youku.exchange.archive import Notice, Wanted, verify
-from youku.exchange.fetch import Stopped, fetch, part_path
+from youku.exchange.archive import Mark, Notice, Wanted, remember, verify
+from youku.exchange.fetch import Stopped, aside_path, fetch, part_path
 from youku.exchange.objects import FetchError
-from youku.exchange.zips import unpack
+from youku.exchange.zips import DamagedZip, unpack
 
 _BAR: dict[str, Any] = {"unit": "B", "unit_scale": True, "disable": None}
 
 
 @dataclass
 class Haul:
-    """What a run did and found; `errors` are sentences, `ignored` are archive members that are no clips."""
+    """What a run did and found; `errors` are sentences, `ignored` are archive members that are no clips.
+
+    `replaced` says of each archive that could not be used why, and where it is now.
+    """
 
     num_clips: int = 0
     up_to_date: bool = False
     fetched: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     findings: list[Notice] = field(default_factory=list)
 
@@ -51,6 +56,7 @@ class Plan:
 
     missing: dict[Wanted, tuple[int, ...]]
     base_url: str
+    num_frames: int = contest.CLIP_FRAMES
     sizes: dict[Wanted, int | None] = field(default_factory=dict)
     notes: dict[Wanted, str] = field(default_factory=dict)
     unreachable: str = ""
@@ -71,14 +77,17 @@ def fetched_bytes(item: Wanted) -> int:
     return part.stat().st_size if part.exists() else 0
 
 
-def make_plan(wanted: Sequence[Wanted], base_url: str = contest.BASE_URL) -> Plan:
+def make_plan(
+    wanted: Sequence[Wanted], base_url: str = contest.BASE_URL, num_frames: int = contest.CLIP_FRAMES
+) -> Plan:
     """Look at the disk; ask the server for sizes only where there is something to fetch."""
     if urlsplit(base_url).scheme not in objects.SCHEMES:
         raise ValueError(f"--base-url {base_url!r}: expected http://..., https://... or file:///...")
     for item in wanted:
         if item.zip_path.is_dir():
             raise ValueError(f"{item.zip_path}: expected a zip, found a folder; move it away and run again")
-    plan = Plan({item: ids for item in wanted if (ids := item.missing())}, base_url)
+    looked_at = tqdm(wanted, desc="look at the clips", unit="archive", disable=None, leave=False)
+    plan = Plan({item: ids for item in looked_at if (ids := item.missing(num_frames))}, base_url, num_frames)
     with objects.make_session() as session:
         for item in plan.missing:
             if item.zip_path.exists():
@@ -103,7 +112,7 @@ def download(
     num_frames: int = contest.CLIP_FRAMES,
 ) -> Haul:
     """Fetch, unpack and verify what is missing; archives at fault are told in the haul, a full disk raises."""
-    plan, data = make_plan(wanted, base_url), wanted[0].data
+    plan, data = make_plan(wanted, base_url, num_frames), wanted[0].data
     haul = Haul(sum(len(item.clip_ids) for item in wanted), not plan.missing)
     refused = {plan.unreachable: [item.archive.name for item in plan.sizes]} if plan.unreachable else {}
     files.require_free(data, plan.needed_bytes(jobs, delete_zips), "fetching and unpacking the archives")
@@ -122,6 +131,10 @@ def download(
                     future.result()
                 except FetchError as error:
                     refused.setdefault(error.reason, []).append(futures[future].archive.name)
+                except DamagedZip as error:
+                    haul.errors.append(
+                        f"{error}; so the server sent it: run again later, or name a mirror with --base-url"
+                    )
                 except ValueError as error:
                     haul.errors.append(str(error))
         except BaseException:  # full disk, Ctrl-C: the others end at their next block
@@ -131,33 +144,63 @@ def download(
     haul.errors += [_dead(reason, sorted(names), data) for reason, names in refused.items()]
     haul.findings += verify(wanted, num_frames)
     for item in wanted if delete_zips else ():
-        _drop_zip(item, haul)
+        _drop_zip(item, haul, num_frames)
     return haul
 
 
 def _bring(
     item: Wanted, plan: Plan, retries: int, delete_zip: bool, haul: Haul, total: tqdm, stop: threading.Event
 ) -> None:
-    """One worker's job: fetch an archive unless it is there, unpack what is missing from it."""
-    name = item.archive.name
+    """One worker's job: fetch an archive unless it is there, unpack what is missing from it, if need be from a new copy."""
     if item in plan.sizes:
-        with tqdm(total=plan.sizes[item], desc=name, leave=False, **_BAR) as bar:
+        _fetch(item, plan, retries, haul, total, stop)
+    try:
+        _unpack(item, plan, haul, stop)
+    except DamagedZip as error:
+        if item in plan.sizes:
+            raise
+        tqdm.write(f"{error}: fetching {item.archive.name}", file=sys.stderr)
+        try:
+            _fetch(item, plan, retries, haul, total, stop)
+        except FetchError:
+            haul.errors.append(f"{error}; it is kept until a new one is whole")
+            raise
+        haul.replaced.append(f"{error}; set aside as {aside_path(item.zip_path)}")
+        _unpack(item, plan, haul, stop)
+    if delete_zip:
+        _drop_zip(item, haul, plan.num_frames)
 
-            def step(have_bytes: int, total_bytes: int | None) -> None:
-                bar.total = total_bytes
-                total.update(have_bytes - bar.n)
-                bar.update(have_bytes - bar.n)
 
-            fetch(plan.url(item), item.zip_path, retries=retries, on_bytes=step, stop=stop)
-        haul.fetched.append(name)
-        tqdm.write(f"fetched {name}, {item.zip_path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+def _fetch(item: Wanted, plan: Plan, retries: int, haul: Haul, total: tqdm, stop: threading.Event) -> None:
+    name = item.archive.name
+    with tqdm(total=plan.sizes.get(item), desc=name, leave=False, **_BAR) as bar:
+
+        def step(have_bytes: int, total_bytes: int | None) -> None:
+            bar.total = total_bytes
+            total.update(have_bytes - bar.n)
+            bar.update(have_bytes - bar.n)
+
+        fetch(plan.url(item), item.zip_path, retries=retries, on_bytes=step, stop=stop)
+    haul.fetched.append(name)
+    tqdm.write(f"fetched {name}, {item.zip_path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+
+
+def _unpack(item: Wanted, plan: Plan, haul: Haul, stop: threading.Event) -> None:
+    """Unpack what is missing, and remember each clip as its archive has it: the stream was checked against its CRC."""
+    name, marks = item.archive.name, dict[str, Mark]()
     targets = {item.clip_path(clip_id).name: item.clip_path(clip_id) for clip_id in plan.missing[item]}
     with tqdm(total=len(targets), desc=f"unpack {name}", unit="clip", disable=None, leave=False) as bar:
-        ignored = unpack(item.zip_path, targets, item.max_member_bytes, lambda _: _next(bar, stop))
+
+        def on_clip(path: Path, crc: int) -> None:
+            marks[path.name] = Mark(0, crc).of(path)
+            _next(bar, stop)
+
+        try:
+            ignored = unpack(item.zip_path, targets, item.max_member_bytes, on_clip)
+        finally:
+            remember(item, marks)
     haul.ignored += [f"{name}: {member}" for member in ignored]
     tqdm.write(f"unpacked {len(targets)} clips of {name}", file=sys.stderr)
-    if delete_zip:
-        _drop_zip(item, haul)
 
 
 def _next(bar: tqdm, stop: threading.Event) -> None:
@@ -166,9 +209,9 @@ def _next(bar: tqdm, stop: threading.Event) -> None:
         raise Stopped
 
 
-def _drop_zip(item: Wanted, haul: Haul) -> None:
+def _drop_zip(item: Wanted, haul: Haul, num_frames: int) -> None:
     """Delete an archive whose clips asked for are all unpacked and whole."""
-    if item.zip_path.exists() and not item.missing():
+    if item.zip_path.exists() and not item.missing(num_frames):
         item.zip_path.unlink()
         haul.deleted.append(item.archive.name)
 

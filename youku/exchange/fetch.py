@@ -2,14 +2,17 @@
 
 URL (http, https, file) -> FILE, by way of FILE.part (the bytes so far, written unbuffered in blocks, so a kill loses
 at most the block in flight) and FILE.part.json (the version of the remote file that those bytes belong to).
-A break resumes at its byte (`objects`); a changed remote file, a server without ranges, or one that names no version
-(neither a strong ETag nor Last-Modified) starts anew.
+A break resumes at its byte (`objects`); a changed remote file, a server without ranges, one that sends the start of the
+file for its rest, or one that names no version (neither a strong ETag nor Last-Modified) starts anew. A web page or an
+empty answer in place of the file is said in words and costs nothing of the part. A FILE that is there already is set
+aside as FILE.unusable, once the new one is whole.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -21,16 +24,24 @@ from typing import BinaryIO
 import requests
 
 from youku.exchange import objects
-from youku.exchange.objects import Broken, FetchError, Revision
-from youku.files import make_folder, read_json, write_json
+from youku.exchange.objects import Body, Broken, FetchError, Revision
+from youku.files import make_folder, read_json, require, write_json
 
 BLOCK_BYTES = 256 << 10  # at most; what has arrived is written at once (1 MiB costs page faults: 0.6x the speed)
 WRITE_BACK_BYTES = 16 << 20  # handed to the disk early, so that the closing fsync has little left to wait for
-MAX_PAUSE_SEC = 60
+HEAD_BYTES = 64  # of a file: two files, or two places of one, do not agree in them
+MAX_PAUSE_SEC = 60  # also where a server asks for more with Retry-After
+NOTE = {"url": str, "validator": str, "total_bytes": (int, None)}
+PAGE_TITLE = re.compile(rb"<(?:title|Code)[^>]*>([^<]{1,80})<", re.IGNORECASE)
 
 
 class Stopped(Exception):
     """The caller's stop event was set; the part stays for the next run."""
+
+
+def aside_path(path: str | Path) -> Path:
+    """Where a file goes that could not be used."""
+    return Path(f"{path}.unusable")
 
 
 def part_path(path: str | Path) -> Path:
@@ -53,22 +64,29 @@ def fetch(
     """
     path, stop = Path(path), stop or threading.Event()
     make_folder(path.parent)
-    with _open_part(part_path(path)) as part, objects.make_session(retries, backoff_sec) as session:
+    with _open_part(part_path(path)) as part, objects.make_session(backoff_sec) as session:
         failures, furthest = 0, -1
         while True:
+            broken = None
             try:
-                _transfer(session, url, part, on_bytes, stop, first=furthest < 0)
-                break
+                if _transfer(session, url, part, on_bytes, stop, first=furthest < 0):
+                    break
             except Broken as error:
-                have = part.seek(0, os.SEEK_END)
-                failures = 1 if have > furthest else failures + 1
-                furthest = max(have, furthest)
-                if failures > retries:
-                    reason = f"the connection broke {failures} times in a row at byte {have} ({error})"
-                    raise FetchError(url, reason, dead=False) from None
-            if stop.wait(min(MAX_PAUSE_SEC, backoff_sec * 2 ** (failures - 1))):
+                broken = error
+            have = part.seek(0, os.SEEK_END)
+            failures = failures + 1 if have <= furthest else int(broken is not None)  # a range may be short by design
+            furthest = max(have, furthest)
+            if failures > retries:
+                reason = (
+                    f"the connection broke {failures} times in a row at byte {have} ({broken or 'nothing new came'})"
+                )
+                raise FetchError(url, reason, dead=False)
+            pause_sec = max(broken.pause_sec, backoff_sec * 2 ** (failures - 1)) if broken else 0
+            if stop.wait(min(MAX_PAUSE_SEC, pause_sec)):
                 raise Stopped
         os.fsync(part.fileno())
+        if path.exists():
+            path.replace(aside_path(path))
         Path(part.name).replace(path)
         _note_path(part).unlink(missing_ok=True)
 
@@ -80,19 +98,20 @@ def _transfer(
     on_bytes: Callable[[int, int | None], None],
     stop: threading.Event,
     first: bool,
-) -> None:
-    """One connection's worth: append to `part` what is missing; Broken when the end did not come."""
+) -> bool:
+    """One connection's worth: append to `part` what is missing; False where only a range came, Broken where less did."""
     revision, have = _read_note(part, url), part.seek(0, os.SEEK_END)
     if have and have == revision.total_bytes:  # killed between the last block and the rename
-        return
+        return True
     offset = have if revision.validator and have < (revision.total_bytes or have + 1) else 0
     with closing(objects.read(session, url, offset, revision, first)) as body:
+        block = _first_block(url, body, part)
         if body.start == 0:
             _start_anew(part, body.revision)
         have, total = body.start, body.revision.total_bytes
         on_bytes(have, total)
         written_back = have
-        while block := body.read(BLOCK_BYTES):
+        while block:
             _write(part, block)
             have += len(block)
             if have - written_back >= WRITE_BACK_BYTES:
@@ -101,8 +120,30 @@ def _transfer(
             on_bytes(have, total)
             if stop.is_set():
                 raise Stopped
-    if total is not None and have != total:
-        raise Broken(f"expected {total} bytes, got {have}")
+            block = body.read(BLOCK_BYTES)
+    if body.end not in (None, have):
+        raise Broken(f"expected {body.end} bytes, got {have}")
+    return total in (None, have)
+
+
+def _first_block(url: str, body: Body, part: BinaryIO) -> bytes:
+    """What comes first, before anything is given up for it; FetchError where it is not of the file."""
+    block = body.read(BLOCK_BYTES)
+    if body.start:
+        with open(part.name, "rb") as file:
+            start = file.read(min(HEAD_BYTES, body.start))
+        if len(start) == HEAD_BYTES and block.startswith(start):
+            _note_path(part).unlink(missing_ok=True)  # without its note the part is not gone on with
+            raise Broken("the server sends the start of the file for its rest")
+    elif block.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        title = PAGE_TITLE.search(block)
+        words = f' ("{" ".join(title[1].decode(errors="replace").split())}")' if title else ""
+        raise FetchError(
+            url, f"the server sent a page{words} in place of the file; a login or an error, see it in a browser"
+        )
+    elif not block:
+        raise FetchError(url, "the server sent an empty file")
+    return block
 
 
 @contextmanager
@@ -156,7 +197,9 @@ def _note_path(part: BinaryIO) -> Path:
 def _read_note(part: BinaryIO, url: str) -> Revision:
     """What the part belongs to; an absent or damaged note, or another URL's, means: nothing that can be resumed."""
     try:
-        revision = Revision(**read_json(_note_path(part)))
-    except (FileNotFoundError, ValueError, TypeError):
+        note = read_json(_note_path(part))
+        require(note, NOTE, _note_path(part).name)
+    except (FileNotFoundError, ValueError):
         return Revision(url)
+    revision = Revision(note["url"], note["validator"], note["total_bytes"])
     return revision if revision.url == url else Revision(url)

@@ -1,6 +1,7 @@
 """Keep the leaderboard of a folder of submissions: the part of its README.md between two marker lines.
 
-submissions/*/score.json -> Entries, best score first -> a Markdown table. Nothing outside the markers changes.
+submissions/*/score.json -> Entries, best score first -> a Markdown table. Nothing outside the markers changes. A submission
+whose score cannot be read, or not be written as a row, is named and left out; the others stay.
 """
 
 from __future__ import annotations
@@ -36,9 +37,12 @@ def read_entries(root: Path) -> tuple[list[Entry], list[str]]:
     entries, faults = [], []
     for path in sorted(root.glob("*/score.json")):
         try:
-            entries.append(Entry(path.parent, scorefile.read_score(path.parent)))
-        except ValueError as error:
-            faults.append(str(error))
+            entry = Entry(path.parent, scorefile.read_score(path.parent))
+            " | ".join(_cells(entry)).encode()  # a folder's name may hold what UTF-8 cannot
+            entries.append(entry)
+        except (ValueError, OSError) as error:
+            fault = str(error) if str(path) in str(error) else f"{path}: {error}"
+            faults.append(fault.encode(errors="backslashreplace").decode())
     return sorted(entries, key=_rank), faults
 
 

@@ -1,9 +1,12 @@
 """Remote objects by URL, the one place that knows schemes: how large an object is, and its bytes from any place on.
 
 URL (http, https, file) -> size, or an open Body of one Revision of the object. `fetch` makes whole files of them; what
-is read or written elsewhere some day gets its scheme here.
+is read or written elsewhere some day gets its scheme here. A range is believed where the answer says that it begins
+where asked, belongs to that revision and is as long as it says; it may be shorter than asked. Any other answer to a
+range, also a refusal, leads to the whole object. A body in another Content-Encoding is decoded and cannot be resumed.
 
-Source: RFC 9110 sections 8.8 (validators), 13.1.5 (If-Range), 14.4 (Content-Range).
+Source: RFC 9110 sections 8.4 (Content-Encoding), 8.8 (validators), 10.2.3 (Retry-After), 13.1.5 (If-Range), 14.4
+(Content-Range).
 """
 
 from __future__ import annotations
@@ -24,6 +27,10 @@ SCHEMES = ("http", "https", "file")
 TIMEOUT_SEC = (10, 60)  # to connect, between two packets
 _PLAIN = {"Accept-Encoding": "identity"}  # lengths and ranges must count the object's own bytes
 _BUSY = (429, 500, 502, 503, 504)  # asked again, after Retry-After where the server says so
+_HOPELESS = (
+    requests.exceptions.ProxyError, requests.exceptions.SSLError, requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema, requests.exceptions.TooManyRedirects,
+)  # fmt: skip
 
 
 class FetchError(ValueError):
@@ -35,7 +42,11 @@ class FetchError(ValueError):
 
 
 class Broken(Exception):
-    """The connection ended before the file did; worth another try."""
+    """The connection ended before the file did; worth another try, after `pause_sec` where the server says so."""
+
+    def __init__(self, reason: str, pause_sec: float = 0) -> None:
+        super().__init__(reason)
+        self.pause_sec = pause_sec
 
 
 @dataclass(frozen=True)
@@ -49,18 +60,18 @@ class Revision:
 
 @dataclass(frozen=True)
 class Body:
-    """An open answer: bytes from `start` on, of that revision; `read(n)` gives b"" at its end."""
+    """An open answer: bytes from `start` to `end` (None: of the object), of that revision; `read(n)` gives b"" at its end."""
 
     start: int
+    end: int | None
     revision: Revision
     read: Callable[[int], bytes]
     close: Callable[[], None]
 
 
-def make_session(retries: int = 5, backoff_sec: float = 0.5) -> requests.Session:
-    """A session that asks again when a server is busy or does not pick up; breaks in a body are fetch's own matter."""
-    retry = urllib3.Retry(None, connect=min(retries, 2), read=0, redirect=10, status=retries, other=0)
-    retry = retry.new(backoff_factor=backoff_sec, status_forcelist=_BUSY, raise_on_status=False)
+def make_session(backoff_sec: float = 0.5) -> requests.Session:
+    """A session that tries twice to connect; all else that is worth another try is fetch's own matter."""
+    retry = urllib3.Retry(None, connect=2, read=0, redirect=10, status=0, other=0, backoff_factor=backoff_sec)
     session = requests.Session()
     for scheme in ("http://", "https://"):
         session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
@@ -76,11 +87,11 @@ def size_of(session: requests.Session, url: str) -> int | None:
         answer = session.head(url, headers=_PLAIN, timeout=TIMEOUT_SEC, allow_redirects=True)
     except requests.RequestException as error:
         raise _unreachable(url, error) from None
-    if answer.status_code in (403, 405, 501):  # some servers sign or allow GET alone: let the transfer find out
+    if answer.status_code in (403, 405, 501, *_BUSY):  # some servers sign or allow GET alone: the transfer finds out
         return None
     if not answer.ok:
         raise _refused(url, answer)
-    return _whole_number(answer.headers.get("Content-Length"))
+    return None if _is_encoded(answer) else _whole_number(answer.headers.get("Content-Length"))
 
 
 def read(session: requests.Session, url: str, offset: int, revision: Revision, first: bool) -> Body:
@@ -103,24 +114,38 @@ def _open_http(session: requests.Session, url: str, offset: int, revision: Revis
     headers = _PLAIN | ({"Range": f"bytes={offset}-", "If-Range": revision.validator} if offset else {})
     answer = session.get(url, headers=headers, stream=True, timeout=TIMEOUT_SEC)
     start, end, total = _content_range(answer)
+    length = _whole_number(answer.headers.get("Content-Length"))
+    total = revision.total_bytes if total is None else total
     same = _validator(answer) in ("", revision.validator) and revision.total_bytes in (None, total)
     if offset and answer.status_code == 416 and total == offset and same:
-        return Body(offset, revision, lambda _: b"", answer.close)
-    if offset and answer.status_code == 206 and start == offset and same and end == total:
-        return Body(offset, Revision(url, revision.validator, total), _reader(answer), answer.close)
+        return Body(offset, offset, revision, lambda _: b"", answer.close)
+    fits = end and total and offset < end <= total and length in (None, end - offset) and not _is_encoded(answer)
+    if offset and answer.status_code == 206 and start == offset and same and fits:
+        return Body(offset, end, Revision(url, revision.validator, total), _reader(answer), answer.close)
     if answer.status_code == 200:  # ranges ignored, or the file changed (that is what If-Range asks for)
-        total = _whole_number(answer.headers.get("Content-Length"))
-        return Body(0, Revision(url, _validator(answer), total), _reader(answer), answer.close)
+        if _is_encoded(answer):
+            return Body(0, None, Revision(url), _reader(answer), answer.close)
+        return Body(0, length, Revision(url, _validator(answer), length), _reader(answer), answer.close)
     answer.close()
-    if offset and answer.status_code in (206, 412, 416):  # a part of something else: never splice
+    if answer.status_code in _BUSY:
+        reason = f"the server answered {answer.status_code} {answer.reason}"
+        raise Broken(reason, _whole_number(answer.headers.get("Retry-After")) or 0)
+    if offset:  # a part of something else, or no ranges at all: never splice
         return _open_http(session, url, 0, Revision(url))
     raise _refused(url, answer)
 
 
+def _is_encoded(answer: requests.Response) -> bool:
+    """Sent in another form in spite of what was asked: its lengths and ranges are not those of the object."""
+    return answer.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
+
+
 def _reader(answer: requests.Response) -> Callable[[int], bytes]:
+    encoded = _is_encoded(answer)
+
     def read(count: int) -> bytes:
         try:
-            return answer.raw.read1(count, decode_content=False)
+            return answer.raw.read1(count, decode_content=encoded)
         except urllib3.exceptions.HTTPError as error:
             raise Broken(type(error).__name__) from None
 
@@ -137,7 +162,7 @@ def _open_file(url: str, offset: int, revision: Revision) -> Body:
     stat = os.fstat(file.fileno())
     found = Revision(url, f"{stat.st_size}-{stat.st_mtime_ns}", stat.st_size)
     start = file.seek(offset if found == revision else 0)
-    return Body(start, found, file.read, file.close)
+    return Body(start, stat.st_size, found, file.read, file.close)
 
 
 def _validator(answer: requests.Response) -> str:
@@ -147,19 +172,19 @@ def _validator(answer: requests.Response) -> str:
 
 
 def _content_range(answer: requests.Response) -> tuple[int | None, int | None, int | None]:
-    """(start, end (exclusive), total) of "bytes 5-9/10" and "bytes */10"; None for what is not said."""
-    match = re.fullmatch(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)", answer.headers.get("Content-Range", ""))
+    """(start, end (exclusive), total) of "bytes 5-9/10", "bytes 5-9/*" and "bytes */10"; None for what is not said."""
+    match = re.fullmatch(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", answer.headers.get("Content-Range", ""))
     if not match:
         return None, None, None
-    return _whole_number(match[1]), int(match[2]) + 1 if match[2] else None, int(match[3])
+    return _whole_number(match[1]), int(match[2]) + 1 if match[2] else None, _whole_number(match[3])
 
 
 def _whole_number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
+    return int(text) if text and re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
 def _refused(url: str, answer: requests.Response) -> FetchError:
-    return FetchError(url, f"the server answered {answer.status_code} {answer.reason}", answer.status_code not in _BUSY)
+    return FetchError(url, f"the server answered {answer.status_code} {answer.reason}")
 
 
 def _unreachable(url: str, error: requests.RequestException) -> FetchError:
@@ -173,8 +198,6 @@ def _unreachable(url: str, error: requests.RequestException) -> FetchError:
         return FetchError(url, f"{host} refused the connection or cannot be reached ({cause})", unreachable=True)
     if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
         return FetchError(url, f"{host} did not answer within {TIMEOUT_SEC[0]} s", unreachable=True)
-    if isinstance(
-        error, requests.exceptions.ProxyError | requests.exceptions.SSLError | requests.exceptions.InvalidURL
-    ):
+    if isinstance(error, _HOPELESS):
         return FetchError(url, f"{host} cannot be reached ({cause})", unreachable=True)
     return FetchError(url, f"{host} broke off before it answered ({type(cause).__name__})", dead=False)

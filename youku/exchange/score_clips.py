@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 import youku
-from youku import contest
+from youku import cli, contest
 from youku.contest import TestSet
 from youku.exchange import totals
 from youku.exchange.submission import Submission, open_submission
@@ -169,10 +169,12 @@ def _measure(
     with submission.open(clip.name) as reader, ExitStack() as stack:
         if not _alike(reader.header, header):
             raise ValueError(f"{clip.name}: {_form(reader.header)}, its GT clip is {_form(header)}; {CHECK_IT}")
+        if lack := vmaf.lacks(header) if vmaf_model else "":
+            cli.say(f"{clip.name}: {lack}; scored without it")
         meters = {
             system: stack.enter_context(vmaf.Meter(header, header, vmaf_model, threads))
             for system in SYSTEMS
-            if vmaf_model
+            if vmaf_model and not lack
         }
         num_frames = 0
         for pred in reader:

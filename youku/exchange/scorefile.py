@@ -1,10 +1,12 @@
 """Write a submission's score.json and score.csv, and read score.json back into numbers: null is None, "inf" infinity.
 
-The dict of `score` <-> submissions/NAME/score.json; damage is one clear sentence.
+The dict of `score` <-> submissions/NAME/score.json; whatever is wrong with the file is one clear sentence, for all that
+its readers use was checked here by type, range and length.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from youku import contest, files
 from youku.exchange.totals import CHOICES, SYSTEMS
 
 KEYS = ("name", "test_set", "created", "protocol", "tools", "paths", "totals", "clips")
+SCORE = {"name": str, "test_set": str, "created": str, "protocol": dict, "tools": dict, "paths": dict, "totals": dict}
+CLIP = {"id": int, "file": str, "low": str, "high": str, "whole": bool, "frames": [int], "width": int, "height": int}
+MAX_VALUE = 1e6  # no measure comes near; sums and figures stay finite
 
 
 def read_score(folder: Path) -> dict[str, Any]:
@@ -26,8 +31,6 @@ def read_score(folder: Path) -> dict[str, Any]:
     score = files.read_json(path)
     try:
         return _normalise(score)
-    except (KeyError, TypeError, AttributeError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
     except ValueError as error:
         reason = str(error)
     raise ValueError(f"{path}: expected a score written by this kit: {reason}; score the submission again")
@@ -59,52 +62,65 @@ def plain(value: Any) -> Any:
     return "inf" if isinstance(value, float) and math.isinf(value) else value
 
 
-def _normalise(score: dict[str, Any]) -> dict[str, Any]:
+def _normalise(score: Any) -> dict[str, Any]:
+    files.require(score, dict, "score")
     missing = [key for key in KEYS if key not in score]
-    missing += [key for key in CHOICES if not missing and key not in score["protocol"]]
+    if not missing:
+        files.require(score["protocol"], dict, "protocol")
+        missing += [key for key in CHOICES if key not in score["protocol"]]
     if missing:
         raise ValueError(f"{', '.join(missing)} missing")
+    files.require(score, {**SCORE, "clips": [CLIP], "protocol": dict.fromkeys(CHOICES, str)}, "score")
+    for key in ("tools", "paths"):
+        files.require(score[key], dict.fromkeys(score[key], (str, None)), key)
     planes, vmaf_clips = score["protocol"]["psnr_planes"], score["protocol"]["vmaf_clips"]
     if planes not in contest.PSNR_PLANES or vmaf_clips not in contest.VMAF_CLIPS:
         raise ValueError(f"protocol has psnr_planes {planes!r} and vmaf_clips {vmaf_clips!r}")
     if not score["clips"]:
         raise ValueError("it holds no clips")
-    totals = {system: _numbers(score["totals"].get(system)) for system in SYSTEMS}
+    totals = {system: _numbers(score["totals"].get(system), f"totals.{system}") for system in SYSTEMS}
     for total in totals.values():
         total["vmaf_neg"] = total.get(f"vmaf_neg_{vmaf_clips}")
     clips = [_clip(clip, planes) for clip in sorted(score["clips"], key=lambda clip: clip["id"])]
+    if len({clip["id"] for clip in clips}) < len(clips):
+        raise ValueError("a clip is there twice")
     return {**score, "totals": totals, "clips": clips}
 
 
 def _clip(clip: dict[str, Any], planes: str) -> dict[str, Any]:
     """A clip with its id as five digits; curves of nothing but nulls are dropped."""
+    name, frames = f"clip {clip['id']:05d}", clip["frames"]
+    if not 0 <= clip["id"] <= 99999 or not frames or frames[0] < 0:
+        raise ValueError(f"{name}: expected an id of 0 to 99999 and frames from 0 on")
+    if any(after <= before for before, after in itertools.pairwise(frames)):
+        raise ValueError(f"{name}: expected frames in ascending order")
     systems: dict[str, Any] = {}
     for system in SYSTEMS:
-        table = clip.get(system) or {}
-        curves = {
-            key: [_number(value) for value in curve] for key, curve in (table.get("per_frame") or {}).items() if curve
-        }
+        values = _numbers(clip.get(system), f"{name}.{system}")
+        curves = (clip.get(system) or {}).get("per_frame") or {}
+        files.require(curves, dict, f"{name}.{system}.per_frame")
+        curves = {key: curve for key, curve in curves.items() if curve}
         for key, curve in curves.items():
-            if len(curve) != len(clip["frames"]):
-                raise ValueError(
-                    f"clip {clip['id']:05d} has {len(clip['frames'])} frames and {len(curve)} values of {key}"
-                )
-        values = _numbers(table)
+            files.require(curve, list, f"{name}.{system}.{key}")
+            if len(curve) != len(frames):
+                raise ValueError(f"{name} has {len(frames)} frames and {len(curve)} values of {key}")
+        curves = {key: [_number(value, key) for value in curve] for key, curve in curves.items()}
         known = {key: curve for key, curve in curves.items() if any(value is not None for value in curve)}
         systems[system] = {**values, "psnr": values.get(f"psnr_{planes}"), "per_frame": known}
     curve_key = "psnr_y" if planes == "y" else "psnr_yuv"  # no RGB curve is stored
-    wanted = {key: clip[key] for key in ("file", "low", "high", "whole", "frames", "width", "height")}
-    return {**wanted, **systems, "id": f"{clip['id']:05d}", "curve": curve_key}
+    return {**{key: clip[key] for key in CLIP}, **systems, "id": f"{clip['id']:05d}", "curve": curve_key}
 
 
-def _numbers(table: dict[str, Any] | None) -> dict[str, float | None]:
-    return {key: _number(value) for key, value in (table or {}).items() if key != "per_frame"}
+def _numbers(table: Any, name: str) -> dict[str, float | None]:
+    files.require(table, (dict, None), name)
+    return {key: _number(value, f"{name}.{key}") for key, value in (table or {}).items() if key != "per_frame"}
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Any, name: str) -> float | None:
     """A value of score.json: null is None, "inf" is infinity."""
     if value is None or value == "inf":
         return None if value is None else math.inf
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise ValueError(f'expected a number, null or "inf", got {value!r}')
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_VALUE:
+        shown = ascii(value)[:60] if isinstance(value, str | float) else "something else"
+        raise ValueError(f'{name}: expected a number, null or "inf", got {shown}')
     return float(value)

@@ -47,9 +47,9 @@ class Submission:
                 yield y4m.StreamReader(file, str(self.path / name))
             return
         try:
-            with zips.reading(), zips.open_zip(self.path) as bundle, bundle.open(name) as member:
+            with zips.open_zip(self.path) as bundle, zips.open_member(bundle, bundle.getinfo(name)) as member:
                 yield y4m.StreamReader(member, name)
-        except zips.DamagedZip as error:
+        except (zips.DamagedZip, zips.ForeignZip) as error:
             raise ValueError(f"{name}: damaged inside {self.path.name} ({error}); make the zip again") from None
 
 
@@ -66,13 +66,15 @@ def open_submission(path: str | Path) -> Submission:
         entries, unsafe = bundle.infolist(), zips.unsafe_members(bundle)
     wrong = {name: f"{fault}; make the zip again" for name, fault in unsafe.items()}
     wrong |= {info.filename: fault for info in entries if info.filename not in wrong and (fault := _form_fault(info))}
-    return Submission(path, {info.filename: info.file_size for info in entries if not info.is_dir()}, wrong)
+    return Submission(
+        path, {info.filename: info.file_size for info in entries if not info.filename.endswith("/")}, wrong
+    )
 
 
 def _form_fault(info: zipfile.ZipInfo) -> str:
     """What is no danger, yet unlike the flat deflated zip that the contest takes, else ""."""
     if "/" in info.filename:
-        what = "a folder entry" if info.is_dir() else "lies in a folder"
+        what = "a folder entry" if info.filename.endswith("/") else "lies in a folder"
         return f"{what}; the zip must be flat (zip the files, not their folder)"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return f"compressed by method {info.compress_type}; expected deflate"

@@ -1,7 +1,8 @@
 """VMAF and VMAF-NEG of integer planes through the ffmpeg binary's libvmaf, both models in one run, frames streamed.
 
 Traps, each with a test: libvmaf's first input is the distorted one; ffmpeg pairs frames by time, so both inputs get
-settb=1/25,setpts=N; a shorter input would be repeated silently, so frames are counted and a mismatch is refused.
+settb=1/25,setpts=N; a shorter input would be repeated silently, so frames are counted and a mismatch is refused; a picture
+of 16 pixels or less ends ffmpeg without a word, so it is refused in ours.
 A number means nothing without its makers: every result names the model, the libvmaf and the ffmpeg version.
 Source: Netflix/vmaf; ffmpeg's libvmaf filter.
 """
@@ -31,6 +32,9 @@ MODELS = {
     "vmaf_4k_v0.6.1neg": "vmaf_4k_v0.6.1neg",
 }
 POOLS = ("mean", "harmonic")
+MIN_SIDE_PX = (
+    17  # the smallest side that libvmaf 3.0.0 measures, tried; its motion filter and four scales need that much
+)
 QUEUE_FRAMES = 4  # frames waiting for each input of ffmpeg: enough for its probing, bounded for memory
 
 
@@ -85,6 +89,17 @@ def require() -> None:
         )
 
 
+def lacks(header: Header) -> str:
+    """Why clips of this form cannot be measured, in words; else ""."""
+    if min(header.width, header.height) < MIN_SIDE_PX:
+        return (
+            f"VMAF: libvmaf measures no picture under {MIN_SIDE_PX}x{MIN_SIDE_PX}, got {header.width}x{header.height}"
+        )
+    if len(header.plane_shapes) == 1:
+        return "VMAF: libvmaf measures no mono clips"
+    return ""
+
+
 class Meter:
     """A running libvmaf: `add` pairs of frames, then `result`; leaving the block early stops it."""
 
@@ -97,8 +112,8 @@ class Meter:
             raise ValueError(
                 f"VMAF: expected two clips of one size and format, got {_form(distorted)} and {_form(reference)}"
             )
-        if len(distorted.plane_shapes) == 1:
-            raise ValueError("VMAF: libvmaf does not measure mono clips; measure PSNR and SSIM instead")
+        if reason := lacks(distorted):
+            raise ValueError(reason)
         require()
         self.model, self.num_frames = model, 0
         self._folder = tempfile.TemporaryDirectory(prefix="youku-vmaf-")

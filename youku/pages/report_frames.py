@@ -1,13 +1,17 @@
 """Choose, find and read the frames that a report shows: clips at both ends of the ranking, and the worst frames.
 
 Clips of a score, normalised by `scorefile` -> ChosenFrames. Folders of LR and ground truth, zips or folders of what was
-shipped, some of them perhaps gone -> frames by layer. Layers: "lr", "bicubic", "sr" (the submission),
-"sr2", "sr3" (others beside it), "gt".
+shipped, some of them perhaps gone -> frames by layer. Layers: "lr", "bicubic", "sr" (the submission), "sr2", "sr3"
+(others beside it), "gt". What a score names is opened only where it bears the name that the contest gives to a file of
+that clip, inside its folder; a link counts as what it leads to.
 """
 
 from __future__ import annotations
 
+import errno
+import lzma
 import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +29,11 @@ from youku.video.y4m import Header, Planes
 Frame = tuple[Header, Planes]
 LAYERS = ("lr", "bicubic", "sr", "sr2", "sr3", "gt")  # as a viewer lists them
 SHIPPED = ("sr", "sr2", "sr3")
+# What zipfile raises on damage, whatever its kind
+BAD_ZIP = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, IndexError, MemoryError, OverflowError,
+    RuntimeError, UnicodeDecodeError,
+)  # fmt: skip
 APART = 12  # frames of one clip nearer than this (half a second) show the same thing
 ScoredClip = dict[str, Any]
 
@@ -96,7 +105,7 @@ class FrameSources:
         """The y4m files of a clip that lie in LR's and GT's folder, by layer."""
         folders = {"lr": (self.low, clip["low"]), "gt": (self.high, clip["high"])}
         paths = {layer: folder / name for layer, (folder, name) in folders.items() if folder is not None}
-        return {layer: path for layer, path in paths.items() if path.is_file()}
+        return {layer: path for layer, path in paths.items() if _is_clip(path)}
 
     def frames(self, clip: ScoredClip, positions: Collection[int]) -> dict[int, dict[str, Frame]]:
         """Frames of one clip by position, then layer, bicubic made from LR; FileNotFoundError without two to compare.
@@ -121,6 +130,25 @@ class FrameSources:
             _check_sizes(clip, layers)
             found[position] = layers
         return found
+
+
+def check_names(clips: Sequence[ScoredClip]) -> None:
+    """ValueError where a clip's files do not bear the names that the contest gives them: a score may be anybody's."""
+    for clip in clips:
+        clip_id = int(clip["id"])
+        results = [contest.result_name(clip_id, whole) for whole in (True, False)]
+        wanted = {"file": results, "low": [contest.low_name(clip_id)], "high": [contest.high_name(clip_id)]}
+        for key, names in wanted.items():
+            if clip[key] not in names:
+                raise ValueError(
+                    f"score of clip {clip['id']}: {key} is {ascii(clip[key])[:80]}, expected {' or '.join(names)}; "
+                    "score the submission again"
+                )
+
+
+def _is_clip(path: Path) -> bool:
+    """A file, or a link to a file of the same name."""
+    return path.is_file() and path.resolve().name == path.name
 
 
 def find_sources(
@@ -154,14 +182,18 @@ def packed_frames(shipped: Path, name: str, positions: Collection[int]) -> dict[
         return {position: frame_at(shipped / name, [], position) for position in positions}
     try:
         with zipfile.ZipFile(shipped) as archive:
-            member = next((entry for entry in archive.namelist() if Path(entry).name == name), None)
+            member = next((entry for entry in archive.infolist() if Path(entry.filename).name == name), None)
             if member is None:
                 raise FileNotFoundError(f"{name} is not in {shipped.name}")
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack all at once
+                raise zipfile.BadZipFile(f"{name} is compressed by method {member.compress_type}, expected deflate")
             with archive.open(member) as file:
-                reader = y4m.StreamReader(file, f"{shipped}: {member}")
+                reader = y4m.StreamReader(file, f"{shipped}: {name}")
                 read = enumerate(islice(reader, max(positions) + 1))
                 found = {position: (reader.header, planes) for position, planes in read if position in positions}
-    except (zipfile.BadZipFile, zlib.error) as error:
+    except (*BAD_ZIP, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # what a seek to nowhere gives
+            raise
         raise ValueError(f"{shipped}: expected a zip, got a damaged one ({error}); make the submission again") from None
     missing = sorted(set(positions) - set(found))
     if missing:
@@ -171,7 +203,7 @@ def packed_frames(shipped: Path, name: str, positions: Collection[int]) -> dict[
 
 def frame_at(path: Path, frames: Sequence[int], position: int) -> Frame:
     """A frame of a y4m file by position; a file with all frames of the clip is read at `frames[position]`."""
-    if not path.is_file():
+    if not _is_clip(path):
         raise FileNotFoundError(f"{path.name} was not found")
     clip = y4m.Clip(path)
     index = frames[position] if frames and clip.num_frames != len(frames) else position
@@ -193,4 +225,12 @@ def _check_sizes(clip: ScoredClip, layers: Mapping[str, Frame]) -> None:
 def _locate(folder: Path, *places: str | Path | None) -> Path | None:
     """The first place that exists, read from the current folder or from the submission's."""
     tries = [base / place for place in places if place for base in (Path(), folder)]
-    return next((path for path in tries if path.exists()), None)
+    return next((path for path in tries if _exists(path)), None)
+
+
+def _exists(path: Path) -> bool:
+    """A file or folder; a path of thousands of letters or with a zero byte is none."""
+    try:
+        return path.is_dir() or path.is_file()
+    except (OSError, ValueError):
+        return False

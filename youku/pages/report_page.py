@@ -73,6 +73,8 @@ def write_page(
     above `MOST_PAGE_BYTES`.
     """
     check_alike(scores, folders)
+    for score in scores:
+        report_frames.check_names(score["clips"])
     names = _names(scores, folders)
     sources, notes = report_frames.find_sources(scores, folders, names, low, high)
     clips = scores[0]["clips"]

@@ -9,7 +9,6 @@ Source: old-film report, appendix B.4: `err` averaged over a stride of 100, the 
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import re
 import statistics
@@ -18,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from youku import text_table
+from youku import files, text_table
 from youku.pages import plots
 from youku.pages.plots import Plot, Series
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 PATTERN = rf"\b(?:err|loss)\s*[:=]\s*(?P<loss>{NUMBER})|\bpsnr\s*[:=]\s*(?P<val_psnr>{NUMBER})"
+MAX_NUMBER = 1e100
 LOG_NAME = "log.jsonl"
 # key in the log -> title and unit; shown in this order, then other losses and validation figures
 TITLES = {
@@ -96,8 +96,8 @@ def _from_json(text: str, file: Path) -> dict[str, Series]:
     lines = text.splitlines()
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
+            row = files.parse_json(line)
+        except ValueError as error:
             if number == len(lines) and not text.endswith("\n"):
                 break
             raise ValueError(f"{file}: line {number} is not JSON ({error}); mend or remove it") from None
@@ -126,8 +126,9 @@ def _from_text(text: str, file: Path, pattern: str) -> dict[str, Series]:
                 continue
             number = _float(value, file, pattern)
             count = len(series[name].steps) + 1 if name in series else 1
-            if math.isfinite(number):
-                _append(series, name, _float(step, file, pattern) if step is not None else count, number)
+            at = _float(step, file, pattern) if step is not None else count
+            if _is_number(number) and _is_number(at):
+                _append(series, name, at, number)
     return series
 
 
@@ -145,7 +146,8 @@ def _float(text: str, file: Path, pattern: str) -> float:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """A number that can be averaged and drawn: neither true, nor infinite, nor of hundreds of digits."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
 
 
 def plots_of(runs: Sequence[RunLog], stride: int, end: int, reference: float | None = None) -> list[Plot]:
