@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -244,3 +246,85 @@ def test_the_verb_refuses(
     assert convert.main(command) == 1
     assert message in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["set"]
+
+
+@pytest.mark.parametrize("form", ["train", "eval"])
+def test_a_damaged_file_gets_one_sentence(folder: Path, tmp_path: Path, form: str) -> None:
+    """Whatever bytes of the structure are overwritten: pictures, or ValueError that names the file."""
+    whole, path, out = tmp_path / "whole.h5", tmp_path / "x.h5", tmp_path / "out"
+    hdf5.write(picture_sets.find(folder, 4), whole, hdf5.Content(hdf5=form, stride=30 if form == "train" else None))
+    data, rng = whole.read_bytes(), np.random.default_rng(1)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(data)
+        for place in rng.integers(0, min(len(data), 4000), 8):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            hdf5.to_pictures(path, out)
+            shutil.rmtree(out)
+        except ValueError as error:
+            refused += 1
+            assert str(error).startswith(f"{path}: ") and len(str(error)) < 700
+    assert refused > 20
+
+
+def make_claim(file: h5py.File) -> None:
+    file.create_dataset("lr", (10**6, 100, 100), "f4", chunks=(1, 100, 100))
+    file.create_dataset("hr", (10**6, 400, 400), "f4", chunks=(1, 400, 400))
+
+
+def make_empty(file: h5py.File) -> None:
+    for key in ("lr", "hr"):
+        file.create_dataset(key, (2, 8, 8), "f4")
+
+
+def make_link(file: h5py.File) -> None:
+    file["lr"], file["hr"] = h5py.ExternalLink("other.h5", "lr"), h5py.ExternalLink("other.h5", "hr")
+
+
+def make_outside(file: h5py.File) -> None:
+    for key in ("lr", "hr"):
+        file.create_dataset(key, (2, 8, 8), "u1", external=[("/etc/passwd", 0, 128)])
+
+
+def make_nan(file: h5py.File) -> None:
+    for key in ("lr", "hr"):
+        file[key] = np.full((2, 8, 8), np.nan, np.float32)
+
+
+def make_no_area(file: h5py.File) -> None:
+    for key in ("lr", "hr"):
+        file[f"{key}/0"] = np.zeros((0, 8), np.float32)
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (make_claim, "lr claims 40000000000 bytes, more than a file of"),
+        (make_empty, "lr holds no data of its own"),
+        (make_link, "lr is a link; expected the data itself"),
+        (make_outside, "holds no data of its own"),
+        (make_nan, "lr 0 has values that are no numbers"),
+        (make_no_area, "lr/0: expected a plane"),
+    ],
+)
+def test_what_is_not_in_the_file_is_refused(tmp_path: Path, make: Callable[[h5py.File], None], words: str) -> None:
+    """Claims beyond the file's size, fill values, other files' data and NaN are no pictures."""
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        make(file)
+    with pytest.raises(ValueError, match=words):
+        hdf5.to_pictures(path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "n" * 300, "../x", ".x", "a/b"])
+def test_names_that_cannot_be_written_are_numbers(tmp_path: Path, name: str) -> None:
+    """A picture whose name is empty, long, hidden or a path is named by its key."""
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        for key, side in (("lr", 2), ("hr", 8)):
+            file[f"{key}/0"] = np.zeros((side, side), np.float32)
+            file[f"{key}/0"].attrs["name"] = np.bytes_(name.encode())
+    assert hdf5.to_pictures(path, tmp_path / "out") == 1
+    assert sorted(found.name for found in (tmp_path / "out").rglob("*.png")) == ["0.png", "0.png"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_round_trip_is_exact_for_every_layout_and_depth(tmp_path: Path, chroma: 
 
 
 token = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12).filter(
-    lambda text: text[0] not in "WHC" and not text.startswith("XYSCSS=")
+    lambda text: text[0] not in "WHCFIA" and not text.startswith(("XYSCSS=", "XCOLORRANGE="))
 )
 
 
@@ -148,6 +149,20 @@ BAD_HEADERS = {
     b"YUV4MPEG2 W4 Hx\n": "got Hx",
     b"YUV4MPEG2 W99999999 H2\n": "got W99999999",
     b"YUV4MPEG2 W4 H2 C411\n": "C411 is not supported",
+    b"YUV4MPEG2 W4 H2 C420\r\n": r"C420\\r is not supported",
+    b"YUV4MPEG2 W4 H2 C420 C444\n" + FRAME: "at most one C token, got C420 C444",
+    b"YUV4MPEG2 W4 H2 F25:1 F30:1\n" + FRAME: "at most one F token",
+    b"YUV4MPEG2 W4 H2 XYSCSS=420JPEG XYSCSS=444\n" + FRAME: "at most one XYSCSS= token",
+    b"YUV4MPEG2 W4 H2 F" + b"9" * 400 + b":1\n" + FRAME: "a rate such as F25:1, numbers up to 2147483647, got F999",
+    b"YUV4MPEG2 W4 H2 F1:" + b"9" * 400 + b"\n" + FRAME: "a rate such as F25:1",
+    b"YUV4MPEG2 W4 H2 F2147483648:1\n" + FRAME: "got F2147483648:1",
+    b"YUV4MPEG2 W4 H2 F25\n" + FRAME: "a rate such as F25:1, .*got F25;",
+    b"YUV4MPEG2 W4 H2 F25:0\n" + FRAME: "or 0:0 for unknown, got F25:0",
+    b"YUV4MPEG2 W4 H2 F0:1\n" + FRAME: "or 0:0 for unknown, got F0:1",
+    b"YUV4MPEG2 W4 H2 A" + b"9" * 400 + b":1\n" + FRAME: "the shape of a pixel such as A1:1",
+    b"YUV4MPEG2 W4 H2 A-1:1\n" + FRAME: "got A-1:1",
+    b"YUV4MPEG2 W4 H2 Iq\n" + FRAME: "expected an I token of .*got 'Iq'",
+    b"YUV4MPEG2 W32768 H32768 C444p16\n" + FRAME: "at most 268435456 pixels a frame, got W32768 H32768",
     HEAD: "0 frames",
     HEAD + FRAME[:-1]: "frame 0 at byte .*: expected 12 bytes, got 11",
     HEAD + FRAME + FRAME[:9]: "frame 1 at byte .*: expected 12 bytes, got 3",
@@ -182,6 +197,38 @@ def test_a_folder_is_not_a_clip(tmp_path: Path) -> None:
     """A folder where a file is expected is named as such."""
     with pytest.raises(y4m.Y4MError, match="found a folder"):
         y4m.Clip(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line", ["W4  H2  C420", " W4 H2 F0:0 A0:0 I?", "W4 H2 ", "W4 H2 F2147483647:2147483646 A1:2147483647"]
+)
+def test_odd_heads_that_mean_something_are_read(line: str) -> None:
+    """Blanks more than one, unknown rates and the largest numbers that a clock holds load, and come back exactly."""
+    header = y4m.parse_header(f"YUV4MPEG2 {line}\n".encode(), "x")
+    assert header.encode() == f"YUV4MPEG2 {line}\n".encode() and 0 < header.fps < 2**31
+    assert header.aspect is None or header.aspect.denominator < 2**31
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_head_costs_no_memory_before_the_bytes_are_there(tmp_path: Path, mapped: bool) -> None:
+    """A head that claims 1.6 GB a frame over ten bytes costs less than a tenth of it, streamed and mapped."""
+    data = b"YUV4MPEG2 W16384 H16384 C444p16\nFRAME\n" + bytes(10)
+    path = tmp_path / "claim.y4m"
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(y4m.Y4MError, match="expected 1610612736 bytes, got 10"):
+            y4m.Clip(path) if mapped else list(y4m.StreamReader(io.BytesIO(data), "x"))
+        assert tracemalloc.get_traced_memory()[1] < 160e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_frame_larger_than_a_block_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames that come in several blocks are the same bytes."""
+    monkeypatch.setattr(y4m, "BLOCK_BYTES", 5)
+    planes = list(y4m.StreamReader(io.BytesIO(HEAD + FRAME * 2), "x"))
+    assert [plane.tolist() for plane in planes[1]] == [[[0, 1, 2, 3], [4, 5, 6, 7]], [[8, 9]], [[10, 11]]]
 
 
 class ShortReads(io.RawIOBase):

@@ -223,8 +223,8 @@ def _add_video(container: Any, header: Header, coding: Encoding, tags: Tags, tic
     context.thread_type = "AUTO"  # PyAV's own choice, slices, costs x264 quality
     context.color_range, context.colorspace = tags.range, tags.matrix
     context.color_primaries, context.color_trc = tags.primaries, tags.transfer
-    if aspect := _aspect(header):
-        context.sample_aspect_ratio = aspect
+    if header.aspect:
+        context.sample_aspect_ratio = header.aspect
     if coding.codec == "x265" and container.format.name in ("mp4", "mov"):
         context.codec_tag = "hvc1"  # what Apple's players want
     if tags.turn:
@@ -232,17 +232,13 @@ def _add_video(container: Any, header: Header, coding: Encoding, tags: Tags, tic
     return video
 
 
-def _aspect(header: Header) -> Fraction | None:
-    """Width of a pixel over its height, where the header says it."""
-    match = next((match for token in header.tokens if (match := re.fullmatch(r"A([1-9]\d*):([1-9]\d*)", token))), None)
-    return Fraction(int(match[1]), int(match[2])) if match else None
-
-
 def _second_pass(header: Header, coding: Encoding) -> list[str]:
     """What the ffmpeg binary has to do again, as its options, because PyAV cannot; empty for nothing."""
     options: list[str] = []
-    if coding.codec in ("vp9", "ffv1") and (aspect := _aspect(header)) not in (None, 1):
-        shape = Fraction(header.width, header.height) * (aspect or 1)  # the codecs do not say it, a container has to
+    if coding.codec in ("vp9", "ffv1") and header.aspect not in (None, 1):
+        shape = Fraction(header.width, header.height) * (
+            header.aspect or 1
+        )  # the codecs do not say it, a container has to
         options += ["-aspect:v:0", f"{shape.numerator}:{shape.denominator}"]
     if coding.codec == "vp9" and header.depth > 8:  # the wheel's libvpx is built for 8 bit
         options += ["-c:v", coding.encoder, *ffmpeg.passthrough_flags()]

@@ -21,11 +21,12 @@ import numpy as np
 
 from youku import files
 from youku.cli import Watch, option, unwatched
-from youku.video import color, picture_sets, resize
+from youku.video import color, damage, picture_sets, resize
 from youku.video.picture_sets import PictureFiles
 
 FORMS = ("train", "eval")
 PATCH_PX = {2: 10, 3: 7, 4: 6}  # of the low resolution, FSRCNN's
+MOST_LISTED = 8
 AUGMENT_ZOOMS = (1.0, 0.9, 0.8, 0.7, 0.6)  # FSRCNN's, each in four rotations
 
 
@@ -72,7 +73,7 @@ def write(pairs: Sequence[PictureFiles], target: Path, content: Content, watch: 
         for number, pair in enumerate(watch(pairs)):
             for key, picture in zip(("lr", "hr"), picture_sets.load(pair, content.scale), strict=True):
                 dataset = file.create_dataset(f"{key}/{number}", data=_luma(picture))
-                dataset.attrs["name"] = pair.name
+                dataset.attrs["name"] = np.bytes_(pair.name.encode())
     return len(pairs)
 
 
@@ -107,7 +108,7 @@ def read_evaluation(path: str | Path, scale: int) -> Iterator[LumaPair]:
         if _form(file, path) != "eval":
             raise ValueError(f"{path}: holds training patches, expected an evaluation file; write one with --hdf5 eval")
         for key in _keys(file, path):
-            low, high = (np.asarray(file[group][key], np.float64) for group in ("lr", "hr"))
+            low, high = (_read(_item(file, path, group, key), path, f"{group}/{key}") for group in ("lr", "hr"))
             if high.shape != (low.shape[0] * scale, low.shape[1] * scale):
                 raise ValueError(
                     f"{path}: picture {key} is {low.shape} and {high.shape}, expected x{scale}; check --scale"
@@ -125,7 +126,8 @@ def to_pictures(source: str | Path, folder: Path) -> int:
         raise ValueError(f"{folder}: is not empty; name another folder")
     files.make_folder(folder.parent)
     with _open(source) as file:
-        if _form(file, source) == "eval":
+        is_train = _form(file, source) == "train"
+        if not is_train:
             keys: list[Any] = _keys(file, source)
             names = [_name(file["hr"][key], key) for key in keys]
             names = names if len(set(names)) == len(names) else keys
@@ -137,17 +139,20 @@ def to_pictures(source: str | Path, folder: Path) -> int:
             for group in ("lr", "hr"):
                 (building / group).mkdir(parents=True)
                 for key, name in zip(keys, names, strict=True):
+                    low, high = (file[name] if is_train else _item(file, source, name, key) for name in ("lr", "hr"))
                     if group == "lr":
-                        _check_scale(source, key, file["lr"][key].shape, file["hr"][key].shape)
-                    plane = resize.to_integers(np.asarray(file[group][key]))
+                        shapes = (low.shape[1:], high.shape[1:]) if is_train else (low.shape, high.shape)
+                        _check_scale(source, key, *shapes)
+                    dataset = low if group == "lr" else high
+                    plane = resize.to_integers(_read(dataset, source, f"{group} {key}", key if is_train else ()))
                     Image.fromarray(plane).save(building / group / f"{name}.png")
             building.replace(folder)
     return len(keys)
 
 
 def _check_scale(path: str | Path, key: Any, low: tuple[int, ...], high: tuple[int, ...]) -> None:
-    factor = high[0] // low[0]
-    if tuple(high) != (low[0] * factor, low[1] * factor) or not factor:
+    factor = high[0] // max(1, low[0])
+    if tuple(high) != (low[0] * factor, low[1] * factor) or not high[0] * high[1]:
         raise ValueError(
             f"{path}: pair {key} is lr {low}, hr {high}; expected hr a whole multiple; make the file again"
         )
@@ -193,24 +198,49 @@ def _open(path: str | Path) -> Iterator[Any]:
     h5py = _h5py()
     if not Path(path).is_file():
         raise ValueError(f"{path}: expected an HDF5 file, found {'a folder' if Path(path).exists() else 'nothing'}")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(f"{path}: expected an HDF5 file, got something else or a damaged one ({error})") from None
-    with file:
-        yield file
+    with damage.worded(path, "an HDF5 file"):
+        try:
+            file = h5py.File(path, "r")
+        except OSError as error:
+            raise ValueError(f"{path}: expected an HDF5 file, got something else or a damaged one ({error})") from None
+        with file:
+            yield file
+
+
+def _item(file: Any, path: str | Path, *names: str) -> Any:
+    """A group or dataset that lies in the file itself and is no larger than the file can hold; ValueError for others."""
+    import h5py
+
+    item, where = file, "/".join(names)
+    for name in names:
+        if not isinstance(item.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{path}: {where} is a link; expected the data itself, make the file again")
+        item = item[name]
+    if isinstance(item, h5py.Dataset):
+        damage.require_plausible(path, item.nbytes, where)
+        if item.external or item.is_virtual or (item.nbytes and not item.id.get_storage_size()):
+            raise ValueError(f"{path}: {where} holds no data of its own; make the file again")
+    return item
+
+
+def _read(dataset: Any, path: str | Path, where: str, index: int | tuple[()] = ()) -> np.ndarray:
+    """Luma, float64; ValueError for numbers that are none."""
+    luma = np.asarray(dataset[index], np.float64)
+    if not np.isfinite(luma).all():
+        raise ValueError(f"{path}: {where} has values that are no numbers; make the file again")
+    return luma
 
 
 def _form(file: Any, path: str | Path) -> str:
     """ "train" or "eval"; ValueError saying what the file holds instead."""
-    kinds = [_shape_of(file[key]) for key in ("lr", "hr") if key in file]
+    kinds = [_shape_of(_item(file, path, key)) for key in ("lr", "hr") if key in file]
     if kinds == ["a group"] * 2:
         return "eval"
     if len(kinds) == 2 and "a group" not in kinds and file["lr"].ndim == file["hr"].ndim == 3:
         if len(file["lr"]) != len(file["hr"]):
             raise ValueError(f"{path}: {len(file['lr'])} patches in lr, {len(file['hr'])} in hr; make the file again")
         return "train"
-    found = ", ".join(f"{key} ({_shape_of(file[key])})" for key in file) or "nothing"
+    found = ", ".join(f"{key} ({_shape_of(_item(file, path, key))})" for key in list(file)[:MOST_LISTED]) or "nothing"
     raise ValueError(
         f"{path}: expected datasets lr and hr (N, h, w), or groups of these names with a picture each; found {found}"
     )
@@ -224,17 +254,19 @@ def _keys(file: Any, path: str | Path) -> list[str]:
     """ "0", "1", ... of both groups, each a plane."""
     keys = [str(number) for number in range(len(file["lr"]))]
     if not keys or set(file["lr"]) != set(keys) or set(file["hr"]) != set(keys):
-        raise ValueError(
-            f"{path}: expected pictures 0, 1, ... in lr and hr, found {list(file['lr'])}, {list(file['hr'])}"
-        )
+        low, high = (list(file[group])[:MOST_LISTED] for group in ("lr", "hr"))
+        raise ValueError(f"{path}: expected pictures 0, 1, ... in lr and hr, found {low}, {high}")
     for key in keys:
         for group in ("lr", "hr"):
-            if getattr(file[group][key], "ndim", 0) != 2:
-                raise ValueError(f"{path}: {group}/{key}: expected a plane (h, w), found {_shape_of(file[group][key])}")
+            if getattr(item := _item(file, path, group, key), "ndim", 0) != 2 or not item.size:
+                raise ValueError(f"{path}: {group}/{key}: expected a plane (h, w), found {_shape_of(item)}")
     return keys
 
 
 def _name(dataset: Any, key: str) -> str:
     """The picture's file name where the file tells one that is safe to write."""
-    name = dataset.attrs.get("name", key)
-    return name if isinstance(name, str) and name == Path(name).name and not name.startswith(".") else key
+    # of a fixed length alone: libhdf5 loops for ever over some damaged heaps, where others lie
+    is_there = "name" in dataset.attrs and dataset.attrs.get_id("name").dtype.kind == "S"
+    name = bytes(dataset.attrs["name"]).decode(errors="replace") if is_there else key
+    is_safe = isinstance(name, str) and name and name == Path(name).name and name.isprintable() and len(name) < 64
+    return name if is_safe and not name.startswith(".") else key

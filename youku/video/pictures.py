@@ -15,12 +15,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from youku import files
 from youku.video import color, ffmpeg, y4m
+from youku.video.picture_file import Head, open_picture, read_head
+from youku.video.picture_file import read_rgb as read_rgb
+from youku.video.picture_file import read_size as read_size
 from youku.video.recording import open_recording
 from youku.video.y4m import CHROMA, Header, Planes
 
@@ -75,58 +77,19 @@ def _name(pattern: Path, number: int) -> str:
     return _NUMBER.sub(lambda match: f"{number:0{int(match[1] or 0)}d}", pattern.name, count=1)
 
 
-def read_rgb(path: str | Path) -> np.ndarray:
-    """A picture as uint8 RGB (H, W, 3), upright; gray is repeated, transparency dropped, more than 8 bit refused."""
-    from PIL import ImageOps
-
-    with _open_picture(path) as picture:
-        if _is_deep(picture):
-            raise ValueError(f"{path}: expected an 8-bit picture, got more bits; convert it to 8 bit first")
-        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-
-
-def read_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) of a picture as it stands upright, from its head alone."""
-    with _open_picture(path) as picture:
-        return (picture.width, picture.height) if _turn(picture) >= 5 else (picture.height, picture.width)
-
-
-def _turn(picture: Any) -> int:
-    """EXIF's orientation, 1 to 8; from 5 on width and height change places."""
-    has_none = picture.format in ("PNG", "BMP") and "exif" not in picture.info  # or Pillow would decode a PNG to look
-    turn = 1 if has_none else picture.getexif().get(0x112, 1)
-    return turn if turn in range(1, 9) else 1
-
-
-def _is_deep(picture: Any) -> bool:
-    """More than 8 bit a sample; Pillow gives 16-bit RGB as 8 bit without a word, its decoder's name alone says it."""
-    return picture.mode.startswith(("I", "F")) or any(";16" in str(tile[3]) for tile in picture.tile)
-
-
-@contextmanager
-def _open_picture(path: str | Path) -> Iterator[Any]:
-    """A Pillow image; its words for what is no picture or a damaged one become a sentence."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            yield picture
-    except (UnidentifiedImageError, SyntaxError, EOFError) as error:
-        raise ValueError(f"{path}: not a picture or a damaged one ({error}); make it again") from None
-    except OSError as error:
-        if error.errno is None:  # Pillow reports damage as OSError without a number
-            raise ValueError(f"{path}: damaged picture ({error}); make it again") from None
-        raise
-
-
 def common_size(paths: Sequence[Path]) -> tuple[int, int]:
     """(width, height) shared by all pictures; ValueError naming the first that differs."""
-    height, width = read_size(paths[0])
-    for path in paths[1:]:
-        tall, wide = read_size(path)
-        if (tall, wide) != (height, width):
-            raise ValueError(f"{path}: {wide}x{tall}, the first is {width}x{height}; sizes must agree")
-    return width, height
+    return _common_size(paths, [read_head(path) for path in paths])
+
+
+def _common_size(paths: Sequence[Path], heads: Sequence[Head]) -> tuple[int, int]:
+    first = heads[0]
+    for path, head in zip(paths, heads, strict=True):
+        if (head.width, head.height) != (first.width, first.height):
+            raise ValueError(
+                f"{path}: {head.width}x{head.height}, the first is {first.width}x{first.height}; sizes must agree"
+            )
+    return first.width, first.height
 
 
 @contextmanager
@@ -143,27 +106,24 @@ def open_rgb(
         yield header, to_planes(found, header)
         return
     layout = unsited(chroma or "420")
-    heads = [_head(path) for path in found]
-    if any(is_deep for _, is_deep in heads) and CHROMA[layout][1] == 8:
+    heads = [read_head(path) for path in found]
+    _common_size(found, heads)
+    if any(head.is_deep for head in heads) and CHROMA[layout][1] == 8:
         _log.warning("%s: has 16-bit pictures, which become 8 bit; --chroma 444p16 keeps what they hold", path)
-    if any(turn > 1 for turn, _ in heads):  # ffmpeg would turn all of them as the first asks for
-        common_size(found)
+    if any(head.turn > 1 for head in heads):  # ffmpeg would turn all of them as the first asks for
         with open_recording(found[0], chroma=layout) as first:
             yield first.header.at_rate(fps), _one_by_one(found, layout)
         return
-    with open_by_ffmpeg(found, str(fps), layout) as reader:
-        yield reader.header, reader
-
-
-def _head(path: Path) -> tuple[int, bool]:
-    with _open_picture(path) as picture:
-        return _turn(picture), _is_deep(picture)
+    if len(kinds := {head.suffix for head in heads}) > 1:
+        raise ValueError(f"{path}: pictures of several kinds ({', '.join(sorted(kinds))}); use --route float")
+    with open_by_ffmpeg(found, str(fps), layout, kinds.pop()) as (header, frames):
+        yield header, frames
 
 
 def _one_by_one(paths: Sequence[Path], chroma: str) -> Iterator[Planes]:
     """Each picture as a video of one frame, turned as its own tag says."""
     for path in paths:
-        with open_recording(path, chroma=chroma) as recording:
+        with open_recording(path, chroma=chroma, whole=True) as recording:
             yield from recording
 
 
@@ -177,19 +137,28 @@ def unsited(chroma: str) -> str:
 
 
 @contextmanager
-def open_by_ffmpeg(paths: list[Path], fps: str, chroma: str) -> Iterator[y4m.StreamReader]:
-    """Pictures as a y4m stream coloured by ffmpeg: -i %3d.bmp -pix_fmt yuv420p; sizes and suffixes must agree."""
-    common_size(paths)
-    if len({path.suffix for path in paths}) > 1:
-        raise ValueError(f"{paths[0].parent}: pictures of several kinds; keep one kind, or use --route float")
+def open_by_ffmpeg(paths: list[Path], fps: str, chroma: str, suffix: str) -> Iterator[tuple[Header, Iterable[Planes]]]:
+    """Pictures of one size and kind coloured by ffmpeg: -i %3d.bmp -pix_fmt yuv420p; damage in one of them is an error."""
     with tempfile.TemporaryDirectory() as folder:
         for number, path in enumerate(paths):
-            (Path(folder) / f"{number:08d}{path.suffix}").symlink_to(path.absolute())
-        source = {"format": "image2", "framerate": fps, "start_number": "0"}
+            (Path(folder) / f"{number:08d}{suffix}").symlink_to(path.absolute())
+        source = {"format": "image2", "framerate": fps, "start_number": "0", "err_detect": "crccheck+explode"}
         target = {"format": "yuv4mpegpipe", "pix_fmt": ffmpeg.pix_fmt(chroma), "strict": "-1", **ffmpeg.passthrough()}
-        line = ffmpeg.build(f"{folder}/%08d{paths[0].suffix}", "pipe:1", source, target)
+        line = ffmpeg.build(f"{folder}/%08d{suffix}", "pipe:1", source, target)
         with ffmpeg.piped_output(line, str(paths[0].parent)) as stdout:
-            yield y4m.StreamReader(stdout, str(paths[0].parent))
+            reader = y4m.StreamReader(stdout, str(paths[0].parent))
+            yield reader.header, _counted(reader, paths)
+
+
+def _counted(frames: Iterable[Planes], paths: Sequence[Path]) -> Iterator[Planes]:
+    num_frames = 0
+    for planes in frames:
+        num_frames += 1
+        yield planes
+    if num_frames < len(paths):
+        raise ValueError(
+            f"{paths[0].parent}: {num_frames} of {len(paths)} pictures decode; make the damaged ones again"
+        )
 
 
 def to_planes(paths: Sequence[Path], header: Header) -> Iterator[Planes]:
@@ -245,21 +214,20 @@ def write_planes(target: Path, header: Header, frames: Iterable[tuple[Planes, st
 def read_planes(folder: Path) -> tuple[Header, Iterator[Planes], list[str]]:
     """What `write_planes` wrote: the header, the planes and the FRAME parameters of each frame."""
     index = files.read_json(folder / PLANE_INDEX)
-    if not isinstance(index, dict) or not {"header", "frame_params"} <= index.keys():
-        raise ValueError(f"{folder / PLANE_INDEX}: expected keys header and frame_params; make the folder again")
-    line = " ".join([y4m.MAGIC.decode(), *index["header"]]).encode("latin-1") + b"\n"
+    lists = [index.get(key) if isinstance(index, dict) else None for key in ("header", "frame_params")]
+    if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in lists):
+        raise ValueError(f"{folder / PLANE_INDEX}: expected lists header and frame_params; make the folder again")
+    line = " ".join([y4m.MAGIC.decode(), *index["header"]]).encode("latin-1", "replace") + b"\n"
     header = y4m.parse_header(line, str(folder / PLANE_INDEX))
     return header, _plane_frames(folder, header, len(index["frame_params"])), index["frame_params"]
 
 
 def _plane_frames(folder: Path, header: Header, num_frames: int) -> Iterator[Planes]:
-    from PIL import Image
-
     for number in range(1, num_frames + 1):
         planes = []
         for name, shape in zip("yuv", header.plane_shapes, strict=False):
             path = folder / f"frame{number:06d}_{name}.png"
-            with Image.open(path) as picture:
+            with open_picture(path) as picture:
                 plane = np.asarray(picture)
             if plane.shape != shape or (plane.dtype == np.uint8) != (header.depth == 8):
                 raise ValueError(f"{path}: expected {shape} of {header.depth} bit, got {plane.shape} of {plane.dtype}")
