@@ -61,7 +61,6 @@ class WeightsSummary:
     """Metadata of the file."""
     state: Mapping[str, Tensor]
     statistics: Sequence[TensorStatistics]
-    warnings: Sequence[str]
     grid: GridCheck | None
     """None where it was not looked for."""
 
@@ -84,18 +83,11 @@ def summarise_weights(network: Network, about: Mapping[str, str], prefix: str, w
             f"--layers {prefix}: no tensor of {network.spec.name} begins so; it has "
             f"{', '.join(list(whole)[:6]) or 'no weights at all'}"
         )
-    statistics, spec, grid = tensor_statistics(state), network.spec, None
+    spec, grid = network.spec, None
     if with_grid:
         num_channels, halo_px = spec.channels * spec.num_frames, spec.halo_px(network.scale)
         grid = checkerboard.examine(network.module, num_channels, network.scale, halo_px, network.device)
-    return WeightsSummary(
-        network=network,
-        about=about,
-        state=state,
-        statistics=statistics,
-        warnings=complaints(statistics),
-        grid=grid,
-    )
+    return WeightsSummary(network=network, about=about, state=state, statistics=tensor_statistics(state), grid=grid)
 
 
 def tensor_statistics(state: Mapping[str, Tensor]) -> list[TensorStatistics]:
@@ -104,9 +96,8 @@ def tensor_statistics(state: Mapping[str, Tensor]) -> list[TensorStatistics]:
 
 
 def _statistics(name: str, value: Tensor) -> TensorStatistics:
-    flat = value.detach().cpu().double().flatten()
-    finite = flat[flat.isfinite()]
-    num_broken = flat.numel() - finite.numel()
+    finite = _finite(value)
+    num_broken = value.numel() - finite.numel()
     if not finite.numel():
         finite = torch.full((1,), math.nan, dtype=torch.float64)
     return TensorStatistics(
@@ -120,6 +111,12 @@ def _statistics(name: str, value: Tensor) -> TensorStatistics:
         vanished=float((finite.abs() < VANISHED).double().mean()),
         num_broken=num_broken,
     )
+
+
+def _finite(value: Tensor) -> Tensor:
+    """The numbers of a tensor in a row, in double precision."""
+    flat = value.detach().cpu().double().flatten()
+    return flat[flat.isfinite()]
 
 
 def complaints(statistics: Sequence[TensorStatistics]) -> list[str]:
@@ -141,11 +138,10 @@ def complaints(statistics: Sequence[TensorStatistics]) -> list[str]:
 
 def tensor_histogram(value: Tensor, num_bins: int) -> list[tuple[float, float, int]]:
     """(from, to, count) of equal bins over the finite values' range."""
-    flat = value.detach().cpu().double().flatten()
-    flat = flat[flat.isfinite()]
-    if not flat.numel():
+    finite = _finite(value)
+    if not finite.numel():
         return []
-    counts, edges = np.histogram(flat.numpy(), num_bins)
+    counts, edges = np.histogram(finite.numpy(), num_bins)
     return [(float(low), float(high), int(count)) for low, high, count in zip(edges, edges[1:], counts, strict=False)]
 
 
@@ -164,7 +160,9 @@ def weights_text(found: WeightsSummary, with_histograms: bool = False) -> str:
     ]
     header = ["tensor", "shape", "mean", "std", "min", "max", "median |w|", "|w| < 1e-30"]
     lines += ["", text_table.lay_out(header, rows), ""]
-    lines += [f"warning: {warning}" for warning in found.warnings] or ["no weight tensor has vanished or broken values"]
+    lines += [f"warning: {warning}" for warning in complaints(found.statistics)] or [
+        "no weight tensor has vanished or broken values"
+    ]
     if with_histograms:
         lines += ["", _histograms_text(found.state)]
     if found.grid:
@@ -195,7 +193,7 @@ def weights_as_json(found: WeightsSummary) -> dict[str, object]:
         "scale": found.network.scale,
         "metadata": dict(sorted(found.about.items())),
         "tensors": [asdict(entry) for entry in found.statistics],
-        "warnings": list(found.warnings),
+        "warnings": complaints(found.statistics),
     }
     if found.grid:
         told["checkerboard"] = checkerboard.grid_as_json(found.grid)
@@ -215,8 +213,7 @@ def draw_histograms(state: Mapping[str, Tensor], title: str, path: str | Path) -
         figure.supylabel("count, log scale")
         for index, name in enumerate(drawn, 1):
             axes = figure.add_subplot(num_rows, num_columns, index)
-            values = state[name].detach().cpu().double().flatten()
-            axes.hist(values[values.isfinite()].numpy(), bins=61, log=True)
+            axes.hist(_finite(state[name]).numpy(), bins=61, log=True)
             axes.set_title(f"{name} {tuple(state[name].shape)}", fontsize=7)
             axes.tick_params(labelsize=6)
     return len(drawn)

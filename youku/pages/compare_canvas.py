@@ -63,9 +63,9 @@ def compose(sheet: Sheet, pictures: Sequence[np.ndarray], lumas: Sequence[np.nda
         cell_width = width // len(pictures) if sheet.wipe else width
         # every pixel as a square, so that what is seen is what is there
         squares = [box.cut(one).repeat(sheet.magnify, axis=0).repeat(sheet.magnify, axis=1) for one in pictures]
-        crops = [_centred(one, cell_width) for one in squares]
+        crops = [_on_background(one, one.shape[0], cell_width) for one in squares]
         row = _row(places, crops, font_px)
-        rows.append(_centred(row, width) if sheet.wipe else row)
+        rows.append(_on_background(row, row.shape[0], width) if sheet.wipe else row)
     if sheet.heat_max is not None:
         errors = [np.abs(luma - lumas[0]) for luma in lumas[1:]]
         titles = [
@@ -179,13 +179,10 @@ def _row(heads: Sequence[tuple[str, ...]], panels: Sequence[np.ndarray], font_px
     return np.concatenate(columns, axis=1)
 
 
-def _centred(picture: np.ndarray, width: int) -> np.ndarray:
-    """A picture in the middle of a panel `width` wide."""
+def _on_background(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture at the top of a panel of that size, in its middle from left to right."""
     assert picture.shape[1] <= width, (picture.shape, width)
-    return _on_background(picture, picture.shape[0], width, (width - picture.shape[1]) // 2)
-
-
-def _on_background(picture: np.ndarray, height: int, width: int, left: int = 0) -> np.ndarray:
+    left = (width - picture.shape[1]) // 2
     out = np.full((height, width, 3), BACKGROUND, np.uint8)
     out[: picture.shape[0], left : left + picture.shape[1]] = picture
     return out

@@ -106,7 +106,9 @@ def svg_plot(title: str, frames: Sequence[int], curves: Mapping[str, Values], di
     xs = [SvgPlot.x(share(frame, first, last)) for frame in frames]
     paths, marks = {}, {}
     for name, curve in curves.items():
-        runs = _runs(frames, xs, [_svg_y(value, levels) for value in curve])
+        finite = (value if value is not None and math.isfinite(value) else None for value in curve)
+        ys = [None if value is None else SvgPlot.y(share(value, levels[0], levels[-1])) for value in finite]
+        runs = _runs(frames, xs, ys)
         paths[name] = "".join("M" + "L".join(f"{x} {y}" for x, y in run) for run in runs)
         dots = [(*run[0], "dot") for run in runs if len(run) == 1]
         infinite = [x for x, value in zip(xs, curve, strict=True) if value is not None and math.isinf(value)]
@@ -126,10 +128,6 @@ def svg_plot(title: str, frames: Sequence[int], curves: Mapping[str, Values], di
         high=number_text(high if known else math.inf, digits),
         readout=json.dumps({"x": xs, "frames": list(frames), **texts}),
     )
-
-
-def _svg_y(value: float | None, levels: Sequence[float]) -> float | None:
-    return None if value is None or math.isinf(value) else SvgPlot.y(share(value, levels[0], levels[-1]))
 
 
 def _runs(frames: Sequence[int], xs: Sequence[float], ys: Values) -> list[list[tuple[float, float]]]:
