@@ -21,15 +21,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from fractions import Fraction
+
+import torch
 
 from youku import cli
-from youku.engines import weights
-from youku.inference.clip import VideoOptions, list_jobs, predict_all
+from youku.engines import half, weights
+from youku.engines.network import Network
+from youku.inference.clip import predict_all
+from youku.inference.jobs import VideoOptions, list_jobs
 from youku.inference.pipeline import Options
 from youku.models import MODELS
-from youku.video import clips, encoding, recording
+from youku.video import clips, encoding, fit, recording
 from youku.video.clips import ClipKind
+from youku.video.fit import Size
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -43,7 +48,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", choices=list(MODELS), help="network, where the weights file does not name it; bicubic"
     )
-    parser.add_argument("--scale", type=int, help="factor, where the weights file does not name it (default 4)")
+    parser.add_argument("--scale", help="factor, where the weights file does not name it (default 4); or any, as 1.5")
+    parser.add_argument("--size", metavar="WxH", help="as large as fits in WxH, by the network and then bicubic")
     parser.add_argument("--frames", default="all", help="all (default), scored, N, or FIRST-LAST")
     parser.add_argument("--test-set", help="with --frames scored: split name, val or id range (default round1-test)")
     parser.add_argument("--ensemble", action="store_true", help="average 8 flips and rotations (8 times slower)")
@@ -96,6 +102,41 @@ def _video_options(args: argparse.Namespace) -> VideoOptions:
     return options
 
 
+def _size_and_scale(args: argparse.Namespace) -> tuple[Size | None, int | None]:
+    """The size asked for, where a network's own factor does not give it, and that factor, where it is known."""
+    scale = fit.parse_scale(args.scale) if args.scale else None
+    size: Size | None = fit.parse_size(args.size) if args.size else None
+    if scale is not None and scale.denominator > 1:
+        if size is not None:
+            raise cli.UsageError(f"--scale {args.scale} and --size {args.size} both say how large; give one")
+        size, scale = scale, None
+    if size is not None and args.frames == "scored":
+        raise cli.UsageError("--frames scored makes contest clips, x4 exactly; drop --size and --scale")
+    if size is None or scale is not None or args.weights:
+        return size, None if scale is None else int(scale)
+    factor = size if isinstance(size, Fraction) else Fraction(4)
+    if not isinstance(size, Fraction) and clips.kind_of_source(args.source) in (ClipKind.Y4M, ClipKind.VIDEO):
+        with clips.open_clip(args.source, progressive=False) as opened:
+            factor = fit.factor_of(opened.header, size)
+    return size, next((scale for scale in (2, 3, 4) if scale >= factor), 4)
+
+
+def _load(args: argparse.Namespace, scale: int | None) -> Network:
+    """The network; what would have no effect on it is refused, what would slow it down is left out and said."""
+    device = weights.pick_device(args.device)
+    is_half = args.half and half.amp_dtype(device) is torch.bfloat16
+    network = weights.load(args.weights, args.model, scale, device, is_half)
+    if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
+        raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
+    if args.tile and not network.spec.local:
+        raise ValueError(
+            f"--tile {args.tile}: {network.spec.name} looks at the whole picture, so tiles would change its output; drop --tile"
+        )
+    if args.half and not is_half:
+        cli.say(f"--half: {device} has no bf16 arithmetic and would be slower by it; computing in 32 bit")
+    return network
+
+
 def _run(args: argparse.Namespace) -> int:
     if args.batch < 1 or (args.tile is not None and args.tile < 8):
         raise ValueError(
@@ -103,21 +144,15 @@ def _run(args: argparse.Namespace) -> int:
         )
     if args.test_set and args.frames != "scored":
         raise cli.UsageError("--test-set has no effect without --frames scored")
-    video = _video_options(args)
-    network = weights.load(args.weights, args.model, args.scale, weights.pick_device(args.device), args.half)
-    if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
-        raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
-    if args.tile and not network.spec.local:
-        raise ValueError(
-            f"--tile {args.tile}: {network.spec.name} looks at the whole picture, so tiles would change its output; drop --tile"
-        )
-    options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
-    jobs = list_jobs(args.source, args.target, args.frames, args.test_set or "round1-test", network.scale)
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
-    jobs = [replace(job, deinterlace=args.deinterlace) for job in jobs]
-    if any(Path(job.target).absolute() == Path(job.source).absolute() for job in jobs if job.target != "-"):
-        raise ValueError(f"{args.target}: is the input itself; choose another output name")
+    video = _video_options(args)
+    size, scale = _size_and_scale(args)
+    network = _load(args, scale)
+    options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
+    label = args.size or f"x{args.scale or network.scale}"
+    jobs = list_jobs(args.source, args.target, args.frames, args.test_set or "round1-test", label)
+    jobs = [replace(job, deinterlace=args.deinterlace, size=size) for job in jobs]
     own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"
     cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
     predict_all(network, jobs, options, force=args.force, video=video, watch=cli.watch, tell=cli.say)
