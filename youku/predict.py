@@ -4,13 +4,16 @@ IN is a y4m clip, any video that ffmpeg reads, "-" for y4m on stdin, or a folder
 OUT is a y4m file, a video (.mp4, .mkv, .mov, .webm), "-" for y4m on stdout, or a folder. A finished output made with
 the same weights, options and input is skipped on a re-run; a broken or outdated one is made again. Without --weights
 the kit's own FSRCNN enlarges. Whole frames or tiles give the same picture for local networks.
+--size 3840x2160 and --scale 1.5 reach any size by the network and then bicubic, aspect kept.
+
+A run that is stopped, by Ctrl-C, SIGKILL or a power cut, keeps what it finished in a hidden folder beside OUT: a y4m
+second by second, a video in segments of 48 frames. The same command goes on from there to the same frames; pipes do not.
 
 A video becomes a video with the same frames at the same times, also where the rate varies; audio, subtitles, chapters,
 colour tags, aspect and rotation come along unchanged, and 10 bit stay 10 bit. `--frames FIRST-LAST` cuts them to that
 range, which then begins at 0. .mp4 and .mov keep the source's clock exactly, .mkv and .webm round to milliseconds.
 --codec x264 (default; vp9 for .webm) or x265 codes the pictures at --crf; ffv1 in .mkv loses nothing.
 
-    python -m youku predict low.y4m high.y4m
     python -m youku predict low.y4m high.y4m --weights runs/demo/best.safetensors
     python -m youku predict old.mp4 new.mp4 --crf 16
     python -m youku predict data/clips/test runs/demo/predictions --weights runs/demo/best.safetensors --frames scored
@@ -21,7 +24,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 
 import torch
 
@@ -29,11 +31,10 @@ from youku import cli
 from youku.engines import half, weights
 from youku.engines.network import Network
 from youku.inference.clip import predict_all
-from youku.inference.jobs import VideoOptions, list_jobs
+from youku.inference.jobs import VideoOptions, list_jobs, network_scale, video_options
 from youku.inference.pipeline import Options
 from youku.models import MODELS
-from youku.video import clips, encoding, fit, recording
-from youku.video.clips import ClipKind
+from youku.video import fit, recording
 from youku.video.fit import Size
 
 
@@ -88,20 +89,6 @@ def parse_sharpen(text: str) -> tuple[float, float]:
     return sigma_px, amount
 
 
-def _video_options(args: argparse.Namespace) -> VideoOptions:
-    """The flags of a video output; each is an error where it has no effect."""
-    coding = [flag for flag, given in (("--codec", args.codec), ("--crf", args.crf)) if given is not None]
-    dropping = [flag for flag, given in (("--no-audio", args.no_audio), ("--no-subtitles", args.no_subtitles)) if given]
-    if not encoding.is_video(args.target) and (coding or dropping):
-        raise cli.UsageError(f"{(coding + dropping)[0]} has no effect on y4m output; name OUT{encoding.SUFFIXES[0]}")
-    if dropping and clips.kind_of_source(args.source) in (ClipKind.Y4M, ClipKind.STREAM):
-        raise cli.UsageError(f"{dropping[0]} has no effect on y4m input, which holds pictures only")
-    options = VideoOptions(codec=args.codec, crf=args.crf, audio=not args.no_audio, subtitles=not args.no_subtitles)
-    if encoding.is_video(args.target):
-        encoding.default_encoding(args.target, options.codec, options.crf)
-    return options
-
-
 def _size_and_scale(args: argparse.Namespace) -> tuple[Size | None, int | None]:
     """The size asked for, where a network's own factor does not give it, and that factor, where it is known."""
     scale = fit.parse_scale(args.scale) if args.scale else None
@@ -114,11 +101,7 @@ def _size_and_scale(args: argparse.Namespace) -> tuple[Size | None, int | None]:
         raise cli.UsageError("--frames scored makes contest clips, x4 exactly; drop --size and --scale")
     if size is None or scale is not None or args.weights:
         return size, None if scale is None else int(scale)
-    factor = size if isinstance(size, Fraction) else Fraction(4)
-    if not isinstance(size, Fraction) and clips.kind_of_source(args.source) in (ClipKind.Y4M, ClipKind.VIDEO):
-        with clips.open_clip(args.source, progressive=False) as opened:
-            factor = fit.factor_of(opened.header, size)
-    return size, next((scale for scale in (2, 3, 4) if scale >= factor), 4)
+    return size, network_scale(args.source, size)
 
 
 def _load(args: argparse.Namespace, scale: int | None) -> Network:
@@ -146,7 +129,7 @@ def _run(args: argparse.Namespace) -> int:
         raise cli.UsageError("--test-set has no effect without --frames scored")
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
-    video = _video_options(args)
+    video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
     size, scale = _size_and_scale(args)
     network = _load(args, scale)
     options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)

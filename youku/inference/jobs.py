@@ -6,12 +6,14 @@ IN is a clip, a video, a folder of contest clips or "-"; OUT a y4m file, a video
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from youku import contest
-from youku.cli import option
+from youku.cli import UsageError, option
 from youku.inference import records
-from youku.video import encoding, y4m
+from youku.video import clips, encoding, fit, y4m
+from youku.video.clips import ClipKind
 from youku.video.fit import Size
 
 
@@ -44,6 +46,31 @@ class VideoOptions:
     )
     audio: bool = True
     subtitles: bool = True
+
+
+def video_options(
+    source: str, target: str, codec: str | None, crf: int | None, no_audio: bool, no_subtitles: bool
+) -> VideoOptions:
+    """What the flags of a video output say; UsageError for one that has no effect."""
+    coding = [flag for flag, given in (("--codec", codec), ("--crf", crf)) if given is not None]
+    dropping = [flag for flag, given in (("--no-audio", no_audio), ("--no-subtitles", no_subtitles)) if given]
+    if not encoding.is_video(target) and (coding or dropping):
+        raise UsageError(f"{(coding + dropping)[0]} has no effect on y4m output; name OUT{encoding.SUFFIXES[0]}")
+    if dropping and clips.kind_of_source(source) in (ClipKind.Y4M, ClipKind.STREAM):
+        raise UsageError(f"{dropping[0]} has no effect on y4m input, which holds pictures only")
+    options = VideoOptions(codec=codec, crf=crf, audio=not no_audio, subtitles=not no_subtitles)
+    if encoding.is_video(target):
+        encoding.default_encoding(target, options.codec, options.crf)
+    return options
+
+
+def network_scale(source: str, size: Size) -> int:
+    """The smallest factor of the kit's networks that reaches a size, by the size of a clip or video; 4 where it does not tell."""
+    factor = size if isinstance(size, Fraction) else Fraction(4)
+    if not isinstance(size, Fraction) and clips.kind_of_source(source) in (ClipKind.Y4M, ClipKind.VIDEO):
+        with clips.open_clip(source) as opened:
+            factor = fit.factor_of(opened.header, size)
+    return next((scale for scale in (2, 3) if scale >= factor), 4)
 
 
 def list_jobs(source: str, target: str, frames: str, test_set: str, label: str) -> list[Job]:
