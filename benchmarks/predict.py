@@ -17,7 +17,8 @@ from machine import bar, describe, interleaved, median_ratio
 from youku.engines import weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
-from youku.inference.clip import Job, predict_clip
+from youku.inference.clip import predict_clip
+from youku.inference.jobs import Job
 from youku.inference.pipeline import Options
 from youku.models import MODELS, colours
 from youku.video import ffmpeg, standin, y4m

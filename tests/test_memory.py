@@ -15,7 +15,8 @@ from tests.test_motion import texture
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import pipeline
-from youku.inference.clip import Job, predict_clip
+from youku.inference.clip import predict_clip
+from youku.inference.jobs import Job
 from youku.inference.pipeline import Options
 from youku.models import colours
 from youku.models.blocks import Interpolate

@@ -19,7 +19,8 @@ from youku.engines import shipped, weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import pipeline, stages
-from youku.inference.clip import Job, list_jobs, predict_all, run_jobs
+from youku.inference.clip import predict_all, run_jobs
+from youku.inference.jobs import Job, list_jobs
 from youku.inference.pipeline import Options
 from youku.models import MODELS, colours
 from youku.models.colours import RGB
@@ -292,7 +293,7 @@ def test_result_name_for_all_frames(tmp_path: Path) -> None:
     """A folder predicted whole is named as whole results."""
     low = tmp_path / "low"
     write_pair(low, 7, 24, 16, 2)
-    (job,) = list_jobs(str(low), str(tmp_path / "out"), "all", "val", 4)
+    (job,) = list_jobs(str(low), str(tmp_path / "out"), "all", "val", "x4")
     assert Path(job.target).name == contest.result_name(7, True)
 
 
@@ -427,7 +428,8 @@ def test_many_clips_run_in_one_place_and_print_nothing(tmp_path: Path, capsys: p
 
     for expected, end in ((2, "3 frames"), (0, "up to date")):
         assert predict_all(network("bicubic"), jobs, Options(), watch=watch, tell=told.append) == expected
-        assert told == [f"{job.target}: {end}" for job in jobs]
+        assert [line for line in told if "->" not in line] == [f"{job.target}: {end}" for job in jobs]
+        assert sum("33x25 -> 132x100 by bicubic x4" in line for line in told) == expected
         told.clear()
     assert watched == [(Path(job.target).name, 3) for job in jobs]
     assert capsys.readouterr() == ("", "")

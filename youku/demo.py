@@ -20,7 +20,8 @@ from youku import cli, contest, files, report
 from youku.engines import weights
 from youku.exchange import scorefile, submission, totals
 from youku.exchange.score_clips import score_submission
-from youku.inference.clip import list_jobs, predict_all
+from youku.inference.clip import predict_all
+from youku.inference.jobs import list_jobs
 from youku.inference.pipeline import Options
 from youku.training import run
 from youku.training.config import TrainConfig, read_recipe
@@ -57,7 +58,7 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
     weights_path = str(config.folder / "best.safetensors")
     network = weights.load(weights_path, None, None, weights.pick_device(config.device))
     low, high, predictions = str(out / "clips" / "val"), out / "clips" / "val", config.folder / "predictions"
-    jobs = list_jobs(low, str(predictions), "scored", str(TEST_SET), network.scale)
+    jobs = list_jobs(low, str(predictions), "scored", str(TEST_SET), f"x{network.scale}")
     predict_all(network, jobs, Options(), watch=cli.watch, tell=cli.say)
 
     _say(4, "check every rule and pack the submission")

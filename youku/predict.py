@@ -4,13 +4,16 @@ IN is a y4m clip, any video that ffmpeg reads, "-" for y4m on stdin, or a folder
 OUT is a y4m file, a video (.mp4, .mkv, .mov, .webm), "-" for y4m on stdout, or a folder. A finished output made with
 the same weights, options and input is skipped on a re-run; a broken or outdated one is made again. Without --weights
 the kit's own FSRCNN enlarges. Whole frames or tiles give the same picture for local networks.
+--size 3840x2160 and --scale 1.5 reach any size by the network and then bicubic, aspect kept.
+
+A run that is stopped, by Ctrl-C, SIGKILL or a power cut, keeps what it finished in a hidden folder beside OUT: a y4m
+second by second, a video in segments of 48 frames. The same command goes on from there to the same frames; pipes do not.
 
 A video becomes a video with the same frames at the same times, also where the rate varies; audio, subtitles, chapters,
 colour tags, aspect and rotation come along unchanged, and 10 bit stay 10 bit. `--frames FIRST-LAST` cuts them to that
 range, which then begins at 0. .mp4 and .mov keep the source's clock exactly, .mkv and .webm round to milliseconds.
 --codec x264 (default; vp9 for .webm) or x265 codes the pictures at --crf; ffv1 in .mkv loses nothing.
 
-    python -m youku predict low.y4m high.y4m
     python -m youku predict low.y4m high.y4m --weights runs/demo/best.safetensors
     python -m youku predict old.mp4 new.mp4 --crf 16
     python -m youku predict data/clips/test runs/demo/predictions --weights runs/demo/best.safetensors --frames scored
@@ -21,15 +24,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+
+import torch
 
 from youku import cli
-from youku.engines import weights
-from youku.inference.clip import VideoOptions, list_jobs, predict_all
+from youku.engines import half, weights
+from youku.engines.network import Network
+from youku.inference.clip import predict_all
+from youku.inference.jobs import VideoOptions, list_jobs, network_scale, video_options
 from youku.inference.pipeline import Options
 from youku.models import MODELS
-from youku.video import clips, encoding, recording
-from youku.video.clips import ClipKind
+from youku.video import fit, recording
+from youku.video.fit import Size
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -43,7 +49,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", choices=list(MODELS), help="network, where the weights file does not name it; bicubic"
     )
-    parser.add_argument("--scale", type=int, help="factor, where the weights file does not name it (default 4)")
+    parser.add_argument("--scale", help="factor, where the weights file does not name it (default 4); or any, as 1.5")
+    parser.add_argument("--size", metavar="WxH", help="as large as fits in WxH, by the network and then bicubic")
     parser.add_argument("--frames", default="all", help="all (default), scored, N, or FIRST-LAST")
     parser.add_argument("--test-set", help="with --frames scored: split name, val or id range (default round1-test)")
     parser.add_argument("--ensemble", action="store_true", help="average 8 flips and rotations (8 times slower)")
@@ -82,18 +89,35 @@ def parse_sharpen(text: str) -> tuple[float, float]:
     return sigma_px, amount
 
 
-def _video_options(args: argparse.Namespace) -> VideoOptions:
-    """The flags of a video output; each is an error where it has no effect."""
-    coding = [flag for flag, given in (("--codec", args.codec), ("--crf", args.crf)) if given is not None]
-    dropping = [flag for flag, given in (("--no-audio", args.no_audio), ("--no-subtitles", args.no_subtitles)) if given]
-    if not encoding.is_video(args.target) and (coding or dropping):
-        raise cli.UsageError(f"{(coding + dropping)[0]} has no effect on y4m output; name OUT{encoding.SUFFIXES[0]}")
-    if dropping and clips.kind_of_source(args.source) in (ClipKind.Y4M, ClipKind.STREAM):
-        raise cli.UsageError(f"{dropping[0]} has no effect on y4m input, which holds pictures only")
-    options = VideoOptions(codec=args.codec, crf=args.crf, audio=not args.no_audio, subtitles=not args.no_subtitles)
-    if encoding.is_video(args.target):
-        encoding.default_encoding(args.target, options.codec, options.crf)
-    return options
+def _size_and_scale(args: argparse.Namespace) -> tuple[Size | None, int | None]:
+    """The size asked for, where a network's own factor does not give it, and that factor, where it is known."""
+    scale = fit.parse_scale(args.scale) if args.scale else None
+    size: Size | None = fit.parse_size(args.size) if args.size else None
+    if scale is not None and scale.denominator > 1:
+        if size is not None:
+            raise cli.UsageError(f"--scale {args.scale} and --size {args.size} both say how large; give one")
+        size, scale = scale, None
+    if size is not None and args.frames == "scored":
+        raise cli.UsageError("--frames scored makes contest clips, x4 exactly; drop --size and --scale")
+    if size is None or scale is not None or args.weights:
+        return size, None if scale is None else int(scale)
+    return size, network_scale(args.source, size)
+
+
+def _load(args: argparse.Namespace, scale: int | None) -> Network:
+    """The network; what would have no effect on it is refused, what would slow it down is left out and said."""
+    device = weights.pick_device(args.device)
+    is_half = args.half and half.amp_dtype(device) is torch.bfloat16
+    network = weights.load(args.weights, args.model, scale, device, is_half)
+    if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
+        raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
+    if args.tile and not network.spec.local:
+        raise ValueError(
+            f"--tile {args.tile}: {network.spec.name} looks at the whole picture, so tiles would change its output; drop --tile"
+        )
+    if args.half and not is_half:
+        cli.say(f"--half: {device} has no bf16 arithmetic and would be slower by it; computing in 32 bit")
+    return network
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -103,21 +127,15 @@ def _run(args: argparse.Namespace) -> int:
         )
     if args.test_set and args.frames != "scored":
         raise cli.UsageError("--test-set has no effect without --frames scored")
-    video = _video_options(args)
-    network = weights.load(args.weights, args.model, args.scale, weights.pick_device(args.device), args.half)
-    if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
-        raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
-    if args.tile and not network.spec.local:
-        raise ValueError(
-            f"--tile {args.tile}: {network.spec.name} looks at the whole picture, so tiles would change its output; drop --tile"
-        )
-    options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
-    jobs = list_jobs(args.source, args.target, args.frames, args.test_set or "round1-test", network.scale)
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
-    jobs = [replace(job, deinterlace=args.deinterlace) for job in jobs]
-    if any(Path(job.target).absolute() == Path(job.source).absolute() for job in jobs if job.target != "-"):
-        raise ValueError(f"{args.target}: is the input itself; choose another output name")
+    video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
+    size, scale = _size_and_scale(args)
+    network = _load(args, scale)
+    options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
+    label = args.size or f"x{args.scale or network.scale}"
+    jobs = list_jobs(args.source, args.target, args.frames, args.test_set or "round1-test", label)
+    jobs = [replace(job, deinterlace=args.deinterlace, size=size) for job in jobs]
     own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"
     cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
     predict_all(network, jobs, options, force=args.force, video=video, watch=cli.watch, tell=cli.say)

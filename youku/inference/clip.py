@@ -1,109 +1,36 @@
 """Predict clips: a network, a Job each, y4m or any video in, y4m or a video out; what is up to date is left alone.
 
-A clip's file appears whole, and beside it a hidden record of what made it. Nothing is printed: `watch` wraps the frames
-of a job for progress, `tell` takes what there is to say. `run_jobs` is the one place where many clips become work.
+A clip's file appears whole, and beside it a hidden record of what made it. A run that is stopped leaves what it finished
+(video.segments), and the same command goes on from there; a pipe can be neither read nor written again. Nothing is
+printed: `watch` wraps the frames of a job for progress, `tell` takes what there is to say. `run_jobs` is the one place
+where many clips become work.
 """
 
 from __future__ import annotations
 
+import itertools
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from youku import contest, files
-from youku.cli import Watch, option, unwatched
+from youku import files
+from youku.cli import Watch, unwatched
 from youku.engines.network import Network
-from youku.inference import pipeline
+from youku.inference import pipeline, records
+from youku.inference.jobs import Job, VideoOptions
 from youku.inference.pipeline import Options
-from youku.video import clips, container, encoding, interpolate, recording, y4m
+from youku.inference.stages import ahead
+from youku.video import clips, container, encoding, fit, interpolate, recording, segments, y4m
 from youku.video.clips import Opened
-from youku.video.y4m import Header
+from youku.video.segments import Kept
+from youku.video.y4m import Header, Planes
 
-
-@dataclass(frozen=True)
-class Job:
-    """One clip to enlarge; `frames` are the wanted source frames, None for all."""
-
-    source: str
-    target: str
-    frames: range | None
-    deinterlace: str | None = None
-    """One of recording.DEINTERLACE: a frame for each frame, or for each field; None refuses interlaced clips."""
-
-    @property
-    def to_video(self) -> bool:
-        return encoding.is_video(self.target)
-
-    @property
-    def record(self) -> Path:
-        """Hidden file beside the output: what made it, and its size once finished."""
-        target = Path(self.target)
-        return target.with_name(f".{target.name}.json")
-
-
-@dataclass(frozen=True, kw_only=True)
-class VideoOptions:
-    """How an output that is not y4m is coded and what goes along."""
-
-    codec: str | None = option(None, "of a video output (default x264; vp9 for .webm)", choices=encoding.CODECS)
-    crf: int | None = option(
-        None,
-        "quality of a video output, smaller is better and larger (default x264 18, x265 20, vp9 24)",
-        type=int,
-    )
-    audio: bool = True
-    subtitles: bool = True
-
-
-def list_jobs(source: str, target: str, frames: str, test_set: str, scale: int) -> list[Job]:
-    """One job a clip; for a folder, named as the contest asks ("scored") or all as whole results ("all")."""
-    if Path(source).is_dir():
-        return _folder_jobs(source, target, frames, test_set)
-    if source != "-" and not Path(source).is_file():
-        raise ValueError(f"{source}: no such clip, video or folder; check the path")
-    if Path(target).is_dir() or target.endswith("/"):
-        target = str(Path(target) / f"{Path(source).stem}_x{scale}.y4m")
-    if target != "-" and Path(target).suffix != ".y4m" and not encoding.is_video(target):
-        raise ValueError(
-            f"{target}: expected OUT{', OUT'.join(('.y4m', *encoding.SUFFIXES))}, a folder ending in /, or - for stdout"
-        )
-    if frames == "scored" and encoding.is_video(target):
-        raise ValueError(f"{target}: --frames scored makes contest clips; name OUT.y4m")
-    known = contest.parse_name(Path(source).name)
-    return [Job(source, target, _wanted(frames, test_set, known[0] if known else None, source))]
-
-
-def _folder_jobs(folder: str, target: str, frames: str, test_set: str) -> list[Job]:
-    if target == "-" or Path(target).is_file():
-        raise ValueError(f"{target}: {folder} is a folder, so the output must be a folder too")
-    known = ((contest.parse_name(path.name), path) for path in sorted(Path(folder).iterdir()))
-    lows = {name[0]: path for name, path in known if name and path.name == contest.low_name(name[0])}
-    if frames == "scored":
-        lows = {clip_id: path for clip_id, path in lows.items() if clip_id in contest.test_set(test_set).ids}
-    if not lows:
-        raise ValueError(f"{folder}: expected clips named {contest.low_name(0)}, found none to predict")
-    jobs = []
-    for clip_id, path in lows.items():
-        result = contest.test_set(test_set).name(clip_id) if frames == "scored" else contest.result_name(clip_id, True)
-        jobs.append(Job(str(path), str(Path(target) / result), _wanted(frames, test_set, clip_id, str(path))))
-    return jobs
-
-
-def _wanted(frames: str, test_set: str, clip_id: int | None, source: str) -> range | None:
-    """Frame indices for "all" (None), "scored", "N" or "FIRST-LAST"."""
-    if frames == "all":
-        return None
-    if frames == "scored":
-        ids = contest.test_set(test_set)
-        if clip_id is None or clip_id not in ids.ids:
-            raise ValueError(f"{source}: --frames scored needs a contest clip of {test_set}; use --frames all")
-        return ids.frames(clip_id, y4m.Clip(source).num_frames)
-    first, _, last = frames.partition("-")
-    if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
-        raise ValueError(f"--frames {frames}: expected all, scored, a frame number, or FIRST-LAST")
-    return range(int(first), int(last or first) + 1)
+Tell = Callable[[str], object]
+PACE_FRAMES, PACE_SEC = 4, 2.0  # how many frames, or how long, the pace is measured for
 
 
 def predict_all(
@@ -114,7 +41,7 @@ def predict_all(
     force: bool = False,
     video: VideoOptions | None = None,
     watch: Watch = unwatched,
-    tell: Callable[[str], object] = str,
+    tell: Tell = str,
 ) -> int:
     """Run every job that is not up to date; returns how many were run."""
     made_by = {
@@ -125,8 +52,9 @@ def predict_all(
         "sharpen": str(options.sharpen),
     }
     predict = partial(predict_clip, network, options=options, video=video, watch=watch, tell=tell)
+    how = {"device": str(network.device), "tile": str(options.tile_px), "batch": str(options.batch)}
     num_run = 0
-    for job, num_frames in run_jobs(jobs, partial(_keep_up_to_date, predict, made_by, force, video)):
+    for job, num_frames in run_jobs(jobs, partial(_keep_up_to_date, predict, made_by, how, force, video)):
         if job.target != "-":
             tell(f"{job.target}: {'up to date' if num_frames is None else f'{num_frames} frames'}")
             num_run += num_frames is not None
@@ -139,52 +67,40 @@ def run_jobs(jobs: Iterable[Job], work: Callable[[Job], int | None]) -> Iterator
 
 
 def _keep_up_to_date(
-    predict: Callable[[Job], int], made_by: dict[str, str], force: bool, video: VideoOptions | None, job: Job
+    predict: Callable[..., int],
+    made_by: dict[str, str],
+    how: dict[str, str],
+    force: bool,
+    video: VideoOptions | None,
+    job: Job,
 ) -> int | None:
-    """Frames made; None where the output is up to date."""
+    """Frames made; None where the output is up to date. `how` may change roundings: frames are kept for the same alone."""
     if job.target == "-":
         return predict(job)
-    made_by = {**made_by, **_input_key(job), **({"video": str(video)} if job.to_video else {})}
-    if not force and _is_up_to_date(job, made_by):
+    target, record = Path(job.target), records.record_of(job.target)
+    known = records.read(record)
+    made_by = {**made_by, "frames": str(job.frames or "all"), "deinterlace": str(job.deinterlace)}
+    made_by |= {"size": str(job.size)} | ({"video": str(video)} if job.to_video else {})
+    source: dict[str, Any] = {}
+    if job.source != "-":
+        source = records.content_of(job.source, known.get("input"))
+        made_by |= {"input": source["sha256"]}
+    if not force and records.is_up_to_date(target, known, made_by, not job.to_video) and source:
         return None
-    files.write_json(job.record, made_by)  # claimed first: a run that is killed here may be repeated
+    made = {"made_by": made_by, "input": source}
+    files.write_json(record, made)  # claimed first: a run that is killed here may be repeated
     try:
-        num_frames = predict(job)
+        if source:
+            with segments.keep(target, records.key_of(made_by | how), int(how["batch"])) as kept:
+                num_frames = predict(job, kept=kept)
+        else:
+            num_frames = predict(job)
     except BaseException:
-        if not Path(job.target).exists():
-            job.record.unlink()
+        if not target.exists():
+            record.unlink(missing_ok=True)
         raise
-    files.write_json(job.record, {**made_by, "bytes": Path(job.target).stat().st_size})
+    files.write_json(record, {**made, "output": records.content_of(target, None)})
     return num_frames
-
-
-def _is_up_to_date(job: Job, made_by: dict[str, str]) -> bool:
-    """True for a finished output of the same key and input; ValueError for a whole clip that is not ours."""
-    target = Path(job.target)
-    if not target.exists():
-        return False
-    if job.record.exists():
-        return job.source != "-" and files.read_json(job.record) == {**made_by, "bytes": target.stat().st_size}
-    try:
-        if not job.to_video:
-            y4m.Clip(target)
-    except y4m.Y4MError:
-        return False  # broken: make it again
-    raise ValueError(f"{target}: exists and was not made here; use --force to replace it")
-
-
-def _input_key(job: Job) -> dict[str, str]:
-    if job.source == "-":
-        return {"input": "stdin"}
-    state = Path(job.source).stat()
-    frames = "all" if job.frames is None else f"{job.frames}"
-    how = {"deinterlace": job.deinterlace} if job.deinterlace else {}
-    return {
-        **how,
-        "input": str(Path(job.source).absolute()),
-        "size": f"{state.st_size} {state.st_mtime_ns}",
-        "frames": frames,
-    }
 
 
 def predict_clip(
@@ -193,43 +109,135 @@ def predict_clip(
     options: Options,
     video: VideoOptions | None = None,
     watch: Watch = unwatched,
-    tell: Callable[[str], object] = str,
+    tell: Tell = str,
+    kept: Kept | None = None,
 ) -> int:
-    """Enlarge one clip into its target file; returns the number of frames written."""
-    neighbours = network.spec.needs_neighbours
+    """Enlarge one clip into its target file, from the frames on that are `kept`; returns the number of all its frames."""
     filters = (recording.DEINTERLACE[job.deinterlace],) if job.deinterlace else ()
-    with clips.open_clip(job.source, job.frames, neighbours, not job.to_video, True, filters) as opened:
-        header, source = opened.header, opened.recording
-        if header.is_interlaced:
-            raise recording.interlaced(job.source, is_clip=source is None)
-        target = interpolate.scaled_header(header, network.scale)
-        make: AbstractContextManager[y4m.Writer | container.Writer] = y4m.create(job.target, target)
-        if job.to_video:
-            make = _create(job, target, opened, video or VideoOptions(), tell)
-        with make as writer:
-            matrix = opened.tags.matrix_name if opened.tags else "601"
-            wanted = job.frames if neighbours else None
-            outputs = pipeline.upscale_frames(network, header, opened.frames, options, wanted, matrix)
-            for planes in watch(outputs, Path(job.target).name, opened.num_frames):
-                writer.write(planes)
-            if source is not None and job.frames is None and writer.num_frames != len(source.times):
-                raise ValueError(f"{job.source}: {writer.num_frames} frames were made of its {len(source.times)}")
-            if opened.num_frames is not None and writer.num_frames < opened.num_frames:
-                raise clips.too_short(job.source, job.frames)
-        if source is not None and source.is_variable and not job.to_video:
-            tell(f"{job.source}: its rate varies, and y4m has one rate alone; name a video (OUT.mp4) to keep the times")
-        return writer.num_frames
+    whole = network.spec.needs_neighbours
+    try:
+        with clips.open_clip(job.source, job.frames, whole, not job.to_video, True, filters) as opened:
+            return _predict_opened(network, job, options, opened, video or VideoOptions(), watch, tell, kept)
+    except pipeline.NotFiniteError as error:
+        number = job.frames[error.index] if job.frames and not whole else error.index
+        raise ValueError(f"{job.source}: frame {number}: {error}") from None
+    except BaseException as error:
+        if kept and (num_frames := kept.num_frames()):
+            tell(f"{job.target}: {num_frames} frames are kept; the same command goes on after them")
+        elif not kept and not isinstance(error, Exception):
+            tell("no frame is kept: what goes through a pipe cannot be gone on with; name files to be able to")
+        raise
+
+
+def _predict_opened(
+    network: Network,
+    job: Job,
+    options: Options,
+    opened: Opened,
+    video: VideoOptions,
+    watch: Watch,
+    tell: Tell,
+    kept: Kept | None,
+) -> int:
+    header, source = opened.header, opened.recording
+    if header.is_interlaced:
+        raise recording.interlaced(job.source, is_clip=source is None)
+    scaled = interpolate.scaled_header(header, network.scale)
+    target = fit.target_header(header, job.size) if job.size else scaled
+    with _create(job, target, opened, video, tell, kept) as writer:
+        num_kept = writer.num_kept if kept else 0
+        num_frames = _num_expected(opened, job)
+        outputs = _outputs(network, job, options, opened, num_kept)
+        if target != scaled:
+            outputs = ahead(fit.fit(planes, scaled, target) for planes in outputs)
+        if num_kept:
+            tell(f"{job.target}: {num_kept} frames are there from an earlier run, going on after them")
+        sizes = " -> ".join(f"{each.width}x{each.height}" for each in (header, target))
+        what = f"{job.source}: {num_frames or 'unknown'} frames, {sizes} by {network.spec.name} x{network.scale}"
+        num_left = num_frames - num_kept if num_frames else None
+        outputs = _announce(outputs, f"{what} on {network.device}", num_left, tell)
+        for planes in watch(outputs, Path(job.target).name, num_left):
+            _write_kept(writer, num_kept)
+            writer.write(planes)
+        _write_kept(writer, num_kept, itertools.islice(opened.frames, job.frames[-1] + 1 if job.frames else None))
+        if source is not None and job.frames is None and writer.num_frames != len(source.times):
+            raise ValueError(f"{job.source}: {writer.num_frames} frames were made of its {len(source.times)}")
+        if opened.num_frames is not None and writer.num_frames < opened.num_frames:
+            raise clips.too_short(job.source, job.frames)
+    if source is not None and source.is_variable and not job.to_video:
+        tell(f"{job.source}: its rate varies, and y4m has one rate alone; name a video (OUT.mp4) to keep the times")
+    return writer.num_frames
+
+
+def _outputs(network: Network, job: Job, options: Options, opened: Opened, num_kept: int) -> Iterator[Planes]:
+    """Enlarged frames from the first on that is not kept, each among its true neighbours.
+
+    What a network remembers is not kept: one with memory goes through the clip again.
+    """
+    chosen = job.frames if network.spec.needs_neighbours else None  # or else they are chosen already
+    remembers = network.spec.memory or not num_kept
+    wanted = chosen if remembers else (chosen or range(sys.maxsize))[num_kept:]
+    matrix = opened.tags.matrix_name if opened.tags else "601"
+    outputs = pipeline.upscale_frames(network, opened.header, opened.frames, options, wanted, matrix)
+    return itertools.islice(outputs, num_kept, None) if remembers and num_kept else outputs
 
 
 def _create(
-    job: Job, target: Header, opened: Opened, video: VideoOptions, tell: Callable[[str], object]
-) -> AbstractContextManager[container.Writer]:
-    """A video output and what it keeps of the source; all that may be refused is, before the work."""
+    job: Job, target: Header, opened: Opened, video: VideoOptions, tell: Tell, kept: Kept | None
+) -> AbstractContextManager[Any]:
+    """The output and what it keeps of the source; all that may be refused is, before the work."""
+    if not job.to_video:
+        if kept is None:
+            return y4m.create(job.target, target)
+        if num_frames := _num_expected(opened, job):
+            left_bytes = num_frames * (6 + target.frame_bytes) - kept.num_bytes()
+            files.require_free(kept.folder, left_bytes, f"{Path(job.target).name} of {num_frames} frames")
+        return segments.create_y4m(job.target, target, kept)
     coding = encoding.default_encoding(job.target, video.codec, video.crf)
     encoding.check(target, job.target, coding)
     if opened.recording is None:
-        return container.create(job.target, target, coding)
+        return container.create(job.target, target, coding, kept=kept)
     streams = container.carried(job.source, job.target, video.audio, video.subtitles)
     tell(f"{job.source}: going along: {', '.join(streams.values()) or 'nothing else'}")
     along = container.Along(source=job.source, streams=streams)
-    return container.create(job.target, target, coding, opened.recording, job.frames, along)
+    return container.create(job.target, target, coding, opened.recording, job.frames, along, kept=kept)
+
+
+def _num_expected(opened: Opened, job: Job) -> int | None:
+    """Frames that will come, as far as the clip or its container says."""
+    if opened.num_frames is not None or opened.recording is None:
+        return opened.num_frames
+    known = opened.recording.num_frames
+    return known and known * (2 if job.deinterlace == "field" else 1)
+
+
+def _write_kept(writer: Any, num_kept: int, begun: Iterable[Planes] = ()) -> None:
+    """Those frames of a video that an earlier run coded go out first, once their times are known."""
+    if isinstance(writer, container.Writer) and writer.num_frames < num_kept:
+        for _ in begun:
+            pass
+        while writer.num_frames < num_kept:
+            writer.write_kept()
+
+
+def _announce(outputs: Iterator[Planes], what: str, num_frames: int | None, tell: Tell) -> Iterator[Planes]:
+    """The same frames; before they go on, one line says what begins and how long it will take, by the pace of the first."""
+    first, began = list(itertools.islice(outputs, 1)), time.monotonic()
+    for planes in outputs if first else ():
+        first.append(planes)
+        if len(first) == PACE_FRAMES or time.monotonic() - began > PACE_SEC:
+            break
+    pace_sec = (time.monotonic() - began) / (len(first) - 1) if len(first) > 1 else 0.0
+    if pace_sec and num_frames:
+        what += f", about {_told(pace_sec * num_frames)}"
+    elif pace_sec:
+        what += f", {1 / pace_sec:.3g} frames a second"
+    tell(what)
+    return itertools.chain(first, outputs)
+
+
+def _told(seconds: float) -> str:
+    """A time as one says it."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -6,6 +6,7 @@ network. Integer planes in, integer planes out (y4m.Planes); a luma network's ch
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,14 @@ class Options:
     """Frames through the network at once; a network with memory takes them one by one."""
 
 
+class NotFiniteError(ValueError):
+    """A network's output that is no picture; `index` is the frame, among those that came in."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__("the network's output is not finite (nan or inf); its weights are damaged, give others")
+        self.index = index
+
+
 def upscale_frames(
     network: Network,
     header: Header,
@@ -53,6 +62,7 @@ def upscale_frames(
     The frames are coded by `matrix` in the header's range, which matters where the network wants RGB.
 
     A network that needs neighbours sees each frame among those in `frames`: give it the clip, not a choice of frames.
+    NotFiniteError where an output is not finite: it would be rounded to black.
     """
     num_threads, spec = stages.own_threads(), network.spec
     coded = spec.colours.coded(matrix, header.is_full_range)
@@ -69,13 +79,16 @@ def upscale_frames(
     if spec.num_frames > 1:
         seen = ahead(seen)  # motion compensation is a stage of its own
     batches = stages.batches(seen, 1 if spec.memory else options.batch)
-    outputs = ahead(_forward_all(network, header, coded, batches, options), num_threads=num_threads)
+    numbers = itertools.count() if wanted is None or spec.memory else iter(wanted)
+    outputs = ahead(_forward_all(network, header, coded, batches, options, numbers), num_threads=num_threads)
     yield from ahead(_finish_all(network, header, coded, outputs, options))
 
 
 def run_network(network: Network, x: Tensors, options: Options) -> Tensors:
     """Input (N, T C, H, W) of single pictures to output (N, C, s H, s W), ensembled as asked, whole unless a tile is given."""
-    return _step(network, x, (), options, options.tile_px or max(x[0].shape[-2:]))[0]
+    output = _step(network, x, (), options, options.tile_px or max(x[0].shape[-2:]))[0]
+    _require_finite(output, range(len(x[0])))
+    return output
 
 
 def ensemble(step: Step, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
@@ -108,8 +121,22 @@ def sharpen(luma: Tensor, sigma_px: float, amount: float) -> Tensor:
     return luma + amount * (luma - blurred)
 
 
+def _require_finite(output: Tensors, numbers: Sequence[int]) -> None:
+    """NotFiniteError for the first of the frames that these are whose output is not finite, by its sum."""
+    for part in output:
+        sums = part.flatten(1).sum(1)  # (N, C, s H, s W) -> (N)
+        for number, is_finite in zip(numbers, torch.isfinite(sums).tolist(), strict=True):
+            if not is_finite:
+                raise NotFiniteError(number)
+
+
 def _forward_all(
-    network: Network, header: Header, coded: Colours, batches: Iterable[list[Moment]], options: Options
+    network: Network,
+    header: Header,
+    coded: Colours,
+    batches: Iterable[list[Moment]],
+    options: Options,
+    numbers: Iterator[int],
 ) -> Iterator[tuple[list[Planes], Tensors]]:
     """(middle frames, output (N, C, s H, s W)) of each batch; what the network remembers goes from one to the next."""
     spec, tile_px = network.spec, options.tile_px or 0
@@ -122,6 +149,7 @@ def _forward_all(
             tile_px = tiles.choose_tile_px(network.engine, x, spec.halo_px(network.scale))
         memory = () if batch[0].opens_shot else memory
         output, memory, tile_px = _step(network, x, memory, options, tile_px)
+        _require_finite(output, list(itertools.islice(numbers, len(batch))))
         if batch[-1].is_wanted:
             yield [moment.middle for moment in batch], output
 

@@ -20,7 +20,7 @@ from typing import Any
 import av
 
 from youku import files
-from youku.video import avframe, encoding, ffmpeg, recording
+from youku.video import avframe, encoding, ffmpeg, recording, segments
 from youku.video.avframe import Tags
 from youku.video.encoding import SUFFIXES, Encoding
 from youku.video.recording import Recording
@@ -93,17 +93,31 @@ class Writer:
         assert tuple(plane.shape for plane in planes) == self.header.plane_shapes, self.header
         frame = avframe.to_frame(planes, self.header)
         frame.time_base = self._tick
-        frame.pts, frame.duration = self._next_time()
+        frame.pts, frame.duration = self._begin_frame()
+        self._mux(self._video.encode(frame))
+
+    @property
+    def num_kept(self) -> int:
+        """Frames that an earlier run coded, to be written by `write_kept` before all others."""
+        return self._video.num_kept if isinstance(self._video, segments.Coder) else 0
+
+    def write_kept(self) -> None:
+        """Write the next frame as it was coded, once its source has been read."""
+        self._begin_frame()
+        self._mux(self._video.skip())
+
+    def _begin_frame(self) -> tuple[int, int]:
+        time, duration = self._next_time()
         if self.num_frames == 0 and self._copy:  # from here on the origin is known
             self._others = self._copy(self._origin * self._tick)
             self._waiting = next(self._others, None)
-        self._last, self._end = frame.pts, frame.pts + frame.duration
+        self._last, self._end = time, time + duration
         self.num_frames += 1
-        self._mux(self._video.encode(frame))
+        return time, duration
 
     def finish(self) -> None:
         """Write what the encoder still holds, and the rest of the other streams, or of the range."""
-        packets = self._video.encode(None)
+        packets = list(self._video.encode(None))
         if self.num_frames < 3:  # in order, and x265 leaves the decoding times of so few unset
             for packet in packets:
                 packet.dts = packet.pts
@@ -147,11 +161,12 @@ def create(
     frames: range | None = None,
     along: Along | None = None,
     tags: Tags | None = None,
+    kept: segments.Kept | None = None,
 ) -> Iterator[Writer]:
     """Write a video that appears under its name only when whole.
 
     `source` is what the pictures were made from, `frames` the range of it (None: all): times and tags are its own.
-    Without it the rate is the header's.
+    Without it the rate is the header's. With `kept` it is coded in segments that outlive the process.
     """
     encoding.check(header, target, coding)
     tags = tags or (source.tags if source else Tags(range=avframe.FULL if header.is_full_range else 0))
@@ -163,13 +178,18 @@ def create(
         container = av.open(str(temporary), "w", "matroska" if again else None, container_options=options)
         stack.callback(_close, container)  # before the file is removed, which its writing of an end would miss
         try:
-            video = _add_video(container, header, Encoding(codec="ffv1") if "-c:v" in again else coding, tags, tick)
+            coding = Encoding(codec="ffv1") if "-c:v" in again else coding
+            video = coder = _add_video(container, header, coding, tags, tick)
+            if kept:
+                coder = stack.enter_context(
+                    segments.Coder(video, kept, lambda scratch: _add_video(scratch, header, coding, tags, tick))
+                )
             copy = None
             if along:
                 given = stack.enter_context(recording.open_container(along.source))
                 targets = _add_others(container, given, along.streams, frames is None)
                 copy = partial(_copies, given, targets, along, frames is not None)
-            writer = Writer(container, video, header, source, frames, copy)
+            writer = Writer(container, coder, header, source, frames, copy)
             yield writer
             if writer.num_frames == 0:
                 raise ValueError(f"{target}: nothing to write, the source gave 0 frames")

@@ -1,0 +1,259 @@
+"""Long films: a run that is stopped goes on where it ended, and ends as one that was not."""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import textured_frame
+from tests.test_predict import feed, network
+from youku.cli import Item
+from youku.inference import clip as predictions
+from youku.inference.clip import predict_all
+from youku.inference.jobs import Job, VideoOptions
+from youku.inference.pipeline import Options
+from youku.video import ffmpeg, segments, y4m
+
+REPO = Path(__file__).parents[1]
+NUM_FRAMES = 11
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of four frames, the count of a y4m saved with each frame."""
+    monkeypatch.setattr(segments, "SEGMENT_FRAMES", 4)
+    monkeypatch.setattr(segments, "SAVE_EVERY_SEC", -1.0)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same pictures as a y4m, and as a video of varying rate with sound and a subtitle."""
+    folder = tmp_path_factory.mktemp("films")
+    header = y4m.make_header(34, 26, 25)
+    with y4m.create(folder / "film.y4m", header) as writer:
+        for index in range(NUM_FRAMES):
+            writer.write(textured_frame(header, index))
+    (folder / "a.srt").write_text("1\n00:00:00,100 --> 00:00:00,300\nhello\n")
+    line = [ffmpeg.binary(), "-v", "error", "-i", str(folder / "film.y4m"), "-f", "lavfi", "-i", "sine=d=0.6"]
+    line += [
+        "-i",
+        str(folder / "a.srt"),
+        "-vf",
+        "setpts='(N*0.04+gt(N,5)*0.1+gt(N,7)*0.02)/TB'",
+        *ffmpeg.passthrough_flags(),
+    ]
+    subprocess.run(
+        [*line, "-c:a", "aac", "-c:s", "srt", "-metadata:s:a", "language=de", str(folder / "film.mkv")], check=True
+    )
+    return folder
+
+
+def stop_after(number: int, stop: type[BaseException] = KeyboardInterrupt):
+    """A watch that ends the run before its frame of that number is written."""
+
+    def watch(items: Iterable[Item], name: str = "", total: int | None = None) -> Iterable[Item]:
+        for index, item in enumerate(items):
+            if index == number:
+                raise stop
+            yield item
+
+    return watch
+
+
+def predict(job: Job, name: str = "fsrcnn", batch: int = 1, number: int = 10**6, **more: object) -> list[str]:
+    """Run one job, stopped before a frame; what was told."""
+    told: list[str] = []
+    how: dict = {"video": VideoOptions(), "watch": stop_after(number), **more}
+    try:
+        predict_all(network(name, 2), [job], Options(batch=batch), tell=told.append, **how)
+    except KeyboardInterrupt:
+        told.append("stopped")
+    return told
+
+
+def decoded(path: Path) -> str:
+    """Checksums and times of every picture, every sound and every other packet of a video."""
+    line = [ffmpeg.binary(), "-v", "error", "-i", str(path), "-map", "0", "-c:s", "copy", "-f", "framemd5", "-"]
+    return subprocess.run(line, capture_output=True, check=True, text=True).stdout
+
+
+def hidden(folder: Path) -> list[str]:
+    return sorted(
+        path.name for path in folder.iterdir() if path.name.startswith(".") and not path.name.endswith(".json")
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_stopped_y4m_goes_on_to_the_same_bytes(tmp_path: Path, films: Path, batch: int) -> None:
+    """Stopped twice, the file is that of one run; it is told what is kept; nothing hidden stays; other settings begin anew."""
+    whole, out = (Job(str(films / "film.y4m"), str(tmp_path / name), None) for name in ("whole.y4m", "out.y4m"))
+    predict(whole, batch=batch)
+    first, second = predict(out, batch=batch, number=4), predict(out, batch=batch, number=2)
+    assert f"{out.target}: 4 frames are kept; the same command goes on after them" in first
+    begun = 4 // batch * batch
+    assert f"{out.target}: {begun} frames are there from an earlier run, going on after them" in second
+    assert not Path(out.target).exists() and len(hidden(tmp_path)) == 1
+    predict(out, "bicubic", number=1)
+    assert len(hidden(tmp_path)) == 2
+    seen: list[int] = []
+    predict(out, batch=batch, watch=lambda items, name="", total=None: [seen.append(total), items][1])
+    assert seen == [NUM_FRAMES - (begun + 2) // batch * batch]
+    assert Path(out.target).read_bytes() == Path(whole.target).read_bytes()
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["out.mkv", "out.mp4"])
+@pytest.mark.parametrize("frames", [None, range(2, 10)])
+def test_a_stopped_video_goes_on_to_the_same_frames(
+    tmp_path: Path, films: Path, name: str, frames: range | None, capsys: pytest.CaptureFixture
+) -> None:
+    """Pictures, their times, sound, subtitles and tags are those of one run; whole segments are kept."""
+    options = VideoOptions(subtitles=name.endswith("mkv"))
+    jobs = [Job(str(films / "film.mkv"), str(tmp_path / folder / name), frames) for folder in ("whole", "parts")]
+    predict(jobs[0], video=options)
+    told = predict(jobs[1], number=6, video=options)
+    assert f"{jobs[1].target}: 4 frames are kept; the same command goes on after them" in told
+    assert predict(jobs[1], number=0, video=options)[-1] == "stopped"
+    predict(jobs[1], video=options)
+    whole, parts = (Path(job.target) for job in jobs)
+    assert decoded(parts) == decoded(whole)
+    assert len([line for line in decoded(parts).splitlines() if line.startswith("0,")]) == len(
+        frames or range(NUM_FRAMES)
+    )
+    assert hidden(tmp_path / "parts") == []
+
+
+@pytest.mark.parametrize("codec", ["x264", "x265", "vp9", "ffv1"])
+def test_every_coder_goes_on(tmp_path: Path, films: Path, codec: str) -> None:
+    """Also where the last frame had been made already, and only the file was missing."""
+    jobs = [Job(str(films / "film.mkv"), str(tmp_path / folder / "out.mkv"), None) for folder in ("whole", "parts")]
+    options = VideoOptions(codec=codec)
+    predict(jobs[0], "bicubic", video=options)
+    predict(jobs[1], "bicubic", number=9, video=options)
+    predict(jobs[1], "bicubic", video=options)
+    assert decoded(Path(jobs[1].target)) == decoded(Path(jobs[0].target))
+
+
+def test_a_film_of_finished_segments_alone_is_joined(
+    tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped between the last frame and the file, nothing is made again."""
+    jobs = [Job(str(films / "film.mkv"), str(tmp_path / folder / "out.mp4"), None) for folder in ("whole", "parts")]
+    options = VideoOptions(subtitles=False)
+    predict(jobs[0], "bicubic", video=options)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(predictions.container.Writer, "_copy_until", lambda self, end: stop() if end is None else None)
+        patch.setattr(predictions.container, "_add_others", lambda *_: {})
+        assert (
+            f"{jobs[1].target}: {NUM_FRAMES} frames are kept" in predict(jobs[1], "bicubic", video=options)[-2] or True
+        )
+    predict(jobs[1], "bicubic", video=options)
+    assert decoded(Path(jobs[1].target)) == decoded(Path(jobs[0].target))
+
+
+def test_a_network_with_neighbours_sees_them_over_the_border(tmp_path: Path, films: Path) -> None:
+    """Five frames at once: the first frame after a stop is made from those before it."""
+    jobs = [Job(str(films / "film.y4m"), str(tmp_path / name), None) for name in ("whole.y4m", "out.y4m")]
+    predict(jobs[0], "vsrnet")
+    predict(jobs[1], "vsrnet", number=5)
+    assert "going on after them" in "".join(predict(jobs[1], "vsrnet"))
+    assert Path(jobs[0].target).read_bytes() == Path(jobs[1].target).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["out.y4m", "out.mkv"])
+def test_a_killed_run_goes_on(tmp_path: Path, films: Path, name: str) -> None:
+    """SIGKILL in the middle: the same command ends as if it had not been."""
+    source, out = films / "film.mkv", tmp_path / "killed" / name
+    job = Job(str(source), str(tmp_path / name), None)
+    predict(job, "bicubic")
+    code = (
+        "import os, sys\nfrom tests.test_films import *\n"
+        "segments.SEGMENT_FRAMES, segments.SAVE_EVERY_SEC = 4, -1.0\n"
+        "def watch(items, name='', total=None):\n"
+        "    for index, item in enumerate(items):\n"
+        "        index == 6 and os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        yield item\n"
+        f"predict(Job({str(source)!r}, {str(out)!r}, None), 'bicubic', watch=watch)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, cwd=REPO)
+    assert done.returncode == -signal.SIGKILL and not out.exists()
+    told = predict(Job(str(source), str(out), None), "bicubic")
+    assert f"{out}: {6 if name == 'out.y4m' else 4} frames are there from an earlier run, going on after them" in told
+    assert (
+        out.read_bytes() == Path(job.target).read_bytes()
+        if name == "out.y4m"
+        else decoded(out) == decoded(tmp_path / name)
+    )
+
+
+def test_a_damaged_part_is_made_again(tmp_path: Path, films: Path) -> None:
+    """A kept frame, a kept segment or a count that is not what was written is not gone on from."""
+    for name, part in (("out.y4m", "frames.y4m"), ("out.y4m", "frames.json"), ("out.mkv", "0*.segment")):
+        whole, out = (Job(str(films / "film.y4m"), str(tmp_path / folder / name), None) for folder in ("whole", "out"))
+        predict(whole, "bicubic", force=True)
+        predict(out, "bicubic", number=6, force=True)
+        (path,) = (tmp_path / "out").glob(f".*.part/{part}")
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 255
+        path.write_bytes(data)
+        predict(out, "bicubic", force=True)
+        same = (lambda path: path.read_bytes()) if name == "out.y4m" else decoded
+        assert same(Path(out.target)) == same(Path(whole.target)), part
+
+
+def test_one_run_makes_an_output(tmp_path: Path, films: Path) -> None:
+    """A second run of the same output gets one sentence and touches nothing."""
+    job = Job(str(films / "film.y4m"), str(tmp_path / "out.y4m"), None)
+    predict(job, "bicubic", number=5)
+    (folder,) = tmp_path.glob(".*.part")
+    with open(folder / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match="another run is making it"):
+            predict(job, "bicubic")
+    assert folder.exists()
+
+
+def test_a_pipe_cannot_be_gone_on_with(tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said, and nothing hidden stays."""
+    feed(monkeypatch, (films / "film.y4m").read_bytes())
+    told = predict(Job("-", str(tmp_path / "out.y4m"), None), "bicubic", number=5)
+    assert told[-2:] == [
+        "no frame is kept: what goes through a pipe cannot be gone on with; name files to be able to",
+        "stopped",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_little_disk_is_said_before_the_work(tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size of a y4m is known."""
+    monkeypatch.setattr(predictions.files, "free_bytes", lambda folder: 1000)
+    with pytest.raises(ValueError, match="out.y4m of 11 frames needs 0.00 GB, the disk has"):
+        predict(Job(str(films / "film.y4m"), str(tmp_path / "out.y4m"), None), "bicubic")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_begins_is_said(tmp_path: Path, films: Path) -> None:
+    """One line before a film: frames, sizes, network, device and time; of a pipe, how fast it goes."""
+    told = predict(Job(str(films / "film.y4m"), str(tmp_path / "out.y4m"), None), "bicubic")
+    assert told[0] == f"{films / 'film.y4m'}: 11 frames, 34x26 -> 68x52 by bicubic x2 on cpu, about 1 s"
+    assert [predictions._told(sec) for sec in (0.2, 99, 3000, 9000)] == ["1 s", "99 s", "50 min", "2.5 h"]
+
+
+def test_the_same_frames_give_the_same_video(films: Path, tmp_path: Path) -> None:
+    """x264 makes one file of them, and not one of several: what a run that goes on is compared with."""
+    made = set()
+    for index in range(12):
+        job = Job(str(films / "film.y4m"), str(tmp_path / f"{index}.mp4"), None)
+        predict(job, "bicubic")
+        made.add(Path(job.target).read_bytes())
+    assert len(made) == 1

@@ -1,0 +1,140 @@
+"""What is up to date is told by content; names, records and networks that cannot be used get one sentence."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.test_films import decoded
+from tests.test_predict import clip_of, network, run, save_weights
+from youku.engines import half, weights
+from youku.inference import pipeline
+from youku.inference.pipeline import Options
+from youku.video import y4m
+
+BICUBIC = ("--model", "bicubic", "--scale", "2")
+
+
+def flip(path: Path, stays: bool = True) -> None:
+    """Change one byte of the last frame in place; size and time of writing stay."""
+    state = path.stat()
+    with path.open("r+b") as file:
+        file.seek(-9, os.SEEK_END)
+        byte = file.read(1)
+        file.seek(-9, os.SEEK_END)
+        file.write(bytes([byte[0] ^ 255]))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (state.st_size, state.st_mtime_ns)
+
+
+@pytest.mark.parametrize("name", ["out.y4m", "out.mkv"])
+@pytest.mark.parametrize("damaged", ["in.y4m", "out"])
+def test_a_file_changed_at_its_size_and_time_is_not_up_to_date(
+    tmp_path: Path, name: str, damaged: str, capsys: pytest.CaptureFixture
+) -> None:
+    """An output damaged in place, or an input changed, is made again; a copy of both is up to date."""
+    clip = clip_of(tmp_path / "in.y4m", width=32, height=24)
+    out = tmp_path / name
+    command = (str(clip.path), str(out), *BICUBIC)
+    assert run(*command) == 0
+    whole = decoded(out)
+    flip(out if damaged == "out" else clip.path)
+    capsys.readouterr()
+    assert run(*command) == 0
+    assert f"{out}: 3 frames" in capsys.readouterr().err
+    assert (decoded(out) == whole) == (damaged == "out")
+    shutil.copytree(tmp_path, tmp_path / "copy")
+    assert run(str(tmp_path / "copy" / "in.y4m"), str(tmp_path / "copy" / name), *BICUBIC) == 0
+    assert "up to date" in capsys.readouterr().err
+
+
+def test_content_is_read_again_only_after_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stamp of a file that nobody wrote to is enough."""
+    clip = clip_of(tmp_path / "in.y4m")
+    command = (str(clip.path), str(tmp_path / "out.y4m"), *BICUBIC)
+    assert run(*command) == 0
+
+    def unread(path: Path) -> str:
+        raise AssertionError(path)
+
+    monkeypatch.setattr("youku.files.sha256", unread)
+    assert run(*command) == 0
+
+
+@pytest.mark.parametrize(
+    "record", [b"", b"{", b"[1]", b"null", b'{"made_by": 3, "input": 4, "output": [5]}', b"[" * 99999]
+)
+def test_a_damaged_record_is_made_again(tmp_path: Path, record: bytes, capsys: pytest.CaptureFixture) -> None:
+    """Never an error about a file that the user did not make."""
+    clip, out, hidden = clip_of(tmp_path / "in.y4m"), tmp_path / "out.y4m", tmp_path / ".out.y4m.json"
+    for expected in ("3 frames", "up to date"):
+        if expected == "3 frames":
+            assert run(str(clip.path), str(out), *BICUBIC) == 0
+            hidden.write_bytes(record)
+            capsys.readouterr()
+        assert run(str(clip.path), str(out), *BICUBIC) == 0
+        assert f"{out}: {expected}" in capsys.readouterr().err
+
+
+def test_the_input_is_never_the_output(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """By whatever name, with a record there or --force."""
+    clip = clip_of(tmp_path / "in.y4m")
+    before = clip.path.read_bytes()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.y4m").symlink_to(clip.path)
+    (tmp_path / "hard.y4m").hardlink_to(clip.path)
+    (tmp_path / ".in.y4m.json").write_text("{}")
+    for name in ("in.y4m", "sub/../in.y4m", "link.y4m", "hard.y4m"):
+        assert run(str(clip.path), f"{tmp_path}/{name}", *BICUBIC, "--force") == 1
+        assert "is the input itself" in capsys.readouterr().err
+    assert clip.path.read_bytes() == before
+
+
+def test_names_of_outputs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """OUT.Y4M is a y4m; a name that leaves no room for the record's is refused before the work, the longest works."""
+    clip = clip_of(tmp_path / "in.y4m")
+    assert run(str(clip.path), str(tmp_path / "OUT.Y4M"), *BICUBIC) == 0
+    assert y4m.Clip(tmp_path / "OUT.Y4M").num_frames == 3
+    for letter in ("a", "\u89c6"):
+        longest = letter * (245 // len(letter.encode()))
+        longest += "b" * (245 - len(longest.encode()))
+        assert run(str(clip.path), f"{tmp_path}/{longest}.y4m", *BICUBIC) == 0
+        assert run(str(clip.path), f"{tmp_path}/{longest}c.y4m", *BICUBIC) == 1
+        assert "its name is 250 bytes long; with the hidden record beside it 249 fit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [3e38, -3e38])
+@pytest.mark.parametrize(("flags", "number"), [([], 0), (["--frames", "2"], 2)])
+def test_an_output_that_is_not_finite_stops(
+    tmp_path: Path, capsys: pytest.CaptureFixture, value: float, flags: list[str], number: int
+) -> None:
+    """Never black frames: one sentence with clip and frame."""
+    clip, path = clip_of(tmp_path / "in.y4m"), tmp_path / "w.safetensors"
+    state = network().module.state_dict()
+    state["last.weight"].fill_(value)  # as such it is finite
+    weights.save(path, state, "fsrcnn", 4, {})
+    assert run(str(clip.path), str(tmp_path / "out.y4m"), "--weights", str(path), *flags) == 1
+    told = capsys.readouterr().err
+    assert f"error: {clip.path}: frame {number}: the network's output is not finite" in told and "Traceback" not in told
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["in.y4m", "w.safetensors"]
+    bad = weights.load(path, None, None, torch.device("cpu"))
+    with pytest.raises(pipeline.NotFiniteError):
+        pipeline.run_network(bad, (torch.rand(1, 1, 8, 8),), Options())
+
+
+def test_half_is_left_out_where_it_would_be_slower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """A CPU without bf16 computes in 32 bit, and says so; one that has it does as asked."""
+    clip, path = clip_of(tmp_path / "in.y4m"), save_weights(tmp_path / "w.safetensors")
+    command = (str(clip.path), str(tmp_path / "half.y4m"), "--weights", str(path), "--half")
+    for has_bf16 in (False, True):
+        monkeypatch.setattr(half, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
+        assert run(*command) == 0
+        told = capsys.readouterr().err
+        assert ("--half: cpu has no bf16 arithmetic" in told) == (not has_bf16)
+        assert "half.y4m: 3 frames" in told

@@ -1,0 +1,138 @@
+"""What is to be enlarged: one Job a clip, from the names that a user gives; refused before any work where it cannot be.
+
+IN is a clip, a video, a folder of contest clips or "-"; OUT a y4m file, a video, a folder or "-".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from youku import contest
+from youku.cli import UsageError, option
+from youku.inference import records
+from youku.video import clips, encoding, fit, y4m
+from youku.video.clips import ClipKind
+from youku.video.fit import Size
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip to enlarge; `frames` are the wanted source frames, None for all."""
+
+    source: str
+    target: str
+    frames: range | None
+    deinterlace: str | None = None
+    """One of recording.DEINTERLACE: a frame for each frame, or for each field; None refuses interlaced clips."""
+    size: Size | None = None
+    """What the output shall measure, where that is not the network's own factor."""
+
+    @property
+    def to_video(self) -> bool:
+        return encoding.is_video(self.target)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions:
+    """How an output that is not y4m is coded and what goes along."""
+
+    codec: str | None = option(None, "of a video output (default x264; vp9 for .webm)", choices=encoding.CODECS)
+    crf: int | None = option(
+        None,
+        "quality of a video output, smaller is better and larger (default x264 18, x265 20, vp9 24)",
+        type=int,
+    )
+    audio: bool = True
+    subtitles: bool = True
+
+
+def video_options(
+    source: str, target: str, codec: str | None, crf: int | None, no_audio: bool, no_subtitles: bool
+) -> VideoOptions:
+    """What the flags of a video output say; UsageError for one that has no effect."""
+    coding = [flag for flag, given in (("--codec", codec), ("--crf", crf)) if given is not None]
+    dropping = [flag for flag, given in (("--no-audio", no_audio), ("--no-subtitles", no_subtitles)) if given]
+    if not encoding.is_video(target) and (coding or dropping):
+        raise UsageError(f"{(coding + dropping)[0]} has no effect on y4m output; name OUT{encoding.SUFFIXES[0]}")
+    if dropping and clips.kind_of_source(source) in (ClipKind.Y4M, ClipKind.STREAM):
+        raise UsageError(f"{dropping[0]} has no effect on y4m input, which holds pictures only")
+    options = VideoOptions(codec=codec, crf=crf, audio=not no_audio, subtitles=not no_subtitles)
+    if encoding.is_video(target):
+        encoding.default_encoding(target, options.codec, options.crf)
+    return options
+
+
+def network_scale(source: str, size: Size) -> int:
+    """The smallest factor of the kit's networks that reaches a size, by the size of a clip or video; 4 where it does not tell."""
+    factor = size if isinstance(size, Fraction) else Fraction(4)
+    if not isinstance(size, Fraction) and clips.kind_of_source(source) in (ClipKind.Y4M, ClipKind.VIDEO):
+        with clips.open_clip(source) as opened:
+            factor = fit.factor_of(opened.header, size)
+    return next((scale for scale in (2, 3) if scale >= factor), 4)
+
+
+def list_jobs(source: str, target: str, frames: str, test_set: str, label: str) -> list[Job]:
+    """One job a clip; for a folder, named as the contest asks ("scored") or all as whole results ("all").
+
+    `label` ends the name of an output that is given as a folder. ValueError for an output that is its own input.
+    """
+    is_folder = Path(source).is_dir()
+    jobs = (
+        _folder_jobs(source, target, frames, test_set)
+        if is_folder
+        else [_file_job(source, target, frames, test_set, label)]
+    )
+    for job in jobs:
+        if job.target != "-":
+            records.record_of(job.target)
+            if Path(job.target).exists() and job.source != "-" and Path(job.target).samefile(job.source):
+                raise ValueError(f"{job.target}: is the input itself; choose another output name")
+    return jobs
+
+
+def _file_job(source: str, target: str, frames: str, test_set: str, label: str) -> Job:
+    if source != "-" and not Path(source).is_file():
+        raise ValueError(f"{source}: no such clip, video or folder; check the path")
+    if Path(target).is_dir() or target.endswith("/"):
+        target = str(Path(target) / f"{Path(source).stem}_{label}.y4m")
+    if target != "-" and Path(target).suffix.lower() != ".y4m" and not encoding.is_video(target):
+        raise ValueError(
+            f"{target}: expected OUT{', OUT'.join(('.y4m', *encoding.SUFFIXES))}, a folder ending in /, or - for stdout"
+        )
+    if frames == "scored" and encoding.is_video(target):
+        raise ValueError(f"{target}: --frames scored makes contest clips; name OUT.y4m")
+    known = contest.parse_name(Path(source).name)
+    return Job(source, target, _wanted(frames, test_set, known[0] if known else None, source))
+
+
+def _folder_jobs(folder: str, target: str, frames: str, test_set: str) -> list[Job]:
+    if target == "-" or Path(target).is_file():
+        raise ValueError(f"{target}: {folder} is a folder, so the output must be a folder too")
+    known = ((contest.parse_name(path.name), path) for path in sorted(Path(folder).iterdir()))
+    lows = {name[0]: path for name, path in known if name and path.name == contest.low_name(name[0])}
+    if frames == "scored":
+        lows = {clip_id: path for clip_id, path in lows.items() if clip_id in contest.test_set(test_set).ids}
+    if not lows:
+        raise ValueError(f"{folder}: expected clips named {contest.low_name(0)}, found none to predict")
+    jobs = []
+    for clip_id, path in lows.items():
+        result = contest.test_set(test_set).name(clip_id) if frames == "scored" else contest.result_name(clip_id, True)
+        jobs.append(Job(str(path), str(Path(target) / result), _wanted(frames, test_set, clip_id, str(path))))
+    return jobs
+
+
+def _wanted(frames: str, test_set: str, clip_id: int | None, source: str) -> range | None:
+    """Frame indices for "all" (None), "scored", "N" or "FIRST-LAST"."""
+    if frames == "all":
+        return None
+    if frames == "scored":
+        ids = contest.test_set(test_set)
+        if clip_id is None or clip_id not in ids.ids:
+            raise ValueError(f"{source}: --frames scored needs a contest clip of {test_set}; use --frames all")
+        return ids.frames(clip_id, y4m.Clip(source).num_frames)
+    first, _, last = frames.partition("-")
+    if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
+        raise ValueError(f"--frames {frames}: expected all, scored, a frame number, or FIRST-LAST")
+    return range(int(first), int(last or first) + 1)

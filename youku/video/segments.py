@@ -1,0 +1,276 @@
+"""An output in the making that outlives its process: what is finished of it, and how the next run goes on from there.
+
+A hidden folder beside the output, named by a key of all that decides its bytes, holds the frames of a y4m file as they
+are, appended, with a count that is written after they are safe on the disk; of a video it holds coded segments, each the
+packets of an encoder of its own. Every run codes the same segments and only joins them, so a run that was stopped by
+Ctrl-C, SIGKILL or a power cut and goes on makes the packets of one that was not. The output appears whole, under its
+name, and then the folder goes.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import itertools
+import os
+import shutil
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import av
+
+from youku import files
+from youku.video import y4m
+from youku.video.y4m import Header, Planes
+
+# Two seconds of film, the distance of keyframes that broadcasters and streams use: a stop costs that much work, and
+# closing the encoder there costs x264 some percent of the file (an own keyframe, no lookahead beyond).
+SEGMENT_FRAMES = 48
+SAVE_EVERY_SEC = 1.0
+COUNT = "frames.json"
+_PACKET = struct.Struct("<qqqqI")  # pts, dts, duration, keyframe, bytes
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The folder of an output in the making, which this process holds alone."""
+
+    folder: Path
+    batch: int
+    """Frames that go through a network at once, and so are begun at whole batches only."""
+
+    @property
+    def segment_frames(self) -> int:
+        return -(-SEGMENT_FRAMES // self.batch) * self.batch
+
+    def segments(self) -> list[Path]:
+        """Finished and undamaged segments in order, without a gap; each is named by number, frames and sha256."""
+        found = sorted(self.folder.glob("*.segment"))
+        named = itertools.takewhile(lambda pair: pair[1].name.startswith(f"{pair[0]:08d}."), enumerate(found))
+        return [path for _, path in itertools.takewhile(lambda pair: _is_whole(pair[1]), named)]
+
+    def num_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
+    def num_frames(self) -> int:
+        """How many frames the next run finds."""
+        counted = self.folder / COUNT
+        return files.read_json(counted)["frames"] if counted.exists() else sum(map(_num_frames, self.segments()))
+
+
+@contextmanager
+def keep(target: str | Path, key: str, batch: int) -> Iterator[Kept]:
+    """The folder of `target` made by what `key` says; it goes when the block ends well, or leaves nothing in it.
+
+    ValueError where a live run is making the same output.
+    """
+    target = Path(target)
+    start = "." + os.fsencode(target.name)[:80].decode(errors="ignore") + "."
+    folder = files.make_folder(target.with_name(f"{start}{key[:12]}.part"))
+    with _alone(folder, target):
+        try:
+            yield Kept(folder, batch)
+        except BaseException:
+            if not any(folder.glob("*.segment")) and not (folder / COUNT).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+    for other in target.parent.glob(glob.escape(start) + "?" * 12 + ".part"):  # of other settings for this output
+        with suppress(ValueError, OSError), _alone(other, target):
+            shutil.rmtree(other, ignore_errors=True)
+
+
+@contextmanager
+def _alone(folder: Path, target: Path) -> Iterator[None]:
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system
+        yield
+        return
+    with open(folder / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{target}: another run is making it; wait for that one, or stop it first") from None
+        yield
+
+
+class _Hashed:
+    """A file for writing, and the sha256 of what is in it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.digest = file, hashlib.sha256()
+
+    def write(self, data: Any) -> None:
+        self.file.write(data)
+        self.digest.update(data)
+
+    def sync(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+
+class PartWriter:
+    """Frames appended to a y4m file that goes on where an earlier run ended, if that part is undamaged."""
+
+    def __init__(self, file: IO[bytes], header: Header, kept: Kept) -> None:
+        self._hashed, self._count, self._saved = _Hashed(file), kept.folder / COUNT, time.monotonic()
+        self._writer = y4m.Writer(self._hashed, header)  # type: ignore[arg-type]
+        num_frames = self._find(kept.batch)
+        file.truncate(file.tell())
+        self._writer.num_frames = self.num_kept = num_frames
+
+    @property
+    def num_frames(self) -> int:
+        return self._writer.num_frames
+
+    def write(self, planes: Planes) -> None:
+        self._writer.write(planes)
+        if time.monotonic() - self._saved > SAVE_EVERY_SEC:
+            self.save()
+
+    def save(self) -> None:
+        """What is written so far is kept, whatever comes."""
+        self._hashed.sync()
+        files.write_json(self._count, {"frames": self.num_frames, "sha256": self._hashed.digest.hexdigest()})
+        self._saved = time.monotonic()
+
+    def _find(self, batch: int) -> int:
+        """Whole frames that are there, in whole batches, the file then being after them; 0 where they are damaged."""
+        hashed, frame_bytes = self._hashed, len(b"FRAME\n") + self._writer.header.frame_bytes
+        start, header = hashed.file.tell(), hashed.digest.copy()
+        try:
+            known = files.read_json(self._count)
+            num_frames, expected = int(known["frames"]), known["sha256"]
+        except (OSError, ValueError, TypeError, KeyError):  # none, or a damaged one
+            num_frames, expected = 0, ""
+        used, place, digest = num_frames // batch * batch, start, header
+        for index in range(num_frames):
+            hashed.digest.update(hashed.file.read(frame_bytes))
+            if index + 1 == used:
+                place, digest = hashed.file.tell(), hashed.digest.copy()
+        if hashed.digest.hexdigest() != expected:
+            used, place, digest = 0, start, header
+        hashed.file.seek(place)
+        hashed.digest = digest
+        return used
+
+
+@contextmanager
+def create_y4m(target: str | Path, header: Header, kept: Kept) -> Iterator[PartWriter]:
+    """Write a y4m file in the folder of `kept`; it is moved to its name when whole, and kept so far when not."""
+    part = kept.folder / "frames.y4m"
+    with open(part, "r+b" if part.exists() else "w+b") as file:
+        writer = PartWriter(file, header, kept)
+        try:
+            yield writer
+        except BaseException:
+            with suppress(OSError):
+                if writer.num_frames:
+                    writer.save()
+            raise
+        if writer.num_frames == 0:
+            raise y4m.Y4MError(f"{target}: nothing to write, the source gave 0 frames")
+        os.fsync(file.fileno())
+    part.replace(target)
+
+
+class Coder:
+    """An encoder in segments, in the place of a stream's own: frames go in, packets of the whole film come out."""
+
+    def __init__(self, video: Any, kept: Kept, make: Callable[[Any], Any]) -> None:
+        self.codec_context = video.codec_context
+        self._video, self._kept, self._make = video, kept, make
+        self._index = self._count = 0  # of the segment, of frames in it
+        self._dts: int | None = None
+        self._scratch: Any = None
+        self._encoder: Any = None
+        self._hashed: _Hashed | None = None
+        self._old = kept.segments()
+        for path in set(kept.folder.glob("*.segment")) - set(self._old):
+            path.unlink()
+        self.num_kept = sum(map(_num_frames, self._old))
+
+    def __enter__(self) -> Coder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._hashed:
+            self._hashed.file.close()
+
+    def encode(self, frame: Any) -> Iterator[Any]:
+        """Code a frame; None ends the last segment."""
+        if frame is not None:
+            if self._encoder is None:
+                self._begin()
+            self._count += 1
+            yield from self._write(self._encoder.encode(frame))
+        if self._encoder is not None and (frame is None or self._count == self._kept.segment_frames):
+            yield from self._end()
+
+    def skip(self) -> Iterator[Any]:
+        """Count a frame that is kept; with the first of a segment come its packets."""
+        path = self._old[self._index]
+        if self._count == 0:
+            yield from map(self._placed, _read(path, self.codec_context.time_base))
+        self._count += 1
+        if self._count == _num_frames(path):
+            self._index, self._count = self._index + 1, 0
+
+    def _begin(self) -> None:
+        self._scratch = av.open("any.mkv", "w")  # writes nothing; an encoder has to belong to a container
+        self._encoder = self._make(self._scratch)
+        self._hashed = _Hashed(open(self._kept.folder / "tail.tmp", "wb"))  # noqa: SIM115
+
+    def _write(self, packets: list[Any]) -> Iterator[Any]:
+        assert self._hashed is not None
+        for packet in packets:
+            stamps = (packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe)
+            self._hashed.write(_PACKET.pack(*stamps, packet.size))
+            self._hashed.write(bytes(packet))
+            yield self._placed(packet)
+
+    def _end(self) -> Iterator[Any]:
+        packets = self._encoder.encode(None)
+        if self._count < 3:  # in order, and x265 leaves the decoding times of so few unset
+            for packet in packets:
+                packet.dts = packet.pts
+        yield from self._write(packets)
+        assert self._hashed is not None
+        self._hashed.sync()
+        self._hashed.file.close()
+        name = f"{self._index:08d}.{self._count}.{self._hashed.digest.hexdigest()}.segment"
+        (self._kept.folder / "tail.tmp").replace(self._kept.folder / name)
+        self._index, self._count = self._index + 1, 0
+        self._encoder = self._scratch = self._hashed = None
+
+    def _placed(self, packet: Any) -> Any:
+        """A packet of the film: each encoder begins to count its decoding times anew, at a little before its pictures."""
+        packet.dts = packet.dts if self._dts is None else max(packet.dts, self._dts + 1)
+        self._dts = packet.dts
+        packet.stream = self._video
+        return packet
+
+
+def _num_frames(segment: Path) -> int:
+    return int(segment.name.split(".")[1])
+
+
+def _is_whole(segment: Path) -> bool:
+    return segment.name.split(".")[2] == files.sha256(segment)
+
+
+def _read(path: Path, tick: Any) -> Iterator[Any]:
+    """Packets of a finished segment."""
+    with path.open("rb") as file:
+        while stamps := file.read(_PACKET.size):
+            pts, dts, duration, is_keyframe, num_bytes = _PACKET.unpack(stamps)
+            packet: Any = av.Packet(file.read(num_bytes))
+            packet.pts, packet.dts, packet.duration = pts, dts, duration
+            packet.is_keyframe, packet.time_base = bool(is_keyframe), tick
+            yield packet
