@@ -134,7 +134,7 @@ def _run_variant(
     if not run.start(config, resume=begun, progress=progress, say=say).finished:
         raise KeyboardInterrupt
     device = weights.pick_device(config.device)
-    trained = weights.load(config.folder / "best.safetensors", None, None, device)
+    trained = weights.load(config.folder, None, None, device)
     bicubic = weights.load(None, "bicubic", trained.scale, device)
     pairs = [pair for pair in run.load_pairs(config)[1] if pair.scale == trained.scale]
     scored = [
