@@ -26,7 +26,7 @@ from youku.engines import weights
 from youku.inference import pipeline
 from youku.metrics import psnr
 from youku.models import MODELS
-from youku.training import config, fields, precision, run, trainer
+from youku.training import config, experiment, fields, precision, run, trainer
 from youku.training import state as states
 from youku.training.config import TrainConfig
 from youku.training.dataset import Sampler, batches, in_turn
@@ -454,6 +454,65 @@ def test_recipes_are_valid_and_every_fault_is_listed(tmp_path: Path) -> None:
         config.read_recipe(str(bad))
     with pytest.raises(ValueError, match="expected a path ending in .toml or one of demo"):
         config.read_recipe("nothing")
+
+
+NAMES = ["..", "..\\x", "../x", "a/b", "a\\b", "C:x", "", ".", " ", "x.", "x ", "a\nb", "a\tb", "a\0b", "a*", "a" * 300]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "caf\udce9"])
+def test_a_run_has_a_plain_name(name: str) -> None:
+    """No path, on any system; nothing that a terminal or a TOML file would make something else of."""
+    with pytest.raises(ValueError, match=r"name = .*: expected (a plain folder name|UTF-8 text)"):
+        TrainConfig(name=name)
+    assert TrainConfig(name="edsr x4 (\u00e9t\u00e9), 2nd.try").name
+
+
+def test_any_text_comes_back_from_the_run_folder(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newlines, quotes and control characters in --data and in the command leave a config.toml that reads back."""
+    folder = pairs.parent / 'a\n"b"\\ \x07\x7f\u2028'
+    pairs.rename(folder)
+    made = settings(folder, runs=str(folder.parent / "runs"), steps=1, val_every=1, samples=False)
+    run.start(made, command="train --data 'a\nsteps = 9'\r\x1b \udce9", progress=False)
+    assert run.resumed_config(made.folder) == made
+    with pytest.raises(ValueError, match="data: '.*' is not UTF-8 text without NUL; rename the file or folder"):
+        settings(folder, data=("x\udce9",))
+
+
+HOSTILE = {
+    "nested lists": b"steps = " + b"[" * 20000,
+    "nested tables": b"steps = " + b"{a=" * 20000,
+    "a long path": b"steps." + b"a." * 3000 + b"b = 1",
+    "digits": b"steps = " + b"9" * 5000,
+    "a large number": b"steps = " + b"9" * 300,
+    "many batches": b"batch = 999999999\naccumulate = 999999999",
+    "UTF-16": "steps = 3".encode("utf-16"),
+    "zeros": bytes(100),
+    "two of one key": b"steps = 1\nsteps = 2",
+    "a date": b"steps = 1979-05-27",
+    "nan": b"lr = nan",
+    "a table": b"[steps]\nx = 1",
+    "an odd key": b'"a\\nb\\u0000" = 1',
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_settings_are_one_short_sentence(tmp_path: Path, what: str, capsys: pytest.CaptureFixture) -> None:
+    """As a recipe, as the config.toml of a run and as an experiment: exit 1, no traceback."""
+    (tmp_path / "config.toml").write_bytes(HOSTILE[what])
+    for flag in (["--recipe", str(tmp_path / "config.toml")], ["--resume", str(tmp_path)]):
+        assert verb.main(flag) == 1
+        err = capsys.readouterr().err
+        assert err.startswith("error: ") and err.count("\n") == 1 and len(err) < 900
+    (tmp_path / "e.toml").write_bytes(b"[base]\n" + HOSTILE[what] + b"\n[variants.a]\nlog_every = 7\n")
+    with pytest.raises(ValueError) as caught:
+        experiment.configs(experiment.read(str(tmp_path / "e.toml")), "runs", {})
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 900
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    """Editors on Windows write one."""
+    (tmp_path / "r.toml").write_bytes(b'\xef\xbb\xbfmodel = "espcn"\r\nsteps = 3\r\n')
+    assert config.read_recipe(str(tmp_path / "r.toml")) == {"model": "espcn", "steps": 3}
 
 
 def test_all_wrong_values_are_reported_together() -> None:

@@ -1,9 +1,8 @@
 """The training loop and its step: draw, forward, loss, backward, average; log, validate, save; resume bit-identically.
 
-A run folder holds config.toml, log.jsonl (one line every `log_every` steps and every validation), last.pt and
-last.safetensors (of the last save), best.safetensors, samples/ and, where asked for, kept weights. A GAN run trains on
-`pretrain_loss` first. Ctrl-C finishes the step, or breaks a validation off, saves and returns; a non-finite loss stops
-before the weights move.
+A run folder holds config.toml, log.jsonl (a line every `log_every` steps and every validation), last.pt, last.safetensors,
+best.safetensors, samples/ and, where asked for, kept weights. A GAN run trains on `pretrain_loss` first. Ctrl-C finishes
+the step, or breaks a validation off, saves and returns; a non-finite loss stops before the weights move.
 """
 
 from __future__ import annotations
@@ -156,8 +155,7 @@ class Ending:
     finished: bool
     best: float
     stopped_early: bool = False
-    stopped_by: int = 0
-    """Number of the signal that ended it; 0 for none."""
+    stopped_by: int = 0  # a signal's number
 
 
 def train(
@@ -214,8 +212,7 @@ def make_samplers(
 
 
 def _loop(
-    state: RunState, config: TrainConfig, drawn: Iterator[Batch], val_pairs: Sequence[Pair], log: LogWriter,
-    stop: Stop,
+    state: RunState, config: TrainConfig, drawn: Iterator[Batch], val_pairs: Sequence[Pair], log: LogWriter, stop: Stop,
 ) -> None:  # fmt: skip
     train_mode(state.module)
     if _is_due(state, config):  # it was stopped or killed before
@@ -274,8 +271,7 @@ def _validate(state: RunState, config: TrainConfig, pairs: Sequence[Pair], log: 
         if stop.by:
             return
         raise
-    finally:
-        train_mode(state.module)
+    train_mode(state.module)
     value = found.score if config.val_metric == "score" else found.psnr
     log.write({"step": state.step, "val_psnr": found.psnr, "val_vmaf": found.vmaf, "val_score": found.score})
     log.say(f"step {state.step}: validation {found}{' (best so far)' if value > state.best else ''}")
