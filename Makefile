@@ -10,7 +10,7 @@ NAME ?= $(RECIPE)
 TEST_SET ?= round1-test
 LOW ?= data/clips/test
 HIGH ?= data/clips/val
-WEIGHTS ?= runs/$(NAME)/best.safetensors
+WEIGHTS ?= runs/$(NAME)
 SUBMISSION ?= $(NAME)-$(TEST_SET)
 PREDICTIONS ?= runs/$(NAME)/predictions/$(TEST_SET)
 

@@ -15,7 +15,7 @@ import torch
 from tests.conftest import textured_frame, write_pair
 from youku import contest, predict
 from youku.cli import Item
-from youku.engines import shipped, weights
+from youku.engines import weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import pipeline, stages
@@ -122,7 +122,7 @@ def test_frames_can_be_chosen(tmp_path: Path) -> None:
 def test_the_kit_brings_a_network(tmp_path: Path, scale: int, capsys: pytest.CaptureFixture) -> None:
     """Without --weights the shipped network of that scale enlarges, and it is said."""
     clip = clip_of(tmp_path / "in.y4m")
-    path = shipped.path_of(None, scale)
+    path = weights.shipped(None, scale)
     assert path is not None
     assert run(str(clip.path), str(tmp_path / "own.y4m"), "--scale", str(scale)) == 0
     assert f"fsrcnn x{scale} with the kit's own weights" in capsys.readouterr().err
@@ -214,7 +214,7 @@ def test_failure_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         ("nameless", [], "if this kit trained it, name it with --model and --scale"),
         ("nameless", ["--model", "edsr-baseline", "--scale", "4"], "do not fit this network: missing head.weight"),
         ("absent", [], "no such weights file"),
-        ("folder", [], "expected a weights file, found a folder"),
+        ("folder", [], "expected a weights file or a run"),
     ],
 )
 def test_bad_weights(

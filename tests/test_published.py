@@ -257,7 +257,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
     for name in ("cut.pth", "clips.zip", "noise.pt", "empty.pth"):
         assert "expected a whole torch checkpoint" in complaint(tmp_path / name)
     torch.save({"step": 5, "best": 1.0}, tmp_path / "last.pt")
-    assert "got: step, best; of a run of this kit give best.safetensors" in complaint(tmp_path / "last.pt")
+    assert "got: 'step', 'best'; of a run of this kit give best.safetensors" in complaint(tmp_path / "last.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     assert "got: list" in complaint(tmp_path / "list.pt")
     torch.save({}, tmp_path / "none.pt")

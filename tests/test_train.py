@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.machinery
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ from youku.engines import weights
 from youku.inference import pipeline
 from youku.metrics import psnr
 from youku.models import MODELS
-from youku.training import config, fields, precision, run, trainer
+from youku.training import config, experiment, fields, precision, run, trainer
 from youku.training import state as states
 from youku.training.config import TrainConfig
 from youku.training.dataset import Sampler, batches, in_turn
@@ -46,7 +48,7 @@ def settings(pairs: Path, **changes: object) -> TrainConfig:
 
 
 def last(made: TrainConfig) -> dict:
-    return states.read_checkpoint(made.folder / "last.pt", torch.device("cpu"))
+    return states.read_checkpoint(made.folder / "last.pt")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_resume_is_bit_identical(pairs: Path, changes: dict) -> None:
             state, broken, trainer.stage_at(broken, state), [next(sampler_steps) for _ in range(broken.accumulate)]
         )
     sampler_steps.close()
-    states.save(state, broken.folder)
+    states.save(state, broken)
     assert trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False).step == 6
     first, second = last(straight), last(broken)
     for part in ("module", "average"):
@@ -92,7 +94,7 @@ def test_a_validation_that_was_cut_off_is_made_up_for(pairs: Path) -> None:
     draw = in_turn(trainer.make_samplers(broken, train_pairs, torch.device("cpu")))
     for step in range(3):
         trainer.train_step(state, broken, trainer.stage_at(broken, state), [draw(step)])
-    states.save(state, broken.folder)  # the validation of step 3 did not come to pass
+    states.save(state, broken)  # the validation of step 3 did not come to pass
     trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False)
     first, second = last(straight), last(broken)
     assert all(first[key] == second[key] for key in ("best", "since_best", "validated"))
@@ -216,8 +218,11 @@ def test_split_holds_whole_clips_out(pairs: Path) -> None:
     assert len(train_pairs) == 2 and val_pairs[0].name not in names
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(pairs: Path, capsys: pytest.CaptureFixture) -> None:
-    """SIGINT ends the step in flight, saves, names the resume command, exits 130."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_saves_weights_and_says_how_to_go_on(
+    pairs: Path, capsys: pytest.CaptureFixture, number: signal.Signals
+) -> None:
+    """The step in flight ends, all is saved, weights for --weights and the resume command are named; exit 128 + signal."""
     folder = pairs.parent / "runs" / "c"
     command = [
         "--data", str(pairs), "--runs", str(folder.parent), "--name", "c", "--steps", "3000", "--val-clips", "1",
@@ -229,15 +234,150 @@ def test_ctrl_c_saves_and_says_how_to_go_on(pairs: Path, capsys: pytest.CaptureF
         until = time.monotonic() + 60
         while time.monotonic() < until and not _has_lines(folder / "log.jsonl", 3):
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     waiting = threading.Thread(target=interrupt)
     waiting.start()
     status = verb.main(command)
     waiting.join()
     err = capsys.readouterr().err
-    assert status == 130 and f"--resume {folder}" in err and "Traceback" not in err
-    assert 3 <= states.read_checkpoint(folder / "last.pt", torch.device("cpu"))["step"] < 3000
+    assert status == 128 + number and f"--resume {folder}" in err and "Traceback" not in err
+    assert f"{folder}/last.safetensors holds its weights" in err
+    saved = states.read_checkpoint(folder / "last.pt")
+    assert 3 <= saved["step"] < 3000
+    network = weights.load(folder, None, None, torch.device("cpu"))  # what predict and evaluate take with --weights
+    assert network.path == folder / "last.safetensors"
+    assert all(torch.equal(value, saved["average"][key]) for key, value in network.module.state_dict().items())
+
+
+def test_a_stop_breaks_a_validation_off(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole frames and VMAF may take minutes: the state is saved before, the run is not finished, a resume makes up."""
+    made = settings(pairs, steps=2, val_every=2, save_every=100)
+    whole = trainer.validation.validate
+
+    def stopped(*given: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+
+    monkeypatch.setattr(trainer.validation, "validate", stopped)
+    began = time.monotonic()
+    ending = run.start(made, progress=False)
+    assert (ending.step, ending.finished, ending.stopped_by) == (2, False, signal.SIGTERM)
+    assert time.monotonic() - began < 20 and last(made)["validated"] == 0
+    assert weights.find(made.folder).name == "last.safetensors"
+    monkeypatch.setattr(trainer.validation, "validate", whole)
+    assert run.start(made, resume=True, progress=False).finished
+    assert weights.find(made.folder).name == "best.safetensors"
+
+
+def test_a_folder_has_one_writer(pairs: Path, capsys: pytest.CaptureFixture) -> None:
+    """A second train or resume beside a live one is one sentence, exit 1, and nothing written; a killed one leaves no lock."""
+    made = settings(pairs)
+    code = (
+        "import sys, time; from pathlib import Path; from youku.training import run\n"
+        "with run.sole_writer(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(made.folder)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        command = ["--data", str(pairs), "--runs", made.runs, "--name", made.name, "--val-metric", "psnr"]
+        assert verb.main([*command, "--val-clips", "1", "--device", "cpu"]) == 1
+        err = capsys.readouterr().err
+        assert "another train writes into it now" in err and "Traceback" not in err
+        assert [path.name for path in made.folder.iterdir()] == [".lock"]
+        other.kill()
+    assert run.start(made, progress=False).finished
+    with run.sole_writer(made.folder), pytest.raises(ValueError, match="another train writes into it"):
+        run.start(made, resume=True, progress=False)
+
+
+def test_a_full_disk_ends_training_in_one_sentence(pairs: Path) -> None:
+    """No traceback of torch's writer; the checkpoint of before is whole and nothing half made stays."""
+    made = settings(pairs, steps=2, val_every=2, save_every=1)
+    run.start(made, progress=False)
+    before = (made.folder / "last.pt").read_bytes()
+    config_file = made.folder / "config.toml"
+    config_file.write_text(config_file.read_text().replace("\nsteps = 2\n", "\nsteps = 4\n"))
+    code = (
+        "import resource, signal, sys; from youku import train; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50000, 50000)); sys.exit(train.main(['--resume', sys.argv[1]]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(made.folder)], cwd=REPO, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "error: " in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert (made.folder / "last.pt").read_bytes() == before
+    assert not list(made.folder.glob(".last*"))
+
+
+def test_the_weights_of_one_run_have_the_same_bytes_again(pairs: Path) -> None:
+    """Same seed, same best.safetensors and last.safetensors, byte for byte."""
+    found = []
+    for name in "ab":
+        made = settings(pairs, name=name, steps=2, val_every=2)
+        run.start(made, progress=False)
+        found.append([(made.folder / f"{kind}.safetensors").read_bytes() for kind in ("best", "last")])
+    assert found[0] == found[1]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, dict]:
+    """A small run after two steps, and what its last.pt holds."""
+    folder = tmp_path_factory.mktemp("run") / "clips"
+    for clip_id in range(2):
+        write_pair(folder, clip_id, 16, 12, 1)
+    made = settings(folder, model="fsrcnn-s", steps=2, val_every=2, patch_px=8, batch=1, samples=False)
+    run.start(made, progress=False)
+    return made, last(made)
+
+
+def _moments(content: dict) -> dict:
+    return content["optimizer"]["state"][0]
+
+
+DAMAGE: dict[str, Callable[[dict], object]] = {
+    "no module": lambda content: content.pop("module"),
+    "no precision": lambda content: content.pop("precision"),
+    "no generator": lambda content: content.pop("torch_rng"),
+    "module of text": lambda content: content.update(module="x"),
+    "module of numbers": lambda content: content.update(module=dict.fromkeys(content["module"], 1)),
+    "another module": lambda content: content.update(average={"x": torch.zeros(1)}),
+    "integers": lambda content: content.update(module={k: v.to(torch.int32) for k, v in content["module"].items()}),
+    "step of text": lambda content: content.update(step="3"),
+    "step below 0": lambda content: content.update(step=-3),
+    "best of a list": lambda content: content.update(best=[1.0]),
+    "generator of floats": lambda content: content.update(torch_rng=torch.zeros(5056)),
+    "generator too short": lambda content: content.update(torch_rng=torch.zeros(3, dtype=torch.uint8)),
+    "optimizer empty": lambda content: content.update(optimizer={}),
+    "optimizer of text": lambda content: content["optimizer"].update(state="abc"),
+    "moments missing": lambda content: _moments(content).pop("exp_avg"),
+    "moments of another shape": lambda content: _moments(content).update(exp_avg=torch.zeros(2)),
+    "moments of text": lambda content: _moments(content).update(exp_avg="x"),
+    "moments unknown": lambda content: content["optimizer"]["state"].update({99: _moments(content)}),
+    "a list": lambda content: content.update(optimizer=[1, 2]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_checkpoint_of_wrong_parts_is_one_sentence(checkpoint: tuple[TrainConfig, dict], damage: str) -> None:
+    """Whole as a file, but without a key, with another type or shape: named, before a step is made."""
+    made, content = checkpoint
+    hurt = copy.deepcopy(content)
+    DAMAGE[damage](hurt)
+    states.write_checkpoint(made.folder / "hurt.pt", hurt)
+    with pytest.raises(ValueError, match=r"hurt\.pt: is (not of this run|no whole checkpoint) \(") as caught:
+        states.restore(states.make_state(made, torch.device("cpu"), resume=True), made.folder / "hurt.pt")
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_come_from_the_config_alone(checkpoint: tuple[TrainConfig, dict]) -> None:
+    """What a checkpoint says of the optimizer's settings is not believed."""
+    made, content = checkpoint
+    hurt = copy.deepcopy(content)
+    hurt["optimizer"]["param_groups"] = [{"params": "x", "betas": None}]
+    states.write_checkpoint(made.folder / "hurt.pt", hurt)
+    state = states.make_state(made, torch.device("cpu"), resume=True)
+    states.restore(state, made.folder / "hurt.pt")
+    assert state.optimizer.param_groups[0]["betas"] == (0.9, 0.999) and state.step == 2
 
 
 def _has_lines(path: Path, number: int) -> bool:
@@ -316,6 +456,65 @@ def test_recipes_are_valid_and_every_fault_is_listed(tmp_path: Path) -> None:
         config.read_recipe("nothing")
 
 
+NAMES = ["..", "..\\x", "../x", "a/b", "a\\b", "C:x", "", ".", " ", "x.", "x ", "a\nb", "a\tb", "a\0b", "a*", "a" * 300]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "caf\udce9"])
+def test_a_run_has_a_plain_name(name: str) -> None:
+    """No path, on any system; nothing that a terminal or a TOML file would make something else of."""
+    with pytest.raises(ValueError, match=r"name = .*: expected (a plain folder name|UTF-8 text)"):
+        TrainConfig(name=name)
+    assert TrainConfig(name="edsr x4 (\u00e9t\u00e9), 2nd.try").name
+
+
+def test_any_text_comes_back_from_the_run_folder(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newlines, quotes and control characters in --data and in the command leave a config.toml that reads back."""
+    folder = pairs.parent / 'a\n"b"\\ \x07\x7f\u2028'
+    pairs.rename(folder)
+    made = settings(folder, runs=str(folder.parent / "runs"), steps=1, val_every=1, samples=False)
+    run.start(made, command="train --data 'a\nsteps = 9'\r\x1b \udce9", progress=False)
+    assert run.resumed_config(made.folder) == made
+    with pytest.raises(ValueError, match="data: '.*' is not UTF-8 text without NUL; rename the file or folder"):
+        settings(folder, data=("x\udce9",))
+
+
+HOSTILE = {
+    "nested lists": b"steps = " + b"[" * 20000,
+    "nested tables": b"steps = " + b"{a=" * 20000,
+    "a long path": b"steps." + b"a." * 3000 + b"b = 1",
+    "digits": b"steps = " + b"9" * 5000,
+    "a large number": b"steps = " + b"9" * 300,
+    "many batches": b"batch = 999999999\naccumulate = 999999999",
+    "UTF-16": "steps = 3".encode("utf-16"),
+    "zeros": bytes(100),
+    "two of one key": b"steps = 1\nsteps = 2",
+    "a date": b"steps = 1979-05-27",
+    "nan": b"lr = nan",
+    "a table": b"[steps]\nx = 1",
+    "an odd key": b'"a\\nb\\u0000" = 1',
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_settings_are_one_short_sentence(tmp_path: Path, what: str, capsys: pytest.CaptureFixture) -> None:
+    """As a recipe, as the config.toml of a run and as an experiment: exit 1, no traceback."""
+    (tmp_path / "config.toml").write_bytes(HOSTILE[what])
+    for flag in (["--recipe", str(tmp_path / "config.toml")], ["--resume", str(tmp_path)]):
+        assert verb.main(flag) == 1
+        err = capsys.readouterr().err
+        assert err.startswith("error: ") and err.count("\n") == 1 and len(err) < 900
+    (tmp_path / "e.toml").write_bytes(b"[base]\n" + HOSTILE[what] + b"\n[variants.a]\nlog_every = 7\n")
+    with pytest.raises(ValueError) as caught:
+        experiment.configs(experiment.read(str(tmp_path / "e.toml")), "runs", {})
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 900
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    """Editors on Windows write one."""
+    (tmp_path / "r.toml").write_bytes(b'\xef\xbb\xbfmodel = "espcn"\r\nsteps = 3\r\n')
+    assert config.read_recipe(str(tmp_path / "r.toml")) == {"model": "espcn", "steps": 3}
+
+
 def test_all_wrong_values_are_reported_together() -> None:
     """One message names every bad field."""
     with pytest.raises(ValueError, match=r"patch_px = 9.*batch = 0.*srresnet: has scales.*loss 'l3'"):
@@ -363,8 +562,8 @@ def test_bad_checkpoints_are_refused(tmp_path: Path, damage: str) -> None:
         path.write_bytes(data)
     else:
         torch.save({"format": 2, "run": os.system}, path)
-    with pytest.raises(ValueError, match=r"last.pt: expected a whole checkpoint"):
-        states.read_checkpoint(path, torch.device("cpu"))
+    with pytest.raises(ValueError, match=r"last.pt: (expected a whole torch checkpoint|refused: loading)"):
+        states.read_checkpoint(path)
 
 
 def test_what_cannot_work_leaves_no_run_behind(pairs: Path, tmp_path: Path) -> None:
@@ -426,7 +625,7 @@ def test_a_torn_log_and_a_missing_start_do_not_block_resume(pairs: Path) -> None
     made.folder.mkdir(parents=True)
     state = states.make_state(made, torch.device("cpu"))
     state.step = 2
-    states.save(state, made.folder)
+    states.save(state, made)
     start.unlink()
     (made.folder / "log.jsonl").write_text('{"step": 1, "loss": 1}\n{"step": 3, "loss": 1}\n{"step": 2, "lo')
     assert trainer.train(made, train_pairs, val_pairs, resume=True, progress=False).finished

@@ -1,7 +1,8 @@
 """Train a network straight on y4m clip pairs (or picture folders) into runs/NAME.
 
 In: folders of Youku_NNNNN_l.y4m + Youku_NNNNN_h_GT.y4m, or of pictures. Out: config.toml, log.jsonl, last.pt and
-best.safetensors. Settings: defaults, then --recipe (a name or a TOML file), then flags. --resume RUN goes on.
+last.safetensors (at every save and every stop), best.safetensors. Settings: defaults, then --recipe (a name or a TOML
+file), then flags. --resume RUN goes on.
 
     python -m youku train --amp
     python -m youku train --recipe edsr-baseline --data data/clips/train --name edsr --amp
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli
+from youku.engines import weights
 from youku.training import config as configs
 from youku.training import fields, run
 from youku.training.config import TrainConfig
@@ -48,20 +50,26 @@ def read_settings(args: argparse.Namespace) -> TrainConfig:
 def _run(args: argparse.Namespace, command: str) -> int:
     say = functools.partial(print, file=sys.stderr)
     config = read_settings(args)
-    go_on = f"--resume {config.folder}"
     try:
         ending = run.start(config, bool(args.resume), command, say=say)
     except KeyboardInterrupt:
-        saved = (config.folder / "last.pt").exists()
-        say(f"stopped at once; {f'go on from the last checkpoint with {go_on}' if saved else 'nothing was saved yet'}")
+        say(f"stopped at once; {_kept(config.folder)}")
         return 130
     if not ending.finished:
-        say(f"saved at step {ending.step}; go on with: python -m youku train {go_on}")
-        return 130
+        say(f"stopped at step {ending.step}; {_kept(config.folder)}")
+        return 128 + ending.stopped_by
     if ending.stopped_early:
         say(f"stopped at step {ending.step}: no better for {config.early_stop} validations")
-    print(config.folder / "best.safetensors")
+    print(weights.find(config.folder))
     return 0
+
+
+def _kept(folder: Path) -> str:
+    """What a stopped run leaves, and what to do with it."""
+    if not (folder / "last.pt").exists():
+        return "nothing was saved yet"
+    path = shlex.quote(str(folder))
+    return f"{folder / 'last.safetensors'} holds its weights; go on with: python -m youku train --resume {path}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

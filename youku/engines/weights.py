@@ -1,24 +1,31 @@
 """Network weights as safetensors files that name their model and scale; loading is strict and lists the keys at fault.
 
 The file's metadata holds "model", "scale" and free text about training. Files of others (safetensors, .pth, .pt) have
-none: `published` knows their network by its keys, and mostly the scale; the caller names what they do not tell.
+none: `published` knows their network by its keys under any wrapper, and mostly the scale; the caller names what they do
+not tell. A run's folder stands for its best weights, or its last ones. The same tensors give the same bytes.
 """
 
 from __future__ import annotations
 
-import os
+import json
+import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from youku.engines import pickles, published, shipped
+from youku.engines import pickles, published
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine, center, keep_in_range
-from youku.files import atomic_path
+from youku.files import atomic_write
 from youku.models import MODELS, spec_of
 from youku.models.spec import ModelSpec
+
+SHIPPED_FOLDER = Path(__file__).parents[1] / "weights"
+SHIPPED_MODEL = "fsrcnn"
+SHIPPED_SCALES = (2, 3, 4)
 
 
 def pick_device(name: str) -> torch.device:
@@ -35,37 +42,92 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def shipped(model: str | None, scale: int | None) -> Path | None:
+    """The kit's own weights for a model (None: whichever is shipped) and scale (None: 4); None where there are none."""
+    if model not in (None, SHIPPED_MODEL) or (scale or 4) not in SHIPPED_SCALES:
+        return None
+    return SHIPPED_FOLDER / f"{SHIPPED_MODEL}_x{scale or 4}.safetensors"
+
+
 def save(
     path: str | Path, module_state: dict[str, torch.Tensor], model: str, scale: int, about: dict[str, str]
 ) -> None:
     """Write weights whole or not at all; `about` is kept as text beside the model's name and scale."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     state = {key: value.detach().cpu().contiguous() for key, value in module_state.items()}
-    with atomic_path(path) as temporary:
-        save_file(state, os.fspath(temporary), metadata={"model": model, "scale": str(scale), **about})
+    data = memoryview(to_bytes(state, {"model": model, "scale": str(scale), **about}))
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(bytes(data[8:start]))
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))  # the library's order differs from run to run
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
+    with atomic_write(path) as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.write(data[start:])
+
+
+def find(path: str | Path) -> Path:
+    """The weights file that `path` names; of a run's folder best.safetensors, or last.safetensors before there is one."""
+    path = Path(path)
+    if path.is_dir():
+        there = [path / name for name in ("best.safetensors", "last.safetensors") if (path / name).is_file()]
+        if not there:
+            raise ValueError(
+                f"{path}: expected a weights file or a run's folder, found neither best.safetensors nor "
+                "last.safetensors in it; `python -m youku train` writes both into runs/NAME"
+            )
+        return there[0]
+    if not path.is_file():
+        found = "something that is no file" if path.exists() else "no such weights file"
+        raise ValueError(f"{path}: {found}; `python -m youku train` writes runs/NAME/best.safetensors")
+    return path
 
 
 def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """(state dict, metadata) of a safetensors file or a torch checkpoint (no metadata); ValueError for anything else."""
-    from safetensors import SafetensorError, safe_open
+    """(state dict, metadata) of a safetensors file or a torch checkpoint (no metadata); ValueError for anything else.
 
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path}: expected a weights file, found a folder; name the best.safetensors in it")
-    if not path.exists():
-        raise ValueError(f"{path}: no such weights file; `python -m youku train` writes runs/NAME/best.safetensors")
+    What others wrap their weights in ("module.", "params_ema" ...) is taken off, in both kinds of file alike.
+    """
+    path = find(path)
+    about: dict[str, str] = {}
     if pickles.is_pickle(path):
-        return pickles.read(path), {}
+        state = pickles.tensors_of(path, pickles.read(path))
+    else:
+        state, about = _read_safetensors(path)
+    is_own = "model" in about
+    return pickles.unwrapped(state, lambda inner: is_own or published.recognise(inner) is not None), about
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    from safetensors import safe_open
+
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except SafetensorError:
+            state, about = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except Exception:  # the library's own error, and others of Python for types that torch does not have
         with path.open("rb") as file:
             found = "an HDF5 file" if file.read(4) == b"\x89HDF" else "something else or a damaged one"
         raise ValueError(
             f"{path}: expected a whole safetensors file, got {found}; use best.safetensors of a run, or train again"
         ) from None
+    wrong = []
+    if "model" in about and not re.fullmatch("[1-9][0-9]?", about.get("scale", "1")):
+        wrong.append(f"scale = {about['scale'][:20]!r}: expected a whole number above 0")
+    if not math.isfinite(_to_number(about.get("input_mean", "0"))):
+        wrong.append(f"input_mean = {about['input_mean'][:20]!r}: expected a number")
+    if not 0 < _to_number(about.get("input_std", "1")) < math.inf:
+        wrong.append(f"input_std = {about['input_std'][:20]!r}: expected a positive number")
+    if wrong:
+        raise ValueError(f"{path}: its metadata is wrong: {'; '.join(wrong)}; fetch the file again, or train again")
+    return state, about
+
+
+def _to_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def read_known(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -87,9 +149,9 @@ def load(
     Without a file: the kit's own weights of `model` (None: the shipped network), or a model that needs none. Values that
     are not finite are refused unless the network is only to be looked at (`look`). Published networks see clipped input.
     """
-    weights = weights or shipped.path_of(model, scale)
+    weights = find(weights) if weights else shipped(model, scale)
     if weights is None:
-        spec, factor = spec_of(model or shipped.MODEL, scale or 4), scale or 4
+        spec, factor = spec_of(model or SHIPPED_MODEL, scale or 4), scale or 4
         if spec.trainable:
             raise ValueError(
                 f"model {spec.name}: the kit has no trained weights for it at x{factor}; "
@@ -98,7 +160,10 @@ def load(
         return _ready(spec, factor, spec.build(factor), device, half, None)
     state, about, form = _read_form(weights)
     name, factor = _named(str(weights), state, about, model, scale)
-    spec = spec_of(name, factor)
+    try:
+        spec = spec_of(name, factor)
+    except ValueError as error:
+        raise ValueError(f"{weights}: {error}") from None
     module = spec.build(factor)
     what = f"{weights}: as {name} x{factor}" + (f" of {form.source}" if form else "")
     load_strictly(module, state, what, form.their_key if form else str)
@@ -108,7 +173,7 @@ def load(
     module = center(module, float(about.get("input_mean", 0)), float(about.get("input_std", 1)))
     if form:
         module = keep_in_range(module)
-    return _ready(spec, factor, module, device, half, Path(weights))
+    return _ready(spec, factor, module, device, half, weights)
 
 
 def load_strictly(
@@ -121,9 +186,11 @@ def load_strictly(
     own = module.state_dict()
     wrong = [f"missing {shown(key)}" for key in own if key not in state]
     wrong += [f"unknown {key}" for key in state if key not in own]
-    for key in own:
-        if key in state and own[key].shape != state[key].shape:
+    for key in [key for key in own if key in state]:
+        if own[key].shape != state[key].shape:
             wrong.append(f"{shown(key)} has shape {tuple(state[key].shape)}, expected {tuple(own[key].shape)}")
+        if own[key].is_floating_point() and not state[key].is_floating_point():  # quantised ones need their factors
+            wrong.append(f"{shown(key)} has type {state[key].dtype}, expected floating point")
     if wrong:
         raise ValueError(f"{what}: the weights do not fit this network: {'; '.join(wrong)}")
     module.load_state_dict(state)
@@ -155,7 +222,7 @@ def _named(
         raise ValueError(f"{path}: holds weights of {name}, not of {model}; drop --model or give other weights")
     if name in MODELS and MODELS[name].any_scale and scale is not None:
         return name, scale  # what the file says is the scale of training
-    if not factor.isdigit():
+    if not re.fullmatch("[0-9]{1,2}", factor):
         if scale is None:
             scales = ", ".join(map(str, MODELS[name].scales))
             raise ValueError(f"{path}: holds weights of {name}, which do not tell a scale; name it: --scale {scales}")
@@ -181,7 +248,8 @@ def _named_by_caller(
 
 
 def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    shown = [name.encode("unicode_escape").decode() for name in names[:3]]  # a key may hold anything
+    return ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _ready(

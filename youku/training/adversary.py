@@ -13,10 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from youku.engines import weights
 from youku.training import gan_losses
 from youku.training.config import DISCRIMINATORS, LossSettings
 from youku.training.gan_losses import GanLoss
 from youku.training.losses import Term
+from youku.training.precision import load_moments
 
 
 class NoAdversary:
@@ -99,8 +101,8 @@ class Adversary:
         return {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        weights.load_strictly(self.module, state["module"], "the adversary")
+        load_moments(self.optimizer, state["optimizer"])
 
 
 def make_adversary(config: LossSettings, side_px: int, channels: int, device: torch.device) -> Adversary | NoAdversary:

@@ -31,15 +31,20 @@ DISCRIMINATORS: dict[str, Callable[[int, int], nn.Module]] = {
 
 
 def _is_folder_name(name: str) -> bool:
-    return name not in ("", "..") and Path(name).name == name
+    """Whether it is one plain folder, under every system that a run may be moved to."""
+    is_plain = (
+        re.fullmatch(r'[^\x00-\x1f\x7f/\\:*?"<>|]+', name) is not None and len(name.encode("utf-8", "replace")) <= 200
+    )
+    return is_plain and name.strip(" ") == name and not name.endswith(".")
 
 
 EVEN = expect(lambda px: px % 2 == 0, "an even number (chroma has half the samples)")
+COUNT = expect(lambda number: not number > 2**16, "at most 65536")  # of what a single step needs
 SHARE = expect(lambda share: not share > 1, "a share from 0 to 1")
 MEAN = expect(lambda mean: 0 <= mean <= 1, "0 to 1, the range of the input")
 DECAY = expect(lambda decay: 0 <= decay < 1, "0 <= ema < 1")
 SEED = expect(lambda seed: seed < 2**63, "less than 2^63")
-FACTORS = expect(re.compile(r"( *\d+ *(, *\d+ *)*)?").fullmatch, "factors such as 2,3,4")
+FACTORS = expect(re.compile(r"( *\d{1,2} *(, *\d{1,2} *)*)?").fullmatch, "factors such as 2,3,4")
 ZOOMS = expect(
     lambda text: all(0.1 <= to_number(part) <= 1 for part in text.split(",")),
     "numbers from 0.1 to 1, such as 1,0.9,0.8",
@@ -53,7 +58,9 @@ class DataSettings:
     """Where the run lies, the clips or pictures to train and to validate on."""
 
     name: str = option(
-        "run", "name of the run: its folder is RUNS/NAME", expect(_is_folder_name, "a plain folder name")
+        "run",
+        "name of the run: its folder is RUNS/NAME",
+        expect(_is_folder_name, "a plain folder name, without / \\\\ : or a dot at its end"),
     )
     runs: str = option("runs", "folder of all runs")
     data: tuple[str, ...] = option(
@@ -117,7 +124,7 @@ class LossSettings:
     pretrain_loss: str = option("l2", "loss of the first stage")
     discriminator: str = option("srgan", "adversary of a GAN loss: srgan, enhancenet", one_of(DISCRIMINATORS))
     d_lr: float = option(1e-4, "learning rate of the discriminator", POSITIVE)
-    d_steps: int = option(1, "steps of the discriminator for one of the network", at_least(1))
+    d_steps: int = option(1, "steps of the discriminator for one of the network", at_least(1), COUNT)
 
     @cached_property
     def terms(self) -> Terms:
@@ -138,8 +145,8 @@ class PatchSettings:
     """What one step sees, and how many there are."""
 
     patch_px: int = option(48, "side of a low-resolution patch, even; smaller needs less memory", at_least(8), EVEN)
-    batch: int = option(16, "patches a step", at_least(1))
-    accumulate: int = option(1, "batches whose gradients are summed before the optimiser steps", at_least(1))
+    batch: int = option(16, "patches a step", at_least(1), COUNT)
+    accumulate: int = option(1, "batches whose gradients are summed before the optimiser steps", at_least(1), COUNT)
     steps: int = option(20000, "optimiser steps", at_least(1))
     augment: bool = option(True, "flip and rotate patches at random")
     rescale: str = option("1", "sizes at which pictures are used, such as 1,0.9,0.8,0.7,0.6 (FSRCNN)", ZOOMS)
@@ -195,7 +202,7 @@ class MachineSettings:
     )
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps")
     seed: int = option(2021, "seed of weights, patches and order", at_least(0), SEED)
-    workers: int = option(2, "threads that cut patches ahead of the network", at_least(1))
+    workers: int = option(2, "threads that cut patches ahead of the network", at_least(1), COUNT)
     log_every: int = option(100, "steps between lines of log.jsonl", at_least(1))
     save_every: int = option(1000, "steps between checkpoints", at_least(1))
     keep_every: int = option(

@@ -8,7 +8,7 @@ The form is the old-film report's (tables 4.6.1 and 4.9): same, different, resul
 from __future__ import annotations
 
 import math
-import tomllib
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,16 +64,13 @@ def read(name: str) -> Experiment:
     path = Path(name) if name.endswith(".toml") else EXPERIMENTS / f"{name}.toml"
     if not path.is_file():
         raise ValueError(f"experiment {name!r}: expected a path ending in .toml or one of {', '.join(names())}")
-    try:
-        content = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a TOML experiment: {error}") from None
+    content = fields.read_table(path, "experiment")
     if wrong := _faults(content):
         raise ValueError(f"{path}: {'; '.join(wrong)}")
     return Experiment(
         name=path.stem,
-        question=str(content.get("question", path.stem)),
-        source=str(content.get("source", "")),
+        question=content.get("question", path.stem),
+        source=content.get("source", ""),
         base=fields.typed(content.get("base", {}), f"{path} [base]", TrainConfig),
         variants={
             variant: fields.typed(changes, f"{path} [variants.{variant}]", TrainConfig)
@@ -85,7 +82,7 @@ def read(name: str) -> Experiment:
 
 def _faults(content: Mapping[str, Any]) -> list[str]:
     """Everything wrong with the shape of an experiment file."""
-    wrong = [f"unknown key {key}, expected {', '.join(sorted(KEYS))}" for key in content if key not in KEYS]
+    wrong = [f"unknown key {key!r}, expected {', '.join(sorted(KEYS))}" for key in content if key not in KEYS]
     variants, tests = content.get("variants"), content.get("tests", [])
     if (
         not isinstance(variants, dict)
@@ -93,10 +90,11 @@ def _faults(content: Mapping[str, Any]) -> list[str]:
         or not all(isinstance(entry, dict) for entry in variants.values())
     ):
         wrong.append("expected at least one variant, a table [variants.NAME] each")
+    wrong += [f"{key}: expected a text" for key in ("question", "source") if not isinstance(content.get(key, ""), str)]
     if not isinstance(content.get("base", {}), dict):
         wrong.append("base: expected a table [base]")
-    if not isinstance(tests, list) or not set(map(str, tests)) <= set(SHRINKERS):
-        wrong.append(f"tests = {tests!r}: expected a list of {', '.join(SHRINKERS)}")
+    if not isinstance(tests, list) or not all(isinstance(test, str) and test in SHRINKERS for test in tests):
+        wrong.append(f"tests = {reprlib.repr(tests)}: expected a list of {', '.join(SHRINKERS)}")
     return wrong
 
 
@@ -134,7 +132,7 @@ def _run_variant(
     if not run.start(config, resume=begun, progress=progress, say=say).finished:
         raise KeyboardInterrupt
     device = weights.pick_device(config.device)
-    trained = weights.load(config.folder / "best.safetensors", None, None, device)
+    trained = weights.load(config.folder, None, None, device)
     bicubic = weights.load(None, "bicubic", trained.scale, device)
     pairs = [pair for pair in run.load_pairs(config)[1] if pair.scale == trained.scale]
     scored = [

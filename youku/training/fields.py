@@ -1,5 +1,8 @@
 """Frozen settings as command line and TOML: each field of a dataclass with its default, help text and bounds.
 
+A TOML file is damaged or hostile in one sentence: bytes that are no UTF-8 (a BOM is taken), nesting without end, numbers
+without end; what `to_toml` writes reads back to the same values, newlines in names too.
+
 A field is made by `option`; `problems` names every value outside its bounds. The same fields are flags (`add_flags`,
 `given`) and the keys of a TOML table (`read`, `typed`, `to_toml`), whose unknown keys and wrong types are all listed.
 """
@@ -9,6 +12,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import re
+import reprlib
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -49,16 +54,28 @@ def to_number(text: str) -> float:
     return value if math.isfinite(value) else math.nan
 
 
+def _is_text(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:  # bytes of a name that are no UTF-8 come as lone surrogates
+        return False
+
+
 POSITIVE = expect(lambda value: value > 0, "a positive number")
-IS_FINITE = expect(math.isfinite, "a number")  # of every float
+OF_EVERY: dict[type, Bound] = {
+    float: expect(math.isfinite, "a number"),
+    int: expect(lambda value: abs(value) < 2**63, "less than 2^63"),
+    str: expect(_is_text, "UTF-8 text without NUL; rename the file or folder"),
+    tuple: each(_is_text, "UTF-8 text without NUL; rename the file or folder"),
+}
 
 
 def problems(settings: Any) -> Iterator[str]:
     """What the bounds refuse of a dataclass made of `option`s, a phrase each."""
     for item in dataclasses.fields(settings):
         value = getattr(settings, item.name)
-        shown = item.name if isinstance(value, tuple) else f"{item.name} = {value!r}"
-        bounds = (*item.metadata["bounds"], IS_FINITE) if isinstance(value, float) else item.metadata["bounds"]
+        shown = item.name if isinstance(value, tuple) else f"{item.name} = {reprlib.repr(value)}"
+        bounds = [*item.metadata["bounds"], *([OF_EVERY[type(value)]] if type(value) in OF_EVERY else [])]
         yield from (f"{shown}: {wrong}" for bound in bounds if (wrong := bound(value)))
 
 
@@ -87,18 +104,23 @@ def given(args: argparse.Namespace, kind: type) -> dict[str, Any]:
 
 def read(path: Path, kind: type) -> dict[str, Any]:
     """The table of a TOML file, checked by `typed`."""
+    return typed(read_table(path, "recipe"), str(path), kind)
+
+
+def read_table(path: Path, what: str) -> dict[str, Any]:
+    """A TOML file as it is, with or without a BOM; ValueError says why it is none of `what`."""
     try:
-        with open(path, "rb") as file:
-            table = tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a TOML recipe: {error}") from None
-    return typed(table, str(path), kind)
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:  # TOML's own, bytes that are no UTF-8, numbers of thousands of digits
+        raise ValueError(f"{path}: not a TOML {what}: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: not a TOML {what}: its tables or lists are nested too deep") from None
 
 
 def typed(table: Mapping[str, Any], where: str, kind: type) -> dict[str, Any]:
     """Values of a table of settings, checked against the fields of `kind`; `where` opens the message."""
     defaults = {item.name: item.default for item in dataclasses.fields(kind)}
-    wrong = [f"unknown key {key}" for key in table if key not in defaults]
+    wrong = [f"unknown key {_escaped(key)}" for key in table if key not in defaults]
     values = {}
     for key in [key for key in table if key in defaults]:
         value, wanted = table[key], type(defaults[key])
@@ -107,7 +129,9 @@ def typed(table: Mapping[str, Any], where: str, kind: type) -> dict[str, Any]:
         if wanted is tuple and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
             value = tuple(value)
         if type(value) is not wanted:
-            wrong.append(f"{key} = {value!r}: expected {'list of strings' if wanted is tuple else wanted.__name__}")
+            wrong.append(
+                f"{key} = {reprlib.repr(value)}: expected {'list of strings' if wanted is tuple else wanted.__name__}"
+            )
         values[key] = value
     if wrong:
         raise ValueError(f"{where}: {'; '.join(wrong)}; keys are the flags of `python -m youku train --help`")
@@ -116,7 +140,7 @@ def typed(table: Mapping[str, Any], where: str, kind: type) -> dict[str, Any]:
 
 def to_toml(settings: Any, comments: Mapping[str, str]) -> str:
     """The settings as TOML that reads back to the same values; `comments` come first."""
-    lines = [f"# {key}: {value}" for key, value in comments.items()]
+    lines = [f"# {key}: {_escaped(value)}" for key, value in comments.items()]
     lines += [f"{key} = {_toml_value(value)}" for key, value in dataclasses.asdict(settings).items()]
     return "\n".join(lines) + "\n"
 
@@ -127,5 +151,11 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_toml_value, value)) + "]"
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return '"' + _escaped(value.replace("\\", "\\\\").replace('"', '\\"')) + '"'
     return repr(value)
+
+
+def _escaped(text: str) -> str:
+    """Control characters as TOML writes them, so that a text stays on its line."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)

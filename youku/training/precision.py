@@ -1,6 +1,7 @@
 """Mixed precision behind one interface, so that the training step has no branches: float32, torch.autocast, NVIDIA apex.
 
-bf16 needs no loss scaling; fp16 does. `apex.amp` was removed from NVIDIA apex after tag 25.05.
+bf16 needs no loss scaling; fp16 does. `apex.amp` was removed from NVIDIA apex after tag 25.05. Also what keeps a step
+sound: bounds of gradients, and moments that fit the weights they move.
 """
 
 from __future__ import annotations
@@ -35,6 +36,30 @@ class GradientLimit:
             nn.utils.clip_grad_value_(parameters, self.element / self.rate)
         if self.norm:
             nn.utils.clip_grad_norm_(parameters, self.norm)
+
+
+# what each optimiser remembers of a parameter
+MOMENTS: dict[type[Optimizer], set[str]] = {
+    torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"},
+    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
+    torch.optim.SGD: {"momentum_buffer"},
+    torch.optim.Adadelta: {"step", "square_avg", "acc_delta"},
+}
+
+
+def load_moments(optimizer: Optimizer, saved: dict[str, Any]) -> None:
+    """Take an optimiser's moments, its settings being the config's; TypeError where they are not of these parameters."""
+    groups = optimizer.state_dict()["param_groups"]
+    numbers = [number for group in groups for number in group["params"]]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    shapes = {number: parameter.shape for number, parameter in zip(numbers, parameters, strict=True)}
+    for number, moments in saved["state"].items():
+        if set(moments) != MOMENTS[type(optimizer)] or number not in shapes:
+            raise TypeError(f"optimizer: has {', '.join(map(str, moments))} of parameter {number}")
+        for name, value in moments.items():
+            if value.shape != (() if name == "step" else shapes[number]) or not value.is_floating_point():
+                raise TypeError(f"optimizer: {name} of parameter {number} has shape {tuple(value.shape)}")
+    optimizer.load_state_dict({"state": saved["state"], "param_groups": groups})
 
 
 class TorchPrecision:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import resource
 import signal
 import sys
 import time
@@ -53,6 +52,10 @@ def peak_memory_bytes(device: torch.device) -> int:
     """The most that was held so far: on the GPU by torch, elsewhere by the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # not a POSIX system
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB
 
@@ -109,10 +112,10 @@ class LogWriter:
 
 
 def _open_log(path: Path, step: int) -> TextIO:
-    lines = path.read_text().splitlines() if step and path.exists() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if step and path.exists() else []
     with atomic_write(path) as file:
         file.write("".join(line + "\n" for line in lines if _step_of(line) <= step).encode())
-    return open(path, "a")
+    return open(path, "a", encoding="utf-8")
 
 
 def _open_board(folder: Path, step: int) -> Any:
@@ -125,30 +128,55 @@ def _open_board(folder: Path, step: int) -> Any:
 
 
 def _step_of(line: str) -> float:
-    """Step of a log line; infinite for one that a power cut tore."""
+    """Step of a log line; infinite for one that a power cut tore, or that is none."""
     try:
-        return json.loads(line)["step"]
-    except json.JSONDecodeError:
+        step = json.loads(line)["step"]
+    except (ValueError, LookupError, TypeError, RecursionError):
         return math.inf
+    return step if isinstance(step, int) else math.inf
+
+
+@dataclass
+class Stop:
+    """Whether a run was told to stop, and by which signal."""
+
+    by: int = 0
+    """The signal's number; 0 while none came."""
+    is_now: bool = False
+    """Nothing would be lost: what is in work may break off."""
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Inside, a stop raises KeyboardInterrupt; what came just before it too."""
+        self.is_now = True
+        try:
+            if self.by:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self.is_now = False
 
 
 @contextmanager
-def stop_flag(say: Say) -> Iterator[list[int]]:
-    """A list that fills when Ctrl-C or SIGTERM comes: the step in flight ends, then the loop saves. A second one kills."""
-    caught: list[int] = []
+def stop_flag(say: Say) -> Iterator[Stop]:
+    """Told of Ctrl-C, SIGTERM or SIGHUP, the step in flight ends and the loop saves; a second signal ends it at once."""
+    stop = Stop()
 
     def catch(number: int, frame: Any) -> None:
-        if caught:
+        is_second, stop.by = bool(stop.by), stop.by or number
+        if is_second or stop.is_now:
             raise KeyboardInterrupt
-        caught.append(number)
         say("\nstopping after this step; press Ctrl-C again to stop at once")
 
-    try:
-        previous = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    wanted = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    try:  # one that is ignored (nohup) stays so
+        previous = {
+            number: signal.signal(number, catch) for number in wanted if signal.getsignal(number) != signal.SIG_IGN
+        }
     except ValueError:  # not the main thread: nobody can press Ctrl-C here
         previous = {}
     try:
-        yield caught
+        yield stop
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,14 +1,18 @@
 """A run from outside: its data, its folder, its settings on disk; start it fresh or go on.
 
-`start` writes config.toml into the run's folder and trains; the verbs train, experiment and demo all begin here.
+`start` writes config.toml into the run's folder and trains; the verbs train, experiment and demo all begin here. A
+folder has one writer: a second run of it is refused and writes nothing.
 """
 
 from __future__ import annotations
 
+import errno
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import torch
 
@@ -33,20 +37,57 @@ def start(
             raise ValueError("--val-metric score: VMAF needs clips with chroma; use --val-metric psnr")
         vmaf.require()
     folder = config.folder
-    if resume:
-        say(f"{folder}: going on")
-    else:
-        if (folder / "last.pt").exists():
-            raise ValueError(f"{folder}: has a run already; go on with --resume {folder}, or choose another --name")
+    if folder.is_dir():  # said before the rehearsal
+        with sole_writer(folder):
+            _check_new(folder, resume)
+    if not resume:
         if config.amp_backend == "apex":
             precision.choose(config.amp, config.amp_backend, weights.pick_device(config.device))
         trainer.rehearse(config, train_pairs)
-        files.make_folder(folder)
-        with files.atomic_write(folder / "config.toml") as file:
-            file.write(fields.to_toml(config, provenance(command)).encode())
-    factors = ", ".join(f"x{scale}" for scale in config.all_scales)
-    say(f"{config.model} {factors}: {len(train_pairs)} pairs to train, {len(val_pairs)} held out")
-    return trainer.train(config, train_pairs, val_pairs, resume, progress, say)
+    with sole_writer(folder):
+        _check_new(folder, resume)
+        if resume:
+            say(f"{folder}: going on")
+        else:
+            with files.atomic_write(folder / "config.toml") as file:
+                file.write(fields.to_toml(config, provenance(command)).encode())
+        factors = ", ".join(f"x{scale}" for scale in config.all_scales)
+        say(f"{config.model} {factors}: {len(train_pairs)} pairs to train, {len(val_pairs)} held out")
+        return trainer.train(config, train_pairs, val_pairs, resume, progress, say)
+
+
+def _check_new(folder: Path, resume: bool) -> None:
+    if not resume and (folder / "last.pt").exists():
+        raise ValueError(f"{folder}: has a run already; go on with --resume {folder}, or choose another --name")
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Hold a run's folder alone, made where it is absent; ValueError where another process trains into it.
+
+    The system holds the lock for the open file, so that a crash frees it.
+    """
+    with open(files.make_folder(folder) / ".lock", "ab") as file:
+        try:
+            _lock(file)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                raise ValueError(
+                    f"{folder}: another train writes into it now; wait for its end or stop it, or choose another --name"
+                ) from None
+            # a file system that has no locks: the run goes on as it did before there were any
+        yield
+
+
+def _lock(file: IO[bytes]) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
@@ -101,9 +142,9 @@ def resumed_config(folder: Path) -> TrainConfig:
 def provenance(command: str) -> dict[str, str]:
     """What made the run: command, versions, commit."""
     here = Path(__file__).parent
-    git = subprocess.run(
-        ["git", "-C", str(here), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
     made = {"command": command} if command else {}
     made["versions"] = f"youku {youku.__version__}, torch {torch.__version__}, python {platform.python_version()}"
-    return made | ({"commit": git.stdout.strip()} if git.returncode == 0 else {})
+    ask = ["git", "-C", str(here), "rev-parse", "--short", "HEAD"]
+    with suppress(OSError, subprocess.CalledProcessError):  # no git, or no clone
+        made["commit"] = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    return made

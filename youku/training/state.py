@@ -1,16 +1,14 @@
 """Everything that changes while training: weights, their average, optimizer, precision, adversary; made, saved, restored.
 
 Same config, same seed, same bits: a state that is saved and restored goes on as if it had never stopped (on a CPU).
-last.pt holds all that this needs and is read with weights_only=True, so a foreign file cannot run code; safetensors
-files hold the averaged weights alone.
+last.pt holds all that this needs and is read as plain data, so a foreign file cannot run code; safetensors files hold
+the averaged weights alone, last.safetensors those of every save.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-import pickle
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from youku.engines import weights
+from youku.engines import pickles, weights
 from youku.engines.torch_engine import center
-from youku.files import atomic_path
+from youku.files import atomic_write
 from youku.models import spec_of
 from youku.training import precision, transfer
 from youku.training.adversary import Adversary, NoAdversary, make_adversary
@@ -32,6 +30,10 @@ from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.training.transfer import Transfer
 
 FORMAT = 2  # of last.pt
+PARTS = {
+    "step": int, "best": float, "since_best": int, "validated": int, "module": dict, "average": dict, "optimizer": dict,
+    "precision": dict, "adversary": dict, "torch_rng": Tensor,
+}  # fmt: skip
 
 
 @dataclass
@@ -136,8 +138,8 @@ def train_mode(module: nn.Module) -> None:
             layer.eval()
 
 
-def save(state: RunState, folder: Path) -> None:
-    """Write last.pt; weights that are not finite are refused, so that it always holds good ones."""
+def save(state: RunState, config: TrainConfig) -> None:
+    """Write last.pt, and last.safetensors beside it; weights that are not finite are refused, so both hold good ones."""
     if not all(bool(torch.isfinite(parameter).all()) for parameter in state.module.parameters()):
         raise ValueError(
             f"step {state.step}: the weights are no longer finite; last.pt keeps the last good ones. "
@@ -156,44 +158,53 @@ def save(state: RunState, folder: Path) -> None:
         "torch_rng": torch.get_rng_state(),
     }
     if state.ranks.is_writer:
-        write_checkpoint(folder / "last.pt", content)
+        write_checkpoint(config.folder / "last.pt", content)
     state.ranks.barrier()
+    save_weights(state, config, "last", {})
 
 
-def restore(state: RunState, saved: dict[str, Any]) -> None:
-    """Take everything from a checkpoint's content."""
-    weights.load_strictly(state.module, saved["module"], "last.pt")
-    weights.load_strictly(state.average, saved["average"], "last.pt")
-    state.optimizer.load_state_dict(saved["optimizer"])
-    state.precision.load_state_dict(saved["precision"])
-    state.adversary.load_state_dict(saved["adversary"])
-    torch.set_rng_state(saved["torch_rng"].cpu())
+def restore(state: RunState, path: Path) -> None:
+    """Take everything from a run's last.pt; ValueError for a missing, damaged or foreign one, or one of another run."""
+    saved = read_checkpoint(path)
+    try:
+        weights.load_strictly(state.module, saved["module"], "module")
+        weights.load_strictly(state.average, saved["average"], "average")
+        precision.load_moments(state.optimizer, saved["optimizer"])
+        state.precision.load_state_dict(saved["precision"])
+        state.adversary.load_state_dict(saved["adversary"])
+        torch.set_rng_state(saved["torch_rng"])
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        raise ValueError(
+            f"{path}: is not of this run ({reason}); put back the config.toml that it was made with, or start anew"
+        ) from None
     state.step, state.best = saved["step"], saved["best"]
     state.since_best, state.validated = saved["since_best"], saved["validated"]
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write the content of a run's state whole or not at all."""
-    with atomic_path(path) as temporary:
-        torch.save({"format": FORMAT, **content}, temporary)
+    """Write the content of a run's state whole or not at all; a full disk is an OSError."""
+    with atomic_write(path) as file:
+        try:
+            torch.save({"format": FORMAT, **content}, file)
+        except RuntimeError as error:  # torch trips over its half-written zip, and hides why
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
-def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """The content of a last.pt; ValueError for a missing, damaged or foreign file."""
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a last.pt, its parts of the types that they are saved with."""
     if not path.exists():
         raise ValueError(f"{path}: no checkpoint; the run saved none, start it again without --resume")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if (bad := archive.testzip()) is not None:  # torch does not look at the checksums
-                raise RuntimeError(f"checksum of {bad}")
-        content = torch.load(path, map_location=device, weights_only=True)
-    except (
-        pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError,
-    ) as error:  # fmt: skip
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path}: expected a whole checkpoint, got damage or another file ({reason})") from None
+    content = pickles.read(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: is not a checkpoint of format {FORMAT}; start the run again without --resume")
+    wrong = [
+        f"{key}: expected {kind.__name__}" for key, kind in PARTS.items() if not isinstance(content.get(key), kind)
+    ]
+    if wrong or min(content[key] for key in ("step", "since_best", "validated")) < 0:
+        raise ValueError(
+            f"{path}: is no whole checkpoint ({', '.join(wrong or ['negative steps'])}); start the run again"
+        )
     return content
 
 

@@ -1,8 +1,8 @@
 """The training loop and its step: draw, forward, loss, backward, average; log, validate, save; resume bit-identically.
 
-A run folder holds config.toml, log.jsonl (one line every `log_every` steps and every validation), last.pt,
-best.safetensors, samples/ and, where asked for, kept weights. A GAN run trains on `pretrain_loss` first. Ctrl-C
-finishes the step, saves and returns; a non-finite loss stops before the weights move.
+A run folder holds config.toml, log.jsonl (a line every `log_every` steps and every validation), last.pt, last.safetensors,
+best.safetensors, samples/ and, where asked for, kept weights. A GAN run trains on `pretrain_loss` first. Ctrl-C finishes
+the step, or breaks a validation off, saves and returns; a non-finite loss stops before the weights move.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from youku.training.dataset import Batch, Sampler, batches, in_turn
 from youku.training.losses import Loss
 from youku.training.pairs import Pair
 from youku.training.precision import GradientLimit
-from youku.training.progress import Figures, LogWriter, Say, silent, stop_flag
+from youku.training.progress import Figures, LogWriter, Say, Stop, silent, stop_flag
 from youku.training.ranks import ONE_PROCESS, Ranks
-from youku.training.state import RunState, make_state, read_checkpoint, restore, save, save_weights, train_mode
+from youku.training.state import RunState, make_state, restore, save, save_weights, train_mode
 from youku.training.validation import Validation
 
 
@@ -155,6 +155,7 @@ class Ending:
     finished: bool
     best: float
     stopped_early: bool = False
+    stopped_by: int = 0  # a signal's number
 
 
 def train(
@@ -165,7 +166,7 @@ def train(
     device = weights.pick_device(config.device)
     state = make_state(config, device, resume, ranks)
     if resume:
-        restore(state, read_checkpoint(config.folder / "last.pt", device))
+        restore(state, config.folder / "last.pt")
     if config.amp and config.amp_backend == "torch" and precision.amp_dtype(device) is None:
         say(f"--amp: {device} has no fast 16-bit arithmetic, training in float32")
     if state.transfer:
@@ -175,13 +176,15 @@ def train(
     with (
         closing(drawn),
         closing(LogWriter(config, state.step, progress, say, ranks)) as log,
-        stop_flag(say) as stopped,
+        stop_flag(say) as stop,
     ):
-        _loop(state, config, drawn, val_pairs, log, stopped)
+        _loop(state, config, drawn, val_pairs, log, stop)
     early = _is_stuck(state, config)
-    return Ending(state.step, early or state.step >= config.steps, state.best, early)
+    finished = early or (state.step >= config.steps and not _is_due(state, config))
+    return Ending(state.step, finished, state.best, early, stop.by)
 
 
+@_memory_advice()
 def rehearse(config: TrainConfig, train_pairs: Sequence[Pair]) -> None:
     """One step of every stage on a state that is thrown away: what cannot work is said before anything is written."""
     config = replace(config, amp=config.amp and config.amp_backend == "torch", amp_backend="torch")
@@ -209,15 +212,14 @@ def make_samplers(
 
 
 def _loop(
-    state: RunState, config: TrainConfig, drawn: Iterator[Batch], val_pairs: Sequence[Pair], log: LogWriter,
-    stopped: list[int],
+    state: RunState, config: TrainConfig, drawn: Iterator[Batch], val_pairs: Sequence[Pair], log: LogWriter, stop: Stop,
 ) -> None:  # fmt: skip
     train_mode(state.module)
     if _is_due(state, config):  # it was stopped or killed before
-        _validate(state, config, val_pairs, log)
+        _validate(state, config, val_pairs, log, stop)
     stage = stage_at(config, state)
     figures = Figures()
-    while state.step < config.steps and not stopped and not _is_stuck(state, config):
+    while state.step < config.steps and not stop.by and not _is_stuck(state, config):
         began = time.perf_counter()
         step_batches = [next(drawn) for _ in batches_of(config, state.step)]
         figures.waited_sec += time.perf_counter() - began
@@ -227,10 +229,10 @@ def _loop(
         if state.step % config.log_every == 0 or last:
             _log(state, config, figures, log)
             figures = Figures()
-        if state.step % config.save_every == 0 or _is_due(state, config) or stopped:
-            save(state, config.folder)
-        if _is_due(state, config) and (last or not stopped):
-            _validate(state, config, val_pairs, log)
+        if state.step % config.save_every == 0 or _is_due(state, config) or stop.by:
+            save(state, config)
+        if _is_due(state, config) and not stop.by:
+            _validate(state, config, val_pairs, log, stop)
             if state.step == config.pretrain_steps:
                 stage = stage_at(config, state)
             figures.began_sec = time.perf_counter()
@@ -257,9 +259,18 @@ def _log(state: RunState, config: TrainConfig, figures: Figures, log: LogWriter)
         log.say(f"step {state.step}: {warning}")
 
 
-def _validate(state: RunState, config: TrainConfig, pairs: Sequence[Pair], log: LogWriter) -> None:
-    """Score the averaged weights, keep them when they are the best so far, save; at its end, close the first stage."""
-    found = _measure(state, config, pairs)
+def _validate(state: RunState, config: TrainConfig, pairs: Sequence[Pair], log: LogWriter, stop: Stop) -> None:
+    """Score the averaged weights, keep them when they are the best so far, save; at its end, close the first stage.
+
+    The state is saved already, so that a stop breaks it off; a resume makes up for it.
+    """
+    try:
+        with stop.at_once():
+            found = _measure(state, config, pairs)
+    except KeyboardInterrupt:
+        if stop.by:
+            return
+        raise
     train_mode(state.module)
     value = found.score if config.val_metric == "score" else found.psnr
     log.write({"step": state.step, "val_psnr": found.psnr, "val_vmaf": found.vmaf, "val_score": found.score})
@@ -272,7 +283,7 @@ def _validate(state: RunState, config: TrainConfig, pairs: Sequence[Pair], log: 
         save_weights(state, config, "pretrained", {})
         state.best, state.since_best = -math.inf, 0
     state.validated = state.step
-    save(state, config.folder)
+    save(state, config)
 
 
 def _measure(state: RunState, config: TrainConfig, pairs: Sequence[Pair]) -> Validation:
