@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,95 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         raise RuntimeError
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def _leftover(folder: Path, **changes: str) -> Path:
+    """A temporary file as this process would leave it, parts of its name changed."""
+    with files.atomic_path(folder / "a.bin") as temporary:
+        name = temporary.name
+    machine, boot, pid, start, number = name.split(".")[3].split("-")
+    given = {"machine": machine, "boot": boot, "pid": pid, "start": start, **changes}
+    path = folder / name.replace(f"{machine}-{boot}-{pid}-{start}-{number}", "-".join([*given.values(), "777"]))
+    path.write_bytes(b"half")
+    files.begin_run()
+    return path
+
+
+def _gone_pid() -> str:
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return str(process.pid)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"pid": _gone_pid()}, {"start": "1"}, {"boot": "0" * 8}, {"pid": "1", "start": "7"}]
+)
+def test_leftovers_of_a_killed_run_go(tmp_path: Path, changes: dict[str, str]) -> None:
+    """No such process, another one of the same number, or another boot: the next writer removes it, folders too."""
+    left = _leftover(tmp_path, **changes)
+    folder = left.with_name(left.name.replace("-777.", "-778."))
+    folder.mkdir()
+    (folder / "x").touch()
+    files.write_json(tmp_path / "b.json", 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.json"]
+
+
+def test_files_of_a_live_run_stay(tmp_path: Path) -> None:
+    """A live writer's, another machine's of this week, and hidden records of whatever name are not touched."""
+    live, foreign = _leftover(tmp_path), _leftover(tmp_path, machine="0" * 8)
+    others = [tmp_path / name for name in (".a.bin.json", ".a.tmp.y4m", ".a.12345678.tmp", ".nfs0001")]
+    for path in others:
+        path.write_bytes(b"kept")
+    files.write_json(tmp_path / "b.json", 1)
+    assert all(path.exists() for path in (live, foreign, *others))
+    os.utime(foreign, (0, 0))
+    files.begin_run()
+    files.write_json(tmp_path / "b.json", 1)
+    assert live.exists() and not foreign.exists()
+
+
+def test_no_output_is_an_input(tmp_path: Path) -> None:
+    """Whatever its name: a detour, a link of either kind, a file of a protected folder; the bytes stay."""
+    (tmp_path / "sub").mkdir()
+    source = tmp_path / "in.y4m"
+    source.write_bytes(b"mine")
+    (tmp_path / "hard.y4m").hardlink_to(source)
+    (tmp_path / "soft.y4m").symlink_to(source)
+    files.begin_run()
+    files.protect(tmp_path, "-", "/dev/null", None, tmp_path / "nothing")
+    for name in ("in.y4m", "sub/../in.y4m", "hard.y4m", "soft.y4m"):
+        with pytest.raises(ValueError, match="inputs are never overwritten"), files.atomic_path(tmp_path / name):
+            raise AssertionError
+    with files.atomic_write(tmp_path / "out.y4m") as file:
+        file.write(b"new")
+    assert source.read_bytes() == b"mine"
+    files.begin_run()
+    files.write_json(source, 1)
+
+
+def test_too_long_a_name_is_said_before_the_work(tmp_path: Path) -> None:
+    """255 bytes are written, also of wide letters; 256 are refused at once; a folder's name too."""
+    files.write_json(tmp_path / ("\u6587" * 85), 1)
+    for path, number in ((tmp_path / ("a" * 256), errno.ENAMETOOLONG), (tmp_path, errno.EISDIR)):
+        with pytest.raises(OSError) as caught, files.atomic_path(path):
+            raise AssertionError
+        assert caught.value.errno == number and caught.value.filename == str(path)
+
+
+def test_what_a_library_makes_of_a_full_disk(tmp_path: Path) -> None:
+    """EFBIG behind a RuntimeError is told as itself, with the file's name; any other error stays as it is."""
+    code = (
+        "import resource, sys\nfrom youku import files\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n    with files.atomic_path(sys.argv[1]) as temporary:\n        raise RuntimeError('unexpected pos')\n"
+        "except OSError as error: print(error.errno, error.filename)"
+    )
+    line = [sys.executable, "-c", code, str(tmp_path / "w.pt")]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    assert done.stdout.split() == [str(errno.EFBIG), str(tmp_path / "w.pt")]
+    with pytest.raises(RuntimeError), files.atomic_path(tmp_path / "w.pt"):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_mode_follows_the_umask(tmp_path: Path) -> None:
