@@ -5,7 +5,7 @@ The first raises KeyboardInterrupt in the main thread, and what is in work unwin
 lock and no C code, ends the process where that takes longer than GRACE_SEC: children killed, temporary files removed.
 
 The rule for pools: only by `workers`, which a stop does not wait for; the rule for children: only by `popen`, so that
-none outlives the run; the rule for bars: only the main thread draws one, for a thread that is stopped inside tqdm keeps its lock.
+none outlives the run.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from youku import files
 
+Result = TypeVar("Result")
 SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 GRACE_SEC = 1.4  # for unwinding; the rest of the two seconds is for the end of the process on a busy machine
+TICK_SEC = 0.2
 SAME_SEC = 0.1  # signals that follow one another so closely are one: a terminal and a wrapper may both send it
 
 _caught: list[int] = []  # by the watcher or the handler, whichever saw it first
@@ -159,3 +161,14 @@ def workers(
         pool.shutdown(wait=not isinstance(error, KeyboardInterrupt), cancel_futures=True)
         raise
     pool.shutdown()
+
+
+def results(futures: Sequence[Future[Result]], tick: Callable[[], object]) -> list[Result]:
+    """What the jobs gave, in order, or the first error; `tick` is called by this thread meanwhile, such as to move a bar."""
+    while wait(futures, TICK_SEC, FIRST_EXCEPTION).not_done:
+        tick()
+        for future in futures:
+            if future.done():
+                future.result()
+    tick()
+    return [future.result() for future in futures]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from youku import contest, files
+from youku import contest, files, stops
 from youku.exchange import objects
 from youku.exchange.archive import Notice, Wanted, verify
 from youku.exchange.fetch import Stopped, fetch, part_path
@@ -109,25 +109,19 @@ def download(
     files.require_free(data, plan.needed_bytes(jobs, delete_zips), "fetching and unpacking the archives")
     known = None not in plan.sizes.values()
     total = tqdm(total=sum(filter(None, plan.sizes.values())) if known else None, desc="total", **_BAR)
-    stop = threading.Event()
-    with total, ThreadPoolExecutor(jobs) as pool:
+    with total, stops.workers(jobs) as (pool, stop):  # full disk, Ctrl-C: the others end at their next block
         futures = {
             pool.submit(_bring, item, plan, retries, delete_zips, haul, total, stop): item
             for item in plan.missing
             if not (plan.unreachable and item in plan.sizes)
         }
-        try:
-            for future in as_completed(futures):
-                try:
-                    future.result()
-                except FetchError as error:
-                    refused.setdefault(error.reason, []).append(futures[future].archive.name)
-                except ValueError as error:
-                    haul.errors.append(str(error))
-        except BaseException:  # full disk, Ctrl-C: the others end at their next block
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
+        for future in as_completed(futures):
+            try:
+                future.result()
+            except FetchError as error:
+                refused.setdefault(error.reason, []).append(futures[future].archive.name)
+            except ValueError as error:
+                haul.errors.append(str(error))
     haul.errors += [_dead(reason, sorted(names), data) for reason, names in refused.items()]
     haul.findings += verify(wanted, num_frames)
     for item in wanted if delete_zips else ():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -182,9 +181,9 @@ def open_by_ffmpeg(paths: list[Path], fps: str, chroma: str) -> Iterator[y4m.Str
     common_size(paths)
     if len({path.suffix for path in paths}) > 1:
         raise ValueError(f"{paths[0].parent}: pictures of several kinds; keep one kind, or use --route float")
-    with tempfile.TemporaryDirectory() as folder:
+    with files.temporary_folder(Path(tempfile.gettempdir()) / "youku-pictures") as folder:
         for number, path in enumerate(paths):
-            (Path(folder) / f"{number:08d}{path.suffix}").symlink_to(path.absolute())
+            (folder / f"{number:08d}{path.suffix}").symlink_to(path.absolute())
         source = {"format": "image2", "framerate": fps, "start_number": "0"}
         target = {"format": "yuv4mpegpipe", "pix_fmt": ffmpeg.pix_fmt(chroma), "strict": "-1", **ffmpeg.passthrough()}
         line = ffmpeg.build(f"{folder}/%08d{paths[0].suffix}", "pipe:1", source, target)
@@ -278,20 +277,22 @@ def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
     if old and not force:
         raise ValueError(f"{pattern.parent}: already holds {old[0].name}; name another folder, or replace with --force")
     is_new = not pattern.parent.exists()
-    files.make_folder(pattern.parent)
-    folder = Path(tempfile.mkdtemp(prefix=".pictures.", dir=pattern.parent))
+    for path in old:
+        files.refuse_input(path)
     try:
-        yield folder
-        made = sorted(folder.iterdir())
-        if not made:
-            raise ValueError(f"{pattern}: nothing to write, the source gave 0 frames")
-        for path in old:
-            path.unlink()
-        for path in made:
-            path.replace(pattern.parent / path.name)
+        with files.temporary_folder(pattern) as folder:
+            yield folder
+            made = sorted(folder.iterdir())
+            if not made:
+                raise ValueError(f"{pattern}: nothing to write, the source gave 0 frames")
+            for path in made:
+                files.refuse_input(pattern.parent / path.name)
+            for path in old:
+                path.unlink()
+            for path in made:
+                path.replace(pattern.parent / path.name)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if is_new and not any(pattern.parent.iterdir()):
+        if is_new and pattern.parent.exists() and not any(pattern.parent.iterdir()):
             pattern.parent.rmdir()
 
 
