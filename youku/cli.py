@@ -131,8 +131,11 @@ def run(
 def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:
     """Run a verb, turn user and system errors and stops into one sentence; a process that is stopped ends here."""
     files.begin_run()
-    with stops.signals_caught(KEPT.get(verb, ANEW)):
-        status = _told(act, is_process)
+    try:
+        with stops.signals_caught(KEPT.get(verb, ANEW)):
+            status = _told(act, is_process)
+    finally:
+        files.begin_run()
     if status and stops.caught():  # else it was done all the same
         status = stops.status()
         if is_process:

@@ -1,37 +1,30 @@
 """Write files whole: temporary file beside the target, fsync, rename. Also sha256 and JSON.
 
-No output is ever one of the inputs that a verb named to `protect`, whatever its name. A temporary file bears the machine,
-the process and its time of start in its name; whoever next writes into that folder removes those whose writer is gone,
-never one that a live process may still be writing (`_is_gone`).
+No output is ever one of the inputs that a verb named to `protect`, whatever its name; what a killed run left is removed
+by whoever writes into the same folder next (`leftovers`).
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import itertools
 import json
 import os
-import re
 import shutil
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+from youku import leftovers
+
 MOST_OPEN_FILES = 8192  # macOS refuses "unlimited"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PROBE_BYTES = 64 << 10
-FOREIGN_SEC = 7 * 86400  # a writer on another machine that has not written for so long is taken to be gone
 NAME_MAX_BYTES = 255
 
-_TEMPORARY = re.compile(r"\..*\.(?P<machine>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)-\d+\.tmp.*")
-_numbers = itertools.count()
-_unfinished: set[Path] = set()
-_swept: set[Path] = set()
 _inputs: dict[tuple[int, int], str] = {}
 
 
@@ -47,7 +40,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     if path.is_dir():
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     make_folder(path.parent)
-    with _unfinished_path(path, path.suffix) as temporary:
+    with leftovers.unfinished(path, path.suffix) as temporary:
         try:
             temporary.touch()
             yield temporary
@@ -74,115 +67,18 @@ def temporary_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     _check_target(path)
     make_folder(path.parent)
-    with _unfinished_path(path) as folder:
+    with leftovers.unfinished(path) as folder:
         folder.mkdir()
         yield folder
 
 
-@contextmanager
-def _unfinished_path(path: Path, suffix: str = "") -> Iterator[Path]:
-    """A name that nothing bears yet, in a folder without leftovers; what is there at the end is removed."""
-    sweep(path.parent)
-    stem, where = os.fsencode(path.name)[:60].decode(errors="ignore"), _here()
-    token = f"{where[0]}-{where[1]}-{os.getpid()}-{_start_of(os.getpid()) or 0}-{next(_numbers)}"
-    temporary = path.parent / f".{stem}.{token}.tmp{suffix if len(os.fsencode(suffix)) < 60 else ''}"
-    _unfinished.add(temporary)
-    try:
-        yield temporary
-    finally:
-        _remove(temporary)
-        _unfinished.discard(temporary)
-
-
-def drop_unfinished() -> None:
-    """Remove every temporary file of this process: for an end that unwinds nothing."""
-    for temporary in list(_unfinished):
-        with suppress(OSError):
-            _remove(temporary)
-
-
-def sweep(folder: Path) -> None:
-    """Remove temporary files whose writer is gone from `folder`; looked at once in a process."""
-    folder = folder.absolute()
-    if folder in _swept:
-        return
-    _swept.add(folder)
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            match = _TEMPORARY.fullmatch(entry.name) if entry.name[0] == "." else None
-            if match and _is_gone(Path(entry.path), match):
-                with suppress(OSError):
-                    _remove(Path(entry.path))
-
-
-def _is_gone(path: Path, writer: re.Match[str]) -> bool:
-    """Whether the process that made a temporary file cannot be writing it any more.
-
-    Here that is known: another boot, no such process, or one of another time of start (numbers are used again). Of
-    another machine or container on a shared disk it is not, so there a week without a write has to do.
-    """
-    machine, boot = _here()
-    if writer["machine"] != machine:
-        try:
-            return time.time() - path.stat().st_mtime > FOREIGN_SEC
-        except OSError:
-            return False
-    if writer["boot"] != boot:
-        return True
-    start = _start_of(int(writer["pid"]))
-    return start is None or (start > 0 and writer["start"] not in ("0", str(start)))
-
-
-def _start_of(pid: int) -> int | None:
-    """When a process began, in ticks since the boot; 0 where that cannot be told; None where there is no such process."""
-    try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if state in "ZX" else int(rest[18])
-    except OSError:
-        if Path("/proc/self/stat").exists():
-            return None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except OSError:
-        pass
-    return 0
-
-
-@lru_cache(maxsize=1)
-def _here() -> tuple[str, str]:
-    """Where process numbers mean something: machine and container, and which boot of it, eight digits each."""
-    machine, boot = (_read_mark(name) for name in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"))
-    with suppress(OSError):
-        machine = f"{os.uname().nodename} {machine or boot} {Path('/proc/self/ns/pid').readlink()}"
-    return hashlib.sha256(machine.encode()).hexdigest()[:8], hashlib.sha256(boot.encode()).hexdigest()[:8]
-
-
-def _read_mark(name: str) -> str:
-    try:
-        return Path(name).read_text().strip()
-    except OSError:
-        return ""
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def protect(*paths: str | Path | None) -> None:
-    """Name inputs of this run: files, "-" for stdin, folders for the files in them; no writer here overwrites one."""
+    """Name input files of this run, "-" for stdin: no writer here overwrites one. What is no file is passed over."""
     for path in (path for path in paths if path):
-        with suppress(OSError):  # what is no input is refused by whoever opens it
-            folder = Path(path)
-            for entry in folder.iterdir() if folder.is_dir() else [folder]:
-                with suppress(OSError):
-                    state = os.fstat(0) if str(path) == "-" else entry.stat()
-                    if stat.S_ISREG(state.st_mode) and not entry.name.startswith("."):
-                        _inputs[state.st_dev, state.st_ino] = "stdin" if str(path) == "-" else str(entry)
+        with suppress(OSError):
+            state = os.fstat(0) if str(path) == "-" else Path(path).stat()
+            if stat.S_ISREG(state.st_mode):
+                _inputs[state.st_dev, state.st_ino] = "stdin" if str(path) == "-" else str(path)
 
 
 def refuse_input(path: str | Path) -> None:
@@ -198,7 +94,7 @@ def refuse_input(path: str | Path) -> None:
 def begin_run() -> None:
     """Forget what belonged to the run before in this process."""
     _inputs.clear()
-    _swept.clear()
+    leftovers.look_again()
 
 
 def _check_target(path: Path) -> None:

@@ -21,9 +21,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from youku import cli
+from youku import cli, files
 from youku.engines import weights
 from youku.inference.clip import VideoOptions, list_jobs, predict_all
 from youku.inference.pipeline import Options
@@ -116,8 +115,9 @@ def _run(args: argparse.Namespace) -> int:
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
     jobs = [replace(job, deinterlace=args.deinterlace) for job in jobs]
-    if any(Path(job.target).absolute() == Path(job.source).absolute() for job in jobs if job.target != "-"):
-        raise ValueError(f"{args.target}: is the input itself; choose another output name")
+    files.protect(args.weights, *(job.source for job in jobs))
+    for job in jobs:
+        files.refuse_input(job.target)
     own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"
     cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
     predict_all(network, jobs, options, force=args.force, video=video, watch=cli.watch, tell=cli.say)

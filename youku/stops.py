@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from youku import files
+from youku import leftovers
 
 Result = TypeVar("Result")
 SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
@@ -120,7 +120,7 @@ def end(is_told: bool) -> None:
     for child in list(_children):
         with suppress(OSError):
             child.kill()
-    files.drop_unfinished()
+    leftovers.drop_unfinished()
     with suppress(Exception):
         if is_told:
             for stream in (sys.stdout, sys.stderr):

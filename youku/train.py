@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from youku import cli
+from youku import cli, files
 from youku.training import config as configs
 from youku.training import fields, run
 from youku.training.config import TrainConfig
@@ -48,6 +48,9 @@ def read_settings(args: argparse.Namespace) -> TrainConfig:
 def _run(args: argparse.Namespace, command: str) -> int:
     say = functools.partial(print, file=sys.stderr)
     config = read_settings(args)
+    files.protect(args.recipe, config.init_from, config.vgg_weights)
+    for name in ("config.toml", "last.pt", "best.safetensors"):
+        files.refuse_input(config.folder / name)
     go_on = f"--resume {config.folder}"
     try:
         ending = run.start(config, bool(args.resume), command, say=say)

@@ -109,19 +109,23 @@ def download(
     files.require_free(data, plan.needed_bytes(jobs, delete_zips), "fetching and unpacking the archives")
     known = None not in plan.sizes.values()
     total = tqdm(total=sum(filter(None, plan.sizes.values())) if known else None, desc="total", **_BAR)
-    with total, stops.workers(jobs) as (pool, stop):  # full disk, Ctrl-C: the others end at their next block
+    with total, stops.workers(jobs) as (pool, stop):
         futures = {
             pool.submit(_bring, item, plan, retries, delete_zips, haul, total, stop): item
             for item in plan.missing
             if not (plan.unreachable and item in plan.sizes)
         }
-        for future in as_completed(futures):
-            try:
-                future.result()
-            except FetchError as error:
-                refused.setdefault(error.reason, []).append(futures[future].archive.name)
-            except ValueError as error:
-                haul.errors.append(str(error))
+        try:
+            for future in as_completed(futures):
+                try:
+                    future.result()
+                except FetchError as error:
+                    refused.setdefault(error.reason, []).append(futures[future].archive.name)
+                except ValueError as error:
+                    haul.errors.append(str(error))
+        except BaseException:  # full disk, Ctrl-C: the others end at their next block
+            stop.set()
+            raise
     haul.errors += [_dead(reason, sorted(names), data) for reason, names in refused.items()]
     haul.findings += verify(wanted, num_frames)
     for item in wanted if delete_zips else ():

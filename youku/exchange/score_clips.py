@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -85,18 +86,9 @@ def score_submission(
         _torch_threads(threads // 2),
         stops.workers(jobs) as (pool, stop),
     ):
-        done: list[int] = []
-
-        def count_frame(index: int) -> None:
-            if stop.is_set():  # another clip failed
-                raise CancelledError
-            done.append(index)
-
         model = reading.vmaf_model if with_vmaf else None
-        measure = partial(_measure, submission, model, threads, with_artefacts, count_frame)
-        futures = [pool.submit(measure, clip) for clip in clips]
-        # the bar is moved by this thread alone: one that is stopped inside tqdm keeps the lock that all would wait for
-        measured = stops.results(futures, lambda: bar.update(len(done) - bar.n))
+        measure = partial(_measure, submission, model, threads, with_artefacts)
+        measured = _measure_all(pool, stop, measure, clips, bar)
     pairs = list(zip(clips, measured, strict=True))
     score = {
         "name": name or _name(submission.path),
@@ -116,6 +108,24 @@ def score_submission(
             system: totals.artefact_totals([one.artefacts[system] for one in measured]) for system in SYSTEMS
         }
     return score
+
+
+def _measure_all(
+    pool: Any, stop: Event, measure: Callable[..., Measured], clips: list[ScoredClip], bar: Any
+) -> list[Measured]:
+    """Measure clips side by side; the first error ends the others at their next frame.
+
+    The bar is moved by this thread alone: one that is stopped inside tqdm keeps the lock that all would wait for.
+    """
+    done: list[int] = []
+
+    def count_frame(index: int) -> None:
+        if stop.is_set():
+            raise CancelledError
+        done.append(index)
+
+    futures = [pool.submit(measure, count_frame, clip) for clip in clips]
+    return stops.results(futures, lambda: bar.update(len(done) - bar.n))
 
 
 @contextmanager
