@@ -191,3 +191,100 @@ def test_read_only_output_is_one_sentence(small_disk: Path, tmp_path: Path, caps
     assert main(["predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]) == 1
     error = capsys.readouterr().err
     assert "read-only" in error and "Traceback" not in error
+
+
+WRITERS = {
+    "predict": ["predict", "in.y4m", "OUT.y4m", "--force"],
+    "predict stdin": ["predict", "-", "OUT.y4m", "--force"],
+    "convert": ["convert", "in.y4m", "OUT.y4m"],
+    "convert video": ["convert", "film.mkv", "OUT.mkv"],
+    "convert audio": ["convert", "in.y4m", "OUT.mkv", "--audio", "film.mkv"],
+    "convert pictures": ["convert", "pics", "pics", "--force"],
+    "compare": ["compare", "in.y4m", "in.y4m", "--frame", "0", "--out", "OUT.png"],
+    "inspect": ["inspect", "in.y4m", "--png", "OUT.png"],
+    "curves": ["curves", "run", "--png", "OUT.png"],
+    "train": ["train", "--recipe", "run/config.toml", "--name", "run", "--runs", ".", "--data", "."],
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("link", ["detour", "soft", "hard"])
+def test_no_verb_overwrites_its_input(
+    name: str, link: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the output is called, also with --force: one sentence, and every file is as it was."""
+    monkeypatch.chdir(tmp_path)
+    header = y4m.make_header(32, 32)
+    with y4m.create("in.y4m", header) as writer:
+        writer.write(tuple(np.zeros(shape, "u1") for shape in header.plane_shapes))
+    for folder in ("pics", "run", "sub"):
+        Path(folder).mkdir()
+    from PIL import Image
+
+    Image.new("RGB", (32, 32)).save("pics/000001.png")
+    Path("film.mkv").write_bytes(b"a film")
+    Path("run/config.toml").write_text('model = "fsrcnn"\n')
+    Path("run/log.jsonl").write_text('{"step": 1, "loss": 1.0}\n')
+    line = list(WRITERS[name])
+    source = {"convert video": "film.mkv", "convert audio": "film.mkv", "curves": "run/log.jsonl"}.get(name, "in.y4m")
+    for index, word in enumerate(line):
+        if word.startswith("OUT"):
+            line[index] = f"sub/../{source}" if link == "detour" and source.endswith(word[3:]) else word
+            if link != "detour" or line[index] == word:
+                make = Path(word).symlink_to if link == "soft" else Path(word).hardlink_to
+                make(Path(source).absolute())
+    if name == "predict stdin":
+        monkeypatch.setattr(os, "fstat", lambda _: Path("in.y4m").stat())
+    before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    try:
+        status = main(line)
+    except SystemExit as error:
+        status = int(str(error.code))
+    assert status in (1, 2)
+    assert "Traceback" not in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+
+
+def test_training_on_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
+    """Checkpoint and weights: one sentence that names the file, exit 1, no half file."""
+    header = y4m.make_header(64, 64)
+    (small_disk / "ballast").write_bytes(bytes(1_000_000))
+    for clip_id in range(2):
+        for kind, side in (("l", 64), ("h_GT", 256)):
+            with y4m.create(tmp_path / f"Youku_{clip_id:05d}_{kind}.y4m", header.resized(side, side)) as writer:
+                shapes = writer.header.plane_shapes
+                writer.write(tuple(np.random.default_rng(0).integers(0, 255, shape, "u1") for shape in shapes))
+    line = [
+        "--data",
+        str(tmp_path),
+        "--runs",
+        str(small_disk),
+        "--name",
+        "n",
+        "--steps",
+        "2",
+        "--batch",
+        "1",
+        "--val-every",
+        "2",
+    ]
+    line += ["--patch-px", "16", "--device", "cpu", "--save-every", "1"]
+    done = subprocess.run([sys.executable, "-m", "youku", "train", *line], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "n/last.pt: the disk is full" in done.stderr and "Traceback" not in done.stderr
+    assert not list(small_disk.rglob("*.tmp*")) and not (small_disk / "n" / "last.pt").exists()
+
+
+def test_too_few_files_may_be_open(tmp_path: Path) -> None:
+    """`ulimit -n` so low that no clip can be opened is one sentence."""
+    header = y4m.make_header(16, 16)
+    with y4m.create(tmp_path / "in.y4m", header) as writer:
+        writer.write(tuple(np.zeros(shape, "u1") for shape in header.plane_shapes))
+    code = (
+        "import os, resource, sys\nfrom youku.__main__ import main\nimport youku.convert\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))\nheld = []\n"
+        "try:\n    while True: held.append(os.dup(0))\nexcept OSError: pass\n"
+        "sys.exit(main(['convert', sys.argv[1], sys.argv[2]]))"
+    )
+    line = [sys.executable, "-c", code, str(tmp_path / "in.y4m"), str(tmp_path / "out.yuv")]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+    assert done.returncode == 1 and "too many open files" in done.stderr and done.stderr.count("\n") == 1
