@@ -71,6 +71,11 @@ def test_the_package_imports_nothing() -> None:
         (errno.ENOENT, "no such file"),
         (errno.ENOTDIR, "expected a folder"),
         (errno.EIO, os.strerror(errno.EIO)),
+        (errno.EFBIG, "ulimit -f"),
+        (errno.EDQUOT, "quota"),
+        (errno.EMFILE, "ulimit -n"),
+        (errno.ENAMETOOLONG, "255 bytes"),
+        (errno.EAGAIN, "ulimit -u"),
     ],
 )
 def test_system_errors_are_one_sentence(number: int, words: str, capsys: pytest.CaptureFixture) -> None:
@@ -82,6 +87,57 @@ def test_system_errors_are_one_sentence(number: int, words: str, capsys: pytest.
     assert cli.run(cli.make_parser("x", "doc"), action, []) == 1
     err = capsys.readouterr().err
     assert err.startswith("error: /some/file: ") and words in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError("Unable to allocate 5 GiB"), "not enough memory"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+            "not enough memory",
+        ),
+        (RuntimeError("std::bad_alloc"), "not enough memory"),
+        (ImportError("libtorch.so: failed to map segment from shared object"), "not enough memory"),
+        (RuntimeError("can't start new thread"), "can't start another thread"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "the disk is full"),
+    ],
+)
+def test_system_errors_in_the_words_of_libraries(
+    error: Exception, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Memory, threads and disks are told alike, whatever kind of error a library made of them."""
+
+    def action(_: object) -> int:
+        raise error
+
+    assert cli.run(cli.make_parser("x", "doc"), action, []) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {words}") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("streams", "words"),
+    [
+        (">&-", "stdin or stdout is closed"),
+        (">/dev/full", "the disk is full"),
+        ("<&- >/dev/null 2>&-", ""),
+        (">/dev/null 2>&-", ""),
+    ],
+)
+def test_closed_streams(streams: str, words: str) -> None:
+    """What was found and cannot be told is an error of one sentence; a closed stdin or stderr hurts nothing."""
+    line = f'"{sys.executable}" -m youku models {streams}'
+    done = subprocess.run(["sh", "-c", line], stderr=subprocess.PIPE, text=True, check=False, cwd=REPO)
+    assert done.returncode == (1 if words else 0)
+    assert words in done.stderr and done.stderr.count("\n") == (1 if words else 0)
+
+
+def test_too_little_memory_to_begin() -> None:
+    """`ulimit -v` that not even torch fits into is one sentence."""
+    line = f'ulimit -v 400000; "{sys.executable}" -m youku models'
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, cwd=REPO)
+    assert done.returncode == 1 and done.stderr.startswith("error: not enough memory") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("verb", ["submit", "convert"])
@@ -103,13 +159,13 @@ def test_a_text_file_is_no_video(verb: str, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_ctrl_c_is_130(capsys: pytest.CaptureFixture) -> None:
-    """An interrupt says that finished work is kept."""
+    """An interrupt says what is kept and what the same command does next."""
 
     def action(_: object) -> int:
         raise KeyboardInterrupt
 
     assert cli.run(cli.make_parser("x", "doc"), action, []) == 130
-    assert "run the same command to go on" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"stopped by Ctrl-C; {cli.ANEW}\n"
 
 
 def test_bugs_are_not_dressed_as_user_errors() -> None:

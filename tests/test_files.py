@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,95 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         raise RuntimeError
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def _leftover(folder: Path, **changes: str) -> Path:
+    """A temporary file as this process would leave it, parts of its name changed."""
+    with files.atomic_path(folder / "a.bin") as temporary:
+        name = temporary.name
+    machine, boot, pid, start, number = name.split(".")[3].split("-")
+    given = {"machine": machine, "boot": boot, "pid": pid, "start": start, **changes}
+    path = folder / name.replace(f"{machine}-{boot}-{pid}-{start}-{number}", "-".join([*given.values(), "777"]))
+    path.write_bytes(b"half")
+    files.begin_run()
+    return path
+
+
+def _gone_pid() -> str:
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return str(process.pid)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"pid": _gone_pid()}, {"start": "1"}, {"boot": "0" * 8}, {"pid": "1", "start": "7"}]
+)
+def test_leftovers_of_a_killed_run_go(tmp_path: Path, changes: dict[str, str]) -> None:
+    """No such process, another one of the same number, or another boot: the next writer removes it, folders too."""
+    left = _leftover(tmp_path, **changes)
+    folder = left.with_name(left.name.replace("-777.", "-778."))
+    folder.mkdir()
+    (folder / "x").touch()
+    files.write_json(tmp_path / "b.json", 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.json"]
+
+
+def test_files_of_a_live_run_stay(tmp_path: Path) -> None:
+    """A live writer's, another machine's of this week, and hidden records of whatever name are not touched."""
+    live, foreign = _leftover(tmp_path), _leftover(tmp_path, machine="0" * 8)
+    others = [tmp_path / name for name in (".a.bin.json", ".a.tmp.y4m", ".a.12345678.tmp", ".nfs0001")]
+    for path in others:
+        path.write_bytes(b"kept")
+    files.write_json(tmp_path / "b.json", 1)
+    assert all(path.exists() for path in (live, foreign, *others))
+    os.utime(foreign, (0, 0))
+    files.begin_run()
+    files.write_json(tmp_path / "b.json", 1)
+    assert live.exists() and not foreign.exists()
+
+
+def test_no_output_is_an_input(tmp_path: Path) -> None:
+    """Whatever its name: a detour, a link of either kind, the bytes stay."""
+    (tmp_path / "sub").mkdir()
+    source = tmp_path / "in.y4m"
+    source.write_bytes(b"mine")
+    (tmp_path / "hard.y4m").hardlink_to(source)
+    (tmp_path / "soft.y4m").symlink_to(source)
+    files.begin_run()
+    files.protect(*tmp_path.iterdir(), "-", "/dev/null", None, tmp_path / "nothing")
+    for name in ("in.y4m", "sub/../in.y4m", "hard.y4m", "soft.y4m"):
+        with pytest.raises(ValueError, match="inputs are never overwritten"), files.atomic_path(tmp_path / name):
+            raise AssertionError
+    with files.atomic_write(tmp_path / "out.y4m") as file:
+        file.write(b"new")
+    assert source.read_bytes() == b"mine"
+    files.begin_run()
+    files.write_json(source, 1)
+
+
+def test_too_long_a_name_is_said_before_the_work(tmp_path: Path) -> None:
+    """255 bytes are written, also of wide letters; 256 are refused at once; a folder's name too."""
+    files.write_json(tmp_path / ("\u6587" * 85), 1)
+    for path, number in ((tmp_path / ("a" * 256), errno.ENAMETOOLONG), (tmp_path, errno.EISDIR)):
+        with pytest.raises(OSError) as caught, files.atomic_path(path):
+            raise AssertionError
+        assert caught.value.errno == number and caught.value.filename == str(path)
+
+
+def test_what_a_library_makes_of_a_full_disk(tmp_path: Path) -> None:
+    """EFBIG behind a RuntimeError is told as itself, with the file's name; any other error stays as it is."""
+    code = (
+        "import resource, sys\nfrom youku import files\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n    with files.atomic_path(sys.argv[1]) as temporary:\n        raise RuntimeError('unexpected pos')\n"
+        "except OSError as error: print(error.errno, error.filename)"
+    )
+    line = [sys.executable, "-c", code, str(tmp_path / "w.pt")]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    assert done.stdout.split() == [str(errno.EFBIG), str(tmp_path / "w.pt")]
+    with pytest.raises(RuntimeError), files.atomic_path(tmp_path / "w.pt"):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_mode_follows_the_umask(tmp_path: Path) -> None:
@@ -147,3 +238,100 @@ def test_require_names_the_place(key: str, value: Any, words: str) -> None:
     with pytest.raises(ValueError) as caught:
         files.require(FITTING | {key: value}, SHAPE, "t")
     assert words in str(caught.value)
+
+
+WRITERS = {
+    "predict": ["predict", "in.y4m", "OUT.y4m", "--force"],
+    "predict stdin": ["predict", "-", "OUT.y4m", "--force"],
+    "convert": ["convert", "in.y4m", "OUT.y4m"],
+    "convert video": ["convert", "film.mkv", "OUT.mkv"],
+    "convert audio": ["convert", "in.y4m", "OUT.mkv", "--audio", "film.mkv"],
+    "convert pictures": ["convert", "pics", "pics", "--force"],
+    "compare": ["compare", "in.y4m", "in.y4m", "--frame", "0", "--out", "OUT.png"],
+    "inspect": ["inspect", "in.y4m", "--png", "OUT.png"],
+    "curves": ["curves", "run", "--png", "OUT.png"],
+    "train": ["train", "--recipe", "run/config.toml", "--name", "run", "--runs", ".", "--data", "."],
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("link", ["detour", "soft", "hard"])
+def test_no_verb_overwrites_its_input(
+    name: str, link: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the output is called, also with --force: one sentence, and every file is as it was."""
+    monkeypatch.chdir(tmp_path)
+    header = y4m.make_header(32, 32)
+    with y4m.create("in.y4m", header) as writer:
+        writer.write(tuple(np.zeros(shape, "u1") for shape in header.plane_shapes))
+    for folder in ("pics", "run", "sub"):
+        Path(folder).mkdir()
+    from PIL import Image
+
+    Image.new("RGB", (32, 32)).save("pics/000001.png")
+    Path("film.mkv").write_bytes(b"a film")
+    Path("run/config.toml").write_text('model = "fsrcnn"\n')
+    Path("run/log.jsonl").write_text('{"step": 1, "loss": 1.0}\n')
+    line = list(WRITERS[name])
+    source = {"convert video": "film.mkv", "convert audio": "film.mkv", "curves": "run/log.jsonl"}.get(name, "in.y4m")
+    for index, word in enumerate(line):
+        if word.startswith("OUT"):
+            line[index] = f"sub/../{source}" if link == "detour" and source.endswith(word[3:]) else word
+            if link != "detour" or line[index] == word:
+                make = Path(word).symlink_to if link == "soft" else Path(word).hardlink_to
+                make(Path(source).absolute())
+    if name == "predict stdin":
+        monkeypatch.setattr(os, "fstat", lambda _: Path("in.y4m").stat())
+    before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    try:
+        status = main(line)
+    except SystemExit as error:
+        status = int(str(error.code))
+    assert status in (1, 2)
+    assert "Traceback" not in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+
+
+def test_training_on_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
+    """Checkpoint and weights: one sentence that names the file, exit 1, no half file."""
+    header = y4m.make_header(64, 64)
+    (small_disk / "ballast").write_bytes(bytes(1_000_000))
+    for clip_id in range(2):
+        for kind, side in (("l", 64), ("h_GT", 256)):
+            with y4m.create(tmp_path / f"Youku_{clip_id:05d}_{kind}.y4m", header.resized(side, side)) as writer:
+                shapes = writer.header.plane_shapes
+                writer.write(tuple(np.random.default_rng(0).integers(0, 255, shape, "u1") for shape in shapes))
+    line = [
+        "--data",
+        str(tmp_path),
+        "--runs",
+        str(small_disk),
+        "--name",
+        "n",
+        "--steps",
+        "2",
+        "--batch",
+        "1",
+        "--val-every",
+        "2",
+    ]
+    line += ["--patch-px", "16", "--device", "cpu", "--save-every", "1"]
+    done = subprocess.run([sys.executable, "-m", "youku", "train", *line], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "n/last.pt: the disk is full" in done.stderr and "Traceback" not in done.stderr
+    assert not list(small_disk.rglob("*.tmp*")) and not (small_disk / "n" / "last.pt").exists()
+
+
+def test_too_few_files_may_be_open(tmp_path: Path) -> None:
+    """`ulimit -n` so low that no clip can be opened is one sentence."""
+    header = y4m.make_header(16, 16)
+    with y4m.create(tmp_path / "in.y4m", header) as writer:
+        writer.write(tuple(np.zeros(shape, "u1") for shape in header.plane_shapes))
+    code = (
+        "import os, resource, sys\nfrom youku.__main__ import main\nimport youku.convert\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))\nheld = []\n"
+        "try:\n    while True: held.append(os.dup(0))\nexcept OSError: pass\n"
+        "sys.exit(main(['convert', sys.argv[1], sys.argv[2]]))"
+    )
+    line = [sys.executable, "-c", code, str(tmp_path / "in.y4m"), str(tmp_path / "out.yuv")]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+    assert done.returncode == 1 and "too many open files" in done.stderr and done.stderr.count("\n") == 1

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import youku
+from youku import cli
 
 # verb -> the module below youku that holds its `main`, loaded when it is called; what it does
 VERBS = {
@@ -48,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         print(f"error: no verb {verb!r}; expected one of {', '.join(VERBS)}", file=sys.stderr)
         return 2
-    return int(import_module(f"youku.{VERBS[verb][0]}").main(arguments[1:]))
+    return cli.guard(
+        lambda: int(import_module(f"youku.{VERBS[verb][0]}").main(arguments[1:])), verb, is_process=argv is None
+    )
 
 
 if __name__ == "__main__":

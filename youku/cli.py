@@ -9,13 +9,56 @@ import argparse
 import dataclasses
 import errno
 import os
-import signal
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from youku import files, stops
+
 Item = TypeVar("Item")
+
+# What a stop leaves of each verb's work, and what the same command does next; a room that knows better says `stops.keeps`.
+ANEW = "nothing half made is kept; the same command begins anew"
+KEPT = {
+    "download": "whole clips and the bytes fetched so far are kept; the same command goes on from there",
+    "degrade": "whole pairs are kept; the same command makes the rest",
+    "train": "the last checkpoint, where one was saved, is kept; --resume RUN goes on from it",
+    "experiment": "finished variants and the last checkpoint are kept; the same command goes on from there",
+    "predict": "finished files are kept; the same command makes the rest",
+    "evaluate": "pictures that --save has finished are kept; the same command begins anew",
+    "demo": "finished stages and the last checkpoint are kept; the same command goes on from there",
+}
+
+DISK = "free some space or choose another folder, then run again"
+# errno -> what it means and what to do: every sentence about the system is here
+ADVICE = {
+    errno.ENOSPC: f"the disk is full; {DISK}",
+    errno.EDQUOT: f"the disk quota is used up; {DISK}",
+    errno.EFBIG: "larger than a file may be here (`ulimit -f`, or the file system); choose another folder or raise the limit",
+    errno.EACCES: "permission denied; choose a folder you may write to",
+    errno.EPERM: "permission denied; choose a folder you may write to",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.EMFILE: "too many open files; raise the limit with `ulimit -n 4096` and run again",
+    errno.ENFILE: "too many open files on this machine; close other programs and run again",
+    errno.ENOENT: "no such file or folder; check the path",
+    errno.EISDIR: "expected a file, found a folder; check the path",
+    errno.ENOTDIR: "expected a folder, found a file; check the path",
+    errno.ENAMETOOLONG: "the name is too long for the file system (mostly 255 bytes); choose a shorter one",
+    errno.ELOOP: "its links lead in a circle; check the path",
+    errno.ENOMEM: "not enough memory; close other programs, raise `ulimit -v`, or take smaller tiles, batches or --jobs",
+    errno.EAGAIN: "can't start another thread or process; close other programs or raise `ulimit -u`, and run again",
+    errno.EBADF: "stdin or stdout is closed; run again with both open, or name files",
+}
+# the same in words, from libraries that have their own kinds of error
+WORDS = (
+    (r"can't start new thread|thread creation failed|resource temporarily unavailable", errno.EAGAIN),
+    (r"no space left on device", errno.ENOSPC),
+    (r"disk quota exceeded", errno.EDQUOT),
+    (r"file too large", errno.EFBIG),
+    (r"too many open files", errno.EMFILE),
+    (r"not enough memory|out of memory|bad_alloc|allocate memory|unable to mmap|failed to map segment", errno.ENOMEM),
+)
 
 
 class UsageError(ValueError):
@@ -74,53 +117,92 @@ def run(
     parser: argparse.ArgumentParser, action: Callable[[argparse.Namespace], int], argv: Sequence[str] | None
 ) -> int:
     """Parse `argv`, run `action`, turn user and system errors into one sentence on stderr; returns the exit status."""
-    args = parser.parse_args(argv)
-    try:
-        with _terminable():
+
+    def act() -> int:
+        args = parser.parse_args(argv)
+        try:
             return action(args)
-    except UsageError as error:
-        parser.error(str(error))
+        except UsageError as error:
+            parser.error(str(error))
+
+    return guard(act, parser.prog.split()[-1], is_process=argv is None)
+
+
+def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:
+    """Run a verb, turn user and system errors and stops into one sentence; a process that is stopped ends here."""
+    files.begin_run()
+    try:
+        with stops.signals_caught(KEPT.get(verb, ANEW)):
+            status = _told(act, is_process)
+    finally:
+        files.begin_run()
+    if status and stops.caught():  # else it was done all the same
+        status = stops.status()
+        if is_process:
+            stops.end(is_told=True)
+    return status
+
+
+def _told(act: Callable[[], int], is_process: bool) -> int:
+    """The exit status of `act`, its errors told; what is no error of the user or the system keeps its traceback."""
+    try:
+        if is_process:
+            _open_streams()
+            stops.watch_process()
+        status = act()
+        sys.stdout.flush()
+        return status
     except ValueError as error:  # user and data mistakes, already worded
         return _fail(str(error))
     except BrokenPipeError:  # the reader of our stdout went away; nothing more to say to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return 1
-    except OSError as error:
-        return _fail(explain(error))
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        sentence = explain(error)
+        if not sentence:
+            raise
+        _give_up_stdout()
+        return _fail(sentence)
     except KeyboardInterrupt:
-        print("stopped by Ctrl-C; finished files are kept, run the same command to go on", file=sys.stderr)
-        return 130
+        say(stops.sentence())
+        return stops.status()
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends like Ctrl-C, so that no half-written file is left."""
+def _give_up_stdout() -> None:
+    """Where stdout takes no more, let what waits in its buffer vanish: it would fail again at exit."""
     try:
-        previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def explain(error: OSError) -> str:
-    """One sentence for a system error: which file, what, what to do."""
-    where = f"{error.filename}: " if error.filename else ""
-    advice = {
-        errno.ENOSPC: "the disk is full; free some space or choose another folder, then run again",
-        errno.EDQUOT: "the disk quota is used up; free some space or choose another folder, then run again",
-        errno.EACCES: "permission denied; choose a folder you may write to",
-        errno.EPERM: "permission denied; choose a folder you may write to",
-        errno.EROFS: "the file system is read-only; choose another folder",
-        errno.EMFILE: "too many open files; raise the limit with `ulimit -n 4096` and run again",
-        errno.ENOENT: "no such file or folder; check the path",
-        errno.EISDIR: "expected a file, found a folder; check the path",
-        errno.ENOTDIR: "expected a folder, found a file; check the path",
-    }.get(error.errno or 0, error.strerror or str(error))
-    return where + advice
+def _open_streams() -> None:
+    """Put something in place of closed standard streams, or the next file that is opened becomes one of them.
+
+    stdin reads as empty, stderr swallows; stdout fails when written to, as what a run finds shall not vanish unseen.
+    """
+    for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, flags), True)  # the lowest number that is free: this one
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def explain(error: BaseException) -> str:
+    """One sentence for a system error: which file, what, what to do; empty for an error that is none of the system's."""
+    filename = getattr(error, "filename", None)
+    where = f"{filename}: " if filename else ""
+    if isinstance(error, OSError) and error.errno in ADVICE:
+        return where + ADVICE[error.errno]
+    if isinstance(error, MemoryError):
+        return f"{where}{ADVICE[errno.ENOMEM]}{f' ({error})' if str(error) else ''}"
+    for words, number in WORDS:
+        if re.search(words, str(error), re.IGNORECASE):
+            return where + ADVICE[number]
+    return where + (error.strerror or str(error)) if isinstance(error, OSError) else ""
 
 
 def _fail(message: str) -> int:

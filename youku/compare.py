@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from youku import cli
+from youku import cli, files
 from youku.pages import compare_clips
 from youku.pages.compare_canvas import Sheet
 from youku.pages.compare_clips import Version
@@ -38,6 +38,7 @@ def _check(args: argparse.Namespace) -> None:
         raise cli.UsageError("--heat lies under versions side by side; drop --wipe or --heat")
     if not 0 <= args.crf <= 51 or (args.magnify is not None and args.magnify < 1) or args.heat_max <= 0:
         raise cli.UsageError("expected --crf 0 to 51, --magnify 1 or more, --heat-max above 0")
+    files.protect(*args.clips)
     for clip in args.clips:
         if Path(args.out).exists() and Path(clip).exists() and Path(args.out).samefile(clip):
             raise cli.UsageError(f"--out {args.out}: is one of the clips; name another file")

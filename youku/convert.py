@@ -37,9 +37,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from youku import cli
+from youku import cli, files
 from youku.metrics.picture_cost import describe, measure
-from youku.video import clips, hdf5, picture_sets
+from youku.video import clips, hdf5, picture_sets, pictures
 from youku.video.clips import ClipKind
 from youku.video.conversion import Conversion, convert
 from youku.video.hdf5 import Content
@@ -95,6 +95,9 @@ def _act(args: argparse.Namespace) -> int:
     kinds = clips.kind_of(args.source), clips.kind_of(args.target)
     wanted = _settings(args, Conversion, ClipKind.HDF5 not in kinds)
     content = _settings(args, Content, kinds[1] is ClipKind.HDF5)
+    sources = pictures.find(args.source) if kinds[0] is ClipKind.PICTURES else [args.source]
+    files.protect(*sources, args.audio)
+    files.refuse_input(args.target)
     if ClipKind.HDF5 in kinds:
         number, what = convert_hdf5(args.source, args.target, Content(**content)), "pairs"
     else:

@@ -16,8 +16,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from youku import cli
+from youku import cli, files
 from youku.pages import plots, run_logs
 
 
@@ -36,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
+    files.protect(*args.runs, *(Path(name) / "log.jsonl" for name in args.runs))
     runs = run_logs.read_logs(args.runs, args.pattern)
     found = run_logs.plots_of(runs, args.stride, args.end, args.reference)
     if args.png:

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from youku import cli
+from youku import cli, files
 from youku.engines import weights
 from youku.engines.network import Network
 from youku.inference import evaluation, picture_scores
@@ -72,6 +72,7 @@ def _run(args: argparse.Namespace) -> int:
     networks = [weights.load(args.weights, args.model, args.scale, device, args.half)]
     if networks[0].spec.name != "bicubic":
         networks.append(weights.load(None, "bicubic", networks[0].scale, device))
+    files.protect(args.weights, *(path for folder in args.folders for path in [Path(folder), *Path(folder).rglob("*")]))
     results = [_evaluate(networks, pictures, runs, args) for pictures in _sets(args)]
     if args.json:
         print(json.dumps({"sets": results}, indent=2))

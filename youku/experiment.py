@@ -17,7 +17,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from youku import cli
+from youku import cli, files
 from youku.training import experiment as experiments
 from youku.training import fields
 from youku.training.config import TrainConfig
@@ -42,6 +42,7 @@ def _run(args: argparse.Namespace) -> int:
     if not args.experiment:
         raise cli.UsageError("expected an EXPERIMENT, or --list")
     experiment = experiments.read(args.experiment)
+    files.protect(args.experiment)
     given = {key: value for key, value in fields.given(args, TrainConfig).items() if key not in OWN}
     settings = experiments.configs(experiment, args.runs or "runs", given)
     variants = experiments.run_all(experiment, settings, functools.partial(print, file=sys.stderr))

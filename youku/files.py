@@ -1,38 +1,57 @@
-"""Write files whole: temporary file beside the target, fsync, rename. Also sha256 and JSON."""
+"""Write files whole: temporary file beside the target, fsync, rename. Also sha256 and JSON.
+
+No output is ever one of the inputs that a verb named to `protect`, whatever its name; what a killed run left is removed
+by whoever writes into the same folder next (`leftovers`).
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+from youku import leftovers
+
 MOST_OPEN_FILES = 8192  # macOS refuses "unlimited"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PROBE_BYTES = 64 << 10
+NAME_MAX_BYTES = 255
+
+_inputs: dict[tuple[int, int], str] = {}
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`; on success sync it and rename it to `path`, on any error remove it."""
+    """Yield a temporary path in the folder of `path`; on success sync it and rename it to `path`, on any error remove it.
+
+    ValueError where `path` is an input, OSError where its name is too long: both before the work. Whatever a library
+    makes of a full disk is told as the OSError that it is.
+    """
     path = Path(path)
+    _check_target(path)
+    if path.is_dir():
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     make_folder(path.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".tmp" + path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with leftovers.unfinished(path, path.suffix) as temporary:
+        try:
+            temporary.touch()
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        except Exception as error:
+            if full := _full_disk(temporary, path, error):
+                raise full from error
+            raise
 
 
 @contextmanager
@@ -40,6 +59,63 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     """Yield a binary file that becomes `path` only when the block ends without an error."""
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         yield file
+
+
+@contextmanager
+def temporary_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a new hidden folder beside `path`, for what is moved to its place later; it is removed at the end."""
+    path = Path(path)
+    _check_target(path)
+    make_folder(path.parent)
+    with leftovers.unfinished(path) as folder:
+        folder.mkdir()
+        yield folder
+
+
+def protect(*paths: str | Path | None) -> None:
+    """Name input files of this run, "-" for stdin: no writer here overwrites one. What is no file is passed over."""
+    for path in (path for path in paths if path):
+        with suppress(OSError):
+            state = os.fstat(0) if str(path) == "-" else Path(path).stat()
+            if stat.S_ISREG(state.st_mode):
+                _inputs[state.st_dev, state.st_ino] = "stdin" if str(path) == "-" else str(path)
+
+
+def refuse_input(path: str | Path) -> None:
+    """ValueError where an output is one of the protected inputs: the same file on the disk, by whatever name or link."""
+    try:
+        state = os.fstat(1) if str(path) == "-" else Path(path).stat()
+    except OSError:
+        return  # nothing is there that could be lost
+    if source := _inputs.get((state.st_dev, state.st_ino)):
+        raise ValueError(f"{path}: is the input {source}; inputs are never overwritten, choose another output name")
+
+
+def begin_run() -> None:
+    """Forget what belonged to the run before in this process."""
+    _inputs.clear()
+    leftovers.look_again()
+
+
+def _check_target(path: Path) -> None:
+    refuse_input(path)
+    if len(os.fsencode(path.name)) > NAME_MAX_BYTES:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(path))
+
+
+def _full_disk(temporary: Path, path: Path, error: Exception) -> OSError | None:
+    """The OSError behind what a library made of a disk that takes no more: found by writing a little more; else None."""
+    try:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise error
+        with open(temporary, "ab") as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as found:
+        if found.errno in FULL:
+            return OSError(found.errno, os.strerror(found.errno), str(path))
+    return None
 
 
 def make_folder(folder: str | Path) -> Path:

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from youku import cli
+from youku import cli, files
 from youku.engines import weights
 from youku.looking import clip_summary, feature_maps, weights_summary
 from youku.looking.weights_summary import WeightsSummary
@@ -80,6 +80,7 @@ def _run_weights(args: argparse.Namespace, path: Path) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     path = Path(args.file)
+    files.protect(path, args.picture)
     if args.png and not args.png.lower().endswith(".png"):
         raise cli.UsageError(f"--png {args.png}: expected a name that ends in .png")
     if path.is_dir() or not path.exists():

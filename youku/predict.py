@@ -27,7 +27,7 @@ from dataclasses import replace
 
 import torch
 
-from youku import cli
+from youku import cli, files
 from youku.engines import half, weights
 from youku.engines.network import Network
 from youku.inference.clip import predict_all
@@ -136,6 +136,9 @@ def _run(args: argparse.Namespace) -> int:
     label = args.size or f"x{args.scale or network.scale}"
     jobs = list_jobs(args.source, args.target, args.frames, args.test_set or "round1-test", label)
     jobs = [replace(job, deinterlace=args.deinterlace, size=size) for job in jobs]
+    files.protect(args.weights, *(job.source for job in jobs))
+    for job in jobs:
+        files.refuse_input(job.target)
     own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"
     cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
     predict_all(network, jobs, options, force=args.force, video=video, watch=cli.watch, tell=cli.say)

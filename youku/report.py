@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from youku import cli
+from youku import cli, files
 from youku.exchange import leaderboard, scorefile
 from youku.pages import report_page
 
@@ -99,6 +99,8 @@ def _run_page(args: argparse.Namespace) -> int:
     if not args.folders:
         raise cli.UsageError("expected a scored submission's folder, such as submissions/NAME, or --leaderboard")
     folder, *others = args.folders
+    files.protect(*(path for place in args.folders for path in place.glob("*") if path.suffix in (".zip", ".json")))
+    files.protect(*(path for clips in (args.low, args.high) if clips for path in clips.glob("*.y4m")))
     print(write_report(folder, args.low, args.high, args.out, args.num_clips, args.num_frames, others))
     return 0
 

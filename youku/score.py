@@ -15,7 +15,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from youku import cli, contest
+from youku import cli, contest, files
 from youku.exchange.score_clips import score_submission
 from youku.exchange.scorefile import plain, write_score
 from youku.exchange.totals import CHOICES, Reading, format_artefacts, format_table
@@ -47,6 +47,8 @@ def _score(args: argparse.Namespace) -> int:
         raise ValueError(f"--jobs {args.jobs}: expected 1 or more")
     reading = Reading(**{name: vars(args)[name] for name in CHOICES})
     test_set = contest.test_set(args.test_set)
+    folders = (Path(name) for name in (args.submission, args.low, args.high))
+    files.protect(args.submission, *(path for folder in folders for path in folder.glob("*.y4m")))
     score = score_submission(
         args.submission, args.low, args.high, test_set, reading, args.name, not args.no_vmaf, args.jobs,
         progress=True, with_artefacts=args.artefacts,

@@ -17,8 +17,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from youku import cli, contest
+from youku import cli, contest, files
 from youku.exchange.submission import FaultsError, Verdict, check_submission, make_submission, warnings_of
 from youku.exchange.zips import DEFAULT_LEVEL
 
@@ -55,6 +56,7 @@ def _submit(args: argparse.Namespace) -> int:
             f"{', '.join(missing)} not given; to pack: submit PREDICTIONS --name NAME --low FOLDER --test-set SET"
         )
     assert test_set is not None
+    files.protect(*(path for name in (args.predictions, args.low) for path in Path(name).glob("*.y4m")))
     try:
         made = make_submission(args.predictions, args.name, args.low, test_set, args.out, args.level, progress=True)
     except FaultsError as error:

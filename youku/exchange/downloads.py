@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from youku import contest, files
+from youku import contest, files, stops
 from youku.exchange import objects
 from youku.exchange.archive import Mark, Notice, Wanted, remember, verify
 from youku.exchange.fetch import Stopped, aside_path, fetch, part_path
@@ -118,8 +118,7 @@ def download(
     files.require_free(data, plan.needed_bytes(jobs, delete_zips), "fetching and unpacking the archives")
     known = None not in plan.sizes.values()
     total = tqdm(total=sum(filter(None, plan.sizes.values())) if known else None, desc="total", **_BAR)
-    stop = threading.Event()
-    with total, ThreadPoolExecutor(jobs) as pool:
+    with total, stops.workers(jobs) as (pool, stop):
         futures = {
             pool.submit(_bring, item, plan, retries, delete_zips, haul, total, stop): item
             for item in plan.missing
@@ -139,7 +138,6 @@ def download(
                     haul.errors.append(str(error))
         except BaseException:  # full disk, Ctrl-C: the others end at their next block
             stop.set()
-            pool.shutdown(cancel_futures=True)
             raise
     haul.errors += [_dead(reason, sorted(names), data) for reason, names in refused.items()]
     haul.findings += verify(wanted, num_frames)

@@ -9,17 +9,18 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
 
 import youku
-from youku import cli, contest
+from youku import cli, contest, stops
 from youku.contest import TestSet
 from youku.exchange import totals
 from youku.exchange.submission import Submission, open_submission
@@ -83,12 +84,11 @@ def score_submission(
     with (
         tqdm(total=num_frames, unit="frame", desc="score", disable=not progress, leave=False) as bar,
         _torch_threads(threads // 2),
-        ThreadPoolExecutor(jobs) as pool,
+        stops.workers(jobs) as (pool, stop),
     ):
-        measure = partial(
-            _measure, submission, reading.vmaf_model if with_vmaf else None, threads, with_artefacts, bar.update
-        )
-        measured = list(pool.map(measure, clips))  # the first error stops what has not begun
+        model = reading.vmaf_model if with_vmaf else None
+        measure = partial(_measure, submission, model, threads, with_artefacts)
+        measured = _measure_all(pool, stop, measure, clips, bar)
     pairs = list(zip(clips, measured, strict=True))
     score = {
         "name": name or _name(submission.path),
@@ -108,6 +108,24 @@ def score_submission(
             system: totals.artefact_totals([one.artefacts[system] for one in measured]) for system in SYSTEMS
         }
     return score
+
+
+def _measure_all(
+    pool: Any, stop: Event, measure: Callable[..., Measured], clips: list[ScoredClip], bar: Any
+) -> list[Measured]:
+    """Measure clips side by side; the first error ends the others at their next frame.
+
+    The bar is moved by this thread alone: one that is stopped inside tqdm keeps the lock that all would wait for.
+    """
+    done: list[int] = []
+
+    def count_frame(index: int) -> None:
+        if stop.is_set():
+            raise CancelledError
+        done.append(index)
+
+    futures = [pool.submit(measure, count_frame, clip) for clip in clips]
+    return stops.results(futures, lambda: bar.update(len(done) - bar.n))
 
 
 @contextmanager
@@ -160,7 +178,7 @@ def _measure(
     vmaf_model: str | None,
     threads: int,
     with_artefacts: bool,
-    on_frame: Callable[[], object],
+    on_frame: Callable[[int], object],
     clip: ScoredClip,
 ) -> Measured:
     """Stream one clip once and measure both systems on each of its frames; artefacts only where wanted."""
@@ -188,7 +206,7 @@ def _measure(
                     meter.add(systems[system], high)
                 for system, gauge in gauges.items():
                     gauge.add(index, systems[system], high)
-                on_frame()
+                on_frame(index)
             num_frames += 1
         if num_frames != len(clip.frames):
             raise ValueError(

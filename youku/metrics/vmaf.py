@@ -16,11 +16,13 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import IO
 
+from youku import files, stops
 from youku.video import ffmpeg, y4m
 from youku.video.y4m import Header, Planes
 
@@ -116,15 +118,16 @@ class Meter:
             raise ValueError(reason)
         require()
         self.model, self.num_frames = model, 0
-        self._folder = tempfile.TemporaryDirectory(prefix="youku-vmaf-")
-        self._log, self._errors = Path(self._folder.name) / "log.json", Path(self._folder.name) / "errors.txt"
+        self._stack = ExitStack()
+        self._folder = self._stack.enter_context(files.temporary_folder(Path(tempfile.gettempdir()) / "youku-vmaf"))
+        self._log, self._errors = self._folder / "log.json", self._folder / "errors.txt"
         reads, writes = zip(os.pipe(), os.pipe(), strict=True)
         line = _command(reads, self.model, threads or os.cpu_count() or 1)
         with self._errors.open("wb") as errors:  # cwd: libvmaf's log_path cannot hold every folder's name
-            self._process = subprocess.Popen(
+            self._process = stops.popen(
                 line,
                 pass_fds=reads,
-                cwd=self._folder.name,
+                cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
@@ -143,7 +146,7 @@ class Meter:
             self._process.wait()
         for feeder in self._feeders:
             feeder.close()
-        self._folder.cleanup()
+        self._stack.close()
 
     def add(self, distorted: Planes, reference: Planes) -> None:
         """Hand over one pair of frames; waits while ffmpeg is behind. The arrays must not change afterwards."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from youku import stops
 from youku.inference.stages import limit_threads, own_threads
 from youku.models import colours
 from youku.models.spec import ModelSpec
@@ -157,15 +157,11 @@ def in_turn(samplers: Sequence[Sampler]) -> Callable[[int], Batch]:
 def batches(draw: Callable[[int], Batch], first: int, num_workers: int) -> Generator[Batch, None, None]:
     """Batches number `first`, `first` + 1, ... without end, cut in threads ahead of the consumer, in order."""
     own_threads()  # the network keeps all of its threads, the workers take one each
-    with ThreadPoolExecutor(num_workers, "patches", limit_threads, (1,)) as pool:
+    with stops.workers(num_workers, "patches", limit_threads, (1,)) as (pool, _):
         waiting: deque = deque()
         index = first
-        try:
-            while True:
-                while len(waiting) < 2 * num_workers:
-                    waiting.append(pool.submit(draw, index))
-                    index += 1
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while True:
+            while len(waiting) < 2 * num_workers:
+                waiting.append(pool.submit(draw, index))
+                index += 1
+            yield waiting.popleft().result()

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import IO, Any
 
+from youku import stops
 from youku.video import y4m
 
 
@@ -39,7 +40,7 @@ def binary() -> str:
 @lru_cache(maxsize=8)
 def ask(*options: str) -> str:
     """What the binary prints for an information option such as "-version" or "-filters"."""
-    done = subprocess.run([binary(), "-hide_banner", *options], capture_output=True, check=False)
+    done = stops.run([binary(), "-hide_banner", *options])
     return (done.stdout + done.stderr).decode(errors="replace")
 
 
@@ -93,7 +94,7 @@ def pix_fmt(chroma: str) -> str:
 
 def run(line: list[str], what: str) -> None:
     """Run a command to its end; FFmpegError with ffmpeg's last words where it fails."""
-    done = subprocess.run(line, capture_output=True, check=False)
+    done = stops.run(line)
     if done.returncode:
         raise FFmpegError(f"{what}: ffmpeg failed: {last_words(done.stderr)}")
 
@@ -112,7 +113,7 @@ def piped_output(line: list[str], what: str, feed: Iterator[bytes] | None = None
     """
     with tempfile.TemporaryFile() as errors:
         stdin = None if feed is None else subprocess.PIPE
-        process = subprocess.Popen(line, stdin=stdin, stdout=subprocess.PIPE, stderr=errors, bufsize=1 << 20)
+        process = stops.popen(line, stdin=stdin, stdout=subprocess.PIPE, stderr=errors, bufsize=1 << 20)
         assert process.stdout is not None
         failures: list[BaseException] = []
         feeder = threading.Thread(target=_feed, args=(process.stdin, feed, failures), daemon=True)
@@ -144,7 +145,7 @@ def piped_output(line: list[str], what: str, feed: Iterator[bytes] | None = None
 def piped_input(line: list[str], what: str) -> Iterator[IO[bytes]]:
     """Run a command and yield its stdin; raises with ffmpeg's last words when it failed."""
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)
+        process = stops.popen(line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)
         assert process.stdin is not None
         broken = False
         try:

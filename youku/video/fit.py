@@ -12,7 +12,8 @@ from fractions import Fraction
 import torch
 
 from youku.video import color, resize
-from youku.video.y4m import MAX_SIDE_PX, Header, Planes
+from youku.video.header import MAX_SIDE_PX
+from youku.video.y4m import Header, Planes
 
 Size = tuple[int, int] | Fraction
 """A box (width, height) to fit in, or a factor."""

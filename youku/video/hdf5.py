@@ -10,7 +10,6 @@ Source: github.com/yjn870/FSRCNN-pytorch; patches of Dong et al. 2016; 64x64 at 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,8 +133,8 @@ def to_pictures(source: str | Path, folder: Path) -> int:
         else:
             keys = list(range(len(file["lr"])))
             names = [f"{key:06d}" for key in keys]
-        with tempfile.TemporaryDirectory(prefix=".hdf5.", dir=folder.parent) as temporary:
-            building = Path(temporary) / "pictures"
+        with files.temporary_folder(folder) as temporary:
+            building = temporary / "pictures"
             for group in ("lr", "hr"):
                 (building / group).mkdir(parents=True)
                 for key, name in zip(keys, names, strict=True):

@@ -69,6 +69,7 @@ def fill(
 ) -> list[int]:
     """Make pairs numbered from `first_id`; returns the ids made, without those already there. ValueError for files of others."""
     folder = Path(folder)
+    files.protect(*(path for source in sources for path in source.paths))
     pairs = _read_manifest(folder)
     made: list[int] = []
     clip_id = first_id

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -139,9 +138,9 @@ def unsited(chroma: str) -> str:
 @contextmanager
 def open_by_ffmpeg(paths: list[Path], fps: str, chroma: str, suffix: str) -> Iterator[tuple[Header, Iterable[Planes]]]:
     """Pictures of one size and kind coloured by ffmpeg: -i %3d.bmp -pix_fmt yuv420p; damage in one of them is an error."""
-    with tempfile.TemporaryDirectory() as folder:
+    with files.temporary_folder(Path(tempfile.gettempdir()) / "youku-pictures") as folder:
         for number, path in enumerate(paths):
-            (Path(folder) / f"{number:08d}{suffix}").symlink_to(path.absolute())
+            (folder / f"{number:08d}{suffix}").symlink_to(path.absolute())
         source = {"format": "image2", "framerate": fps, "start_number": "0", "err_detect": "crccheck+explode"}
         target = {"format": "yuv4mpegpipe", "pix_fmt": ffmpeg.pix_fmt(chroma), "strict": "-1", **ffmpeg.passthrough()}
         line = ffmpeg.build(f"{folder}/%08d{suffix}", "pipe:1", source, target)
@@ -246,20 +245,22 @@ def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
     if old and not force:
         raise ValueError(f"{pattern.parent}: already holds {old[0].name}; name another folder, or replace with --force")
     is_new = not pattern.parent.exists()
-    files.make_folder(pattern.parent)
-    folder = Path(tempfile.mkdtemp(prefix=".pictures.", dir=pattern.parent))
+    for path in old:
+        files.refuse_input(path)
     try:
-        yield folder
-        made = sorted(folder.iterdir())
-        if not made:
-            raise ValueError(f"{pattern}: nothing to write, the source gave 0 frames")
-        for path in old:
-            path.unlink()
-        for path in made:
-            path.replace(pattern.parent / path.name)
+        with files.temporary_folder(pattern) as folder:
+            yield folder
+            made = sorted(folder.iterdir())
+            if not made:
+                raise ValueError(f"{pattern}: nothing to write, the source gave 0 frames")
+            for path in made:
+                files.refuse_input(pattern.parent / path.name)
+            for path in old:
+                path.unlink()
+            for path in made:
+                path.replace(pattern.parent / path.name)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if is_new and not any(pattern.parent.iterdir()):
+        if is_new and pattern.parent.exists() and not any(pattern.parent.iterdir()):
             pattern.parent.rmdir()
 
 

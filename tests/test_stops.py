@@ -1,0 +1,265 @@
+"""A stop as a process meets it: every long verb, each signal, two seconds, one sentence, nothing and nobody left."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from youku import cli, contest, stops
+from youku.video import y4m
+
+REPO = Path(__file__).parents[1]
+IDS = "0-1"
+NUM_FRAMES = 400  # far more than any verb gets through before it is stopped
+BUSY = 3.0  # two cores and other tests: two seconds are held by the process, the rest is the machine's
+
+
+def _write_clip(path: Path, width: int, height: int, num_frames: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    header = y4m.make_header(width, height)
+    planes = [tuple(rng.integers(16, 235, shape, np.uint8) for shape in header.plane_shapes) for _ in range(3)]
+    with y4m.create(path, header) as writer:
+        for index in range(num_frames):
+            writer.write(planes[index % 3])
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips, predictions, pictures and weights that keep every verb busy for long."""
+    work = tmp_path_factory.mktemp("stops")
+    for clip_id in range(2):
+        _write_clip(work / "low" / contest.low_name(clip_id), 160, 90, NUM_FRAMES, clip_id)
+        _write_clip(work / "high" / contest.high_name(clip_id), 640, 360, NUM_FRAMES, 7 + clip_id)
+        result = work / "pred" / contest.result_name(clip_id, True)
+        result.parent.mkdir(exist_ok=True)
+        result.hardlink_to(work / "high" / contest.high_name(clip_id))
+    shutil.copytree(work / "low", work / "pairs")
+    for path in (work / "high").iterdir():
+        (work / "pairs" / path.name).hardlink_to(path)
+    from PIL import Image
+
+    (work / "set").mkdir()
+    picture = np.random.default_rng(0).integers(0, 255, (800, 800, 3), np.uint8)
+    for number in range(12):
+        Image.fromarray(picture).save(work / "set" / f"{number:02d}.png")
+    return work
+
+
+@pytest.fixture(scope="module")
+def slow_server() -> Iterator[str]:
+    """A server that promises a gigabyte and sends a few bytes, then nothing."""
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(1 << 20))
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+            self.wfile.write(b"PK")
+            self.wfile.flush()
+            over.wait(60)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    over = threading.Event()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    over.set()
+    server.shutdown()
+    server.server_close()
+
+
+TRAIN = "--data {work}/pairs --val-clips 1 --runs {out} --batch 2 --patch-px 16 --log-every 1 --device cpu"
+# verb, arguments, what appears once it is at work: a hidden file beside the output, or words on stderr
+LONG = {
+    "score": "score {work}/pred --low {work}/low --high {work}/high --test-set " + IDS + " --out {out}",
+    "predict": "predict {work}/low/Youku_00000_l.y4m {out}/o.y4m --ensemble --device cpu",
+    "predict-video": "predict {work}/low/Youku_00000_l.y4m {out}/o.mkv --codec x265 --device cpu",
+    "convert": "convert {work}/high/Youku_00000_h_GT.y4m {out}/o.mp4 --crf 0",
+    "convert-png": "convert {work}/high/Youku_00000_h_GT.y4m {out}/o --route float",
+    "degrade": "degrade {work}/high/Youku_00000_h_GT.y4m {out}/o --preset youku",
+    "train": "train --name n --steps 1000000 " + TRAIN,
+    "experiment": "experiment l1-against-l2 --scale 4 " + TRAIN,
+    "download": "download --data {out} --base-url {url} --clips 0-49 --kind input",
+    "submit": "submit {work}/pred --name n --low {work}/low --out {out} --level 9 --test-set " + IDS,
+    "evaluate": "evaluate {work}/set --ensemble --fsim --device cpu",
+    "compare": "compare {work}/high/Youku_00000_h_GT.y4m {work}/high/Youku_00001_h_GT.y4m --out {out}/o.mp4 --heat",
+    "inspect": "inspect {work}/high/Youku_00000_h_GT.y4m",
+}
+
+
+def _start(name: str, work: Path, out: Path, url: str) -> subprocess.Popen[bytes]:
+    line = LONG[name].format(work=work, out=out, url=url).split()
+    out.mkdir()
+    errors = (out.parent / f"{out.name}.err").open("wb")
+    with errors:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "youku", *line],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, cwd=REPO, start_new_session=True,
+        )  # fmt: skip
+    return child
+
+
+def _is_at_work(child: subprocess.Popen[bytes]) -> bool:
+    """Whether it has spent the time that starting takes, and a little more."""
+    fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") > 3.5
+
+
+def _stop(child: subprocess.Popen[bytes], number: int, patience_sec: float) -> float:
+    began = time.monotonic()
+    child.send_signal(number)
+    try:
+        child.wait(patience_sec)
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+    return time.monotonic() - began
+
+
+def _others(session: int) -> list[str]:
+    """Live processes of a session: children that outlived their parent."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] not in "ZX":
+            found.append(path.parent.name)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
+@pytest.mark.parametrize("name", LONG)
+def test_every_long_verb_ends_in_time(name: str, work: Path, slow_server: str, tmp_path: Path) -> None:
+    """At work, then a signal: the status says which, one sentence what is kept; no child, no hidden file, no traceback."""
+    number = list(stops.SIGNALS)[list(LONG).index(name) % 3]
+    child = _start(name, work, tmp_path / "out", slow_server)
+    deadline = time.monotonic() + 60
+    while child.poll() is None and time.monotonic() < deadline and not _is_at_work(child):
+        if name == "download" and list((tmp_path / "out").rglob("*.part.json")):
+            break
+        time.sleep(0.05)
+    told = tmp_path / "out.err"
+    assert child.poll() is None, told.read_text()
+    took_sec = _stop(child, number, BUSY)
+    text = told.read_text()
+    assert child.returncode == 128 + number, (took_sec, text)
+    assert "Traceback" not in text and "Exception" not in text, text
+    if name != "train":  # names its run and step instead
+        assert text.splitlines()[-1].endswith(
+            f"stopped by {stops.SIGNALS[number]}; {cli.KEPT.get(name.partition('-')[0], cli.ANEW)}"
+        )
+    assert _others(child.pid) == []
+    assert list((tmp_path / "out").rglob(".*.tmp*")) == []
+
+
+PLAIN = """
+import sys, time, threading
+from youku import cli, stops
+def action(args):
+    print("ready", flush=True)
+    {body}
+raise SystemExit(cli.run(cli.make_parser("score", "doc"), action, None))
+"""
+STUCK = "threading.Thread(target=time.sleep, args=(60,)).start()\n    lock = threading.Lock(); lock.acquire()\n    "
+BODIES = {
+    "asleep": "time.sleep(60)",
+    "threads that nobody ends": STUCK + "time.sleep(60)",
+    "swallowing the stop": "exec('while True:\\n try: time.sleep(60)\\n except BaseException: pass')",
+    "stuck in unwinding": "exec('try: time.sleep(60)\\nfinally: threading.Event().wait(60)')",
+    "a child": "stops.run(['sleep', '60'])",
+    "a pool": "exec('with stops.workers(2) as (pool, _):\\n for _ in range(9): pool.submit(time.sleep, 60)\\n time.sleep(60)')",
+}
+
+
+def _plain(body: str) -> subprocess.Popen[bytes]:
+    line = [sys.executable, "-c", PLAIN.format(body=body)]
+    child = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPO, start_new_session=True)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"ready\n"
+    return child
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_nothing_holds_a_stopped_process(body: str) -> None:
+    """Threads, locks, pools, children, code that swallows the interrupt: the sentence comes once, the end within two seconds."""
+    with _plain(body) as child:
+        took_sec = _stop(child, signal.SIGTERM, BUSY)
+        assert child.stderr is not None
+        told = child.stderr.read().decode()
+    assert child.returncode == 143 and took_sec < BUSY
+    assert told.strip() == f"stopped by SIGTERM; {cli.ANEW}"
+    assert _others(child.pid) == []
+
+
+def test_a_second_signal_ends_at_once() -> None:
+    """Before the time that the first allows; its status is the first one's."""
+    with _plain(BODIES["swallowing the stop"]) as child:
+        child.send_signal(signal.SIGHUP)
+        time.sleep(stops.SAME_SEC + 0.2)
+        took_sec = _stop(child, signal.SIGINT, BUSY)
+    assert child.returncode == 129 and took_sec < stops.GRACE_SEC / 2
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    """`nohup` means it."""
+    line = ["nohup", sys.executable, "-c", PLAIN.format(body="time.sleep(1)")]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=REPO) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        child.send_signal(signal.SIGHUP)
+        assert child.wait(20) == 0
+
+
+def test_a_stop_while_starting() -> None:
+    """Also while libraries are being loaded, nothing is traced back."""
+    line = [sys.executable, "-m", "youku", "score", "nothing", "--low", "x", "--high", "x", "--test-set", "val"]
+    with subprocess.Popen(line, stderr=subprocess.PIPE, cwd=REPO) as child:
+        time.sleep(0.6)
+        _stop(child, signal.SIGINT, BUSY)
+        assert child.stderr is not None
+        told = child.stderr.read().decode()
+    assert child.returncode == 130 and told.strip() == f"stopped by Ctrl-C; {cli.ANEW}"
+
+
+def test_a_room_says_what_it_keeps(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last word holds, said as late as the stop; the next run begins with its own."""
+
+    def action(_: object) -> int:
+        stops.keeps(lambda: "3 frames are kept")
+        raise KeyboardInterrupt
+
+    assert cli.run(cli.make_parser("score", "doc"), action, []) == 130
+    assert capsys.readouterr().err == "stopped by Ctrl-C; 3 frames are kept\n"
+
+
+def test_an_error_ends_the_other_jobs() -> None:
+    """The first error is raised, and jobs that look at the event end early; the caller's tick runs meanwhile."""
+    ticks: list[int] = []
+    with pytest.raises(ValueError, match="first"), stops.workers(2) as (pool, stop):
+
+        def fail() -> None:
+            time.sleep(2.5 * stops.TICK_SEC)
+            raise ValueError("first")
+
+        stops.results([pool.submit(fail), pool.submit(stop.wait, 60)], lambda: ticks.append(1))
+    assert stop.is_set() and ticks

@@ -1,0 +1,124 @@
+"""Temporary files: a name that says who writes it, and what a killed writer left is removed by the next one.
+
+A temporary file bears the machine, the boot, the process and its time of start in its name; whoever next writes into
+that folder removes those whose writer is gone, never one that a live process may still be writing (`_is_gone`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+
+FOREIGN_SEC = 7 * 86400  # a writer on another machine that has not written for so long is taken to be gone
+
+_TEMPORARY = re.compile(r"\..*\.(?P<machine>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)-\d+\.tmp.*")
+_numbers = itertools.count()
+_unfinished: set[Path] = set()
+_swept: set[Path] = set()
+
+
+@contextmanager
+def unfinished(path: Path, suffix: str = "") -> Iterator[Path]:
+    """A name that nothing bears yet, in a folder without leftovers; what is there at the end is removed."""
+    sweep(path.parent)
+    stem, where = os.fsencode(path.name)[:60].decode(errors="ignore"), _here()
+    token = f"{where[0]}-{where[1]}-{os.getpid()}-{_start_of(os.getpid()) or 0}-{next(_numbers)}"
+    temporary = path.parent / f".{stem}.{token}.tmp{suffix if len(os.fsencode(suffix)) < 60 else ''}"
+    _unfinished.add(temporary)
+    try:
+        yield temporary
+    finally:
+        _remove(temporary)
+        _unfinished.discard(temporary)
+
+
+def drop_unfinished() -> None:
+    """Remove every temporary file of this process: for an end that unwinds nothing."""
+    for temporary in list(_unfinished):
+        with suppress(OSError):
+            _remove(temporary)
+
+
+def sweep(folder: Path) -> None:
+    """Remove temporary files whose writer is gone from `folder`; looked at once in a process."""
+    folder = folder.absolute()
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name) if entry.name[0] == "." else None
+            if match and _is_gone(Path(entry.path), match):
+                with suppress(OSError):
+                    _remove(Path(entry.path))
+
+
+def _is_gone(path: Path, writer: re.Match[str]) -> bool:
+    """Whether the process that made a temporary file cannot be writing it any more.
+
+    Here that is known: another boot, no such process, or one of another time of start (numbers are used again). Of
+    another machine or container on a shared disk it is not, so there a week without a write has to do.
+    """
+    machine, boot = _here()
+    if writer["machine"] != machine:
+        try:
+            return time.time() - path.stat().st_mtime > FOREIGN_SEC
+        except OSError:
+            return False
+    if writer["boot"] != boot:
+        return True
+    start = _start_of(int(writer["pid"]))
+    return start is None or (start > 0 and writer["start"] not in ("0", str(start)))
+
+
+def _start_of(pid: int) -> int | None:
+    """When a process began, in ticks since the boot; 0 where that cannot be told; None where there is no such process."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if state in "ZX" else int(rest[18])
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except OSError:
+        pass
+    return 0
+
+
+@lru_cache(maxsize=1)
+def _here() -> tuple[str, str]:
+    """Where process numbers mean something: machine and container, and which boot of it, eight digits each."""
+    machine, boot = (_read_mark(name) for name in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"))
+    with suppress(OSError):
+        machine = f"{os.uname().nodename} {machine or boot} {Path('/proc/self/ns/pid').readlink()}"
+    return hashlib.sha256(machine.encode()).hexdigest()[:8], hashlib.sha256(boot.encode()).hexdigest()[:8]
+
+
+def _read_mark(name: str) -> str:
+    try:
+        return Path(name).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def look_again() -> None:
+    """Let every folder be swept once more."""
+    _swept.clear()

@@ -1,0 +1,174 @@
+"""How a run ends when it is told to: signals, pools of threads, child processes.
+
+SIGINT, SIGTERM, SIGHUP -> one sentence, exit 130, 143 or 129, within two seconds; a second signal ends the run at once.
+The first raises KeyboardInterrupt in the main thread, and what is in work unwinds. A watcher thread, which waits for no
+lock and no C code, ends the process where that takes longer than GRACE_SEC: children killed, temporary files removed.
+
+The rule for pools: only by `workers`, which a stop does not wait for; the rule for children: only by `popen`, so that
+none outlives the run.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+from youku import leftovers
+
+Result = TypeVar("Result")
+SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+GRACE_SEC = 1.4  # for unwinding; the rest of the two seconds is for the end of the process on a busy machine
+TICK_SEC = 0.2
+SAME_SEC = 0.1  # signals that follow one another so closely are one: a terminal and a wrapper may both send it
+
+_caught: list[int] = []  # by the watcher or the handler, whichever saw it first
+_raised: list[int] = []
+_children: WeakSet[subprocess.Popen[bytes]] = WeakSet()
+_kept: list[str | Callable[[], str]] = [""]
+
+
+def keeps(sentence: str | Callable[[], str]) -> None:
+    """From now on this is what a stop tells: what is kept, and what the same command does next. The last word holds."""
+    _kept[0] = sentence
+
+
+def caught() -> int | None:
+    """The signal that this run was told to stop by, if it was."""
+    return _caught[0] if _caught else None
+
+
+def status() -> int:
+    """The exit status of a stopped run: 128 and the signal, Ctrl-C's where none was seen."""
+    return 128 + (caught() or signal.SIGINT)
+
+
+def sentence() -> str:
+    """What stopped the run and what is kept."""
+    kept = _kept[0] if isinstance(_kept[0], str) else _kept[0]()
+    return f"stopped by {SIGNALS[signal.Signals(status() - 128)]}; {kept}"
+
+
+@contextmanager
+def signals_caught(kept: str) -> Iterator[None]:
+    """In the main thread, meanwhile: each of the signals raises KeyboardInterrupt once. One that is ignored stays so."""
+    _caught.clear()
+    _raised.clear()
+    keeps(kept)
+    previous: dict[int, Any] = {}
+    with suppress(ValueError):  # not the main thread: no signal comes here
+        for name in SIGNALS:
+            if signal.getsignal(name) not in (signal.SIG_IGN, _raise):
+                previous[name] = signal.signal(name, _raise)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _raise(number: int, frame: object) -> None:
+    _caught.append(number)
+    if not _raised:
+        _raised.append(number)
+        raise KeyboardInterrupt
+
+
+def watch_process() -> None:
+    """Start the watcher that holds this process to its two seconds; for processes that are one run, once."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    threading.Thread(target=_watch, args=(reading,), name="stops", daemon=True).start()
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _raise)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)  # written by C code, whatever Python is doing
+
+
+def _watch(reading: int) -> None:
+    number = _next(reading, None)
+    if number is None:
+        return
+    _caught.append(number)
+    began = time.monotonic()
+    while (left := began + GRACE_SEC - time.monotonic()) > 0:
+        if _next(reading, left) is not None and time.monotonic() - began > SAME_SEC:
+            break
+    end(is_told=False)
+
+
+def _next(reading: int, patience_sec: float | None) -> int | None:
+    """The next of our signals; None when it did not come."""
+    while select.select([reading], [], [], patience_sec)[0]:
+        number = os.read(reading, 1)[0]
+        if number in SIGNALS:
+            return number
+    return None
+
+
+def end(is_told: bool) -> None:
+    """End a stopped process now, whatever its threads do: no child and no temporary file is left, and the sentence is said."""
+    for child in list(_children):
+        with suppress(OSError):
+            child.kill()
+    leftovers.drop_unfinished()
+    with suppress(Exception):
+        if is_told:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+        elif select.select([], [2], [], 0.1)[1]:  # not through sys.stderr, whose lock a stuck thread may hold
+            os.write(2, f"\n{sentence()}\n".encode())
+    os._exit(status())
+
+
+def popen(line: list[str], **how: Any) -> subprocess.Popen[bytes]:
+    """Start a child process that does not outlive this run."""
+    child = subprocess.Popen(line, **how)
+    _children.add(child)
+    return child
+
+
+def run(line: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """A child process to its end, with what it wrote; killed where this run is stopped."""
+    with popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        try:
+            out, err = child.communicate()
+        except BaseException:
+            child.kill()
+            raise
+    return subprocess.CompletedProcess(line, child.returncode, out, err)
+
+
+@contextmanager
+def workers(
+    number: int, name: str = "", initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = ()
+) -> Iterator[tuple[ThreadPoolExecutor, threading.Event]]:
+    """A pool of threads, and an event that tells its jobs to end early: set by an error, waited for; by a stop, not."""
+    pool, stop = ThreadPoolExecutor(number, name, initializer, initargs), threading.Event()
+    try:
+        yield pool, stop
+    except BaseException as error:
+        stop.set()
+        pool.shutdown(wait=not isinstance(error, KeyboardInterrupt), cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def results(futures: Sequence[Future[Result]], tick: Callable[[], object]) -> list[Result]:
+    """What the jobs gave, in order, or the first error; `tick` is called by this thread meanwhile, such as to move a bar."""
+    while wait(futures, TICK_SEC, FIRST_EXCEPTION).not_done:
+        tick()
+        for future in futures:
+            if future.done():
+                future.result()
+    tick()
+    return [future.result() for future in futures]
