@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,12 +20,34 @@ from youku.models import colours
 from youku.models.spec import ModelSpec
 from youku.training.config import PatchSettings
 from youku.training.pairs import DEFAULT_RESIZER, Pair
-from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.video.y4m import Planes
 
 FLAT_STD = 2.0  # code values; flatter patches (bars, black) are mostly drawn again
 FLAT_REDRAW = 0.7  # models.md section 9: rejection probability
 NUM_TURNS = 8
+Items = TypeVar("Items", list, np.ndarray)
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Who else trains this run: rank 0 of 1, for which each call does nothing; a form for several processes has the same."""
+
+    is_writer: bool = True
+    """Whether this process writes the run's files."""
+
+    def share(self, items: Items) -> Items:
+        """This process's slice of what all of them work on."""
+        return items
+
+    def mean(self, value: float) -> float:
+        """The mean over all processes."""
+        return value
+
+    def barrier(self) -> None:
+        """Wait until all are here."""
+
+
+ONE_PROCESS = Ranks()
 
 
 @dataclass(frozen=True)

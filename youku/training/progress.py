@@ -21,7 +21,7 @@ import torch
 
 from youku.files import atomic_write
 from youku.training.config import TrainConfig
-from youku.training.ranks import Ranks
+from youku.training.dataset import Ranks
 
 Say = Callable[[str], object]
 """Who is told a sentence about the run."""

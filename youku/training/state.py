@@ -25,8 +25,8 @@ from youku.models import spec_of
 from youku.training import precision, transfer
 from youku.training.adversary import Adversary, NoAdversary, make_adversary
 from youku.training.config import TrainConfig
+from youku.training.dataset import ONE_PROCESS, Ranks
 from youku.training.precision import Precision
-from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.training.transfer import Transfer
 
 FORMAT = 2  # of last.pt

@@ -23,12 +23,11 @@ from youku.models import spec_of
 from youku.training import losses, precision, validation
 from youku.training.adversary import Adversary, NoAdversary
 from youku.training.config import TrainConfig
-from youku.training.dataset import Batch, Sampler, batches, in_turn
+from youku.training.dataset import ONE_PROCESS, Batch, Ranks, Sampler, batches, in_turn
 from youku.training.losses import Loss
 from youku.training.pairs import Pair
 from youku.training.precision import GradientLimit
 from youku.training.progress import Figures, LogWriter, Say, Stop, silent, stop_flag
-from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.training.state import RunState, make_state, restore, save, save_weights, train_mode
 from youku.training.validation import Validation
 
