@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 import torch
 
+from youku import stops
 from youku.files import atomic_write
 from youku.training.config import TrainConfig
 from youku.training.ranks import Ranks
@@ -134,7 +135,7 @@ def _step_of(line: str) -> float:
 
 @contextmanager
 def stop_flag(say: Say) -> Iterator[list[int]]:
-    """A list that fills when Ctrl-C or SIGTERM comes: the step in flight ends, then the loop saves. A second one kills."""
+    """A list that fills when a stop is asked for: the step in flight ends, then the loop saves. A second one kills."""
     caught: list[int] = []
 
     def catch(number: int, frame: Any) -> None:
@@ -144,7 +145,8 @@ def stop_flag(say: Say) -> Iterator[list[int]]:
         say("\nstopping after this step; press Ctrl-C again to stop at once")
 
     try:
-        previous = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+        heard = [number for number in stops.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        previous = {number: signal.signal(number, catch) for number in heard}
     except ValueError:  # not the main thread: nobody can press Ctrl-C here
         previous = {}
     try:
