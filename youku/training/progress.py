@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 import torch
 
+from youku import stops
 from youku.files import atomic_write
 from youku.training.config import TrainConfig
 from youku.training.dataset import Ranks
@@ -168,11 +169,9 @@ def stop_flag(say: Say) -> Iterator[Stop]:
             raise KeyboardInterrupt
         say("\nstopping after this step; press Ctrl-C again to stop at once")
 
-    wanted = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     try:  # one that is ignored (nohup) stays so
-        previous = {
-            number: signal.signal(number, catch) for number in wanted if signal.getsignal(number) != signal.SIG_IGN
-        }
+        heard = [number for number in stops.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        previous = {number: signal.signal(number, catch) for number in heard}
     except ValueError:  # not the main thread: nobody can press Ctrl-C here
         previous = {}
     try:
