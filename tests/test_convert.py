@@ -334,3 +334,14 @@ def test_a_file_with_an_odd_name_is_that_file(tmp_path: Path, monkeypatch: pytes
     for source, target in (("in%2d.y4m", name), (name, "out%3d.Y4M")):
         assert convert.main(["--", source, target]) == 0
     assert y4m.Clip("out%3d.Y4M").num_frames == 2 and len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("is_variable", [True, False])
+def test_lost_times_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, is_variable: bool) -> None:
+    """A y4m of a video of a variable rate says that the times are lost, one of a constant rate nothing."""
+    source = tmp_path / "a.mkv"
+    choice = "not(eq(mod(n,3),1))" if is_variable else "1"
+    line = [ffmpeg.binary(), "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=32x32:d=0.4", "-vf", f"select='{choice}'"]
+    subprocess.run([*line, *ffmpeg.passthrough_flags(), str(source)], check=True)
+    conversion.convert(source, tmp_path / "a.y4m", Conversion())
+    assert ("varying times, which are lost" in caplog.text) == is_variable
