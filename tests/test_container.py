@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import textured_frame
 from youku import compare, convert, degrade, predict
 from youku.video import container, encoding, ffmpeg, y4m
+from youku.video.avframe import Tags
 from youku.video.encoding import Encoding
 from youku.video.recording import Recording, open_recording
 
@@ -355,6 +356,13 @@ def test_hdr10_data_goes_along(tmp_path: Path, codec: str) -> None:
     assert (after.light, after.matrix, after.primaries, after.transfer) == ((1000, 400), 9, 9, 16)
     old, new = (np.frombuffer(tags.mastering, "i4")[:20].reshape(10, 2) for tags in (before, after))
     assert np.allclose(old[:, 0] / old[:, 1], new[:, 0] / new[:, 1])
+
+
+@pytest.mark.parametrize("codec", encoding.CODECS)
+def test_lost_hdr10_data_is_said(caplog: pytest.LogCaptureFixture, codec: str) -> None:
+    """The coders that cannot say light levels tell so; the others do not."""
+    Encoding(codec=codec).options(Tags(light=(1000, 400)))
+    assert ("light levels are left out" in caplog.text) == (codec in ("vp9", "ffv1"))
 
 
 @pytest.mark.parametrize(("name", "codec"), [("b.mkv", "ffv1"), ("b.webm", "vp9")])

@@ -320,3 +320,28 @@ def test_deep_pictures_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert convert.main([str(tmp_path / "p"), str(tmp_path / "a.y4m")]) == 0
     assert "16-bit pictures, which become 8 bit" in caplog.text
     assert convert.main([str(tmp_path / "p"), str(tmp_path / "b.y4m"), "--route", "float"]) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["take%2d.mkv", "100%.mkv", "a%03d%d.mkv", "-x.mkv", "n\nl.mkv", "CAP.MKV", "a:b.mkv", "%d.MKV"]
+)
+def test_a_file_with_an_odd_name_is_that_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Percent signs, dashes, newlines, colons and capitals in a name mean nothing, out and back in."""
+    monkeypatch.chdir(tmp_path)
+    with y4m.create("in%2d.y4m", y4m.make_header(16, 16)) as writer:
+        for _ in range(2):
+            writer.write(tuple(np.full(shape, 90, np.uint8) for shape in writer.header.plane_shapes))
+    for source, target in (("in%2d.y4m", name), (name, "out%3d.Y4M")):
+        assert convert.main(["--", source, target]) == 0
+    assert y4m.Clip("out%3d.Y4M").num_frames == 2 and len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("is_variable", [True, False])
+def test_lost_times_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, is_variable: bool) -> None:
+    """A y4m of a video of a variable rate says that the times are lost, one of a constant rate nothing."""
+    source = tmp_path / "a.mkv"
+    choice = "not(eq(mod(n,3),1))" if is_variable else "1"
+    line = [ffmpeg.binary(), "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=32x32:d=0.4", "-vf", f"select='{choice}'"]
+    subprocess.run([*line, *ffmpeg.passthrough_flags(), str(source)], check=True)
+    conversion.convert(source, tmp_path / "a.y4m", Conversion())
+    assert ("varying times, which are lost" in caplog.text) == is_variable

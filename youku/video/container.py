@@ -175,7 +175,7 @@ def create(
         again = _second_pass(header, coding)
         options = {"video_track_timescale": str(tick.denominator), "movflags": "+faststart"}
         options["avoid_negative_ts"] = "disabled"
-        container = av.open(str(temporary), "w", "matroska" if again else None, container_options=options)
+        container = av.open(str(temporary.absolute()), "w", "matroska" if again else None, container_options=options)
         stack.callback(_close, container)  # before the file is removed, which its writing of an end would miss
         try:
             coding = Encoding(codec="ffv1") if "-c:v" in again else coding
@@ -267,8 +267,21 @@ def _second_pass(header: Header, coding: Encoding) -> list[str]:
 
 
 def _copy_again(path: Path, options: list[str]) -> None:
-    with files.atomic_path(path) as whole:
-        line = [ffmpeg.binary(), "-v", "error", "-nostdin", "-y", "-copyts", "-i", str(path), "-map", "0", "-c", "copy"]
+    with files.atomic_path(path.absolute()) as whole:
+        line = [
+            ffmpeg.binary(),
+            "-v",
+            "error",
+            "-nostdin",
+            "-y",
+            "-copyts",
+            "-i",
+            str(path.absolute()),
+            "-map",
+            "0",
+            "-c",
+            "copy",
+        ]
         ffmpeg.run([*line, *options, "-avoid_negative_ts", "disabled", str(whole)], str(path))
 
 

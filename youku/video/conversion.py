@@ -7,6 +7,7 @@ kept between y4m files and folders of gray planes.
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,7 @@ from youku.video import clips, container, encoding, pictures, y4m
 from youku.video.clips import ClipKind, Opened
 from youku.video.y4m import Planes
 
+_log = logging.getLogger(__name__)
 ROUTES = ("ffmpeg", "float")
 
 
@@ -91,7 +93,13 @@ def convert(source: str | Path, target: str | Path, wanted: Conversion, watch: W
         duration_sec=wanted.duration,
     ) as opened:
         frames = _some(zip(opened.frames, opened.params, strict=False), str(source), wanted.start)
-        return _write(target, opened, watch(itertools.islice(frames, 0, None, wanted.every)), wanted)
+        num_frames = _write(target, opened, watch(itertools.islice(frames, 0, None, wanted.every)), wanted)
+        if opened.recording and opened.recording.is_variable:
+            rate = float(opened.header.fps)
+            _log.warning(
+                "%s: its frames come at varying times, which are lost; %s is %.5g a second", source, target, rate
+            )
+        return num_frames
 
 
 def _some(frames: Frames, name: str, start_sec: float | None) -> Iterator[tuple[Planes, str]]:

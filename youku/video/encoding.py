@@ -5,6 +5,7 @@ Header, file name and `Encoding` -> ffmpeg's options for the encoder, or ValueEr
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from youku.video.avframe import Tags
 from youku.video.y4m import Header
 
+_log = logging.getLogger(__name__)
 SUFFIXES = (".mp4", ".mkv", ".mov", ".webm")
 # codec -> ffmpeg's encoder, its options, default and largest crf, depths, containers
 _ENCODERS: dict[str, tuple[str, dict[str, str], int, int, tuple[int, ...], tuple[str, ...]]] = {
@@ -99,7 +101,10 @@ def check(header: Header, target: str | Path, encoding: Encoding) -> None:
 def _hdr_options(codec: str, options: dict[str, str], tags: Tags) -> dict[str, str]:
     """HDR10's mastering display and light levels as parameters of x264 and x265; the other coders cannot say them."""
     names = {"x264": ("mastering-display", "cll"), "x265": ("master-display", "max-cll")}
-    if codec not in names or not (tags.mastering or tags.light):
+    if not (tags.mastering or tags.light):
+        return {}
+    if codec not in names:
+        _log.warning("HDR10's mastering display and light levels are left out: only x264 and x265 can say them")
         return {}
     params = [options[f"{codec}-params"]] if f"{codec}-params" in options else []
     if tags.mastering:  # fractions: x and y of red, green, blue and white, least and most light

@@ -33,8 +33,9 @@ _NUMBER = re.compile(r"%0?(\d*)d")
 
 
 def is_pattern(path: str | Path) -> bool:
-    """True for a name with a frame number in it: frame%3d.bmp."""
-    return bool(_NUMBER.search(Path(path).name))
+    """True for a picture's name with a number in it: frame%3d.bmp; a file that exists is that file, whatever its name."""
+    path = Path(path)
+    return path.suffix.lower() in SUFFIXES and bool(_NUMBER.search(path.name)) and not path.is_file()
 
 
 def find(source: str | Path) -> list[Path]:
