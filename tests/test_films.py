@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import textured_frame
+from tests.test_memory import remembering
 from tests.test_predict import feed, network
 from youku.cli import Item
 from youku.inference import clip as predictions
@@ -154,9 +156,7 @@ def test_a_film_of_finished_segments_alone_is_joined(
     with monkeypatch.context() as patch:
         patch.setattr(predictions.container.Writer, "_copy_until", lambda self, end: stop() if end is None else None)
         patch.setattr(predictions.container, "_add_others", lambda *_: {})
-        assert (
-            f"{jobs[1].target}: {NUM_FRAMES} frames are kept" in predict(jobs[1], "bicubic", video=options)[-2] or True
-        )
+        assert f"{jobs[1].target}: {NUM_FRAMES} frames are kept" in predict(jobs[1], "bicubic", video=options)[-2]
     predict(jobs[1], "bicubic", video=options)
     assert decoded(Path(jobs[1].target)) == decoded(Path(jobs[0].target))
 
@@ -168,6 +168,18 @@ def test_a_network_with_neighbours_sees_them_over_the_border(tmp_path: Path, fil
     predict(jobs[1], "vsrnet", number=5)
     assert "going on after them" in "".join(predict(jobs[1], "vsrnet"))
     assert Path(jobs[0].target).read_bytes() == Path(jobs[1].target).read_bytes()
+
+
+def test_a_network_with_memory_remembers_over_the_border(tmp_path: Path, films: Path) -> None:
+    """It goes through the clip again, and what is kept is not written again."""
+    for name in ("out.y4m", "out.mkv"):
+        jobs = [Job(str(films / "film.y4m"), str(tmp_path / folder / name), None) for folder in ("whole", "parts")]
+        for job, number in ((jobs[0], 99), (jobs[1], 6), (jobs[1], 99)):
+            with suppress(KeyboardInterrupt):
+                options = VideoOptions(codec="ffv1" if job.to_video else None)
+                predict_all(remembering(), [job], Options(), video=options, watch=stop_after(number))
+        whole, parts = (Path(job.target) for job in jobs)
+        assert decoded(parts) == decoded(whole) and hidden(parts.parent) == []
 
 
 @pytest.mark.parametrize("name", ["out.y4m", "out.mkv"])
