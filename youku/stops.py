@@ -33,6 +33,8 @@ SAME_SEC = 0.1  # signals that follow one another so closely are one: a terminal
 
 _caught: list[int] = []  # by the watcher or the handler, whichever saw it first
 _raised: list[int] = []
+_watchers: list[threading.Thread] = []
+_starting: list[bool] = []
 _children: WeakSet[subprocess.Popen[bytes]] = WeakSet()
 _kept: list[str | Callable[[], str]] = [""]
 
@@ -61,8 +63,9 @@ def sentence() -> str:
 @contextmanager
 def signals_caught(kept: str) -> Iterator[None]:
     """In the main thread, meanwhile: each of the signals raises KeyboardInterrupt once. One that is ignored stays so."""
-    _caught.clear()
-    _raised.clear()
+    if not _watchers:  # a process that is one run is stopped once
+        _caught.clear()
+        _raised.clear()
     keeps(kept)
     previous: dict[int, Any] = {}
     with suppress(ValueError):  # not the main thread: no signal comes here
@@ -78,7 +81,9 @@ def signals_caught(kept: str) -> Iterator[None]:
 
 def _raise(number: int, frame: object) -> None:
     _caught.append(number)
-    if not _raised:
+    if _starting:
+        _starting.append(False)
+    elif not _raised:
         _raised.append(number)
         raise KeyboardInterrupt
 
@@ -87,7 +92,8 @@ def watch_process() -> None:
     """Start the watcher that holds this process to its two seconds; for processes that are one run, once."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    threading.Thread(target=_watch, args=(reading,), name="stops", daemon=True).start()
+    _watchers.append(threading.Thread(target=_watch, args=(reading,), name="stops", daemon=True))
+    _watchers[0].start()
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise)
@@ -132,8 +138,16 @@ def end(is_told: bool) -> None:
 
 def popen(line: list[str], **how: Any) -> subprocess.Popen[bytes]:
     """Start a child process that does not outlive this run."""
-    child = subprocess.Popen(line, **how)
-    _children.add(child)
+    is_main = threading.current_thread() is threading.main_thread()
+    _starting.extend([True] * is_main)  # between its start and its entry in the list, a stop waits
+    try:
+        child = subprocess.Popen(line, **how)
+        _children.add(child)
+    finally:
+        was_stopped = is_main and False in _starting
+        _starting.clear() if is_main else None
+    if was_stopped:
+        _raise(_caught[0], None)
     return child
 
 
