@@ -256,9 +256,8 @@ def _second_pass(header: Header, coding: Encoding) -> list[str]:
     """What the ffmpeg binary has to do again, as its options, because PyAV cannot; empty for nothing."""
     options: list[str] = []
     if coding.codec in ("vp9", "ffv1") and header.aspect not in (None, 1):
-        shape = Fraction(header.width, header.height) * (
-            header.aspect or 1
-        )  # the codecs do not say it, a container has to
+        # the codecs do not say it, a container has to
+        shape = Fraction(header.width, header.height) * (header.aspect or 1)
         options += ["-aspect:v:0", f"{shape.numerator}:{shape.denominator}"]
     if coding.codec == "vp9" and header.depth > 8:  # the wheel's libvpx is built for 8 bit
         options += ["-c:v", coding.encoder, *ffmpeg.passthrough_flags()]
@@ -267,21 +266,9 @@ def _second_pass(header: Header, coding: Encoding) -> list[str]:
 
 
 def _copy_again(path: Path, options: list[str]) -> None:
-    with files.atomic_path(path.absolute()) as whole:
-        line = [
-            ffmpeg.binary(),
-            "-v",
-            "error",
-            "-nostdin",
-            "-y",
-            "-copyts",
-            "-i",
-            str(path.absolute()),
-            "-map",
-            "0",
-            "-c",
-            "copy",
-        ]
+    path = path.absolute()  # or a colon in the name would be a protocol
+    with files.atomic_path(path) as whole:
+        line = [ffmpeg.binary(), "-v", "error", "-nostdin", "-y", "-copyts", "-i", str(path), "-map", "0", "-c", "copy"]
         ffmpeg.run([*line, *options, "-avoid_negative_ts", "disabled", str(whole)], str(path))
 
 
