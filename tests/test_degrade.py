@@ -12,7 +12,7 @@ from PIL import Image
 
 from youku import contest, degrade
 from youku.video import clips, degradation, ffmpeg, interpolate, pair_folder, y4m
-from youku.video.codecs import Coding
+from youku.video.coding import Coding
 from youku.video.degradation import PRESETS, Degradation
 from youku.video.pair_folder import Selection
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from youku.video import codecs, ffmpeg, y4m
-from youku.video.codecs import Coding
+from youku.video import ffmpeg, y4m
+from youku.video.coding import Coding, round_trip
 
 
 def moving_frames(header: y4m.Header, num_frames: int) -> list[y4m.Planes]:
@@ -58,7 +58,7 @@ def test_codec_returns_every_frame_in_order_and_repeats(coding: Coding) -> None:
     """An odd-sized clip at 15 fps comes back with its count, shapes and order, damaged, and twice the same."""
     header = y4m.make_header(97, 65, fps=15)
     frames = moving_frames(header, 14)
-    first, second = (list(codecs.round_trip(frames, header, coding)) for _ in range(2))
+    first, second = (list(round_trip(frames, header, coding)) for _ in range(2))
     assert len(first) == 14 and all(tuple(p.shape for p in planes) == header.plane_shapes for planes in first)
     assert all(np.array_equal(a, b) for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True))
     errors = np.array([[np.abs(a[0].astype(float) - b[0]).mean() for b in frames] for a in first])
@@ -70,7 +70,7 @@ def test_lossless_coding_changes_nothing(chroma: str) -> None:
     """x264 at crf 0 gives the very planes back: no hidden colour or siting conversion on the way."""
     header = y4m.make_header(50, 34, chroma=chroma)
     frames = moving_frames(header, 8)
-    back = list(codecs.round_trip(frames, header, Coding(codec="x264", crf=0)))
+    back = list(round_trip(frames, header, Coding(codec="x264", crf=0)))
     assert all(np.array_equal(a, b) for x, y in zip(frames, back, strict=True) for a, b in zip(x, y, strict=True))
 
 
@@ -82,20 +82,20 @@ def test_an_error_of_the_source_is_raised() -> None:
         raise y4m.Y4MError("a.y4m: frame 2 is cut")
 
     with pytest.raises(y4m.Y4MError, match="frame 2 is cut"):
-        list(codecs.round_trip(broken(), y4m.make_header(64, 64), Coding(codec="mpeg2", qscale=3)))
+        list(round_trip(broken(), y4m.make_header(64, 64), Coding(codec="mpeg2", qscale=3)))
 
 
 def test_no_frames_no_coding() -> None:
     """An empty source is named."""
     with pytest.raises(ValueError, match="0 frames"):
-        list(codecs.round_trip([], y4m.make_header(64, 64), Coding(codec="x264", crf=20)))
+        list(round_trip([], y4m.make_header(64, 64), Coding(codec="x264", crf=20)))
 
 
 @pytest.mark.parametrize("chroma", ["422", "444", "mono", "420p10"])
 def test_codecs_want_8_bit_420(chroma: str) -> None:
     """Other layouts are refused in one sentence."""
     with pytest.raises(ValueError, match="expected 8-bit 4:2:0"):
-        list(codecs.round_trip([], y4m.make_header(64, 64, chroma=chroma), Coding(codec="x264", crf=20)))
+        list(round_trip([], y4m.make_header(64, 64, chroma=chroma), Coding(codec="x264", crf=20)))
 
 
 @pytest.mark.parametrize(

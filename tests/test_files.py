@@ -179,7 +179,7 @@ def test_disk_full_leaves_nothing(small_disk: Path, tmp_path: Path, capsys: pyte
             writer.write(tuple(np.zeros(shape, "u1") for shape in header.plane_shapes))
     assert main(["predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]) == 1
     error = capsys.readouterr().err
-    assert "the disk is full" in error and "Traceback" not in error
+    assert "the disk has" in error and "free some space" in error and "Traceback" not in error
     assert list(small_disk.iterdir()) == []
 
 

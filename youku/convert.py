@@ -95,7 +95,10 @@ def _act(args: argparse.Namespace) -> int:
     kinds = clips.kind_of(args.source), clips.kind_of(args.target)
     wanted = _settings(args, Conversion, ClipKind.HDF5 not in kinds)
     content = _settings(args, Content, kinds[1] is ClipKind.HDF5)
-    sources = pictures.find(args.source) if kinds[0] is ClipKind.PICTURES else [args.source]
+    are_pictures = kinds[0] is ClipKind.PICTURES and (
+        Path(args.source).is_dir() or pictures.is_pattern(Path(args.source))
+    )
+    sources = pictures.find(args.source) if are_pictures else [args.source]
     files.protect(*sources, args.audio)
     files.refuse_input(args.target)
     if ClipKind.HDF5 in kinds:

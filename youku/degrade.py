@@ -25,8 +25,8 @@ from functools import partial
 from typing import Any
 
 from youku import cli
-from youku.video import alignment, clips, codecs, pair_folder
-from youku.video.codecs import RATES, Coding
+from youku.video import alignment, clips, pair_folder
+from youku.video.coding import CODECS, RATES, Coding
 from youku.video.degradation import PRESETS, Degradation, preset_table
 from youku.video.pair_folder import Selection
 
@@ -46,7 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--check", metavar="FOLDER", help="measure the pairs in FOLDER and exit 1 if any is bad")
     amounts = ("scale", "kernel", "blur", "unsharp", "darken", "tone", "noise")
     cli.add_flags(parser, Degradation, *amounts, default=None)
-    parser.add_argument("--codec", choices=(*codecs.CODECS, "none"), help="video codec, in place of the preset's")
+    parser.add_argument("--codec", choices=(*CODECS, "none"), help="video codec, in place of the preset's")
     cli.add_flags(parser, Coding, *RATES)
     cli.add_flags(parser, Degradation, "order", default=None)
     parser.add_argument("--first-id", type=int, default=0, help="number of the first pair (default 0)")

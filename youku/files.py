@@ -81,14 +81,15 @@ def protect(*paths: str | Path | None) -> None:
                 _inputs[state.st_dev, state.st_ino] = "stdin" if str(path) == "-" else str(path)
 
 
-def refuse_input(path: str | Path) -> None:
+def refuse_input(*paths: str | Path) -> None:
     """ValueError where an output is one of the protected inputs: the same file on the disk, by whatever name or link."""
-    try:
-        state = os.fstat(1) if str(path) == "-" else Path(path).stat()
-    except OSError:
-        return  # nothing is there that could be lost
-    if source := _inputs.get((state.st_dev, state.st_ino)):
-        raise ValueError(f"{path}: is the input {source}; inputs are never overwritten, choose another output name")
+    for path in paths:
+        try:
+            state = os.fstat(1) if str(path) == "-" else Path(path).stat()
+        except OSError:
+            continue  # nothing is there that could be lost
+        if source := _inputs.get((state.st_dev, state.st_ino)):
+            raise ValueError(f"{path}: is the input {source}; inputs are never overwritten, choose another output name")
 
 
 def begin_run() -> None:

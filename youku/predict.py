@@ -122,9 +122,7 @@ def _load(args: argparse.Namespace, scale: int | None) -> Network:
 
 def _run(args: argparse.Namespace) -> int:
     if args.batch < 1 or (args.tile is not None and args.tile < 8):
-        raise ValueError(
-            f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 or more and tiles of 8 or more"
-        )
+        raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":
         raise cli.UsageError("--test-set has no effect without --frames scored")
     if args.deinterlace and args.source == "-":
@@ -137,8 +135,7 @@ def _run(args: argparse.Namespace) -> int:
     jobs = list_jobs(args.source, args.target, args.frames, args.test_set or "round1-test", label)
     jobs = [replace(job, deinterlace=args.deinterlace, size=size) for job in jobs]
     files.protect(args.weights, *(job.source for job in jobs))
-    for job in jobs:
-        files.refuse_input(job.target)
+    files.refuse_input(*(job.target for job in jobs))
     own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"
     cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
     predict_all(network, jobs, options, force=args.force, video=video, watch=cli.watch, tell=cli.say)

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from youku import cli, files
+from youku import cli, files, stops
 from youku.engines import weights
 from youku.training import config as configs
 from youku.training import fields, run
@@ -51,8 +51,9 @@ def _run(args: argparse.Namespace, command: str) -> int:
     say = functools.partial(print, file=sys.stderr)
     config = read_settings(args)
     files.protect(args.recipe, config.init_from, config.vgg_weights)
-    for name in ("config.toml", "last.pt", "best.safetensors"):
-        files.refuse_input(config.folder / name)
+    written = ("config.toml", "last.pt", "last.safetensors", "best.safetensors")
+    files.refuse_input(*(config.folder / name for name in written))
+    stops.keeps(lambda: _kept(config.folder))
     try:
         ending = run.start(config, bool(args.resume), command, say=say)
     except KeyboardInterrupt:

@@ -7,7 +7,6 @@ to the tick, MKV and WebM count milliseconds.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,10 +26,6 @@ from youku.video.recording import Recording
 from youku.video.y4m import Header, Planes
 
 Packets = Iterator[tuple[Fraction, Any]]  # seconds from the start of the new file, packet
-# ISO 639-1 to 639-2, of the languages most often met
-_LANGUAGES = "ar:ara cs:ces de:deu en:eng es:spa fr:fra hi:hin id:ind it:ita ja:jpn ko:kor nl:nld pl:pol pt:por ru:rus \
-th:tha tr:tur uk:ukr vi:vie zh:zho"
-_OWN = re.compile("encoder|duration|bps|number_of_.*|_statistics.*|major_brand|minor_version|compatible_brands", re.I)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,23 +274,14 @@ def _add_others(container: Any, given: Any, streams: Iterable[int], is_all: bool
     for index in streams:
         template = given.streams[index]
         targets[index] = copy = container.add_stream_from_template(template)
-        copy.metadata.update(_metadata(template.metadata, short))
+        copy.metadata.update(encoding.kept_metadata(template.metadata, short))
         copy.disposition = template.disposition
-    container.metadata.update(_metadata(given.metadata, short))
+    container.metadata.update(encoding.kept_metadata(given.metadata, short))
     if (video := recording.first_video(given)) is not None:
-        container.streams.video[0].metadata.update(_metadata(video.metadata, short))
+        container.streams.video[0].metadata.update(encoding.kept_metadata(video.metadata, short))
     if is_all:
         container.set_chapters(given.chapters())
     return targets
-
-
-def _metadata(given: dict[str, str], has_short_languages: bool) -> dict[str, str]:
-    """Without what the writer says itself; a language in three letters where the container holds no more."""
-    kept = {name: value for name, value in given.items() if not _OWN.fullmatch(name)}
-    if has_short_languages and "language" in kept:  # zh-CN becomes zho
-        language = kept["language"].split("-")[0].lower()
-        kept["language"] = dict(pair.split(":") for pair in _LANGUAGES.split()).get(language, language)
-    return kept
 
 
 def _copies(given: Any, targets: dict[int, Any], along: Along, is_part: bool, origin_sec: Fraction) -> Packets:

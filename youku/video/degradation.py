@@ -15,8 +15,8 @@ import numpy as np
 
 from youku import contest, text_table
 from youku.cli import option
-from youku.video import codecs, interpolate, resize, y4m
-from youku.video.codecs import RATES, Coding
+from youku.video import interpolate, resize, y4m
+from youku.video.coding import RATES, Coding, round_trip
 from youku.video.y4m import Header, Planes
 
 KERNELS = ("bicubic", "bilinear", "lanczos", "box")
@@ -191,7 +191,7 @@ def sharpen_some(frames: Iterable[Planes], header: Header, chance: float, seed: 
 
 def _code(frames: Iterable[Planes], header: Header, degradation: Degradation) -> Iterator[Planes]:
     for coding in degradation.codings:
-        frames = codecs.round_trip(frames, header, coding)
+        frames = round_trip(frames, header, coding)
     return iter(frames)
 
 

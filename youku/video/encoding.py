@@ -6,6 +6,7 @@ Header, file name and `Encoding` -> ffmpeg's options for the encoder, or ValueEr
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,10 @@ _ENCODERS: dict[str, tuple[str, dict[str, str], int, int, tuple[int, ...], tuple
     "ffv1": ("ffv1", {"level": "3", "slicecrc": "1"}, 0, 0, (8, 9, 10, 12, 14, 16), (".mkv",)),
 }
 CODECS = tuple(_ENCODERS)
+# ISO 639-1 to 639-2, of the languages most often met
+_LANGUAGES = "ar:ara cs:ces de:deu en:eng es:spa fr:fra hi:hin id:ind it:ita ja:jpn ko:kor nl:nld pl:pol pt:por ru:rus \
+th:tha tr:tur uk:ukr vi:vie zh:zho"
+_OWN = re.compile("encoder|duration|bps|number_of_.*|_statistics.*|major_brand|minor_version|compatible_brands", re.I)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +123,12 @@ def _hdr_options(codec: str, options: dict[str, str], tags: Tags) -> dict[str, s
     if tags.light:
         params.append(f"{names[codec][1]}={','.join(map(str, tags.light))}")
     return {f"{codec}-params": ":".join(params)}
+
+
+def kept_metadata(given: dict[str, str], has_short_languages: bool) -> dict[str, str]:
+    """Without what the writer says itself; a language in three letters where the container holds no more."""
+    kept = {name: value for name, value in given.items() if not _OWN.fullmatch(name)}
+    if has_short_languages and "language" in kept:  # zh-CN becomes zho
+        language = kept["language"].split("-")[0].lower()
+        kept["language"] = dict(pair.split(":") for pair in _LANGUAGES.split()).get(language, language)
+    return kept

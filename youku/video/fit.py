@@ -12,8 +12,8 @@ from fractions import Fraction
 import torch
 
 from youku.video import color, resize
-from youku.video.header import MAX_SIDE_PX
 from youku.video.y4m import Header, Planes
+from youku.video.y4m_header import MAX_SIDE_PX
 
 Size = tuple[int, int] | Fraction
 """A box (width, height) to fit in, or a factor."""

@@ -19,7 +19,7 @@ from typing import IO, BinaryIO
 import numpy as np
 
 from youku.files import atomic_write
-from youku.video.header import CHROMA, MAGIC, MAX_LINE_BYTES, Header, Layout, Y4MError, make_header, parse_header
+from youku.video.y4m_header import CHROMA, MAGIC, MAX_LINE_BYTES, Header, Layout, Y4MError, make_header, parse_header
 
 __all__ = ["CHROMA", "MAGIC", "Header", "Layout", "Y4MError", "make_header", "parse_header"]  # of here for importers
 Planes = tuple[np.ndarray, ...]
