@@ -86,8 +86,8 @@ deep.y4m --json | NET/@ --histogram --checkerboard | RGB/@ --png OUT/a.png | vgg
 ; degrade no.mp4 a ; inspect s.srt ; nothing ; download --split val --base-url file:///none --data OUT"""
 LEFT_OUT = (
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\S{6})?( UTC)?", r'"(steps_per_sec|data_wait)": [\d.e-]+', r"\d+ seconds",
-    r'(?<=youku)"?:? "?\d+\.\d+\.\d+', r"# (versions|commit): .*", r'(?<="weights": ")[0-9a-f]{64}', r"\b\d{19}\b",
-    r"^.*\[\d\d:\d\d[<,].*\n", r"^usage: .*\n( .*\n)*", r"^\s*\n",
+    r'(?<=youku)"?:? "?\d+\.\d+\.\d+', r"^# (versions|commit): .*\n", r'(?<="weights": ")[0-9a-f]{64}', r"\b\d{19}\b",
+    r"^.*\[\d\d:\d\d[<,].*\n", r"^usage: .*\n( .*\n)*", r"^/.*Warning: .*\n .*\n", r"^\s*\n",
 )  # fmt: skip
 
 
@@ -150,15 +150,15 @@ def fingerprints(work: Path, only: str) -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for flag in ("--out", "--against", "--work"):
-        parser.add_argument(flag, type=Path)
-    parser.add_argument("--only", default="", metavar="PREFIX")
+    for flag, default in {"--out": None, "--against": None, "--work": None, "--only": ""}.items():
+        parser.add_argument(flag, default=default, type=str if flag == "--only" else Path)
     args = parser.parse_args()
+    against = args.against and json.loads(args.against.read_text())
     with tempfile.TemporaryDirectory() as name:
         found = fingerprints((args.work or Path(name)).resolve(), args.only)
     if args.out:
         args.out.write_text(json.dumps(found, indent=1) + "\n")
-    before = json.loads(args.against.read_text()) if args.against else found
+    before = found if against is None else against
     keys = [key for key in {**before, **found} if key.startswith(args.only) and before.get(key) != found.get(key)]
     for key in keys:
         print("missing" if key not in found else "new" if key not in before else "differs", key)
