@@ -171,15 +171,22 @@ def small_disk(tmp_path: Path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_disk_full_leaves_nothing(small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """predict onto a full disk: one sentence, exit 1, no half file."""
+def test_disk_full_leaves_nothing(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """predict onto a full disk: one sentence, exit 1, no half file; refused before the work where the size is known."""
     header = y4m.make_header(160, 120)
     with y4m.create(tmp_path / "in.y4m", header) as writer:
         for _ in range(8):
             writer.write(tuple(np.zeros(shape, "u1") for shape in header.plane_shapes))
     assert main(["predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]) == 1
     error = capsys.readouterr().err
-    assert "the disk has" in error and "free some space" in error and "Traceback" not in error
+    assert "out.y4m of 8 frames needs 3.69 MB, the disk has" in error and "free some space" in error
+    assert list(small_disk.iterdir()) == []
+    monkeypatch.setattr(files, "free_bytes", lambda folder: 1 << 40)  # it fills while the frames are written
+    assert main(["predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]) == 1
+    error = capsys.readouterr().err
+    assert "the disk is full" in error and "Traceback" not in error
     assert list(small_disk.iterdir()) == []
 
 

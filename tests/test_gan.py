@@ -80,18 +80,17 @@ def test_the_stages_leave_their_traces(pairs: Path) -> None:
     assert [line["step"] for line in lines if "d_loss" in line] == [3, 4, 5, 6]
 
 
-@pytest.mark.usefixtures("small")
 def test_the_discriminator_learns_to_tell_apart() -> None:
-    """On flat against noisy pictures its loss falls clearly from where it begins, which is about chance, 2 log 2."""
-    config = TrainConfig(loss="gan", patch_px=8, model="espcn", discriminator="enhancenet", d_lr=1e-2, steps=2)
+    """On flat against noisy pictures its loss falls below chance, 2 log 2."""
+    config = TrainConfig(loss="gan", patch_px=8, model="espcn", discriminator="enhancenet", d_lr=1e-3, steps=2)
     torch.manual_seed(0)
     adversary = make_adversary(config, 32, 1, torch.device("cpu"))
     high, pred = torch.rand(4, 1, 32, 32), torch.full((4, 1, 32, 32), 0.5)
-    for _ in range(60):
+    for _ in range(20):
         adversary.learn(pred, high)
         adversary.step(1.0)
     figures = [entry[0] for entry in adversary.past]
-    assert figures[0] == pytest.approx(1.386, rel=0.3) and figures[-1] < 0.5 * figures[0]
+    assert figures[0] == pytest.approx(1.386, abs=0.05) and figures[-1] < 0.5 * figures[0]
 
 
 def test_the_loss_reaches_the_picture_and_not_the_discriminator() -> None:

@@ -215,9 +215,10 @@ def require_free(folder: str | Path, needed_bytes: int, what: str) -> None:
     """ValueError when the disk under `folder` has less than `needed_bytes` free."""
     free = free_bytes(folder)
     if free < needed_bytes:
+        unit, size = ("GB", 1e9) if needed_bytes >= 1e9 else ("MB", 1e6)
         raise ValueError(
-            f"{Path(folder).absolute()}: {what} needs {needed_bytes / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB free; "
-            "free some space or choose another folder"
+            f"{Path(folder).absolute()}: {what} needs {needed_bytes / size:.2f} {unit}, the disk has "
+            f"{free / size:.2f} {unit} free; free some space or choose another folder"
         )
 
 
