@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from torch.nn import functional as F
 
 from youku import text_table
 from youku.__main__ import main
-from youku.models import MODELS
-from youku.models.cost import Cost, count, count_module, measure_receptive_field_px, output_px
+from youku.models import FILES, MODELS, UNTRAINED, figures
+from youku.models.cost import Cost, count, count_module, measure_receptive_field_px, network_as_json
+from youku.models.figures import output_px
 from youku.models.fsrcnn import Deconvolution
 
 WIDTH, HEIGHT = 480, 270
@@ -169,6 +171,19 @@ def test_table_lists_every_network(capsys: pytest.CaptureFixture) -> None:
     entries = json.loads(capsys.readouterr().out)
     assert {entry["name"] for entry in entries} == {name for name, spec in MODELS.items() if 3 in spec.scales}
     assert all(entry["scale"] == 3 for entry in entries)
+
+
+def test_kept_figures_are_those_of_the_networks() -> None:
+    """What `models` prints without building a network is what counting says; if not, run benchmarks/model_figures.py."""
+    counted = [network_as_json(spec, scale, WIDTH, HEIGHT)[0] for spec in MODELS.values() for scale in spec.scales]
+    assert figures.read() == counted
+
+
+def test_every_network_is_found_in_its_file() -> None:
+    """The table names the file of each spec, all specs of every file are in it, and what has weights is told apart."""
+    named = {name: [spec.name for spec in import_module(f"youku.models.{name}").SPECS] for name in FILES.values()}
+    assert sorted((name, file) for file, names in named.items() for name in names) == sorted(FILES.items())
+    assert tuple(name for name, spec in MODELS.items() if not spec.trainable) == UNTRAINED
 
 
 def test_structure_of_one_network(capsys: pytest.CaptureFixture) -> None:

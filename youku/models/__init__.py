@@ -1,35 +1,80 @@
-"""The networks: a table written by hand, one file a network or a family; `models.spec` says what an entry means."""
+"""The networks by name, a table written by hand; one file a network or a family, loaded when it is asked for.
+
+`models.spec` says what an entry means, `models.figures` what each costs.
+"""
 
 from __future__ import annotations
 
-from youku.models import edsr, enhancenet, fsrcnn, rlfn, span, srcnn, srresnet, srvgg, waifu2x
-from youku.models.spec import ModelSpec
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["MODELS", "ModelSpec", "spec_of"]
+if TYPE_CHECKING:
+    from youku.models.spec import ModelSpec
 
-MODELS: dict[str, ModelSpec] = {
-    spec.name: spec
-    for spec in (
-        srcnn.BICUBIC,
-        *srcnn.SRCNN_SPECS,
-        *fsrcnn.FSRCNN_SPECS,
-        *fsrcnn.ESPCN_SPECS,
-        srcnn.VDSR_20,
-        *srresnet.SRRESNET_SPECS,
-        srresnet.IMPROVED,
-        *edsr.SPECS,
-        *enhancenet.ENHANCENET_SPECS,
-        *srresnet.PERCEPTUAL_SPECS,
-        *enhancenet.OLDFILM_SPECS,
-        *srcnn.VSRNET_SPECS,
-        *enhancenet.THREE_FRAME_SPECS,
-        rlfn.RLFN_52,
-        *span.SPECS,
-        *srvgg.SPECS,
-        *waifu2x.SPECS,
-    )
+__all__ = ["FILES", "MODELS", "UNTRAINED", "spec_of"]
+
+# network -> the file beside this one that holds its class and, in SPECS, its spec; in the order they are listed
+FILES = {
+    "bicubic": "srcnn",
+    "srcnn": "srcnn",
+    "srcnn-935": "srcnn",
+    "srcnn-955": "srcnn",
+    "fsrcnn": "fsrcnn",
+    "fsrcnn-s": "fsrcnn",
+    "espcn": "fsrcnn",
+    "espcn-rgb": "fsrcnn",
+    "vdsr": "srcnn",
+    "srresnet": "srresnet",
+    "srgan": "srresnet",
+    "srresnet-slides": "srresnet",
+    "srresnet-improved": "srresnet",
+    "edsr-baseline": "edsr",
+    "edsr": "edsr",
+    "enhancenet": "enhancenet",
+    "enhancenet-y": "enhancenet",
+    "perceptual-sr": "srresnet",
+    "perceptual-sr-deconv": "srresnet",
+    "oldfilm": "enhancenet",
+    "oldfilm-rgb": "enhancenet",
+    "oldfilm-scaled": "enhancenet",
+    "oldfilm-nobn": "enhancenet",
+    "vsrnet": "srcnn",
+    "vsrnet-symmetric": "srcnn",
+    "enhancenet-3frame": "enhancenet",
+    "enhancenet-3frame-shared": "enhancenet",
+    "enhancenet-3frame-concat": "enhancenet",
+    "rlfn": "rlfn",
+    "span-28": "span",
+    "span-48": "span",
+    "srvgg-16": "srvgg",
+    "srvgg-32": "srvgg",
+    "waifu2x-vgg7": "waifu2x",
+    "waifu2x-vgg7-y": "waifu2x",
+    "waifu2x-upconv7": "waifu2x",
+    "waifu2x-upconv7-y": "waifu2x",
 }
-"""In the order they are listed."""
+UNTRAINED = ("bicubic",)  # have no weights
+
+
+class Models(Mapping[str, "ModelSpec"]):
+    """Name -> spec. A network's file is imported here, and torch with it: names alone cost nothing."""
+
+    def __getitem__(self, name: str) -> ModelSpec:
+        specs: tuple[ModelSpec, ...] = import_module(f"youku.models.{FILES[name]}").SPECS
+        return next(spec for spec in specs if spec.name == name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in FILES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FILES)
+
+    def __len__(self) -> int:
+        return len(FILES)
+
+
+MODELS = Models()
 
 
 def spec_of(name: str, scale: int) -> ModelSpec:

@@ -19,9 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from youku import cli, text_table
-from youku.models import MODELS, spec_of
-from youku.models import cost as costs
-from youku.models.cost import Cost, Layer
+from youku.models import MODELS, figures, spec_of
 
 
 def all_as_text(entries: Sequence[dict], trident: bool) -> str:
@@ -37,18 +35,6 @@ def all_as_text(entries: Sequence[dict], trident: bool) -> str:
         field = "whole" if entry["receptive_field_px"] is None else str(entry["receptive_field_px"])
         rows.append([*row, field, "yes" if entry["half_safe"] else "no", entry["source"]])
     return text_table.lay_out([*header, "field px", "half", "source"], rows)
-
-
-def layers_as_text(cost: Cost, trident: bool) -> str:
-    """The table of layers, sums last."""
-    header = ["layer", "kind", "output", "parameters", "MACs", *(["MACC", "FLOPs"] if trident else [])]
-
-    def figures(one: Layer | Cost) -> list[str]:
-        numbers = [one.parameters, one.macs, *([one.macc, one.flops] if trident else [])]
-        return [f"{number:,}" for number in numbers]
-
-    rows = [[layer.name, layer.kind, "x".join(map(str, layer.output)), *figures(layer)] for layer in cost.layers]
-    return text_table.lay_out(header, [*rows, ["sum", "", "", *figures(cost)]])
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -67,7 +53,7 @@ def _show_conv(args: argparse.Namespace) -> None:
     if args.name or args.scale or args.input or args.trident or args.print or args.measure:
         raise cli.UsageError("--conv is a calculator and goes with --json alone; drop the rest")
     input_px, kernel_px, padding_px, stride = args.conv
-    side = costs.output_px(input_px, kernel_px, padding_px, stride)
+    side = figures.output_px(input_px, kernel_px, padding_px, stride)
     unused_px = (input_px - kernel_px + 2 * padding_px) % stride
     if args.json:
         print(json.dumps({"output_px": side, "unused_px": unused_px}))
@@ -78,12 +64,12 @@ def _show_conv(args: argparse.Namespace) -> None:
 
 
 def _show_all(args: argparse.Namespace) -> None:
-    width, height = args.input or (480, 270)
-    specs = [spec for spec in MODELS.values() if args.scale is None or args.scale in spec.scales]
-    if not specs:
-        known = sorted({scale for spec in MODELS.values() for scale in spec.scales})
-        raise ValueError(f"--scale {args.scale}: no network has it; expected one of {', '.join(map(str, known))}")
-    entries = [costs.network_as_json(spec, args.scale or costs.usual_scale(spec), width, height)[0] for spec in specs]
+    width, height = args.input or figures.INPUT
+    entries = figures.at(args.scale)
+    if (width, height) != figures.INPUT:
+        from youku.models import cost  # with torch and every network: what is counted already needs none
+
+        entries = [cost.network_as_json(MODELS[one["name"]], one["scale"], width, height)[0] for one in entries]
     if args.json:
         print(json.dumps(entries, indent=2))
     else:
@@ -92,9 +78,11 @@ def _show_all(args: argparse.Namespace) -> None:
 
 
 def _show_one(args: argparse.Namespace) -> None:
-    width, height = args.input or (480, 270)
-    scale = args.scale or (costs.usual_scale(MODELS[args.name]) if args.name in MODELS else costs.USUAL_SCALE)
+    from youku.models import cost as costs  # with torch
+
+    scale = args.scale or figures.usual_scale(MODELS[args.name].scales if args.name in MODELS else ())
     spec = spec_of(args.name, scale)
+    width, height = args.input or figures.INPUT
     entry, cost = costs.network_as_json(spec, scale, width, height)
     if args.measure:
         if not spec.local:
@@ -109,7 +97,7 @@ def _show_one(args: argparse.Namespace) -> None:
         return
     print(all_as_text([entry], args.trident))
     print(f"\nlayers for one {width}x{height} input (output = channels x height x width)")
-    print(layers_as_text(cost, args.trident))
+    print(text_table.lay_out(*costs.layer_table(cost, args.trident)))
     if args.measure:
         print(f"\nreceptive field measured by gradients: {entry['measured_receptive_field_px']} px")
     if args.print:

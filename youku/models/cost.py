@@ -22,8 +22,6 @@ from youku.models.blocks import Interpolate
 from youku.models.fsrcnn import Deconvolution
 from youku.models.spec import ModelSpec
 
-USUAL_SCALE = 4
-
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
@@ -154,18 +152,6 @@ def measure_receptive_field_px(build: Callable[[], nn.Module], num_channels: int
     return 2 * int(touched.abs().max()) + 1
 
 
-def output_px(input_px: int, kernel_px: int, padding_px: int, stride: int) -> int:
-    """Side of a convolution's output, W2 = (W1 - F + 2 P) / S + 1, rounded down as in torch."""
-    if min(input_px, kernel_px, stride) < 1 or padding_px < 0:
-        raise ValueError(f"W={input_px} F={kernel_px} P={padding_px} S={stride}: expected W, F, S >= 1 and P >= 0")
-    if kernel_px > input_px + 2 * padding_px:
-        raise ValueError(
-            f"kernel of {kernel_px} px: larger than the {input_px} px input with {padding_px} px of padding on each "
-            "side; use a smaller kernel or more padding"
-        )
-    return (input_px - kernel_px + 2 * padding_px) // stride + 1
-
-
 def network_as_json(spec: ModelSpec, scale: int, width: int, height: int) -> tuple[dict[str, object], Cost]:
     """One network as numbers (the row of the table, and what --json prints), and its cost for a width x height input."""
     cost = count(lambda: spec.build(scale), spec.channels * spec.num_frames, height, width)
@@ -189,6 +175,13 @@ def network_as_json(spec: ModelSpec, scale: int, width: int, height: int) -> tup
     return entry, cost
 
 
-def usual_scale(spec: ModelSpec) -> int:
-    """4, or the largest that the network has."""
-    return USUAL_SCALE if USUAL_SCALE in spec.scales else max(spec.scales)
+def layer_table(cost: Cost, trident: bool) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table of layers, sums last; `trident` adds the slides' two counts."""
+    header = ["layer", "kind", "output", "parameters", "MACs", *(["MACC", "FLOPs"] if trident else [])]
+
+    def numbers(one: Layer | Cost) -> list[str]:
+        counts = [one.parameters, one.macs, *([one.macc, one.flops] if trident else [])]
+        return [f"{count:,}" for count in counts]
+
+    rows = [[layer.name, layer.kind, "x".join(map(str, layer.output)), *numbers(layer)] for layer in cost.layers]
+    return header, [*rows, ["sum", "", "", *numbers(cost)]]

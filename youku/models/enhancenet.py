@@ -209,3 +209,4 @@ OLDFILM_SPECS = (
     replace(LUMA, name="oldfilm-scaled", build=lambda scale: OldFilm(scale, residual_scale=0.1)),
     replace(LUMA, name="oldfilm-nobn", build=lambda scale: OldFilm(scale, batch_norm=False)),
 )
+SPECS = (*ENHANCENET_SPECS, *OLDFILM_SPECS, *THREE_FRAME_SPECS)

@@ -126,3 +126,4 @@ ESPCN_Y = ModelSpec(
     name="espcn", build=ESPCN, colours=Y, halo_px=lambda scale: 2 + 1 + 1, source="Shi et al. 2016, arXiv:1609.05158"
 )
 ESPCN_SPECS = (ESPCN_Y, replace(ESPCN_Y, name="espcn-rgb", build=lambda scale: ESPCN(scale, num_planes=3), colours=RGB))
+SPECS = (*FSRCNN_SPECS, *ESPCN_SPECS)

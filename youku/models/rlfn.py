@@ -76,11 +76,13 @@ class RLFN(nn.Module):
         return self.upscale(features)[..., : height * self.scale, : width * self.scale] / 255
 
 
-RLFN_52 = ModelSpec(
-    name="rlfn",
-    build=RLFN,
-    colours=RGB,
-    halo_px=lambda scale: 0,  # runs untiled
-    local=False,
-    source="Kong et al. 2022, arXiv:2205.07514",
+SPECS = (
+    ModelSpec(
+        name="rlfn",
+        build=RLFN,
+        colours=RGB,
+        halo_px=lambda scale: 0,  # runs untiled
+        local=False,
+        source="Kong et al. 2022, arXiv:2205.07514",
+    ),
 )

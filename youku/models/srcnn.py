@@ -208,3 +208,4 @@ VSRNET_SPECS = (
     FIVE_FRAMES,
     replace(FIVE_FRAMES, name="vsrnet-symmetric", build=lambda scale: VSRnet(scale, symmetric=True)),
 )
+SPECS = (BICUBIC, *SRCNN_SPECS, VDSR_20, *VSRNET_SPECS)

@@ -216,3 +216,4 @@ PERCEPTUAL_SPECS = (
     RESIZED,
     replace(RESIZED, name="perceptual-sr-deconv", build=lambda scale: PerceptualSR(scale, deconvolution=True)),
 )
+SPECS = (*SRRESNET_SPECS, IMPROVED, *PERCEPTUAL_SPECS)
