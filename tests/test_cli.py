@@ -16,6 +16,7 @@ from youku import cli
 from youku.__main__ import VERBS, main, usage
 
 REPO = Path(__file__).parents[1]
+HEAVY = {"torch", "pandas", "skimage", "matplotlib", "jinja2", "PIL", "h5py", "scipy"}
 
 
 def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> None:
@@ -38,6 +39,23 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture) -> None:
     assert caught.value.code == 0
     out = capsys.readouterr().out
     assert f"python -m youku {verb}" in out and len(out.splitlines()) > 8
+
+
+def test_help_and_the_list_of_networks_load_nothing_heavy() -> None:
+    """--help of every verb, a mistyped verb and `models` begin at once: torch alone takes a second to load."""
+    code = f"""
+import contextlib, io, sys
+from youku.__main__ import VERBS, main
+for arguments in ([], ["trian"], ["models"], ["models", "--scale", "3", "--json"], *([verb, "--help"] for verb in VERBS)):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.suppress(SystemExit):
+            main(arguments)
+    print(arguments, {HEAVY} & sys.modules.keys())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPO)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 4 + len(VERBS)
+    assert [line for line in lines if not line.endswith("set()")] == []
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -135,7 +153,7 @@ def test_closed_streams(streams: str, words: str) -> None:
 
 def test_too_little_memory_to_begin() -> None:
     """`ulimit -v` that not even torch fits into is one sentence."""
-    line = f'ulimit -v 400000; "{sys.executable}" -m youku models'
+    line = f'ulimit -v 400000; "{sys.executable}" -m youku models fsrcnn'
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, cwd=REPO)
     assert done.returncode == 1 and done.stderr.startswith("error: not enough memory") and done.stderr.count("\n") == 1
 

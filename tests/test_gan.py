@@ -11,10 +11,11 @@ from torch import nn
 
 from tests.test_train import last, settings
 from youku.engines import weights
+from youku.models.discriminators import DISCRIMINATORS
 from youku.training import gan_losses, run, trainer
 from youku.training import state as states
 from youku.training.adversary import Adversary, NoAdversary, make_adversary
-from youku.training.config import DISCRIMINATORS, TrainConfig
+from youku.training.config import TrainConfig
 from youku.training.dataset import in_turn
 
 

@@ -26,7 +26,8 @@ from youku.engines import weights
 from youku.inference import pipeline
 from youku.metrics import psnr
 from youku.models import MODELS
-from youku.training import config, experiment, fields, precision, run, trainer
+from youku.models.discriminators import DISCRIMINATORS
+from youku.training import config, experiment, fields, losses, precision, run, trainer, transfer
 from youku.training import state as states
 from youku.training.config import TrainConfig
 from youku.training.dataset import Sampler, batches, in_turn
@@ -439,6 +440,12 @@ def test_apex_is_driven_where_it_can_be_imported(pairs: Path, monkeypatch: pytes
     assert run.start(made, progress=False).finished
     assert calls[0] == "O1" and calls.count("scale") == 2
     assert last(made)["precision"] == {"scale": 1}
+
+
+def test_names_that_help_shows_are_those_of_the_rooms() -> None:
+    """The flags list losses, initialisers and discriminators without loading what computes them."""
+    assert list(config.TERMS) == losses.all_terms()
+    assert (list(config.INITS), list(config.DISCRIMINATORS)) == (list(transfer.INITS), list(DISCRIMINATORS))
 
 
 def test_recipes_are_valid_and_every_fault_is_listed(tmp_path: Path) -> None:

@@ -17,13 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli, contest, files, report
-from youku.engines import weights
 from youku.exchange import scorefile, submission, totals
 from youku.exchange.score_clips import score_submission
-from youku.inference.clip import predict_all
 from youku.inference.jobs import list_jobs
-from youku.inference.pipeline import Options
-from youku.training import run
 from youku.training.config import TrainConfig, read_recipe
 from youku.video import degradation, standin, y4m
 
@@ -42,6 +38,11 @@ def make_clips(folder: Path, scenes: Sequence[standin.Scene]) -> None:
 
 def run_demo(out: Path, steps: int | None = None) -> dict:
     """Chain the verbs; returns the content of score.json."""
+    from youku.engines import weights  # with torch, which --help does without
+    from youku.inference.clip import predict_all
+    from youku.inference.pipeline import Options
+    from youku.training import run
+
     _say(1, "stand-in clips: photographs under a moving camera, shrunk x4, noise, x264")
     make_clips(out / "clips" / "train", standin.TRAIN_SCENES)
     make_clips(out / "clips" / "val", standin.VAL_SCENES)

@@ -21,12 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from youku import cli, files
-from youku.engines import weights
 from youku.engines.network import Network
 from youku.inference import evaluation, picture_scores
 from youku.inference.evaluation import PROTOCOLS
 from youku.inference.picture_scores import PictureSet, Runs
-from youku.inference.pipeline import Options
 from youku.models import MODELS
 from youku.video import picture_sets
 from youku.video.resize import SHRINKERS
@@ -68,6 +66,8 @@ def _run(args: argparse.Namespace) -> int:
         raise cli.UsageError("--time-batch, --warm-up and --iterations have no effect without --time")
     if args.tile_px is not None and args.tile_px < 1:
         raise cli.UsageError(f"--tile-px {args.tile_px}: expected 1 or more")
+    from youku.engines import weights  # with torch, which --help does without
+
     device = weights.pick_device(args.device)
     networks = [weights.load(args.weights, args.model, args.scale, device, args.half)]
     if networks[0].spec.name != "bicubic":
@@ -83,6 +83,8 @@ def _evaluate(
     networks: Sequence[Network], pictures: PictureSet, runs: Runs, args: argparse.Namespace
 ) -> dict[str, Any]:
     """The result of one set as data; printed as text on the way where that is wanted."""
+    from youku.inference.pipeline import Options
+
     network, options = networks[0], Options(ensemble=args.ensemble, tile_px=args.tile_px)
     name, scale = network.spec.name, network.scale
     watch = partial(cli.watch, is_kept=False, unit="it")

@@ -18,7 +18,6 @@ import sys
 from collections.abc import Sequence
 
 from youku import cli, files
-from youku.training import experiment as experiments
 from youku.training import fields
 from youku.training.config import TrainConfig
 
@@ -35,6 +34,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from youku.training import experiment as experiments  # with torch, which --help does without
+
     if args.list:
         for name in experiments.names():
             print(f"{name:<22}{experiments.read(name).question}")

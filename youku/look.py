@@ -24,9 +24,7 @@ from functools import partial
 from pathlib import Path
 
 from youku import cli, files
-from youku.engines import weights
-from youku.looking import clip_summary, feature_maps, weights_summary
-from youku.looking.weights_summary import WeightsSummary
+from youku.looking import clip_summary
 from youku.models import MODELS
 
 OF_WEIGHTS = ("model", "scale", "layers", "histogram", "features", "picture", "out", "checkerboard")
@@ -47,7 +45,11 @@ def _run_clip(args: argparse.Namespace, path: Path) -> int:
     return 0
 
 
-def _look_at_weights(args: argparse.Namespace, loss_network: str | None) -> WeightsSummary:
+def _run_weights(args: argparse.Namespace, path: Path) -> int:
+    from youku.engines import weights
+    from youku.looking import feature_maps, weights_summary
+
+    loss_network = _check_weights_flags(args)
     device = weights.pick_device(args.device)
     if loss_network:
         layer = args.features or feature_maps.DEEPEST
@@ -56,12 +58,7 @@ def _look_at_weights(args: argparse.Namespace, loss_network: str | None) -> Weig
     else:
         network = weights.load(args.file, args.model, args.scale, device, look=True)
         about = weights.read(args.file)[1]
-    return weights_summary.summarise_weights(network, about, args.layers, args.checkerboard)
-
-
-def _run_weights(args: argparse.Namespace, path: Path) -> int:
-    loss_network = _check_weights_flags(args)
-    found = _look_at_weights(args, loss_network)
+    found = weights_summary.summarise_weights(network, about, args.layers, args.checkerboard)
     written = []
     if args.png:
         title = f"{path.name}: {found.network.spec.name} x{found.network.scale}"
@@ -79,6 +76,8 @@ def _run_weights(args: argparse.Namespace, path: Path) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from youku.looking import weights_summary  # with torch, which --help does without
+
     path = Path(args.file)
     files.protect(path, args.picture)
     if args.png and not args.png.lower().endswith(".png"):
@@ -91,6 +90,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _check_weights_flags(args: argparse.Namespace) -> str | None:
     """UsageError for flags that do not go together; the name of the loss network that the file holds, if it does."""
+    from youku.looking import feature_maps
+
     asked = [bool(args.features), bool(args.picture), bool(args.out)]
     if any(asked) and not all(asked):
         raise cli.UsageError("--features LAYER, --picture IN.png and --out DIR go together; give all three or none")

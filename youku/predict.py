@@ -25,14 +25,9 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
 from youku import cli, files
-from youku.engines import half, weights
 from youku.engines.network import Network
-from youku.inference.clip import predict_all
 from youku.inference.jobs import VideoOptions, list_jobs, network_scale, video_options
-from youku.inference.pipeline import Options
 from youku.models import MODELS
 from youku.video import fit, recording
 from youku.video.fit import Size
@@ -106,8 +101,10 @@ def _size_and_scale(args: argparse.Namespace) -> tuple[Size | None, int | None]:
 
 def _load(args: argparse.Namespace, scale: int | None) -> Network:
     """The network; what would have no effect on it is refused, what would slow it down is left out and said."""
+    from youku.engines import half, weights  # with torch, which --help does without
+
     device = weights.pick_device(args.device)
-    is_half = args.half and half.amp_dtype(device) is torch.bfloat16
+    is_half = args.half and half.is_fast_in_bf16(device)
     network = weights.load(args.weights, args.model, scale, device, is_half)
     if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
         raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
@@ -121,6 +118,9 @@ def _load(args: argparse.Namespace, scale: int | None) -> Network:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from youku.inference.clip import predict_all
+    from youku.inference.pipeline import Options
+
     if args.batch < 1 or (args.tile is not None and args.tile < 8):
         raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":

@@ -20,9 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli, files, stops
-from youku.engines import weights
 from youku.training import config as configs
-from youku.training import fields, run
+from youku.training import fields
 from youku.training.config import TrainConfig
 
 MAY_CHANGE = ("resume", "vgg_weights")  # where a file lies is no setting of the run
@@ -43,11 +42,16 @@ def read_settings(args: argparse.Namespace) -> TrainConfig:
     others = [key for key, value in vars(args).items() if key not in MAY_CHANGE and value is not None]
     if others:
         raise ValueError(f"--resume takes its settings from the run; drop --{', --'.join(others)}".replace("_", "-"))
+    from youku.training import run
+
     config = run.resumed_config(Path(args.resume))
     return config if args.vgg_weights is None else dataclasses.replace(config, vgg_weights=args.vgg_weights)
 
 
 def _run(args: argparse.Namespace, command: str) -> int:
+    from youku.engines import weights  # with torch, which --help does without
+    from youku.training import run
+
     say = functools.partial(print, file=sys.stderr)
     config = read_settings(args)
     files.protect(args.recipe, config.init_from, config.vgg_weights)

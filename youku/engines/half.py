@@ -14,6 +14,10 @@ def amp_dtype(device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if cpu_has_bf16() else None
 
 
+def is_fast_in_bf16(device: torch.device) -> bool:
+    return amp_dtype(device) is torch.bfloat16
+
+
 def cpu_has_bf16() -> bool:
     """Whether the processor has bf16 instructions (AVX-512 BF16, AMX, or Arm's), as the kernel lists them."""
     try:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
-from youku.engines.torch_engine import TorchEngine
-from youku.models.colours import Tensors
-from youku.models.spec import ModelSpec
+    from youku.models.colours import Tensors
+    from youku.models.spec import ModelSpec
 
 
 class Engine(Protocol):
@@ -57,5 +57,7 @@ class Network:
     @property
     def module(self) -> nn.Module:
         """The layers, for what looks into them; only the torch engine has any."""
+        from youku.engines.torch_engine import TorchEngine
+
         assert isinstance(self.engine, TorchEngine), f"{type(self.engine).__name__} has no layers to look into"
         return self.engine.module

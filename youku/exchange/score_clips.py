@@ -17,8 +17,6 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import torch
-
 import youku
 from youku import cli, contest, stops
 from youku.contest import TestSet
@@ -131,6 +129,8 @@ def _measure_all(
 @contextmanager
 def _torch_threads(num_threads: int) -> Iterator[None]:
     """Limit torch meanwhile: its waiting threads take the cores libvmaf needs (2 cores: 68 s of CPU time against 27)."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, num_threads))
     try:
@@ -248,6 +248,8 @@ def _clip_row(clip: ScoredClip, measured: Measured, reading: Reading) -> dict[st
 
 
 def _tools(versions: set[str]) -> dict[str, str | None]:
+    import torch
+
     return {
         "ffmpeg": ffmpeg.version(),
         "libvmaf": ", ".join(sorted(versions)) or None,

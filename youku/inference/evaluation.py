@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from youku.engines.network import Network
-from youku.inference import pipeline
-from youku.inference.pipeline import Options
-from youku.metrics import psnr, ssim
-from youku.models.colours import Tensors
+from youku.metrics import psnr
 from youku.video import color, resize
+
+if TYPE_CHECKING:
+    from youku.inference.pipeline import Options
+    from youku.models.colours import Tensors
 
 EDSR_GRAY = (65.738, 129.057, 25.064)  # over 256, as EDSR-PyTorch writes them; MATLAB has 65.481, 128.553, 24.966
 
@@ -68,6 +70,8 @@ def enlarge(network: Network, low: np.ndarray, options: Options) -> Picture:
 
     A luma network gets MATLAB's Y, and Cb, Cr are bicubic; an RGB network's luma is that of its rounded output.
     """
+    from youku.inference import pipeline  # with torch
+
     output = pipeline.run_network(network, picture_input(network, low), options)
     return Picture(*network.spec.colours.to_picture(output, low))
 
@@ -96,6 +100,8 @@ def error(pred: Picture, high: Picture, protocol: str, scale: int) -> Error:
 
 def similarity(pred: Picture, high: Picture, protocol: str, scale: int) -> float:
     """SSIM on Y, whatever the protocol's channels, with its crop; L = 255."""
+    from youku.metrics import ssim  # with torch
+
     crop_px = protocol_of(protocol, scale).crop_px(scale)
     if min(high.luma.shape) < 2 * crop_px + ssim.WINDOW_PX:
         least_px = 2 * crop_px + ssim.WINDOW_PX

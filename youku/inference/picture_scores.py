@@ -13,21 +13,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from youku import cli, text_table
 from youku.engines.network import Network
 from youku.files import atomic_path
-from youku.inference import evaluation, pipeline
+from youku.inference import evaluation
 from youku.inference.evaluation import PROTOCOLS, Error, Picture
-from youku.inference.pipeline import Options
 from youku.metrics import fsim, psnr
-from youku.models.colours import Tensors
 from youku.video import clips, hdf5, picture_sets
 from youku.video.clips import ClipKind
+
+if TYPE_CHECKING:
+    import torch
+
+    from youku.inference.pipeline import Options
+    from youku.models.colours import Tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +100,8 @@ def score_all(
 
     `watch` is what the samples go through, for progress.
     """
+    from youku.inference.pipeline import Options
+
     for protocol in protocols:
         evaluation.protocol_of(protocol, networks[0].scale)
     scores: Scores = {protocol: {network.spec.name: [] for network in networks} for protocol in protocols}
@@ -218,6 +223,8 @@ def measure_ms(
 
 
 def _forward_ms(network: Network, batch: Tensors, options: Options) -> float:
+    from youku.inference import pipeline  # with torch
+
     _wait(network.device)
     start = time.perf_counter()
     pipeline.run_network(network, batch, options)
@@ -227,6 +234,8 @@ def _forward_ms(network: Network, batch: Tensors, options: Options) -> float:
 
 def _wait(device: torch.device) -> None:
     """Until the device has finished what it was given."""
+    import torch
+
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

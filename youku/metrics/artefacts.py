@@ -16,12 +16,14 @@ ours. The difference of temporal differences is the flicker term of video coding
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch.nn import functional as F
 
 from youku.video.y4m import Planes
+
+if TYPE_CHECKING:  # a second to load: only where a tensor is made
+    import torch
 
 WINDOW_PX = 5
 EDGE_SPAN = 48  # code values
@@ -53,6 +55,8 @@ def flicker(
 
 def overshoot(pred: np.ndarray, high: np.ndarray, depth: int = 8) -> tuple[int, int]:
     """(samples beyond the truth's local range, samples beside an edge) of one luma plane."""
+    import torch
+
     unit = 1 << (depth - 8)
     truth = torch.from_numpy(high.astype(np.float32))[None, None]
     largest = _local_max(truth)
@@ -71,6 +75,8 @@ def colour_shift(pred: Planes, high: Planes, depth: int = 8) -> tuple[float, ...
 
 def _local_max(plane: torch.Tensor) -> torch.Tensor:
     """Largest value of the window around each sample; rows, then columns, what lies outside the picture left out."""
+    from torch.nn import functional as F
+
     half = WINDOW_PX // 2
     rows = F.max_pool2d(plane, (WINDOW_PX, 1), 1, (half, 0))
     return F.max_pool2d(rows, (1, WINDOW_PX), 1, (0, half))

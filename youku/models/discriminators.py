@@ -6,7 +6,7 @@ logits. Sources: Ledig et al. 2017, arXiv:1609.04802; Sajjadi et al. 2017, arXiv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -79,3 +79,7 @@ def enhancenet(patch_px: int = 128, num_planes: int = 3) -> Discriminator:
 
 def _conv(num_in: int, num_out: int, stride: int, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(num_in, num_out, 3, stride=stride, padding=1, bias=bias)
+
+
+DISCRIMINATORS: dict[str, Callable[[int, int], nn.Module]] = {"srgan": srgan, "enhancenet": enhancenet}
+"""By the name that --discriminator takes: (patch side, planes) -> network."""

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from youku.engines import weights
-from youku.training import gan_losses
-from youku.training.config import DISCRIMINATORS, LossSettings
-from youku.training.gan_losses import GanLoss
+from youku.training.config import LossSettings
 from youku.training.losses import Term
 from youku.training.precision import load_moments
+
+if TYPE_CHECKING:
+    from youku.training.gan_losses import GanLoss
 
 
 class NoAdversary:
@@ -56,6 +57,8 @@ class Adversary:
 
     def learn(self, pred: Tensor, high: Tensor, share: float = 1.0) -> None:
         """Add the gradient of real `high` and fake `pred` (N, C, H, W), a `share` of the next step."""
+        from youku.training import gan_losses
+
         with torch.autocast(pred.device.type, enabled=False):
             pred, high = pred.detach().float(), high.float()
             real, fake = self.module(high), self.module(pred)  # (N, C, H, W) -> logits (N, ...)
@@ -110,6 +113,8 @@ def make_adversary(config: LossSettings, side_px: int, channels: int, device: to
     term = config.terms.adversarial
     if term is None:
         return NoAdversary()
+    from youku.models.discriminators import DISCRIMINATORS  # of a GAN alone
+
     module = DISCRIMINATORS[config.discriminator](side_px, channels).to(device)
     return Adversary(module, term, config.d_lr)
 

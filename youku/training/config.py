@@ -8,26 +8,34 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
-from youku.models import MODELS, discriminators, spec_of
-from youku.training import fields, losses
+from youku.models import MODELS, UNTRAINED, spec_of
+from youku.training import fields
 from youku.training.fields import POSITIVE, at_least, each, expect, one_of, option, to_number
-from youku.training.losses import Terms
-from youku.training.transfer import INITS
 from youku.video.resize import SHRINKERS
 
+if TYPE_CHECKING:
+    from youku.training.losses import Terms
+
 RECIPES = Path(__file__).parent / "recipes"
-DISCRIMINATORS: dict[str, Callable[[int, int], nn.Module]] = {
-    "srgan": discriminators.srgan,
-    "enhancenet": discriminators.enhancenet,
-}
+# what the rooms that compute offer, by name: --help shows it without loading them and torch (a test compares)
+INITS = ("paper", "gaussian", "xavier", "kaiming")  # transfer.INITS
+DISCRIMINATORS = ("srgan", "enhancenet")  # discriminators.DISCRIMINATORS
+TERMS = (  # losses.all_terms()
+    *("l1", "l2", "smooth-l1", "charbonnier", "ssim", "ms-ssim", "tv", "fft", "log-mse"),
+    *("vgg16", "vgg19", "texture", "gan", "lsgan", "wgan-gp", "hinge", "ragan"),
+)
+
+
+def _parse_loss(text: str) -> Terms:
+    from youku.training import losses  # and torch, which --help does without
+
+    return losses.parse(text)
 
 
 def _is_folder_name(name: str) -> bool:
@@ -87,7 +95,7 @@ class DataSettings:
 class NetworkSettings:
     """The network, what it starts from and which of its layers learn."""
 
-    model: str = option("fsrcnn", "network: " + ", ".join(name for name, spec in MODELS.items() if spec.trainable))
+    model: str = option("fsrcnn", "network: " + ", ".join(name for name in MODELS if name not in UNTRAINED))
     scale: int = option(4, "factor: 2, 3 or 4")
     scales: str = option(
         "", "factors mixed in every step, such as 2,3,4 (networks on the interpolated picture)", FACTORS
@@ -118,7 +126,7 @@ class NetworkSettings:
 class LossSettings:
     """What is made small, in one stage or two."""
 
-    loss: str = option("l1", "loss or weighted sum such as l1+0.2*ssim; terms: " + ", ".join(losses.TERMS))
+    loss: str = option("l1", "loss or weighted sum such as l1+0.2*ssim; terms: " + ", ".join(TERMS))
     vgg_weights: str = option("", "file with VGG weights, for the losses that look through one")
     pretrain_steps: int = option(0, "steps of a first stage on --pretrain-loss, before --loss", at_least(0))
     pretrain_loss: str = option("l2", "loss of the first stage")
@@ -129,11 +137,11 @@ class LossSettings:
     @cached_property
     def terms(self) -> Terms:
         """The main stage's loss."""
-        return losses.parse(self.loss)
+        return _parse_loss(self.loss)
 
     @cached_property
     def pretrain_terms(self) -> Terms:
-        return losses.parse(self.pretrain_loss)
+        return _parse_loss(self.pretrain_loss)
 
     def loss_at(self, step: int) -> str:
         """The loss of a step as text: the first stage's, then the main one."""

@@ -10,17 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from youku.metrics.ssim import ms_ssim, ssim
-from youku.training import gan_losses, vgg
 from youku.training.fields import to_number
-from youku.training.gan_losses import GanLoss
-from youku.training.vgg import FeatureDistance
+
+if TYPE_CHECKING:
+    from youku.training.gan_losses import GanLoss
+    from youku.training.vgg import FeatureDistance
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -114,7 +115,14 @@ PIXEL: dict[str, Callable[[str, str], Loss]] = {
     "fft": _plain(spectral_l1),
     "log-mse": _plain(log_mse),
 }
-TERMS = {**PIXEL, **vgg.TERMS, **gan_losses.TERMS}  # every name that a sum may hold
+
+
+def all_terms() -> list[str]:
+    """Every name that a sum may hold."""
+    from youku.training import gan_losses, vgg  # which most losses do without
+
+    return [*PIXEL, *vgg.TERMS, *gan_losses.TERMS]
+
 
 Computes = TypeVar("Computes", covariant=True)
 
@@ -147,7 +155,10 @@ def parse(text: str) -> Terms:
         try:
             if name in PIXEL:
                 pixel.append(Term(weight, term, PIXEL[name](name, argument)))
-            elif name in vgg.TERMS:
+                continue
+            from youku.training import gan_losses, vgg  # which most losses do without
+
+            if name in vgg.TERMS:
                 features.append(Term(weight, term, vgg.TERMS[name](name, argument)))
             else:
                 adversarial.append(Term(weight, term, gan_losses.TERMS[name].of(name, argument)))
@@ -165,7 +176,7 @@ def make_loss(terms: Terms, vgg_weights: str = "", device: torch.device | None =
 
     `vgg_weights` is the file for terms that look through VGG, which sees a luma picture three times.
     """
-    through_vgg = vgg.make_distances([(term.weight, term.computes) for term in terms.features], vgg_weights, device)
+    through_vgg = _through_vgg(terms.features, vgg_weights, device)
 
     def total(pred: Tensor, high: Tensor) -> Tensor:
         assert pred.shape == high.shape, (pred.shape, high.shape)
@@ -178,14 +189,25 @@ def make_loss(terms: Terms, vgg_weights: str = "", device: torch.device | None =
     return total
 
 
+def _through_vgg(
+    terms: tuple[Term[FeatureDistance], ...], path: str, device: torch.device | None
+) -> Callable[[Tensor, Tensor], list[Tensor]]:
+    """(pred, high) -> weighted values of the terms that look through VGG."""
+    if not terms:
+        return lambda pred, high: []
+    from youku.training import vgg
+
+    return vgg.make_distances([(term.weight, term.computes) for term in terms], path, device)
+
+
 def _split(part: str, text: str) -> tuple[float, str, str, str]:
     """(weight, term, name, argument) of one summand of `text`, its argument unchecked."""
     weight, star, term = part.rpartition("*")
     name, colon, argument = term.partition(":")
     value = to_number(weight) if star else 1.0
-    if name not in TERMS or not value > 0 or (colon and not argument):
+    if not (name in PIXEL or name in all_terms()) or not value > 0 or (colon and not argument):
         raise ValueError(
-            f"loss {text!r}: {part!r} is not WEIGHT*TERM[:ARGUMENT]; expected terms {', '.join(TERMS)}, "
+            f"loss {text!r}: {part!r} is not WEIGHT*TERM[:ARGUMENT]; expected terms {', '.join(all_terms())}, "
             "such as l1+0.2*ssim"
         )
     return value, term, name, argument

@@ -8,7 +8,6 @@ y4m declares no matrix: 601 is the default throughout, and a round trip cancels 
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from youku.video import resize
 from youku.video.resize import Array
@@ -99,6 +98,8 @@ def planes_to_rgb(
     planes: tuple[np.ndarray, ...], depth: int, layout: Layout, matrix: str = "601", full_range: bool = False
 ) -> np.ndarray:
     """Integer planes of a frame to an 8-bit RGB picture (H, W, 3), for looking at and for picture files only."""
+    import torch
+
     scale = float(255 << (depth - 8))  # 128 << (depth - 8) is neutral at every depth
     # integer codes -> code values / 255; torch, since it takes a quarter of numpy's time here
     luma, *chroma = (torch.from_numpy(plane.astype(np.float32)).div_(scale) for plane in planes)
@@ -135,6 +136,8 @@ def _range(full_range: bool) -> tuple[float, float, float]:
 
 
 def _stack(first: Array, second: Array, third: Array) -> Array:
-    if isinstance(first, torch.Tensor):
-        return torch.stack([first, second, third], dim=-3)
-    return np.stack([first, second, third], axis=-3)
+    if isinstance(first, np.ndarray):
+        return np.stack([first, second, third], axis=-3)
+    import torch
+
+    return torch.stack([first, second, third], dim=-3)

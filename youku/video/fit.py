@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-import torch
-
 from youku.video import color, resize
 from youku.video.y4m import Header, Planes
 from youku.video.y4m_header import MAX_SIDE_PX
@@ -60,6 +58,8 @@ def target_header(header: Header, size: Size) -> Header:
 
 def fit(planes: Planes, header: Header, target: Header) -> Planes:
     """Planes of a frame with `header`, as large as `target` says."""
+    import torch
+
     ratios = target.height / header.height, target.width / header.width
     out = []
     for index, (plane, sides) in enumerate(zip(planes, target.plane_shapes, strict=True)):

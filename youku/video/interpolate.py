@@ -7,13 +7,15 @@ Source: the phase rule of `color.chroma_shift`. Planes in, planes out; float32 i
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch.nn import functional as F
 
 from youku.video import color, resize
 from youku.video.y4m import Header, Planes
+
+if TYPE_CHECKING:  # a second to load: only where a tensor is made
+    import torch
 
 BLOCK_PX = 16
 
@@ -35,6 +37,8 @@ def upscale_chroma(planes: Planes, header: Header, scale: int, kernel: str = "bi
 
 def downscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
     """Planes of one frame, `scale` times smaller, anti-aliased; width and height must be multiples of `scale`."""
+    import torch
+
     if header.width % scale or header.height % scale:
         raise ValueError(f"{header.width}x{header.height}: expected multiples of {scale}; crop the clip first")
     target = header.resized(header.width // scale, header.height // scale)
@@ -61,6 +65,9 @@ def _enlarge(planes: np.ndarray, scale: int, kernel: str, shifts: tuple[float, f
     Sixteen input samples and their margin make one column of the product, so that dense matrix arithmetic does the
     work and the outputs come out in picture order (benchmarks/predict.py). Edges repeat.
     """
+    import torch
+    from torch.nn import functional as F
+
     rows, margin_y = _band(scale, kernel, shifts[0])
     columns, margin_x = _band(scale, kernel, shifts[1])
     num, height, width = planes.shape
@@ -83,6 +90,8 @@ def _enlarge(planes: np.ndarray, scale: int, kernel: str, shifts: tuple[float, f
 @lru_cache(maxsize=64)
 def _band(scale: int, kernel: str, shift: float) -> tuple[torch.Tensor, int]:
     """(matrix, margin): (scale * BLOCK_PX, BLOCK_PX + 2 margin), one row an output sample of a block."""
+    import torch
+
     phases, margin = resize.polyphase(scale, kernel, shift)
     matrix = np.zeros((scale * BLOCK_PX, BLOCK_PX + 2 * margin), np.float32)
     for at in range(BLOCK_PX):

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
-from torch.nn import functional
 
-Array = TypeVar("Array", np.ndarray, torch.Tensor)
+if TYPE_CHECKING:  # a second to load: only where a tensor is made, or given
+    import torch
+
+Array = TypeVar("Array", np.ndarray, "torch.Tensor")
 
 
 def _cubic(x: np.ndarray) -> np.ndarray:
@@ -117,6 +118,9 @@ def _plain(mode: str) -> Callable[[np.ndarray, int], np.ndarray]:
     """OpenCV's and torch's default: half-pixel centres, no anti-aliasing; "bicubic" has a = -0.75."""
 
     def divide(image: np.ndarray, scale: int) -> np.ndarray:
+        import torch
+        from torch.nn import functional
+
         planes = torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).astype(np.float64))[None]  # (1, C, H, W)
         size = (image.shape[0] // scale, image.shape[1] // scale)
         out = functional.interpolate(planes, size, mode=mode, align_corners=False)[0].numpy().transpose(1, 2, 0)
@@ -181,7 +185,9 @@ def _inside(index: np.ndarray, size: int, edge: str) -> np.ndarray:
 
 def apply(image: Array, index: np.ndarray, weight: np.ndarray, axis: int) -> Array:
     """Weighted sum of gathered rows (axis -2) or columns (axis -1), one tap at a time in tap order."""
-    if isinstance(image, torch.Tensor):
+    if not isinstance(image, np.ndarray):
+        import torch
+
         total = torch.zeros((), dtype=image.dtype, device=image.device)
         for tap in range(index.shape[1]):
             where = torch.from_numpy(index[:, tap]).to(image.device)

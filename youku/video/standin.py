@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch.nn import functional as F
 
 from youku.video import color
 from youku.video.y4m import Header, Planes, make_header
@@ -99,6 +97,9 @@ def _camera(
     photo: np.ndarray, num_frames: int, width_px: int, height_px: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Pan from one place to another while the zoom changes a little; the photograph is enlarged only if it is small."""
+    import torch
+    from torch.nn import functional as F
+
     picture = torch.from_numpy(np.ascontiguousarray(photo)).permute(2, 0, 1)[None].float()
     tall, wide = photo.shape[:2]
     widest = min(wide / width_px, tall / height_px)
