@@ -20,7 +20,7 @@ from youku.inference import clip as predictions
 from youku.inference.clip import predict_all
 from youku.inference.jobs import Job, VideoOptions
 from youku.inference.pipeline import Options
-from youku.video import ffmpeg, segments, y4m
+from youku.video import container, ffmpeg, segments, y4m
 
 REPO = Path(__file__).parents[1]
 NUM_FRAMES = 11
@@ -154,8 +154,8 @@ def test_a_film_of_finished_segments_alone_is_joined(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(predictions.container.Writer, "_copy_until", lambda self, end: stop() if end is None else None)
-        patch.setattr(predictions.container, "_add_others", lambda *_: {})
+        patch.setattr(container.Writer, "_copy_until", lambda self, end: stop() if end is None else None)
+        patch.setattr(container, "_add_others", lambda *_: {})
         assert f"{jobs[1].target}: {NUM_FRAMES} frames are kept" in predict(jobs[1], "bicubic", video=options)[-2]
     predict(jobs[1], "bicubic", video=options)
     assert decoded(Path(jobs[1].target)) == decoded(Path(jobs[0].target))

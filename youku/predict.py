@@ -29,7 +29,7 @@ from youku import cli, files
 from youku.engines.network import Network
 from youku.inference.jobs import VideoOptions, list_jobs, network_scale, video_options
 from youku.models import MODELS
-from youku.video import fit, recording
+from youku.video import ffmpeg, fit
 from youku.video.fit import Size
 
 
@@ -64,7 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--deinterlace",
         nargs="?",
         const="frame",
-        choices=list(recording.DEINTERLACE),
+        choices=list(ffmpeg.DEINTERLACE),
         help="make interlaced pictures whole first (bwdif): one for each frame (default) or each field",
     )
     parser.add_argument("--no-audio", action="store_true", help="leave the audio out of a video output")
@@ -101,10 +101,10 @@ def _size_and_scale(args: argparse.Namespace) -> tuple[Size | None, int | None]:
 
 def _load(args: argparse.Namespace, scale: int | None) -> Network:
     """The network; what would have no effect on it is refused, what would slow it down is left out and said."""
-    from youku.engines import half, weights  # with torch, which --help does without
+    from youku.engines import torch_engine, weights  # with torch, which --help does without
 
     device = weights.pick_device(args.device)
-    is_half = args.half and half.is_fast_in_bf16(device)
+    is_half = args.half and torch_engine.is_fast_in_bf16(device)
     network = weights.load(args.weights, args.model, scale, device, is_half)
     if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
         raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")

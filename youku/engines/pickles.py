@@ -58,18 +58,6 @@ class LeftOut:
         """Nothing is kept."""
 
 
-def is_pickle(path: Path) -> bool:
-    """True for a torch checkpoint by its first bytes (zip or bare pickle) or its name.
-
-    A safetensors file begins with the length of its header, whose first byte may be a pickle's, and then "{".
-    """
-    with path.open("rb") as file:
-        head = file.read(9)
-    if head[8:] == b"{":
-        return False
-    return head[:4] == b"PK\x03\x04" or head[:1] == b"\x80" or path.suffix in (".pth", ".pt")
-
-
 def read(path: Path) -> Any:
     """What torch.save wrote, tensors on the CPU; ValueError for damage, another file, or a pickle that holds code."""
     held_bytes = path.stat().st_size

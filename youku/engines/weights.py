@@ -12,16 +12,19 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from youku.engines import pickles, published
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine, center, keep_in_range
 from youku.files import atomic_write
 from youku.models import MODELS, spec_of
 from youku.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from youku.engines.published import Published
 
 SHIPPED_FOLDER = Path(__file__).parents[1] / "weights"
 SHIPPED_MODEL = "fsrcnn"
@@ -90,13 +93,27 @@ def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     What others wrap their weights in ("module.", "params_ema" ...) is taken off, in both kinds of file alike.
     """
     path = find(path)
-    about: dict[str, str] = {}
-    if pickles.is_pickle(path):
+    pickled = is_pickle(path)
+    state, about = ({}, {}) if pickled else _read_safetensors(path)
+    if "model" in about:
+        return state, about
+    from youku.engines import pickles, published  # which files of this kit do without
+
+    if pickled:
         state = pickles.tensors_of(path, pickles.read(path))
-    else:
-        state, about = _read_safetensors(path)
-    is_own = "model" in about
-    return pickles.unwrapped(state, lambda inner: is_own or published.recognise(inner) is not None), about
+    return pickles.unwrapped(state, lambda inner: published.recognise(inner) is not None), about
+
+
+def is_pickle(path: Path) -> bool:
+    """True for a torch checkpoint by its first bytes (zip or bare pickle) or its name.
+
+    A safetensors file begins with the length of its header, whose first byte may be a pickle's, and then "{".
+    """
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head[8:] == b"{":
+        return False
+    return head[:4] == b"PK\x03\x04" or head[:1] == b"\x80" or path.suffix in (".pth", ".pt")
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -196,10 +213,14 @@ def load_strictly(
     module.load_state_dict(state)
 
 
-def _read_form(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str], published.Published | None]:
+def _read_form(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str], Published | None]:
     """`read_known`, and the published form that the file has, if any."""
     state, about = read(path)
-    form = None if "model" in about else published.recognise(state)
+    if "model" in about:
+        return state, about, None
+    from youku.engines import published
+
+    form = published.recognise(state)
     if form is None:
         return state, about, None
     scale = form.scale(state)
@@ -238,6 +259,8 @@ def _named_by_caller(
     """Model and scale of a file that does not say them and is of no published form."""
     if model is not None and scale is not None:
         return model, scale
+    from youku.engines import published
+
     near = published.near_misses(state)
     looks = f"looks like {near[0]}" if near else f"its keys ({_few(list(state))}) are of no network known"
     known = ", ".join(dict.fromkeys(form.model for form in published.PUBLISHED))

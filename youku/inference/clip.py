@@ -24,7 +24,7 @@ from youku.inference import pipeline, records
 from youku.inference.jobs import Job, VideoOptions
 from youku.inference.pipeline import Options
 from youku.inference.stages import ahead
-from youku.video import clips, container, encoding, fit, interpolate, recording, segments, y4m
+from youku.video import clips, encoding, ffmpeg, fit, interpolate, segments, y4m
 from youku.video.clips import Opened
 from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
@@ -113,7 +113,7 @@ def predict_clip(
     kept: Kept | None = None,
 ) -> int:
     """Enlarge one clip into its target file, from the frames on that are `kept`; returns the number of all its frames."""
-    filters = (recording.DEINTERLACE[job.deinterlace],) if job.deinterlace else ()
+    filters = (ffmpeg.DEINTERLACE[job.deinterlace],) if job.deinterlace else ()
     whole = network.spec.needs_neighbours
     try:
         with clips.open_clip(job.source, job.frames, whole, not job.to_video, True, filters) as opened:
@@ -141,6 +141,8 @@ def _predict_opened(
 ) -> int:
     header, source = opened.header, opened.recording
     if header.is_interlaced:
+        from youku.video import recording
+
         raise recording.interlaced(job.source, is_clip=source is None)
     scaled = interpolate.scaled_header(header, network.scale)
     target = fit.target_header(header, job.size) if job.size else scaled
@@ -193,6 +195,8 @@ def _create(
             left_bytes = num_frames * (6 + target.frame_bytes) - kept.num_bytes()
             files.require_free(kept.folder, left_bytes, f"{Path(job.target).name} of {num_frames} frames")
         return segments.create_y4m(job.target, target, kept)
+    from youku.video import container  # PyAV: y4m goes without
+
     coding = encoding.default_encoding(job.target, video.codec, video.crf)
     encoding.check(target, job.target, coding)
     if opened.recording is None:
@@ -213,6 +217,10 @@ def _num_expected(opened: Opened, job: Job) -> int | None:
 
 def _write_kept(writer: Any, num_kept: int, begun: Iterable[Planes] = ()) -> None:
     """Those frames of a video that an earlier run coded go out first, once their times are known."""
+    if not num_kept:
+        return
+    from youku.video import container
+
     if isinstance(writer, container.Writer) and writer.num_frames < num_kept:
         for _ in begun:
             pass

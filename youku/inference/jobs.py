@@ -25,7 +25,7 @@ class Job:
     target: str
     frames: range | None
     deinterlace: str | None = None
-    """One of recording.DEINTERLACE: a frame for each frame, or for each field; None refuses interlaced clips."""
+    """One of ffmpeg.DEINTERLACE: a frame for each frame, or for each field; None refuses interlaced clips."""
     size: Size | None = None
     """What the output shall measure, where that is not the network's own factor."""
 

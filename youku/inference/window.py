@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from youku.video import motion, scenes
 from youku.video.y4m import Clip, Header, Planes
 
 
@@ -56,7 +55,7 @@ def moments(
     cuts: set[int] = {0}
     for middle in _middles(wanted, memory):
         while num_read <= middle + radius and (planes := next(source, None)) is not None:
-            if num_read > max(0, middle - looks_back) and scenes.is_cut(held[num_read - 1][0], planes[0], header.depth):
+            if num_read > max(0, middle - looks_back) and _is_cut(held[num_read - 1], planes, header):
                 cuts.add(num_read)
             held[num_read] = planes
             num_read += 1
@@ -107,8 +106,20 @@ def _gather(
     for index in indices:
         if index not in seen:
             planes = needed(frames[index])
-            seen[index] = motion.align(planes, reference, header.layout, header.depth) if aligned else planes
+            seen[index] = _align(planes, reference, header) if aligned else planes
     return [seen[index] for index in indices]
+
+
+def _align(planes: Planes, reference: Planes, header: Header) -> Planes:
+    from youku.video import motion  # few networks ask for it
+
+    return motion.align(planes, reference, header.layout, header.depth)
+
+
+def _is_cut(previous: Planes, planes: Planes, header: Header) -> bool:
+    from youku.video import scenes  # networks that see one frame never ask
+
+    return scenes.is_cut(previous[0], planes[0], header.depth)
 
 
 _KNOWN_CUTS: WeakKeyDictionary[Clip, dict[int, bool]] = WeakKeyDictionary()
@@ -118,5 +129,5 @@ def _opens_shot(clip: Clip, index: int) -> bool:
     """Whether a cut lies before the frame: kept while the clip lives, since training asks again and again."""
     known = _KNOWN_CUTS.setdefault(clip, {})
     if index not in known:
-        known[index] = scenes.is_cut(clip.frame(index - 1)[0], clip.frame(index)[0], clip.header.depth)
+        known[index] = _is_cut(clip.frame(index - 1), clip.frame(index), clip.header)
     return known[index]

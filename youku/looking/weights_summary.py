@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from youku import text_table
-from youku.engines import pickles
+from youku.engines import weights
 from youku.engines.network import Network
 from youku.looking import checkerboard
 from youku.looking.checkerboard import GridCheck
@@ -67,7 +67,7 @@ class WeightsSummary:
 
 def is_weights(path: Path) -> bool:
     """Whether the file is weights by its first bytes or, where it may be damaged, by its name."""
-    if path.suffix in (".safetensors", ".npz") or pickles.is_pickle(path):
+    if path.suffix in (".safetensors", ".npz") or weights.is_pickle(path):
         return True
     with path.open("rb") as file:  # safetensors: eight bytes of length, then JSON
         head = file.read(9)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from youku import contest
 from youku.engines.network import Network
-from youku.inference import evaluation, pipeline, window
+from youku.inference import pipeline, window
 from youku.metrics import psnr, vmaf
 from youku.models.colours import Colours, Layout
 from youku.video import picture_sets, pictures, resize
@@ -173,6 +173,8 @@ class PicturePair:
         self, network: Network, num_frames: int, with_vmaf: bool, resizer: str = DEFAULT_RESIZER
     ) -> tuple[list[float], float]:
         """As ClipPair's, but of the one picture under the protocol y_crop_s, as `evaluate` measures it."""
+        from youku.inference import evaluation  # of pictures alone
+
         low, high = self.store.pictures(self, resizer)
         pred = evaluation.enlarge(network, low, pipeline.Options())
         return [evaluation.error(pred, evaluation.read_picture(high), "y_crop_s", self.scale).psnr], math.nan

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from youku.engines import pickles, weights
+from youku.engines import weights
 from youku.engines.torch_engine import center
 from youku.files import atomic_write
 from youku.models import spec_of
@@ -195,6 +195,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a last.pt, its parts of the types that they are saved with."""
     if not path.exists():
         raise ValueError(f"{path}: no checkpoint; the run saved none, start it again without --resume")
+    from youku.engines import pickles
+
     content = pickles.read(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: is not a checkpoint of format {FORMAT}; start the run again without --resume")

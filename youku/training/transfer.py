@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from youku.engines import weights
 from youku.models import MODELS
 from youku.models.spec import ModelSpec
-from youku.models.srcnn import from_srcnn
 
 GAUSSIAN_STD = 0.01  # of --init gaussian
 SCALE_LAYERS = ("upscale", "last")  # what a network calls its enlarging layer
@@ -71,6 +70,8 @@ def load_into(
         )
     name, factor = about.get("model", spec.name), about.get("scale", "?")  # a published file may not tell
     if spec.name.startswith("vsrnet") and name.startswith("srcnn"):
+        from youku.models.srcnn import from_srcnn
+
         state = from_srcnn(state, symmetric=spec.name == "vsrnet-symmetric").state_dict()
     fixed = spec.any_scale or (name in MODELS and MODELS[name].any_scale) or factor == str(scale)
     done = load_fitting(module, state, () if fixed else SCALE_LAYERS)

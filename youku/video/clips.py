@@ -16,12 +16,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from youku.video import avframe, pictures, y4m
-from youku.video.avframe import Tags
-from youku.video.recording import Filter, Recording, interlaced, open_recording
+from youku.video import pictures, y4m
+from youku.video.ffmpeg import Filter
 from youku.video.y4m import Header, Planes
+
+if TYPE_CHECKING:  # PyAV and what it reads, for coded video and pictures alone
+    from youku.video.avframe import Tags
+    from youku.video.recording import Recording
 
 Item = TypeVar("Item")
 VIDEO_SUFFIXES = tuple(
@@ -114,6 +117,8 @@ def open_frames(
     path, kind = Path(name), kind_of_source(name)
     cut = start_sec, duration_sec
     if deblock or filters or kind is ClipKind.VIDEO:
+        from youku.video.recording import open_recording
+
         layout = pictures.unsited(chroma) if chroma else None
         seen: dict[str, Any] = {
             "upright": upright,
@@ -143,10 +148,16 @@ def open_frames(
         yield Opened(header, planes, params=lines)
     elif kind is ClipKind.PICTURES:
         with pictures.open_rgb(path, fps, chroma, by_float) as (header, coloured):
-            span = avframe.FULL if header.is_full_range else avframe.STUDIO
-            yield Opened(header, coloured, tags=Tags(range=span, matrix=avframe.BT601))  # by ffmpeg and by float
+            yield Opened(header, coloured, tags=_tags_of_pictures(header))
     else:
         raise ValueError(f"{name}: {kind} holds no frames of a clip; name a clip, a video or pictures")
+
+
+def _tags_of_pictures(header: Header) -> Tags:
+    """What they become by ffmpeg and by float alike."""
+    from youku.video import avframe
+
+    return avframe.Tags(range=avframe.FULL if header.is_full_range else avframe.STUDIO, matrix=avframe.BT601)
 
 
 @contextmanager
@@ -222,6 +233,8 @@ def open_420(source: Material) -> Iterator[Opened]:
         header = y4m.make_header(*pictures.common_size(source.paths))
         yield Opened(header, pictures.to_planes(source.paths, header))
         return
+    from youku.video.recording import interlaced, open_recording
+
     if kind_of_source(first) is ClipKind.Y4M:
         clip = y4m.Clip(first)
         if clip.header.is_interlaced:

@@ -10,11 +10,13 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from youku.video.avframe import Tags
-from youku.video.y4m import Header
+if TYPE_CHECKING:
+    from youku.video.avframe import Tags
+    from youku.video.y4m import Header
 
 _log = logging.getLogger(__name__)
 SUFFIXES = (".mp4", ".mkv", ".mov", ".webm")

@@ -17,6 +17,9 @@ from typing import IO, Any
 from youku import stops
 from youku.video import y4m
 
+Filter = tuple[str, str]  # one of FFmpeg's: name and options
+DEINTERLACE: dict[str, Filter] = {"frame": ("bwdif", "mode=send_frame"), "field": ("bwdif", "mode=send_field")}
+
 
 class FFmpegError(ValueError):
     """ffmpeg is missing, refused the input, or died."""

@@ -22,7 +22,6 @@ from youku.video import color, ffmpeg, y4m
 from youku.video.picture_file import Head, open_picture, read_head
 from youku.video.picture_file import read_rgb as read_rgb
 from youku.video.picture_file import read_size as read_size
-from youku.video.recording import open_recording
 from youku.video.y4m import CHROMA, Header, Planes
 
 SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
@@ -111,6 +110,8 @@ def open_rgb(
     if any(head.is_deep for head in heads) and CHROMA[layout][1] == 8:
         _log.warning("%s: has 16-bit pictures, which become 8 bit; --chroma 444p16 keeps what they hold", path)
     if any(head.turn > 1 for head in heads):  # ffmpeg would turn all of them as the first asks for
+        from youku.video.recording import open_recording  # PyAV
+
         with open_recording(found[0], chroma=layout) as first:
             yield first.header.at_rate(fps), _one_by_one(found, layout)
         return
@@ -122,6 +123,8 @@ def open_rgb(
 
 def _one_by_one(paths: Sequence[Path], chroma: str) -> Iterator[Planes]:
     """Each picture as a video of one frame, turned as its own tag says."""
+    from youku.video.recording import open_recording
+
     for path in paths:
         with open_recording(path, chroma=chroma, whole=True) as recording:
             yield from recording

@@ -22,10 +22,9 @@ import av
 from av.sidedata.sidedata import Type as SideDataType
 
 from youku.video import avframe, ffmpeg
+from youku.video.ffmpeg import DEINTERLACE, Filter
 from youku.video.y4m import Planes
 
-Filter = tuple[str, str]  # one of FFmpeg's: name and options
-DEINTERLACE: dict[str, Filter] = {"frame": ("bwdif", "mode=send_frame"), "field": ("bwdif", "mode=send_field")}
 LOOSE_CLOCKS = ("mpegts", "mpeg")  # broadcast formats, whose clock starts anywhere: their files begin at 0 here
 _log = logging.getLogger(__name__)
 
