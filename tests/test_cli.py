@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import textured_frame
 from youku import cli
 from youku.__main__ import VERBS, main, usage
+from youku.video import y4m
 
 REPO = Path(__file__).parents[1]
 HEAVY = {"torch", "pandas", "skimage", "matplotlib", "jinja2", "PIL", "h5py", "scipy"}
@@ -56,6 +58,30 @@ for arguments in ([], ["trian"], ["models"], ["models", "--scale", "3", "--json"
     lines = done.stdout.splitlines()
     assert len(lines) == 4 + len(VERBS)
     assert [line for line in lines if not line.endswith("set()")] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unused"),
+    [
+        ("convert a.y4m b.yuv", HEAVY),
+        ("predict a.y4m b.y4m --device cpu", {"av", "youku.training", "youku.exchange", "youku.models.srcnn"}),
+        (
+            "predict a.y4m b.y4m --device cpu",
+            {"youku.engines.published", "youku.engines.pickles", "youku.video.motion"},
+        ),
+    ],
+)
+def test_a_y4m_needs_no_rooms_of_others(arguments: str, unused: set[str], tmp_path: Path) -> None:
+    """Coded video, foreign weights and other networks load when they are asked for; converting needs no torch either."""
+    header = y4m.make_header(32, 16)
+    with y4m.create(tmp_path / "a.y4m", header) as writer:
+        writer.write(textured_frame(header, 0))
+    code = (
+        f"import sys\nfrom youku.__main__ import main\nprint(main({arguments.split()}), {unused} & sys.modules.keys())"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.stdout.splitlines()[-1:] == ["0 set()"], done.stderr
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -22,8 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import av
-
 from youku import files
 from youku.video import y4m
 from youku.video.y4m import Header, Planes
@@ -223,6 +221,8 @@ class Coder:
             self._index, self._count = self._index + 1, 0
 
     def _begin(self) -> None:
+        import av  # a y4m goes without
+
         self._scratch = av.open("any.mkv", "w")  # writes nothing; an encoder has to belong to a container
         self._encoder = self._make(self._scratch)
         self._hashed = _Hashed(open(self._kept.folder / "tail.tmp", "wb"))  # noqa: SIM115
@@ -267,6 +267,8 @@ def _is_whole(segment: Path) -> bool:
 
 def _read(path: Path, tick: Any) -> Iterator[Any]:
     """Packets of a finished segment."""
+    import av
+
     with path.open("rb") as file:
         while stamps := file.read(_PACKET.size):
             pts, dts, duration, is_keyframe, num_bytes = _PACKET.unpack(stamps)
