@@ -11,7 +11,7 @@ import torch
 
 from tests.test_films import decoded
 from tests.test_predict import clip_of, network, run, save_weights
-from youku.engines import torch_engine, weights
+from youku.engines import half, weights
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
 from youku.video import y4m
@@ -133,7 +133,7 @@ def test_half_is_left_out_where_it_would_be_slower(
     clip, path = clip_of(tmp_path / "in.y4m"), save_weights(tmp_path / "w.safetensors")
     command = (str(clip.path), str(tmp_path / "half.y4m"), "--weights", str(path), "--half")
     for has_bf16 in (False, True):
-        monkeypatch.setattr(torch_engine, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
+        monkeypatch.setattr(half, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
         assert run(*command) == 0
         told = capsys.readouterr().err
         assert ("--half: cpu has no bf16 arithmetic" in told) == (not has_bf16)

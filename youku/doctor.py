@@ -42,7 +42,7 @@ def check_torch() -> list[Check]:
     try:
         import torch
 
-        from youku.engines.torch_engine import amp_dtype
+        from youku.engines.half import amp_dtype
     except ImportError as error:
         return [Check("torch", "problem", str(error), "run: pip install -r requirements.txt")]
     advice = ""

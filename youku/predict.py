@@ -101,10 +101,10 @@ def _size_and_scale(args: argparse.Namespace) -> tuple[Size | None, int | None]:
 
 def _load(args: argparse.Namespace, scale: int | None) -> Network:
     """The network; what would have no effect on it is refused, what would slow it down is left out and said."""
-    from youku.engines import torch_engine, weights  # with torch, which --help does without
+    from youku.engines import half, weights  # with torch, which --help does without
 
     device = weights.pick_device(args.device)
-    is_half = args.half and torch_engine.is_fast_in_bf16(device)
+    is_half = args.half and half.is_fast_in_bf16(device)
     network = weights.load(args.weights, args.model, scale, device, is_half)
     if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
         raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")

@@ -1,7 +1,6 @@
 """Run a network with torch: an input and what it remembers -> its output and what it remembers next.
 
-Also what is done to a network's input from outside, with no weights: zero mean and unit variance, the range of pictures;
-and whether a device computes in 16 bit fast, asked by training's --amp and by predict's --half alike.
+Also what is done to a network's input from outside, with no weights: zero mean and unit variance, the range of pictures.
 """
 
 from __future__ import annotations
@@ -80,26 +79,3 @@ def center(module: nn.Module, mean: float, std: float) -> nn.Module:
     module.register_forward_pre_hook(before)
     module.register_forward_hook(after)
     return module
-
-
-def amp_dtype(device: torch.device) -> torch.dtype | None:
-    """bf16 where the device computes in it, fp16 on older GPUs, None on processors that would only emulate it."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device.type == "mps":
-        return torch.float16
-    return torch.bfloat16 if cpu_has_bf16() else None
-
-
-def is_fast_in_bf16(device: torch.device) -> bool:
-    return amp_dtype(device) is torch.bfloat16
-
-
-def cpu_has_bf16() -> bool:
-    """Whether the processor has bf16 instructions (AVX-512 BF16, AMX, or Arm's), as the kernel lists them."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            flags = file.read()
-    except OSError:  # not Linux: no cheap way to ask
-        return False
-    return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", " bf16"))

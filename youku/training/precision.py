@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from youku.engines.torch_engine import amp_dtype
+from youku.engines.half import amp_dtype
 
 
 @dataclass(frozen=True)
