@@ -417,3 +417,22 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
             writer.write(textured_frame(header, index))
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == [] and threading.active_count() == before
+
+
+@pytest.mark.parametrize("chroma", ["420", "420p10"])
+@pytest.mark.parametrize(("codec", "suffix"), [("x264", ".mkv"), ("x265", ".mp4"), ("vp9", ".webm"), ("ffv1", ".mkv")])
+def test_what_a_careful_tool_writes(tmp_path: Path, codec: str, suffix: str, chroma: str) -> None:
+    """Of a clip that says A1:1 and no range: square pixels, progressive, 16-235, the stream that players choose."""
+    header = y4m.parse_header(f"YUV4MPEG2 W48 H32 F25:1 Ip A1:1 C{chroma}\n".encode(), "clip")
+    frames = [tuple(np.full(shape, 100, header.dtype) for shape in header.plane_shapes)] * 3
+    container.write_clip(tmp_path / f"a{suffix}", header, frames, Encoding(codec=codec))
+    (stream,) = re.findall("Stream #0:0.*", told(tmp_path / f"a{suffix}"))
+    assert all(words in stream for words in ("SAR 1:1", "progressive", "(tv", "(default)")), stream
+
+
+def test_gray_of_an_unsaid_range_stays_what_it_was(tmp_path: Path) -> None:
+    """FFmpeg takes gray for full range where nothing is said, a y4m is 16-235: it is said, and comes back so."""
+    header = y4m.make_header(48, 32, chroma="mono")
+    container.write_clip(tmp_path / "a.mkv", header, [(np.full((32, 48), 16, np.uint8),)], Encoding(codec="ffv1"))
+    with open_recording(tmp_path / "a.mkv") as recording:
+        assert not recording.header.is_full_range and next(iter(recording))[0].max() == 16

@@ -26,6 +26,7 @@ from youku.video.recording import Recording
 from youku.video.y4m import Header, Planes
 
 Packets = Iterator[tuple[Fraction, Any]]  # seconds from the start of the new file, packet
+PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE: what a network makes, whatever it was made from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +168,7 @@ def create(
     tags = tags or (source.tags if source else Tags(range=avframe.FULL if header.is_full_range else 0))
     with files.atomic_path(target) as temporary, ExitStack() as stack:
         tick = source.tick if source else Fraction(1, header.fps.numerator)
-        again = _second_pass(header, coding)
+        again = encoding.second_pass(header, target, coding)
         options = {"video_track_timescale": str(tick.denominator), "movflags": "+faststart"}
         options["avoid_negative_ts"] = "disabled"
         container = av.open(str(temporary.absolute()), "w", "matroska" if again else None, container_options=options)
@@ -236,7 +237,10 @@ def _add_video(container: Any, header: Header, coding: Encoding, tags: Tags, tic
     context = video.codec_context
     context.pix_fmt = ffmpeg.pix_fmt(header.chroma)
     context.thread_type = "AUTO"  # PyAV's own choice, slices, costs x264 quality
-    context.color_range, context.colorspace = tags.range, tags.matrix
+    context.field_order = PROGRESSIVE
+    video.disposition = av.stream.Disposition.default
+    # a range that nobody says is what every conversion here takes it for
+    context.color_range, context.colorspace = tags.range or avframe.STUDIO, tags.matrix
     context.color_primaries, context.color_trc = tags.primaries, tags.transfer
     if header.aspect:
         context.sample_aspect_ratio = header.aspect
@@ -245,19 +249,6 @@ def _add_video(container: Any, header: Header, coding: Encoding, tags: Tags, tic
     if tags.turn:
         video.set_display_matrix(tags.turn)
     return video
-
-
-def _second_pass(header: Header, coding: Encoding) -> list[str]:
-    """What the ffmpeg binary has to do again, as its options, because PyAV cannot; empty for nothing."""
-    options: list[str] = []
-    if coding.codec in ("vp9", "ffv1") and header.aspect not in (None, 1):
-        # the codecs do not say it, a container has to
-        shape = Fraction(header.width, header.height) * (header.aspect or 1)
-        options += ["-aspect:v:0", f"{shape.numerator}:{shape.denominator}"]
-    if coding.codec == "vp9" and header.depth > 8:  # the wheel's libvpx is built for 8 bit
-        options += ["-c:v", coding.encoder, *ffmpeg.passthrough_flags()]
-        options += [word for name, value in coding.options(Tags()).items() for word in (f"-{name}", value)]
-    return options
 
 
 def _copy_again(path: Path, options: list[str]) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from youku.video import ffmpeg
 from youku.video.avframe import Tags
 from youku.video.y4m import Header
 
@@ -101,6 +103,19 @@ def check(header: Header, target: str | Path, encoding: Encoding) -> None:
         raise ValueError(
             f"{target}: {codec} wants even sides, the pictures are {header.width}x{header.height}; use --codec ffv1 or vp9"
         )
+
+
+def second_pass(header: Header, target: str | Path, encoding: Encoding) -> list[str]:
+    """What the ffmpeg binary has to do again, as its options, because PyAV cannot; empty for nothing."""
+    options: list[str] = []
+    if header.aspect and encoding.codec in ("vp9", "ffv1") and Path(target).suffix.lower() != ".mp4":
+        # the codecs do not say the shape of a pixel and PyAV cannot set that of a stream, which Matroska's writer asks
+        shape = Fraction(header.width, header.height) * header.aspect
+        options += ["-aspect:v:0", f"{shape.numerator}:{shape.denominator}"]
+    if encoding.codec == "vp9" and header.depth > 8:  # the wheel's libvpx is built for 8 bit
+        options += ["-c:v", encoding.encoder, *ffmpeg.passthrough_flags()]
+        options += [word for name, value in encoding.options(Tags()).items() for word in (f"-{name}", value)]
+    return options
 
 
 def _hdr_options(codec: str, options: dict[str, str], tags: Tags) -> dict[str, str]:
