@@ -361,7 +361,7 @@ def test_hdr10_data_goes_along(tmp_path: Path, codec: str) -> None:
 @pytest.mark.parametrize("codec", encoding.CODECS)
 def test_lost_hdr10_data_is_said(caplog: pytest.LogCaptureFixture, codec: str) -> None:
     """The coders that cannot say light levels tell so; the others do not."""
-    Encoding(codec=codec).options(Tags(light=(1000, 400)))
+    Encoding(codec=codec).options(y4m.make_header(64, 64), Tags(light=(1000, 400)))
     assert ("light levels are left out" in caplog.text) == (codec in ("vp9", "ffv1"))
 
 
@@ -436,3 +436,37 @@ def test_gray_of_an_unsaid_range_stays_what_it_was(tmp_path: Path) -> None:
     container.write_clip(tmp_path / "a.mkv", header, [(np.full((32, 48), 16, np.uint8),)], Encoding(codec="ffv1"))
     with open_recording(tmp_path / "a.mkv") as recording:
         assert not recording.header.is_full_range and next(iter(recording))[0].max() == 16
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 4), (2, 3), (8, 3), (3, 8), (16, 5000)])
+def test_ffv1_holds_every_size(tmp_path: Path, width: int, height: int) -> None:
+    """Too small for slices, too long for ffmpeg's -aspect."""
+    header = y4m.parse_header(f"YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C420\n".encode(), "clip")
+    frame = textured_frame(header, 0)
+    container.write_clip(tmp_path / "a.mkv", header, [frame], Encoding(codec="ffv1"))
+    with open_recording(tmp_path / "a.mkv") as recording:
+        assert all(np.array_equal(a, b) for a, b in zip(next(iter(recording)), frame, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("size", "fps", "codec", "words"),
+    [
+        ((16386, 16), "25:1", "x264", "sides of 1 to 16384 pixels, the pictures are 16386x16; use --codec ffv1"),
+        ((8, 8), "25:1", "x265", "sides of 16 to 8192 pixels, the pictures are 8x8; use --codec x264"),
+        ((16, 16), "2147483647:1", "vp9", r"takes no pictures of 16x16 C420 at 2.14\S+ a second \(Invalid argument\)"),
+    ],
+)
+def test_what_a_coder_cannot_take(tmp_path: Path, size: tuple[int, int], fps: str, codec: str, words: str) -> None:
+    """A size or rate beyond a coder is one sentence with its limit, without ffmpeg's options in it."""
+    header = y4m.parse_header(f"YUV4MPEG2 W{size[0]} H{size[1]} F{fps} Ip C420\n".encode(), "clip")
+    with pytest.raises(ValueError, match=words) as refusal:
+        container.write_clip(tmp_path / "a.mkv", header, [textured_frame(header, 0)], Encoding(codec=codec))
+    assert "avcodec" not in str(refusal.value) and not list(tmp_path.iterdir())
+
+
+def test_narrow_pictures_by_x265(tmp_path: Path) -> None:
+    """Widths at which its AVX2 code writes beyond its memory, most often the end of the process."""
+    header = y4m.make_header(48, 32)
+    frames = [textured_frame(header, index) for index in range(3)]
+    for _ in range(12):
+        assert container.write_clip(tmp_path / "a.mkv", header, frames, Encoding(codec="x265")) == 3

@@ -12,7 +12,7 @@ from PIL import Image
 
 from youku import contest, degrade
 from youku.video import clips, degradation, ffmpeg, interpolate, pair_folder, y4m
-from youku.video.coding import Coding
+from youku.video.coding import Coding, round_trip
 from youku.video.degradation import PRESETS, Degradation
 from youku.video.pair_folder import Selection
 
@@ -307,6 +307,16 @@ BAD = [
     (["a.y4m", "out", "--first-id", "100000"], "five digits"),
     (["a.y4m", "out", "--size", "3x3"], "too small for a factor of 4"),
     (["cut.y4m", "out"], "frame 1 at byte"),
+    (["a.y4m", "out", "--codec", "x264", "--bitrate", "1"], "1k to 2000M"),
+    (["a.y4m", "out", "--codec", "mpeg2", "--bitrate", "9999999M"], "1k to 2000M"),
+    (
+        ["long.y4m", "out", "--codec", "mpeg1", "--qscale", "3", "--scale", "2"],
+        "up to 4095 pixels, the pictures are 4100x4;",
+    ),
+    (
+        ["fast.y4m", "out", "--codec", "mpeg4", "--qscale", "3"],
+        "at 1e+06 a second with qscale 3 (ffmpeg failed: Invalid",
+    ),
 ]
 
 
@@ -318,9 +328,21 @@ def test_bad_input_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     write(Path("a.y4m"), 2, 64, 48)
     Path("cut.y4m").write_bytes(Path("a.y4m").read_bytes()[:-5])
+    write(Path("long.y4m"), 1, 8200, 8)
+    Path("fast.y4m").write_bytes(Path("a.y4m").read_bytes().replace(b"F24:1", b"F1000000:1"))
     Path("empty").mkdir()
     Path("text.mp4").write_text("not a video\n" * 20)
     assert degrade.main(line) == 1
     message = capsys.readouterr().err
     assert words in message and message.startswith("error: ") and message.count("\n") == 1
     assert not list(Path().glob("out/*.y4m"))
+
+
+@pytest.mark.parametrize(("width", "height"), [(10, 12), (40, 48)])
+def test_small_pictures_by_x265(width: int, height: int) -> None:
+    """Below what it takes, and at widths where it writes beyond its memory: padded, and cut back."""
+    header = y4m.make_header(width, height, chroma="420jpeg")
+    frames = frames_of(header, 3)
+    for _ in range(4):
+        back = list(round_trip(frames, header, Coding(codec="x265", crf=10)))
+        assert [plane.shape for plane in back[0]] == list(header.plane_shapes) and len(back) == 3

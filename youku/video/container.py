@@ -192,9 +192,13 @@ def create(
             writer.finish()
             container.close()
             if again:
-                _copy_again(temporary, again)
+                _copy_again(temporary, again, str(target))
         except av.error.FFmpegError as error:
-            raise ffmpeg.FFmpegError(f"{target}: writing failed: {error}") from None
+            told = f"writing failed: {error}"
+            if "avcodec_open2" in str(error):
+                size = f"{header.width}x{header.height} C{header.chroma} at {float(header.fps):.6g} a second"
+                told = f"{coding.codec} takes no pictures of {size} ({error.strerror}); name another --codec"
+            raise ffmpeg.FFmpegError(f"{target}: {told}") from None
 
 
 def write_clip(
@@ -228,7 +232,7 @@ def _close(container: Any) -> None:
 
 def _add_video(container: Any, header: Header, coding: Encoding, tags: Tags, tick: Fraction) -> Any:
     """The stream of pictures, with everything that its encoder and container shall say of them."""
-    options = coding.options(tags)
+    options = coding.options(header, tags)
     if header.layout[:2] == (2, 2):
         options["chroma_sample_location"] = header.layout[2]
     video = container.add_stream(
@@ -251,11 +255,11 @@ def _add_video(container: Any, header: Header, coding: Encoding, tags: Tags, tic
     return video
 
 
-def _copy_again(path: Path, options: list[str]) -> None:
+def _copy_again(path: Path, options: list[str], name: str) -> None:
     path = path.absolute()  # or a colon in the name would be a protocol
     with files.atomic_path(path) as whole:
         line = [ffmpeg.binary(), "-v", "error", "-nostdin", "-y", "-copyts", "-i", str(path), "-map", "0", "-c", "copy"]
-        ffmpeg.run([*line, *options, "-avoid_negative_ts", "disabled", str(whole)], str(path))
+        ffmpeg.run([*line, *options, "-avoid_negative_ts", "disabled", str(whole)], name)
 
 
 def _add_others(container: Any, given: Any, streams: Iterable[int], is_all: bool) -> dict[int, Any]:
