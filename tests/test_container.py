@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import textured_frame
-from youku import compare, convert, degrade, predict
+from youku import compare, convert, degrade, look, predict
 from youku.video import container, encoding, ffmpeg, y4m
 from youku.video.avframe import Tags
 from youku.video.encoding import Encoding
@@ -470,3 +470,25 @@ def test_narrow_pictures_by_x265(tmp_path: Path) -> None:
     frames = [textured_frame(header, index) for index in range(3)]
     for _ in range(12):
         assert container.write_clip(tmp_path / "a.mkv", header, frames, Encoding(codec="x265")) == 3
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "film.mp4"])
+def test_a_playlist_is_opened_only_where_it_is_trusted(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture
+) -> None:
+    """Every verb that opens videos refuses it, names the flag, and takes it with that flag; sound comes along."""
+    film = sound(tmp_path / "a.ts", "-c:v", "mpeg2video", "-c:a", "mp2")
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:9", "#EXTINF:1,", film.name, "#EXT-X-ENDLIST"]
+    text = "\n".join(lines) if name.endswith("m3u8") else f"ffconcat version 1.0\nfile {film.name}"
+    (tmp_path / name).write_text(f"{text}\n")
+    given, clip = str(tmp_path / name), str(tmp_path / "a.y4m")
+    for main, words in (
+        (convert.main, [given, clip]),
+        (predict.main, [given, str(tmp_path / "a.mkv"), *BICUBIC]),
+        (degrade.main, [given, str(tmp_path / "pairs")]),
+        (look.main, [given]),
+        (compare.main, [given, str(film), "--out", str(tmp_path / "a.mp4")]),
+    ):
+        assert main(words) == 1 and "trust with --allow-playlists" in capsys.readouterr().err
+        assert main([*words, "--allow-playlists"]) == 0
+    assert y4m.Clip(clip).num_frames == 20 and packets(tmp_path / "a.mkv", "a") and packets(tmp_path / "a.mp4", "a")

@@ -343,7 +343,7 @@ def test_interlaced_and_mono_clips(tmp_path: Path, capsys: pytest.CaptureFixture
         writer.write((np.arange(512, dtype=np.uint16).reshape(16, 32).astype(np.uint8),))
     assert main(["inspect", str(tmp_path / "old.y4m")]) == 0
     out = capsys.readouterr().out
-    assert "interlaced: deinterlace before enlarging" in out and "grey" in out and "one frame alone" in out
+    assert "interlaced: enlarge it with `predict --deinterlace`" in out and "grey" in out and "one frame alone" in out
 
 
 @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ def test_interlaced_and_mono_clips(tmp_path: Path, capsys: pytest.CaptureFixture
         (["film.y4m", "--layers", "first", "--checkerboard"], 2, "--layers, --checkerboard: for weights"),
         (["film.y4m", "--frames", "0"], 2, "expected 1 or more"),
         (["best.safetensors", "--frames", "2"], 2, "--frames is for clips"),
-        (["notes.txt"], 1, "neither weights (safetensors, .pth) nor a clip"),
+        (["notes.txt"], 1, "no weights (safetensors, .pth), and is neither a y4m clip nor a video"),
         (["absent.y4m"], 1, "expected a clip or a weights file, found nothing"),
         (["."], 1, "found a folder"),
         (["cut.y4m"], 1, "the file is cut off"),
