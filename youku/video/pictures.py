@@ -190,13 +190,8 @@ def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], for
 
 
 def _plain(header: Header) -> Header:
-    """The tokens that decide how pictures look, which ffmpeg always reads: not mixed fields, nor a line beyond its 128 bytes.
-
-    It takes gray of an unsaid range for full range, and all else for 16-235, as y4m is everywhere here.
-    """
+    """The tokens that decide how pictures look, which ffmpeg always reads: not mixed fields, nor a line beyond its 128 bytes."""
     tokens = [token for token in header.tokens if token[:1] in "WHFAC" or token.startswith(("XYSCSS=", "XCOLORRANGE="))]
-    if header.layout[0] == 0 and not header.is_full_range:
-        tokens = [token for token in tokens if not token.startswith("XCOLORRANGE=")] + ["XCOLORRANGE=LIMITED"]
     return Header(header.width, header.height, tuple(tokens))
 
 

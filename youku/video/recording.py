@@ -81,7 +81,8 @@ class Recording:
         self._turn = avframe.turn_of(tags.turn if upright else ())
         self.tags = replace(tags, turn=()) if upright else tags
         name = chroma or avframe.nearest_chroma(first.format, self._turn[0])
-        if not chroma and (lost := avframe.what_is_lost(first.format, name)):
+        about = self._video.codec_context.name, self._video.metadata.get("alpha_mode", "0")
+        if not chroma and (lost := avframe.what_is_lost(first.format, name, *about)):
             _log.warning("%s: %s", path, lost)
         rate = self._rate * (2 if DEINTERLACE["field"] in filters else 1)
         aspect = self._video.sample_aspect_ratio
