@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import textured_frame
-from youku import compare, convert, degrade, predict
+from youku import compare, convert, degrade, look, predict
 from youku.video import container, encoding, ffmpeg, y4m
 from youku.video.avframe import Tags
 from youku.video.encoding import Encoding
@@ -361,7 +361,7 @@ def test_hdr10_data_goes_along(tmp_path: Path, codec: str) -> None:
 @pytest.mark.parametrize("codec", encoding.CODECS)
 def test_lost_hdr10_data_is_said(caplog: pytest.LogCaptureFixture, codec: str) -> None:
     """The coders that cannot say light levels tell so; the others do not."""
-    Encoding(codec=codec).options(Tags(light=(1000, 400)))
+    Encoding(codec=codec).options(y4m.make_header(64, 64), Tags(light=(1000, 400)))
     assert ("light levels are left out" in caplog.text) == (codec in ("vp9", "ffv1"))
 
 
@@ -417,3 +417,78 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
             writer.write(textured_frame(header, index))
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == [] and threading.active_count() == before
+
+
+@pytest.mark.parametrize("chroma", ["420", "420p10"])
+@pytest.mark.parametrize(("codec", "suffix"), [("x264", ".mkv"), ("x265", ".mp4"), ("vp9", ".webm"), ("ffv1", ".mkv")])
+def test_what_a_careful_tool_writes(tmp_path: Path, codec: str, suffix: str, chroma: str) -> None:
+    """Of a clip that says A1:1 and no range: square pixels, progressive, 16-235, the stream that players choose."""
+    header = y4m.parse_header(f"YUV4MPEG2 W48 H32 F25:1 Ip A1:1 C{chroma}\n".encode(), "clip")
+    frames = [tuple(np.full(shape, 100, header.dtype) for shape in header.plane_shapes)] * 3
+    container.write_clip(tmp_path / f"a{suffix}", header, frames, Encoding(codec=codec))
+    (stream,) = re.findall("Stream #0:0.*", told(tmp_path / f"a{suffix}"))
+    assert all(words in stream for words in ("SAR 1:1", "progressive", "(tv", "(default)")), stream
+
+
+def test_gray_of_an_unsaid_range_stays_what_it_was(tmp_path: Path) -> None:
+    """FFmpeg takes gray for full range where nothing is said, a y4m is 16-235: it is said, and comes back so."""
+    header = y4m.make_header(48, 32, chroma="mono")
+    container.write_clip(tmp_path / "a.mkv", header, [(np.full((32, 48), 16, np.uint8),)], Encoding(codec="ffv1"))
+    with open_recording(tmp_path / "a.mkv") as recording:
+        assert not recording.header.is_full_range and next(iter(recording))[0].max() == 16
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 4), (2, 3), (8, 3), (3, 8), (16, 5000)])
+def test_ffv1_holds_every_size(tmp_path: Path, width: int, height: int) -> None:
+    """Too small for slices, too long for ffmpeg's -aspect."""
+    header = y4m.parse_header(f"YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C420\n".encode(), "clip")
+    frame = textured_frame(header, 0)
+    container.write_clip(tmp_path / "a.mkv", header, [frame], Encoding(codec="ffv1"))
+    with open_recording(tmp_path / "a.mkv") as recording:
+        assert all(np.array_equal(a, b) for a, b in zip(next(iter(recording)), frame, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("size", "fps", "codec", "words"),
+    [
+        ((16386, 16), "25:1", "x264", "sides of 1 to 16384 pixels, the pictures are 16386x16; use --codec ffv1"),
+        ((8, 8), "25:1", "x265", "sides of 16 to 8192 pixels, the pictures are 8x8; use --codec x264"),
+        ((16, 16), "2147483647:1", "vp9", r"takes no pictures of 16x16 C420 at 2.14\S+ a second \(Invalid argument\)"),
+    ],
+)
+def test_what_a_coder_cannot_take(tmp_path: Path, size: tuple[int, int], fps: str, codec: str, words: str) -> None:
+    """A size or rate beyond a coder is one sentence with its limit, without ffmpeg's options in it."""
+    header = y4m.parse_header(f"YUV4MPEG2 W{size[0]} H{size[1]} F{fps} Ip C420\n".encode(), "clip")
+    with pytest.raises(ValueError, match=words) as refusal:
+        container.write_clip(tmp_path / "a.mkv", header, [textured_frame(header, 0)], Encoding(codec=codec))
+    assert "avcodec" not in str(refusal.value) and not list(tmp_path.iterdir())
+
+
+def test_narrow_pictures_by_x265(tmp_path: Path) -> None:
+    """Widths at which its AVX2 code writes beyond its memory, most often the end of the process."""
+    header = y4m.make_header(48, 32)
+    frames = [textured_frame(header, index) for index in range(3)]
+    for _ in range(12):
+        assert container.write_clip(tmp_path / "a.mkv", header, frames, Encoding(codec="x265")) == 3
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "film.mp4"])
+def test_a_playlist_is_opened_only_where_it_is_trusted(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture
+) -> None:
+    """Every verb that opens videos refuses it, names the flag, and takes it with that flag; sound comes along."""
+    film = sound(tmp_path / "a.ts", "-c:v", "mpeg2video", "-c:a", "mp2")
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:9", "#EXTINF:1,", film.name, "#EXT-X-ENDLIST"]
+    text = "\n".join(lines) if name.endswith("m3u8") else f"ffconcat version 1.0\nfile {film.name}"
+    (tmp_path / name).write_text(f"{text}\n")
+    given, clip = str(tmp_path / name), str(tmp_path / "a.y4m")
+    for main, words in (
+        (convert.main, [given, clip]),
+        (predict.main, [given, str(tmp_path / "a.mkv"), *BICUBIC]),
+        (degrade.main, [given, str(tmp_path / "pairs")]),
+        (look.main, [given]),
+        (compare.main, [given, str(film), "--out", str(tmp_path / "a.mp4")]),
+    ):
+        assert main(words) == 1 and "trust with --allow-playlists" in capsys.readouterr().err
+        assert main([*words, "--allow-playlists"]) == 0
+    assert y4m.Clip(clip).num_frames == 20 and packets(tmp_path / "a.mkv", "a") and packets(tmp_path / "a.mp4", "a")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from youku import convert
-from youku.video import conversion, ffmpeg, y4m
+from youku import convert, degrade
+from youku.video import color, conversion, ffmpeg, y4m
 from youku.video.conversion import Conversion
 from youku.video.recording import open_recording
 
@@ -345,3 +345,55 @@ def test_lost_times_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, i
     subprocess.run([*line, *ffmpeg.passthrough_flags(), str(source)], check=True)
     conversion.convert(source, tmp_path / "a.y4m", Conversion())
     assert ("varying times, which are lost" in caplog.text) == is_variable
+
+
+@pytest.mark.parametrize("route", ["ffmpeg", "float"])
+@pytest.mark.parametrize(
+    ("name", "mode", "words"),
+    [
+        ("a.png", "RGBA", "has transparency, which is dropped"),
+        ("a.png", "P", "has transparency, which is dropped"),
+        ("a.tif", "CMYK", "has CMYK colours, which become RGB"),
+        ("a.tif", "RGB", "has 3 pictures, of which the first is taken"),
+        ("a.png", "L", None),
+    ],
+)
+def test_what_pictures_lose_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, route: str, name: str, mode: str, words: str | None
+) -> None:
+    """One line for a folder, by whatever route, and for a pair made of it."""
+    (tmp_path / "in").mkdir()
+    picture = Image.new(mode, (16, 16))
+    more = {"save_all": True, "append_images": [picture, picture]} if words and "3 pictures" in words else {}
+    picture.save(tmp_path / "in" / name, **({"transparency": 0} if mode == "P" else {}), **more)
+    assert convert.main([str(tmp_path / "in"), str(tmp_path / "a.y4m"), "--route", route]) == 0
+    assert degrade.main([str(tmp_path / "in"), str(tmp_path / "pairs")]) == 0
+    assert [message.split(name)[1] for message in caplog.messages] == [f": {words}"] * 2 * bool(words)
+
+
+def test_a_cmyk_photograph_has_no_alpha(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """FFmpeg gives a CMYK JPEG as RGB with a fourth plane; the colours are Pillow's, the word is CMYK."""
+    Image.new("CMYK", (16, 16), (40, 90, 10, 30)).save(tmp_path / "a.jpg", quality=95)
+    assert convert.main([str(tmp_path / "a.jpg"), str(tmp_path / "a.y4m")]) == 0
+    assert "from CMYK" in caplog.text and "alpha" not in caplog.text
+    clip = y4m.Clip(tmp_path / "a.y4m")
+    rgb = color.planes_to_rgb(clip.frame(0), 8, clip.header.layout)
+    assert np.abs(rgb[8, 8].astype(int) - np.asarray(Image.open(tmp_path / "a.jpg").convert("RGB"))[8, 8]).max() <= 3
+
+
+@pytest.mark.parametrize("tokens", ["Im A1:1 C420", f"Ip A1:1 C420 XNOTE={'x' * 200}", "Ip Cmono XCOLORRANGE=FULL"])
+def test_both_routes_give_the_same_pictures_whatever_the_header(tmp_path: Path, tokens: str) -> None:
+    """Mixed fields and a line beyond ffmpeg's 80 bytes, both of which it refused."""
+    header = y4m.parse_header(f"YUV4MPEG2 W16 H16 F25:1 {tokens}\n".encode(), "clip")
+    with y4m.create(tmp_path / "a.y4m", header) as writer:
+        writer.write(
+            tuple(
+                np.full(shape, value, np.uint8)
+                for shape, value in zip(header.plane_shapes, (60, 128, 128), strict=False)
+            )
+        )
+    found = []
+    for route in ("ffmpeg", "float"):
+        assert convert.main([str(tmp_path / "a.y4m"), str(tmp_path / route), "--route", route]) == 0
+        found.append(np.asarray(Image.open(tmp_path / route / "000001.png").convert("L")).astype(int))
+    assert np.abs(found[0] - found[1]).max() <= 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from youku import contest, degrade
 from youku.video import clips, degradation, ffmpeg, interpolate, pair_folder, y4m
-from youku.video.coding import Coding
+from youku.video.coding import Coding, round_trip
 from youku.video.degradation import PRESETS, Degradation
 from youku.video.pair_folder import Selection
 
@@ -307,6 +308,16 @@ BAD = [
     (["a.y4m", "out", "--first-id", "100000"], "five digits"),
     (["a.y4m", "out", "--size", "3x3"], "too small for a factor of 4"),
     (["cut.y4m", "out"], "frame 1 at byte"),
+    (["a.y4m", "out", "--codec", "x264", "--bitrate", "1"], "1k to 2000M"),
+    (["a.y4m", "out", "--codec", "mpeg2", "--bitrate", "9999999M"], "1k to 2000M"),
+    (
+        ["long.y4m", "out", "--codec", "mpeg1", "--qscale", "3", "--scale", "2"],
+        "up to 4095 pixels, the pictures are 4100x4;",
+    ),
+    (
+        ["fast.y4m", "out", "--codec", "mpeg4", "--qscale", "3"],
+        "at 1e+06 a second with qscale 3 (ffmpeg failed: Invalid",
+    ),
 ]
 
 
@@ -318,9 +329,76 @@ def test_bad_input_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     write(Path("a.y4m"), 2, 64, 48)
     Path("cut.y4m").write_bytes(Path("a.y4m").read_bytes()[:-5])
+    write(Path("long.y4m"), 1, 8200, 8)
+    Path("fast.y4m").write_bytes(Path("a.y4m").read_bytes().replace(b"F24:1", b"F1000000:1"))
     Path("empty").mkdir()
     Path("text.mp4").write_text("not a video\n" * 20)
     assert degrade.main(line) == 1
     message = capsys.readouterr().err
     assert words in message and message.startswith("error: ") and message.count("\n") == 1
     assert not list(Path().glob("out/*.y4m"))
+
+
+@pytest.mark.parametrize(("width", "height"), [(10, 12), (40, 48)])
+def test_small_pictures_by_x265(width: int, height: int) -> None:
+    """Below what it takes, and at widths where it writes beyond its memory: padded, and cut back."""
+    header = y4m.make_header(width, height, chroma="420jpeg")
+    frames = frames_of(header, 3)
+    for _ in range(4):
+        back = list(round_trip(frames, header, Coding(codec="x265", crf=10)))
+        assert [plane.shape for plane in back[0]] == list(header.plane_shapes) and len(back) == 3
+
+
+def video(path: Path, *options: str) -> Path:
+    line = [ffmpeg.binary(), "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.8", "-pix_fmt", "yuv420p"]
+    subprocess.run([*line, "-threads", "1", *options, str(path)], check=True)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".flv"])
+def test_damaged_video_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str) -> None:
+    """Cut to 60 %, whether or not its demuxer says so: one sentence and no pair, never ground truth."""
+    more = ["-movflags", "+faststart"] if suffix == ".mp4" else []
+    path = video(tmp_path / f"a{suffix}", "-g", "1", *more)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10 // 188 * 188 + 90])
+    assert degrade.main([str(path), str(tmp_path / "out")]) == 1
+    message = capsys.readouterr().err
+    assert "damaged" in message and "fetch or make the file again" in message and "Traceback" not in message
+    assert not list(tmp_path.glob("out/*.y4m"))
+
+
+def test_interlaced_video_is_refused_with_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command runs as printed, and what it makes is taken."""
+    path = video(tmp_path / "a b.mkv", "-flags", "+ildct+ilme", "-x264-params", "tff=1", "-vf", "setfield=tff")
+    assert degrade.main([str(path), str(tmp_path / "out")]) == 1
+    command = capsys.readouterr().err.split("deinterlace it first: ")[1].strip()
+    subprocess.run(f"{command} -v error", shell=True, check=True, cwd=tmp_path)
+    assert degrade.main([str(tmp_path / "OUT.mkv"), str(tmp_path / "out")]) == 0
+    assert pair(tmp_path / "out", 0)[1].num_frames == 20
+
+
+def test_progress_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every frame of every source passes the bar, under the source's name."""
+    seen: list[tuple[str, int]] = []
+
+    def watch(
+        frames: Iterable[y4m.Planes], name: str = "", total: int | None = None, **_: object
+    ) -> Iterable[y4m.Planes]:
+        kept = list(frames)
+        seen.append((name, len(kept)))
+        return kept
+
+    monkeypatch.setattr("youku.cli.watch", watch)
+    assert degrade.main([str(write(tmp_path / "a.y4m", 5, 64, 48)), str(tmp_path / "out")]) == 0
+    assert seen == [("a.y4m", 5)]
+
+
+@pytest.mark.parametrize(
+    "pairs", ["[]", '{"pairs": []}', '{"pairs": {"00000": 3}}', '{"pairs": {"00000": {"source": 1}}}']
+)
+def test_a_damaged_list_of_pairs_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], pairs: str) -> None:
+    """One sentence that names the file and the place."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "pairs.json").write_text(pairs)
+    assert degrade.main([str(write(tmp_path / "a.y4m", 2, 64, 48)), str(tmp_path / "out")]) == 1
+    assert "pairs.json" in capsys.readouterr().err

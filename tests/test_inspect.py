@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import json
 import math
 from pathlib import Path
@@ -343,7 +344,7 @@ def test_interlaced_and_mono_clips(tmp_path: Path, capsys: pytest.CaptureFixture
         writer.write((np.arange(512, dtype=np.uint16).reshape(16, 32).astype(np.uint8),))
     assert main(["inspect", str(tmp_path / "old.y4m")]) == 0
     out = capsys.readouterr().out
-    assert "interlaced: deinterlace before enlarging" in out and "grey" in out and "one frame alone" in out
+    assert "interlaced: enlarge it with `predict --deinterlace`" in out and "grey" in out and "one frame alone" in out
 
 
 @pytest.mark.parametrize(
@@ -352,7 +353,7 @@ def test_interlaced_and_mono_clips(tmp_path: Path, capsys: pytest.CaptureFixture
         (["film.y4m", "--layers", "first", "--checkerboard"], 2, "--layers, --checkerboard: for weights"),
         (["film.y4m", "--frames", "0"], 2, "expected 1 or more"),
         (["best.safetensors", "--frames", "2"], 2, "--frames is for clips"),
-        (["notes.txt"], 1, "neither weights (safetensors, .pth) nor a clip"),
+        (["notes.txt"], 1, "no weights (safetensors, .pth), and is neither a y4m clip nor a video"),
         (["absent.y4m"], 1, "expected a clip or a weights file, found nothing"),
         (["."], 1, "found a folder"),
         (["cut.y4m"], 1, "the file is cut off"),
@@ -385,3 +386,20 @@ def test_published_weights_are_healthy(capsys: pytest.CaptureFixture) -> None:
     assert main(["inspect", path, "--model", "vdsr", "--scale", "2", "--checkerboard"]) == 0
     out = capsys.readouterr().out
     assert "no weight tensor has vanished" in out and "verdict: no checkerboard" in out
+
+
+def test_many_tiny_frames_are_not_all_overhead(tmp_path: Path) -> None:
+    """A frame of one pixel costs few calls: 20,000 of them took half a minute. Noise takes the long way round."""
+    path, head = tmp_path / "a.y4m", b"YUV4MPEG2 W1 H1 F25:1 Ip C420jpeg\n"
+    path.write_bytes(head + b"".join(b"FRAME\n" + bytes([index * 97 % 256, 128, 128]) for index in range(300)))
+    with cProfile.Profile() as profile:
+        found = clip_summary.summarise_clip(path, None)
+    calls = sum(row.callcount for row in profile.getstats() if "numpy" in str(row.code))
+    assert found.survey.num_frames == 300 and calls < 300 * 300
+
+
+def test_samples_beyond_their_depth_are_named(tmp_path: Path) -> None:
+    """16 bits in a clip that says 10: which frame, and what was found."""
+    (tmp_path / "a.y4m").write_bytes(b"YUV4MPEG2 W1 H1 F25:1 Ip Cmono10\nFRAME\n\x01\x00FRAME\n\xff\xff")
+    with pytest.raises(ValueError, match="frame 1: expected samples of 10 bit, got 65535"):
+        clip_summary.summarise_clip(tmp_path / "a.y4m", None)

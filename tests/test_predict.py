@@ -455,3 +455,19 @@ def test_rgb_networks_see_the_colours_that_were_coded(matrix: str, full_range: b
     assert torch.allclose(seen[0], rgb, atol=1e-5)
     for plane, back in zip(planes, coded.to_planes(seen, layout), strict=True):
         assert torch.allclose(plane, back, atol=1e-5)
+
+
+@pytest.mark.parametrize("chroma", ["mono", "mono10", "420"])
+@pytest.mark.parametrize("is_full", [True, False])
+def test_codes_stay_where_they_are_through_an_rgb_network(tmp_path: Path, chroma: str, is_full: bool) -> None:
+    """One that repeats each pixel: every code of its range, 0..255 where it is full, comes out to within rounding."""
+    span = "XCOLORRANGE=FULL" if is_full else "XCOLORRANGE=LIMITED"
+    header = y4m.parse_header(f"YUV4MPEG2 W256 H4 F25:1 Ip C{chroma} {span}\n".encode(), "clip")
+    codes = np.arange(256) if is_full else np.arange(256).clip(16, 235)
+    luma = np.tile(codes << (header.depth - 8), (4, 1)).astype(header.dtype)
+    planes = (luma, *(np.full(shape, 128, header.dtype) for shape in header.plane_shapes[1:]))
+    engine = TorchEngine(torch.nn.Upsample(scale_factor=2), CPU)
+    repeating = Network(MODELS["edsr-baseline"], 2, engine)
+    assert isinstance(repeating.spec.colours, type(RGB))
+    (out,) = pipeline.upscale_frames(repeating, header, [planes], Options())
+    assert np.abs(out[0].astype(int) - luma.repeat(2, 0).repeat(2, 1)).max() <= 1

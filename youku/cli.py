@@ -30,6 +30,7 @@ KEPT = {
     "demo": "finished stages and the last checkpoint are kept; the same command goes on from there",
 }
 
+PLAYLISTS = "open inputs that lead to other local files (m3u8, ffconcat); name only those you trust"
 DISK = "free some space or choose another folder, then run again"
 # errno -> what it means and what to do: every sentence about the system is here
 ADVICE = {
@@ -90,14 +91,17 @@ def say(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 
-def make_parser(verb: str, doc: str | None) -> argparse.ArgumentParser:
+def make_parser(verb: str, doc: str | None, opens_videos: bool = False) -> argparse.ArgumentParser:
     """A parser without abbreviations whose help opens with the verb's module docstring."""
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog=f"python -m youku {verb}",
         description=doc,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    if opens_videos:
+        parser.add_argument("--allow-playlists", action="store_true", help=PLAYLISTS)
+    return parser
 
 
 def option(default: Any, text: str, **how: Any) -> Any:
@@ -120,6 +124,7 @@ def run(
 
     def act() -> int:
         args = parser.parse_args(argv)
+        files.allow_playlists(vars(args).get("allow_playlists", False))
         try:
             return action(args)
         except UsageError as error:

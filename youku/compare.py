@@ -93,7 +93,7 @@ def _told(args: argparse.Namespace, labels: Sequence[str], psnr_db: Sequence[flo
 
 def make_parser() -> argparse.ArgumentParser:
     """The verb's command line."""
-    parser = cli.make_parser("compare", __doc__)
+    parser = cli.make_parser("compare", __doc__, opens_videos=True)
     parser.add_argument("clips", nargs="+", metavar="CLIP", help="two or three versions, the reference first")
     parser.add_argument("--out", required=True, metavar="FILE", help="cmp.mp4, or cmp.png with --frame")
     parser.add_argument("--frame", type=int, metavar="N", help="draw this frame alone (from 0), as PNG")

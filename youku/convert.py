@@ -73,7 +73,7 @@ def _settings(args: argparse.Namespace, kind: type, is_used: bool) -> dict[str, 
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("convert", __doc__)
+    parser = cli.make_parser("convert", __doc__, opens_videos=True)
     parser.add_argument("source", metavar="IN", nargs="?", help="y4m, - (stdin), yuv, frame%%3d.bmp, folder or video")
     parser.add_argument("target", metavar="OUT", nargs="?", help="y4m, - (stdout), yuv, frame%%3d.bmp, folder or video")
     parser.add_argument("--report", metavar="CLIP", help="print what an 8-bit RGB round trip costs, per plane, in dB")

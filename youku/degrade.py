@@ -32,7 +32,7 @@ from youku.video.pair_folder import Selection
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("degrade", __doc__)
+    parser = cli.make_parser("degrade", __doc__, opens_videos=True)
     parser.add_argument(
         "paths",
         nargs="*",

@@ -26,6 +26,7 @@ PROBE_BYTES = 64 << 10
 NAME_MAX_BYTES = 255
 
 _inputs: dict[tuple[int, int], str] = {}
+_playlists = [False]
 
 
 @contextmanager
@@ -92,9 +93,19 @@ def refuse_input(*paths: str | Path) -> None:
             raise ValueError(f"{path}: is the input {source}; inputs are never overwritten, choose another output name")
 
 
+def allow_playlists(is_allowed: bool) -> None:
+    """Whether this run may open inputs that lead to other local files: playlists (m3u8), concat scripts. At first not."""
+    _playlists[0] = is_allowed
+
+
+def playlists_allowed() -> bool:
+    return _playlists[0]
+
+
 def begin_run() -> None:
     """Forget what belonged to the run before in this process."""
     _inputs.clear()
+    _playlists[0] = False
     leftovers.look_again()
 
 

@@ -121,7 +121,7 @@ def _check_clip_flags(args: argparse.Namespace) -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("inspect", __doc__)
+    parser = cli.make_parser("inspect", __doc__, opens_videos=True)
     parser.add_argument("file", metavar="FILE", help="clip (y4m, any video) or weights (of a run, anyone's, or VGG's)")
     parser.add_argument("--frames", type=int, metavar="N", help="of a clip, look at the first N frames")
     parser.add_argument(

@@ -34,13 +34,11 @@ from youku.video.fit import Size
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("predict", __doc__)
+    parser = cli.make_parser("predict", __doc__, opens_videos=True)
     parser.add_argument("source", metavar="IN", help="clip, video, folder of contest clips, or - for y4m on stdin")
     parser.add_argument("target", metavar="OUT", help="y4m file, video, folder, or - for stdout")
-    parser.add_argument(
-        "--weights",
-        help="best.safetensors of a run, or published weights (safetensors, .pth); without it, the kit's own FSRCNN",
-    )
+    of_weights = "best.safetensors of a run, or published weights (safetensors, .pth); without it, the kit's own FSRCNN"
+    parser.add_argument("--weights", help=of_weights)
     parser.add_argument(
         "--model", choices=list(MODELS), help="network, where the weights file does not name it; bicubic"
     )
@@ -131,14 +129,15 @@ def _run(args: argparse.Namespace) -> int:
     size, scale = _size_and_scale(args)
     network = _load(args, scale)
     options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
-    label = args.size or f"x{args.scale or network.scale}"
-    jobs = list_jobs(args.source, args.target, args.frames, args.test_set or "round1-test", label)
+    label, test_set = args.size or f"x{args.scale or network.scale}", args.test_set or "round1-test"
+    jobs = list_jobs(args.source, args.target, args.frames, test_set, label)
     jobs = [replace(job, deinterlace=args.deinterlace, size=size) for job in jobs]
     files.protect(args.weights, *(job.source for job in jobs))
     files.refuse_input(*(job.target for job in jobs))
     own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"
     cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
-    predict_all(network, jobs, options, force=args.force, video=video, watch=cli.watch, tell=cli.say)
+    anew = args.force or args.allow_playlists  # whose files may have changed
+    predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
     return 0
 
 

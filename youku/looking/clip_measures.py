@@ -88,7 +88,12 @@ def survey(header: Header, frames: Iterable[Planes]) -> Survey:
     grey, before, number = True, None, 0
     for number, planes in enumerate(frames, 1):
         for count, plane in zip(counts, planes, strict=True):
-            count += np.bincount(plane.ravel(), minlength=count.size)
+            found = np.bincount(plane.ravel(), minlength=count.size)
+            if found.size > count.size:
+                raise ValueError(
+                    f"frame {number - 1}: expected samples of {header.depth} bit, got {found.size - 1}; make the clip again"
+                )
+            count += found
         grey = grey and is_grey(planes, header.depth)
         rows, columns = letterbox.lit_lines(planes[0], header.depth)
         lit = lit[0] | rows, lit[1] | columns

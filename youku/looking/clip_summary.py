@@ -63,10 +63,9 @@ def summarise_clip(path: Path, num_frames: int | None, watch: Watch = unwatched)
             frames = iter(watch(islice(opened.frames, num_frames), total=total))
             first = list(islice(frames, clip_measures.NUM_FRAMES))
             found = clip_measures.survey(header, chain(first, frames))
-    except ffmpeg.NoVideoError:
-        raise ValueError(
-            f"{path}: is neither weights (safetensors, .pth) nor a clip (y4m, a video that ffmpeg reads); check the file"
-        ) from None
+    except ffmpeg.NoVideoError as error:
+        told = str(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path}: holds no weights (safetensors, .pth), and {told}") from None
     inside = [letterbox.picture(planes, header, found.bars) for planes in first]
     return ClipSummary(
         header=header,
@@ -135,7 +134,7 @@ def clip_as_json(clip: ClipSummary) -> dict[str, Any]:
 
 def _fields(header: Header) -> str:
     if header.is_interlaced:
-        return "interlaced: deinterlace before enlarging (ffmpeg -i IN -vf bwdif OUT)"
+        return "interlaced: enlarge it with `predict --deinterlace`"
     return "progressive" if "Ip" in header.tokens else "fields not told"
 
 

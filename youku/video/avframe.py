@@ -88,13 +88,18 @@ def is_rgb(layout: VideoFormat) -> bool:
     return layout.is_rgb or layout.has_palette
 
 
-def what_is_lost(layout: VideoFormat, chroma: str) -> str | None:
-    """One phrase on what becomes of a pixel format in a y4m layout; None where the samples stay as they are."""
+def what_is_lost(layout: VideoFormat, chroma: str, codec: str, alpha_mode: str = "0") -> str | None:
+    """One phrase on what becomes of a pixel format in a y4m layout; None where the samples stay as they are.
+
+    `alpha_mode` is WebM's: 1 where alpha lies beside pictures that decode without it.
+    """
     if _same_samples(layout, chroma):
-        return None
+        return "alpha dropped" if alpha_mode == "1" else None
     told = f"{layout.name} is turned into C{chroma}"
     told += " (BT.601, 16-235)" if is_rgb(layout) and not chroma.startswith("mono") else ""
-    return told + (", alpha dropped" if any(part.is_alpha for part in layout.components) else "")
+    if any(part.is_alpha for part in layout.components):
+        told += ", from CMYK" if codec == "mjpeg" else ", alpha dropped"  # FFmpeg's fourth plane of JPEG is black ink
+    return told
 
 
 def _same_samples(layout: VideoFormat, chroma: str) -> bool:

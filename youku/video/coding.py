@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +17,18 @@ from youku.cli import option
 from youku.video import ffmpeg, y4m
 from youku.video.y4m import Header, Planes
 
-# name -> (ffmpeg encoder, options that keep it repeatable and quiet)
-_ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
-    "x264": ("libx264", {"preset": "medium"}),
-    "x265": ("libx265", {"preset": "medium", "x265-params": "pools=none:frame-threads=1:log-level=error"}),
-    "mpeg1": ("mpeg1video", {"g": "15", "bf": "2", "strict": "-2"}),  # -2: frame rates outside the standard's list
-    "mpeg2": ("mpeg2video", {"g": "15", "bf": "2", "strict": "-2"}),
-    "mpeg4": ("mpeg4", {"g": "250", "bf": "2"}),
-    "mjpeg": ("mjpeg", {}),  # intra only: what JPEG compression does to each picture
+# name -> (ffmpeg encoder, options that keep it repeatable and quiet, longest side in pixels)
+_ENCODERS: dict[str, tuple[str, dict[str, str], int]] = {
+    "x264": ("libx264", {"preset": "medium"}, 16384),
+    "x265": ("libx265", {"preset": "medium", "x265-params": "pools=none:frame-threads=1:log-level=error"}, 8192),
+    "mpeg1": ("mpeg1video", {"g": "15", "bf": "2", "strict": "-2"}, 4095),  # -2: rates outside the standard's list
+    "mpeg2": ("mpeg2video", {"g": "15", "bf": "2", "strict": "-2"}, 16383),
+    "mpeg4": ("mpeg4", {"g": "250", "bf": "2"}, 8191),
+    "mjpeg": ("mjpeg", {}, 65500),  # intra only: what JPEG compression does to each picture
 }
+X265_LEAST_PX = 64  # it takes none below 16, and may write beyond its memory in those 33 to 48 pixels wide
+ENCODER = "encoder"
+BITRATES = range(1000, 2 * 10**9 + 1)
 CODECS = tuple(_ENCODERS)
 RATES = ("crf", "qscale", "bitrate")
 _CRF_CODECS = ("x264", "x265")
@@ -49,8 +53,14 @@ class Coding:
             raise ValueError(f"crf {self.crf} with {self.codec}: expected 0-51 with {' or '.join(_CRF_CODECS)}")
         if self.qscale is not None and (self.codec in _CRF_CODECS or not 1 <= self.qscale <= 31):
             raise ValueError(f"qscale {self.qscale} with {self.codec}: expected 1-31 with mpeg1, mpeg2, mpeg4 or mjpeg")
-        if self.bitrate is not None and not re.fullmatch(r"[1-9]\d*[kM]?", self.bitrate):
-            raise ValueError(f"bitrate {self.bitrate!r}: expected a number with k or M, such as 768k")
+        if self.bitrate is not None and _bits(self.bitrate) not in BITRATES:
+            raise ValueError(f"bitrate {self.bitrate!r}: expected a number with k or M, 1k to 2000M, such as 768k")
+
+
+def _bits(bitrate: str) -> int:
+    """Bits a second; 0 for what is no bitrate."""
+    match = re.fullmatch(r"([1-9]\d{0,9})([kM]?)", bitrate)
+    return int(match[1]) * {"": 1, "k": 1000, "M": 10**6}[match[2]] if match else 0
 
 
 def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iterator[Planes]:
@@ -59,7 +69,12 @@ def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iter
         raise ValueError(
             f"codec {coding.codec}: expected 8-bit 4:2:0 frames, got C{header.chroma}; convert the clip first"
         )
-    wire = _wire_header(header, coding)
+    wire, most_px = _wire_header(header, coding), _ENCODERS[coding.codec][2]
+    if max(wire.width, wire.height) > most_px:
+        raise ValueError(
+            f"codec {coding.codec}: codes sides up to {most_px} pixels, the pictures are "
+            f"{header.width}x{header.height}; cut them with --size, or choose another codec"
+        )
     num_fed = num_back = 0
 
     def stream() -> Iterator[bytes]:
@@ -73,7 +88,7 @@ def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iter
         if num_fed == 0:
             raise ValueError(f"codec {coding.codec}: the source gave 0 frames")
 
-    with ffmpeg.piped_output(_encode_command(coding), f"{coding.codec} encoder", stream()) as coded:
+    with _refusals(wire, coding), ffmpeg.piped_output(_encode_command(coding), ENCODER, stream()) as coded:
         packets = iter(lambda: coded.read1(1 << 16), b"")  # type: ignore[attr-defined]
         with ffmpeg.piped_output(_decode_command(), f"{coding.codec} decoder", packets) as decoded:
             reader = y4m.StreamReader(decoded, f"{coding.codec} round trip")
@@ -88,9 +103,26 @@ def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iter
         raise ffmpeg.FFmpegError(f"{coding.codec}: {num_fed} frames went in, {num_back} came back")
 
 
+@contextmanager
+def _refusals(wire: Header, coding: Coding) -> Iterator[None]:
+    """What the encoder says before it gives anything becomes a sentence that names what it was asked for."""
+    try:
+        yield
+    except ffmpeg.FFmpegError as error:
+        if not str(error).startswith(ENCODER):
+            raise
+        rate = next(f"{name} {value}" for name in RATES if (value := vars(coding)[name]) is not None)
+        raise ffmpeg.FFmpegError(
+            f"codec {coding.codec}: takes no pictures of {wire.width}x{wire.height} at {float(wire.fps):.6g} a second "
+            f"with {rate} ({str(error).removeprefix(f'{ENCODER}: ')}); choose another codec or {rate.split()[0]}"
+        ) from None
+
+
 def _wire_header(header: Header, coding: Coding) -> Header:
     """Even size (H.264 and H.265 refuse odd 4:2:0), the clip's rate, and for mjpeg the range it codes as it stands."""
-    wire = y4m.make_header(header.width + header.width % 2, header.height + header.height % 2, header.fps, "420jpeg")
+    least_px = X265_LEAST_PX if coding.codec == "x265" else 2
+    width, height = (max(side + side % 2, least_px) for side in (header.width, header.height))
+    wire = y4m.make_header(width, height, header.fps, "420jpeg")
     if coding.codec != "mjpeg":
         return wire
     return Header(wire.width, wire.height, (*wire.tokens, "XCOLORRANGE=FULL"))  # else ffmpeg would rescale the range
@@ -101,7 +133,7 @@ def _pad(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _encode_command(coding: Coding) -> list[str]:
-    encoder, options = _ENCODERS[coding.codec]
+    encoder, options, _ = _ENCODERS[coding.codec]
     quality: dict[str, str] = {}
     if coding.crf is not None:
         quality["crf"] = str(coding.crf)

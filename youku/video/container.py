@@ -26,6 +26,7 @@ from youku.video.recording import Recording
 from youku.video.y4m import Header, Planes
 
 Packets = Iterator[tuple[Fraction, Any]]  # seconds from the start of the new file, packet
+PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE: what a network makes, whatever it was made from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +168,7 @@ def create(
     tags = tags or (source.tags if source else Tags(range=avframe.FULL if header.is_full_range else 0))
     with files.atomic_path(target) as temporary, ExitStack() as stack:
         tick = source.tick if source else Fraction(1, header.fps.numerator)
-        again = _second_pass(header, coding)
+        again = encoding.second_pass(header, target, coding)
         options = {"video_track_timescale": str(tick.denominator), "movflags": "+faststart"}
         options["avoid_negative_ts"] = "disabled"
         container = av.open(str(temporary.absolute()), "w", "matroska" if again else None, container_options=options)
@@ -191,9 +192,13 @@ def create(
             writer.finish()
             container.close()
             if again:
-                _copy_again(temporary, again)
+                _copy_again(temporary, again, str(target))
         except av.error.FFmpegError as error:
-            raise ffmpeg.FFmpegError(f"{target}: writing failed: {error}") from None
+            told = f"writing failed: {error}"
+            if "avcodec_open2" in str(error):
+                size = f"{header.width}x{header.height} C{header.chroma} at {float(header.fps):.6g} a second"
+                told = f"{coding.codec} takes no pictures of {size} ({error.strerror}); name another --codec"
+            raise ffmpeg.FFmpegError(f"{target}: {told}") from None
 
 
 def write_clip(
@@ -227,7 +232,7 @@ def _close(container: Any) -> None:
 
 def _add_video(container: Any, header: Header, coding: Encoding, tags: Tags, tick: Fraction) -> Any:
     """The stream of pictures, with everything that its encoder and container shall say of them."""
-    options = coding.options(tags)
+    options = coding.options(header, tags)
     if header.layout[:2] == (2, 2):
         options["chroma_sample_location"] = header.layout[2]
     video = container.add_stream(
@@ -236,7 +241,10 @@ def _add_video(container: Any, header: Header, coding: Encoding, tags: Tags, tic
     context = video.codec_context
     context.pix_fmt = ffmpeg.pix_fmt(header.chroma)
     context.thread_type = "AUTO"  # PyAV's own choice, slices, costs x264 quality
-    context.color_range, context.colorspace = tags.range, tags.matrix
+    context.field_order = PROGRESSIVE
+    video.disposition = av.stream.Disposition.default
+    # a range that nobody says is what every conversion here takes it for
+    context.color_range, context.colorspace = tags.range or avframe.STUDIO, tags.matrix
     context.color_primaries, context.color_trc = tags.primaries, tags.transfer
     if header.aspect:
         context.sample_aspect_ratio = header.aspect
@@ -247,24 +255,11 @@ def _add_video(container: Any, header: Header, coding: Encoding, tags: Tags, tic
     return video
 
 
-def _second_pass(header: Header, coding: Encoding) -> list[str]:
-    """What the ffmpeg binary has to do again, as its options, because PyAV cannot; empty for nothing."""
-    options: list[str] = []
-    if coding.codec in ("vp9", "ffv1") and header.aspect not in (None, 1):
-        # the codecs do not say it, a container has to
-        shape = Fraction(header.width, header.height) * (header.aspect or 1)
-        options += ["-aspect:v:0", f"{shape.numerator}:{shape.denominator}"]
-    if coding.codec == "vp9" and header.depth > 8:  # the wheel's libvpx is built for 8 bit
-        options += ["-c:v", coding.encoder, *ffmpeg.passthrough_flags()]
-        options += [word for name, value in coding.options(Tags()).items() for word in (f"-{name}", value)]
-    return options
-
-
-def _copy_again(path: Path, options: list[str]) -> None:
+def _copy_again(path: Path, options: list[str], name: str) -> None:
     path = path.absolute()  # or a colon in the name would be a protocol
     with files.atomic_path(path) as whole:
         line = [ffmpeg.binary(), "-v", "error", "-nostdin", "-y", "-copyts", "-i", str(path), "-map", "0", "-c", "copy"]
-        ffmpeg.run([*line, *options, "-avoid_negative_ts", "disabled", str(whole)], str(path))
+        ffmpeg.run([*line, *options, "-avoid_negative_ts", "disabled", str(whole)], name)
 
 
 def _add_others(container: Any, given: Any, streams: Iterable[int], is_all: bool) -> dict[int, Any]:

@@ -28,6 +28,23 @@ def worded(path: str | Path, what: str) -> Iterator[None]:
         raise ValueError(f"{path}: not {what} or a damaged one ({told}); make it again") from None
 
 
+def ends_early(path: str | Path, kind: str) -> str | None:
+    """What shows that a video is cut short where its demuxer (FFmpeg's name, `kind`) keeps silent; None for nothing."""
+    size = Path(path).stat().st_size
+    with open(path, "rb") as file:
+        if kind == "avi":  # the head of a RIFF file says how long it is; 0 and all ones are left by unfinished writers
+            claimed = int.from_bytes(file.read(8)[4:], "little")
+            is_cut = size < claimed + 8 < 1 << 32
+        elif kind == "flv":  # every tag is followed by its length
+            file.seek(max(0, size - 4))
+            length = int.from_bytes(file.read(4), "big")
+            file.seek(max(0, size - 4 - length))
+            is_cut = length != 11 + int.from_bytes(file.read(4)[1:], "big")
+        else:
+            is_cut = kind == "mpegts" and all(size % packet for packet in (188, 192, 204))
+    return "the file is cut short" if is_cut else None
+
+
 def require_plausible(path: str | Path, claimed_bytes: int, what: str) -> None:
     """ValueError where `what` claims more than a file of this size can hold, before it costs memory."""
     size_bytes = Path(path).stat().st_size

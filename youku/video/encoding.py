@@ -8,11 +8,14 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from youku.video import ffmpeg
 
 if TYPE_CHECKING:
     from youku.video.avframe import Tags
@@ -20,12 +23,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 SUFFIXES = (".mp4", ".mkv", ".mov", ".webm")
-# codec -> ffmpeg's encoder, its options, default and largest crf, depths, containers
-_ENCODERS: dict[str, tuple[str, dict[str, str], int, int, tuple[int, ...], tuple[str, ...]]] = {
-    "x264": ("libx264", {"preset": "medium"}, 18, 51, (8, 10), (".mp4", ".mkv", ".mov")),
-    "x265": ("libx265", {"x265-params": "log-level=error"}, 20, 51, (8, 10, 12), (".mp4", ".mkv", ".mov")),
-    "vp9": ("libvpx-vp9", {"b": "0", "row-mt": "1"}, 24, 63, (8, 10, 12), (".mp4", ".mkv", ".webm")),
-    "ffv1": ("ffv1", {"level": "3", "slicecrc": "1"}, 0, 0, (8, 9, 10, 12, 14, 16), (".mkv",)),
+_X265 = {"x265-params": "log-level=error"}
+# codec -> ffmpeg's encoder, its options, default and largest crf, depths, containers, least and most side in pixels
+_ENCODERS: dict[str, tuple[str, dict[str, str], int, int, tuple[int, ...], tuple[str, ...], range]] = {
+    "x264": ("libx264", {"preset": "medium"}, 18, 51, (8, 10), (".mp4", ".mkv", ".mov"), range(1, 16385)),
+    "x265": ("libx265", _X265, 20, 51, (8, 10, 12), (".mp4", ".mkv", ".mov"), range(16, 8193)),
+    "vp9": ("libvpx-vp9", {"b": "0", "row-mt": "1"}, 24, 63, (8, 10, 12), (".mp4", ".mkv", ".webm"), range(1, 65536)),
+    "ffv1": ("ffv1", {"level": "3", "slicecrc": "1"}, 0, 0, (8, 9, 10, 12, 14, 16), (".mkv",), range(1, 65536)),
 }
 CODECS = tuple(_ENCODERS)
 # ISO 639-1 to 639-2, of the languages most often met
@@ -57,13 +61,22 @@ class Encoding:
         """ffmpeg's name of it."""
         return _ENCODERS[self.codec][0]
 
-    def options(self, tags: Tags) -> dict[str, str]:
-        """ffmpeg's options for this encoder, HDR10's light levels among them."""
-        _, options, crf, most, _, _ = _ENCODERS[self.codec]
+    def options(self, header: Header, tags: Tags) -> dict[str, str]:
+        """ffmpeg's options for this encoder and pictures, HDR10's light levels among them."""
+        _, options, crf, most, *_ = _ENCODERS[self.codec]
         options = options | ({"crf": str(crf if self.crf is None else self.crf)} if most else {})
+        if self.codec == "ffv1" and min(header.width, header.height) < LEAST_SLICED_PX:
+            options = {"level": "1"}
+        if self.codec == "x265" and header.width < X265_PLAIN_PX:
+            options["x265-params"] += ":no-asm=1"
         if self.codec == "x264" and _has_avx512():
             options["x264-params"] = "asm=AVX2"
         return options | _hdr_options(self.codec, options, tags)
+
+
+LEAST_SLICED_PX = 9  # FFV1 of levels above 1 finds no slices for some smaller pictures
+# x265 4.1 with AVX2 writes beyond its memory where pictures are 33 to 48 pixels wide, and most often aborts the process
+X265_PLAIN_PX = 64
 
 
 @lru_cache(maxsize=1)
@@ -91,7 +104,7 @@ def default_encoding(path: str | Path, codec: str | None, crf: int | None) -> En
 def check(header: Header, target: str | Path, encoding: Encoding) -> None:
     """ValueError where codec, container and the planes of `header` do not go together."""
     suffix, codec = Path(target).suffix.lower(), encoding.codec
-    _, _, _, _, depths, suffixes = _ENCODERS[codec]
+    _, _, _, _, depths, suffixes, sides = _ENCODERS[codec]
     if suffix not in suffixes:
         fitting = ", ".join(name for name in CODECS if suffix in _ENCODERS[name][5])
         raise ValueError(f"{target}: {suffix} cannot hold {codec}; use --codec {fitting}, or OUT{suffixes[0]}")
@@ -103,6 +116,28 @@ def check(header: Header, target: str | Path, encoding: Encoding) -> None:
         raise ValueError(
             f"{target}: {codec} wants even sides, the pictures are {header.width}x{header.height}; use --codec ffv1 or vp9"
         )
+    if header.width not in sides or header.height not in sides:
+        raise ValueError(
+            f"{target}: {codec} codes sides of {sides[0]} to {sides[-1]} pixels, the pictures are "
+            f"{header.width}x{header.height}; use --codec {'x264' if sides[0] > 1 else 'ffv1'} and name OUT.mkv"
+        )
+
+
+MOST_RATIO = 255  # of ffmpeg's -aspect
+
+
+def second_pass(header: Header, target: str | Path, encoding: Encoding) -> list[str]:
+    """What the ffmpeg binary has to do again, as its options, because PyAV cannot; empty for nothing."""
+    options: list[str] = []
+    shape = Fraction(header.width, header.height) * (header.aspect or 0)
+    is_silent = encoding.codec in ("vp9", "ffv1") and Path(target).suffix.lower() != ".mp4"
+    if is_silent and Fraction(1, MOST_RATIO) <= shape <= MOST_RATIO:
+        # the codecs do not say the shape of a pixel and PyAV cannot set that of a stream, which Matroska's writer asks
+        options += ["-aspect:v:0", f"{shape.numerator}:{shape.denominator}"]
+    if encoding.codec == "vp9" and header.depth > 8:  # the wheel's libvpx is built for 8 bit
+        options += ["-c:v", encoding.encoder, *ffmpeg.passthrough_flags()]
+        options += [word for name, value in encoding.options(header, Tags()).items() for word in (f"-{name}", value)]
+    return options
 
 
 def _hdr_options(codec: str, options: dict[str, str], tags: Tags) -> dict[str, str]:

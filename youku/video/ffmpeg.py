@@ -103,9 +103,10 @@ def run(line: list[str], what: str) -> None:
 
 
 def last_words(stderr: bytes) -> str:
-    """The last line that ffmpeg wrote, without its component address."""
+    """The last line that ffmpeg wrote of a component, or else the last, without the component's address."""
     lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
-    return re.sub(r"^\[[^\]]*\]\s*", "", lines[-1]) if lines else "no message"
+    own = [line for line in lines if re.match(r"\[\w+ @ ", line)]  # a codec's or a format's, not the program's echo
+    return re.sub(r"^\[[^\]]*\]\s*", "", (own or lines)[-1]) if lines else "no message"
 
 
 @contextmanager

@@ -149,8 +149,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     manifest = files.read_json(path)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("pairs"), dict):
-        raise ValueError(f'{path}: expected {{"pairs": ...}}; move it away or name another folder')
+    files.require(manifest, {"pairs": dict}, str(path))
+    for name, pair in manifest["pairs"].items():
+        files.require(pair, {"source": str, "frames": (int, None)}, f"{path}: {name}")
     return manifest["pairs"]
 
 

@@ -32,6 +32,8 @@ class Head:
     is_deep: bool
     suffix: str
     """That of its contents, whatever the file is called."""
+    lost: tuple[str, ...] = ()
+    """What 8-bit RGB, or Y'CbCr made of it, will not have of it."""
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
@@ -58,7 +60,19 @@ def read_head(path: str | Path) -> Head:
             picture.verify()  # every chunk's CRC, which decoding skips
         turn = _turn(picture)
         sides = picture.size[::-1] if turn >= 5 else picture.size
-        return Head(sides[0], sides[1], turn, _is_deep(picture), _KINDS[picture.format])
+        return Head(sides[0], sides[1], turn, _is_deep(picture), _KINDS[picture.format], _lost(picture))
+
+
+def _lost(picture: Any) -> tuple[str, ...]:
+    num_frames = (
+        1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+    )  # a phone's MPO: a preview, a depth map
+    parts = {
+        f"{num_frames} pictures, of which the first is taken": num_frames > 1,
+        "transparency, which is dropped": picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info,
+        f"{picture.mode} colours, which become RGB": picture.mode in ("CMYK", "LAB", "HSV"),
+    }
+    return tuple(words for words, is_so in parts.items() if is_so)
 
 
 def _turn(picture: Any) -> int:

@@ -82,6 +82,10 @@ def common_size(paths: Sequence[Path]) -> tuple[int, int]:
 
 
 def _common_size(paths: Sequence[Path], heads: Sequence[Head]) -> tuple[int, int]:
+    """Their size; one line tells what of them is lost, by the first that has it."""
+    lost = {words: path for path, head in zip(reversed(paths), reversed(heads), strict=True) for words in head.lost}
+    if lost:
+        _log.warning("%s", "; ".join(f"{path}: has {words}" for words, path in lost.items()))
     first = heads[0]
     for path, head in zip(paths, heads, strict=True):
         if (head.width, head.height) != (first.width, first.height):
@@ -179,13 +183,19 @@ def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], for
         options = {"format": "image2", **ffmpeg.passthrough()}
         line = ffmpeg.build("pipe:0", f"{escaped}/{pattern.name}", source, options)
         with ffmpeg.piped_input(line, str(pattern)) as stdin:
-            writer = y4m.Writer(stdin, header)
+            writer = y4m.Writer(stdin, _plain(header))
             for planes in frames:
                 writer.write(planes)
         made = len(list(folder.iterdir()))
         if made != writer.num_frames:
             raise ffmpeg.FFmpegError(f"{pattern}: {writer.num_frames} frames went in, {made} pictures came out")
     return made
+
+
+def _plain(header: Header) -> Header:
+    """The tokens that decide how pictures look, which ffmpeg always reads: not mixed fields, nor a line beyond its 128 bytes."""
+    tokens = [token for token in header.tokens if token[:1] in "WHFAC" or token.startswith(("XYSCSS=", "XCOLORRANGE="))]
+    return Header(header.width, header.height, tuple(tokens))
 
 
 def write_by_float(pattern: Path, header: Header, frames: Iterable[Planes], force: bool, matrix: str = "601") -> int:
@@ -217,9 +227,7 @@ def write_planes(target: Path, header: Header, frames: Iterable[tuple[Planes, st
 def read_planes(folder: Path) -> tuple[Header, Iterator[Planes], list[str]]:
     """What `write_planes` wrote: the header, the planes and the FRAME parameters of each frame."""
     index = files.read_json(folder / PLANE_INDEX)
-    lists = [index.get(key) if isinstance(index, dict) else None for key in ("header", "frame_params")]
-    if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in lists):
-        raise ValueError(f"{folder / PLANE_INDEX}: expected lists header and frame_params; make the folder again")
+    files.require(index, {"header": [str], "frame_params": [str]}, str(folder / PLANE_INDEX))
     line = " ".join([y4m.MAGIC.decode(), *index["header"]]).encode("latin-1", "replace") + b"\n"
     header = y4m.parse_header(line, str(folder / PLANE_INDEX))
     return header, _plane_frames(folder, header, len(index["frame_params"])), index["frame_params"]

@@ -21,7 +21,8 @@ from typing import Any
 import av
 from av.sidedata.sidedata import Type as SideDataType
 
-from youku.video import avframe, ffmpeg
+from youku import files
+from youku.video import avframe, damage, ffmpeg
 from youku.video.ffmpeg import DEINTERLACE, Filter
 from youku.video.y4m import Planes
 
@@ -79,7 +80,8 @@ class Recording:
         self._turn = avframe.turn_of(tags.turn if upright else ())
         self.tags = replace(tags, turn=()) if upright else tags
         name = chroma or avframe.nearest_chroma(first.format, self._turn[0])
-        if not chroma and (lost := avframe.what_is_lost(first.format, name)):
+        about = self._video.codec_context.name, self._video.metadata.get("alpha_mode", "0")
+        if not chroma and (lost := avframe.what_is_lost(first.format, name, *about)):
             _log.warning("%s: %s", path, lost)
         rate = self._rate * (2 if DEINTERLACE["field"] in filters else 1)
         aspect = self._video.sample_aspect_ratio
@@ -134,9 +136,12 @@ class Recording:
                 yield frame
             num_packets += bool(packet is not None and packet.size)
             self.faults += [f"{words} at frame {num_frames}" for words in said[:1]]
-        # the index may promise more; avi's counts frames that are not there, only the one before lasts longer
-        if is_all and not self.faults and num_packets < video.frames and self._container.format.name != "avi":
-            self.faults.append(f"{num_packets} of {video.frames} packets are there, it ends at frame {num_frames}")
+        kind, cut = self._container.format.name, None
+        if is_all and not self.faults and kind != "avi" and num_packets < video.frames:
+            # avi's index counts frames that are not there, only the one before lasts longer
+            cut = f"{num_packets} of {video.frames} packets are there"
+        if is_all and not self.faults and (cut := cut or damage.ends_early(self.path, kind)):
+            self.faults.append(f"{cut}, it ends at frame {num_frames}")
 
     def _decode_packets(self) -> Iterator[tuple[Any, list[Any], list[str]]]:
         """Each packet, its frames, and what was said of it at level error; None after the last, with what was held back."""
@@ -151,7 +156,8 @@ class Recording:
                 try:
                     packet = next(packets, None)
                     is_last = packet is None
-                    frames = packet.decode() if packet is not None else []
+                    is_repeat = packet is not None and not packet.size and packet.dts is not None
+                    frames = packet.decode() if packet is not None and not is_repeat else []
                 except EOFError:
                     pass
                 except av.error.FFmpegError as error:
@@ -166,12 +172,9 @@ class Recording:
 
 
 @contextmanager
-def open_recording(path: str | Path, *, trusted: bool = False, **how: Any) -> Iterator[Recording]:
-    """A video for reading, `how` as for Recording; NoVideoError with the decoder's own words where it is none.
-
-    Playlists that lead to other files are opened only if `trusted`.
-    """
-    with open_container(path, trusted, "is neither a y4m clip nor a video") as container:
+def open_recording(path: str | Path, **how: Any) -> Iterator[Recording]:
+    """A video for reading, `how` as for Recording; NoVideoError with the decoder's own words where it is none."""
+    with open_container(path, "is neither a y4m clip nor a video") as container:
         recording = Recording(path, container, **how)
         try:
             yield recording
@@ -180,15 +183,18 @@ def open_recording(path: str | Path, *, trusted: bool = False, **how: Any) -> It
 
 
 @contextmanager
-def open_container(
-    path: str | Path, trusted: bool = False, refusal: str = "is not a video or audio file"
-) -> Iterator[Any]:
-    """PyAV's container of a file that holds its own data; `refusal` says what anything else is."""
+def open_container(path: str | Path, refusal: str = "is not a video or audio file") -> Iterator[Any]:
+    """PyAV's container of a file that holds its own data; `refusal` says what anything else is.
+
+    Playlists that lead to other files are opened only where `files.allow_playlists` was said, and to local ones alone.
+    """
     if not Path(path).is_file():
         raise ffmpeg.FFmpegError(f"{path}: no such video or audio file")
+    trusted = files.playlists_allowed()
     with open(path, "rb", buffering=0) as file:
         # read from an open file, nothing is looked up by name; the white list keeps a playlist from what it names
-        source, options = (f"file:{Path(path).absolute()}", {}) if trusted else (file, {"protocol_whitelist": "none"})
+        source = f"file:{Path(path).absolute()}" if trusted else file
+        options = {"protocol_whitelist": "file,crypto,data" if trusted else "none"}
         said: list[str] = []
         try:
             with _listen() as said:
@@ -197,7 +203,12 @@ def open_container(
             words = said[-1] if said else getattr(error, "strerror", None) or str(error)
             told = f"{refusal} that ffmpeg reads ({words}); check the file, or name another"
             if any("not on whitelist" in words for words in said):
-                told = "leads to other files or addresses; only a file that holds its own data is opened"
+                told = "leads to addresses; only what lies in local files is opened"
+                if not trusted:
+                    told = (
+                        "leads to other files or addresses; only a file that holds its own data is opened, "
+                        "or one you trust with --allow-playlists"
+                    )
             raise ffmpeg.NoVideoError(f"{path}: {told}") from None
         container.flags &= ~av.container.Flags.gen_pts.value  # times that are made up would look like the file's own
         try:

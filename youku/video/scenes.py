@@ -29,7 +29,8 @@ def is_cut(previous: np.ndarray, luma: np.ndarray, depth: int = 8) -> bool:
     Blocks are first looked for at their own places: the search can only find more, and is mostly not needed.
     """
     before, now = thumbnail(previous, depth), thumbnail(luma, depth)
-    return all(lost_share(before, now, radius_px) > CUT_CHANGE for radius_px in (0, RADIUS_PX))
+    radii_px = (0, RADIUS_PX) if now.size > 1 else (0,)  # one pixel looks the same from everywhere
+    return all(lost_share(before, now, radius_px) > CUT_CHANGE for radius_px in radii_px)
 
 
 def thumbnail(luma: np.ndarray, depth: int = 8) -> np.ndarray:
@@ -47,6 +48,8 @@ def lost_share(previous: np.ndarray, small: np.ndarray, radius_px: int = RADIUS_
     step = np.clip(float(small.mean()) - float(previous.mean()), -FADE_STEP, FADE_STEP)
     lit = np.clip(previous + step + 0.5, 0, 255).astype(np.uint8)
     left_over = motion.search(lit, small, radius_px)[1] / motion.BLOCK_PX**2
+    if left_over.max() <= LOST_SHARE * NOISE_FLOOR:
+        return 0.0  # whatever the detail
     detail = np.maximum(_detail(previous), _detail(small)) + NOISE_FLOOR
     told = (detail > 2 * NOISE_FLOOR) | (left_over > NOISE_FLOOR)
     return float((left_over[told] > LOST_SHARE * detail[told]).mean()) if told.any() else 0.0
@@ -55,6 +58,6 @@ def lost_share(previous: np.ndarray, small: np.ndarray, radius_px: int = RADIUS_
 def _detail(small: np.ndarray) -> np.ndarray:
     """Mean absolute deviation of each 8 x 8 block from its own mean."""
     px = motion.BLOCK_PX
-    padded = np.pad(small, ((0, -small.shape[0] % px), (0, -small.shape[1] % px)), "edge").astype(np.float32)
+    padded = motion.with_edges(small, 0, -small.shape[0] % px, -small.shape[1] % px).astype(np.float32)
     blocks = padded.reshape(padded.shape[0] // px, px, padded.shape[1] // px, px)
     return np.abs(blocks - blocks.mean(axis=(1, 3), keepdims=True)).mean(axis=(1, 3))
