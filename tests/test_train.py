@@ -69,7 +69,7 @@ def test_resume_is_bit_identical(pairs: Path, changes: dict) -> None:
             state, broken, trainer.stage_at(broken, state), [next(sampler_steps) for _ in range(broken.accumulate)]
         )
     sampler_steps.close()
-    states.save(state, broken)
+    states.write(states.content_of(state), broken)
     assert trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False).step == 6
     first, second = last(straight), last(broken)
     for part in ("module", "average"):
@@ -94,7 +94,7 @@ def test_a_validation_that_was_cut_off_is_made_up_for(pairs: Path) -> None:
     draw = in_turn(trainer.make_samplers(broken, train_pairs, torch.device("cpu")))
     for step in range(3):
         trainer.train_step(state, broken, trainer.stage_at(broken, state), [draw(step)])
-    states.save(state, broken)  # the validation of step 3 did not come to pass
+    states.write(states.content_of(state), broken)  # the validation of step 3 did not come to pass
     trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False)
     first, second = last(straight), last(broken)
     assert all(first[key] == second[key] for key in ("best", "since_best", "validated"))
@@ -625,7 +625,7 @@ def test_a_torn_log_and_a_missing_start_do_not_block_resume(pairs: Path) -> None
     made.folder.mkdir(parents=True)
     state = states.make_state(made, torch.device("cpu"))
     state.step = 2
-    states.save(state, made)
+    states.write(states.content_of(state), made)
     start.unlink()
     (made.folder / "log.jsonl").write_text('{"step": 1, "loss": 1}\n{"step": 3, "loss": 1}\n{"step": 2, "lo')
     assert trainer.train(made, train_pairs, val_pairs, resume=True, progress=False).finished
@@ -638,8 +638,15 @@ def test_vmaf_needs_are_checked_before_the_first_step(pairs: Path, tmp_path: Pat
     (tmp_path / "p").mkdir()
     for index in range(3):
         Image.new("RGB", (64, 64), (index, 2, 3)).save(tmp_path / "p" / f"{index}.png")
-    with pytest.raises(ValueError, match="VMAF needs clips with chroma; use --val-metric psnr"):
+    with pytest.raises(ValueError, match=r"1.png: VMAF: is for clips, and this is a picture; use --val-metric psnr"):
         run.start(settings(tmp_path / "p", val_metric="score"), progress=False)
+    for clip_id in range(2):
+        write_pair(tmp_path / "small", clip_id, 16, 8, 1, 2)
+    with pytest.raises(
+        ValueError, match=r"Youku_0000._l.y4m: VMAF: libvmaf measures no picture under 17x17, got 32x16"
+    ):
+        run.start(settings(tmp_path / "small", val_metric="score", patch_px=8, scale=2), progress=False)
+    assert not (tmp_path / "runs").exists()
     with pytest.raises(ValueError, match="Youku_00000_l.y4m is in --data too"):
         run.load_pairs(settings(pairs, val_data=(str(pairs),)))
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from youku import cli, files
-from youku.engines import weights
+from youku.engines import half, weights
 from youku.engines.network import Network
 from youku.inference import evaluation, picture_scores
 from youku.inference.evaluation import PROTOCOLS
@@ -69,7 +69,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.tile_px is not None and args.tile_px < 1:
         raise cli.UsageError(f"--tile-px {args.tile_px}: expected 1 or more")
     device = weights.pick_device(args.device)
-    networks = [weights.load(args.weights, args.model, args.scale, device, args.half)]
+    is_half = args.half and half.chosen(device, "--half", cli.say) is not None
+    networks = [weights.load(args.weights, args.model, args.scale, device, is_half)]
     if networks[0].spec.name != "bicubic":
         networks.append(weights.load(None, "bicubic", networks[0].scale, device))
     files.protect(args.weights, *(path for folder in args.folders for path in [Path(folder), *Path(folder).rglob("*")]))

@@ -25,8 +25,6 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
 from youku import cli, files
 from youku.engines import half, weights
 from youku.engines.network import Network
@@ -107,7 +105,7 @@ def _size_and_scale(args: argparse.Namespace) -> tuple[Size | None, int | None]:
 def _load(args: argparse.Namespace, scale: int | None) -> Network:
     """The network; what would have no effect on it is refused, what would slow it down is left out and said."""
     device = weights.pick_device(args.device)
-    is_half = args.half and half.amp_dtype(device) is torch.bfloat16
+    is_half = args.half and half.chosen(device, "--half", cli.say) is not None
     network = weights.load(args.weights, args.model, scale, device, is_half)
     if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
         raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
@@ -115,8 +113,6 @@ def _load(args: argparse.Namespace, scale: int | None) -> Network:
         raise ValueError(
             f"--tile {args.tile}: {network.spec.name} looks at the whole picture, so tiles would change its output; drop --tile"
         )
-    if args.half and not is_half:
-        cli.say(f"--half: {device} has no bf16 arithmetic and would be slower by it; computing in 32 bit")
     return network
 
 

@@ -33,8 +33,9 @@ def start(
     """Prepare the run folder and train; returns how it ended. Sentences on the way go to `say`."""
     train_pairs, val_pairs = load_pairs(config)
     if config.val_metric == "score":
-        if not all(pair.suits_vmaf for pair in val_pairs):
-            raise ValueError("--val-metric score: VMAF needs clips with chroma; use --val-metric psnr")
+        for pair in val_pairs:
+            if pair.lacks_vmaf:
+                raise ValueError(f"{pair.source}: {pair.lacks_vmaf}; use --val-metric psnr, or validate on others")
         vmaf.require()
     folder = config.folder
     if folder.is_dir():  # said before the rehearsal
