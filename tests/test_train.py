@@ -295,8 +295,7 @@ def test_a_full_disk_ends_training_in_one_sentence(pairs: Path) -> None:
     made = settings(pairs, steps=2, val_every=2, save_every=1)
     run.start(made, progress=False)
     before = (made.folder / "last.pt").read_bytes()
-    config_file = made.folder / "config.toml"
-    config_file.write_text(config_file.read_text().replace("\nsteps = 2\n", "\nsteps = 4\n"))
+    _longer(made.folder / "config.toml", 2, 4)
     code = (
         "import resource, signal, sys; from youku import train; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50000, 50000)); sys.exit(train.main(['--resume', sys.argv[1]]))\n"
@@ -612,6 +611,42 @@ def test_a_run_is_never_overwritten(pairs: Path) -> None:
     run.start(settings(pairs), progress=False)
     with pytest.raises(ValueError, match="go on with --resume .* or choose another --name"):
         run.start(settings(pairs), progress=False)
+
+
+def test_a_damaged_run_folder_is_told(pairs: Path, capsys: pytest.CaptureFixture) -> None:
+    """A cut config.toml never goes on with other settings, a fresh run never takes weights away, and each says the way out."""
+    made = settings(pairs, steps=2, val_every=2)
+    run.start(made, progress=False)
+    folder, config_file = made.folder, made.folder / "config.toml"
+    whole, best = config_file.read_text(), (made.folder / "best.safetensors").read_bytes()
+    config_file.write_text(whole[: whole.index("lr_gamma")])
+    with pytest.raises(ValueError, match=r"config.toml: lacks lr_gamma, warmup, .* add these lines as they were"):
+        run.resumed_config(folder)
+    config_file.write_text(whole)
+    (folder / "last.pt").write_bytes((folder / "last.pt").read_bytes()[:999])
+    with pytest.raises(ValueError, match=f"last.pt: .*may begin from its weights: --init-from {folder}"):
+        run.start(run.resumed_config(folder), resume=True, progress=False)
+    again = settings(pairs, name="again", steps=1, val_every=1, init_from=str(folder))
+    assert run.start(again, progress=False).finished
+    clip = [str(pairs / "Youku_00000_l.y4m"), str(pairs.parent / "o.y4m")]
+    assert predict.main([*clip, "--weights", str(again.folder), "--device", "cpu"]) == 0
+    assert f"with {again.folder / 'best.safetensors'} on cpu" in capsys.readouterr().err  # which of its files it took
+    for left in ("last.pt", "last.safetensors"):
+        (folder / left).unlink()
+        with pytest.raises(ValueError, match="of a run already; choose another --name, or move it away"):
+            run.start(made, progress=False)
+    assert (folder / "best.safetensors").read_bytes() == best
+    for path in (again.folder / "samples").iterdir():
+        path.unlink()
+    (again.folder / "samples").rmdir()
+    (again.folder / "samples").touch()
+    _longer(again.folder / "config.toml", 1, 2)
+    with pytest.raises(ValueError, match="samples: expected a folder, found a file; move it away"):
+        run.start(run.resumed_config(again.folder), resume=True, progress=False)
+
+
+def _longer(config_file: Path, steps: int, more: int) -> None:
+    config_file.write_text(config_file.read_text().replace(f"\nsteps = {steps}\n", f"\nsteps = {more}\n"))
 
 
 def test_a_torn_log_and_a_missing_start_do_not_block_resume(pairs: Path) -> None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from youku import cli, files
 from youku.engines import half, weights
@@ -133,6 +134,7 @@ def _run(args: argparse.Namespace) -> int:
     files.protect(args.weights, *(job.source for job in jobs))
     files.refuse_input(*(job.target for job in jobs))
     own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"
+    own = f" with {network.path}" if args.weights and Path(args.weights).is_dir() else own
     cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
     predict_all(network, jobs, options, force=args.force, video=video, watch=cli.watch, tell=cli.say)
     return 0

@@ -207,7 +207,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a last.pt, its parts of the types that they are saved with."""
     if not path.exists():
         raise ValueError(f"{path}: no checkpoint; the run saved none, start it again without --resume")
-    content = pickles.read(path)
+    try:
+        content = pickles.read(path)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; a new run (another --name) may begin from its weights: --init-from {path.parent}"
+        ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: is not a checkpoint of format {FORMAT}; start the run again without --resume")
     wrong = [
