@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from youku import evaluate
-from youku.engines import weights
+from youku.engines import half, weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import evaluation, picture_scores, pipeline
@@ -310,3 +310,18 @@ def test_bicubic_table_of_set5(scale: int, expected: float, capsys: pytest.Captu
     assert evaluate.main([str(SET5), "--model", "bicubic", "--scale", str(scale), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["sets"][0]["protocols"]["y_crop_s"]["bicubic"]["mean"]
     assert told["psnr"] == pytest.approx(expected, abs=0.05)
+
+
+def test_half_is_left_out_where_it_would_be_slower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """A CPU without bf16 computes in 32 bit, and says so, as in predict and train."""
+    Image.fromarray(smooth_picture()).save(tmp_path / "a.png")
+    used: list[bool] = []
+    load = weights.load
+    monkeypatch.setattr(weights, "load", lambda *given: (used.append(given[4:] == (True,)), load(*given))[1])
+    for has_bf16 in (False, True):
+        monkeypatch.setattr(half, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
+        assert evaluate.main([str(tmp_path), "--half", "--device", "cpu"]) == 0
+        assert ("--half: cpu has no fast bfloat16 arithmetic" in capsys.readouterr().err) == (not has_bf16)
+    assert used == [False, False, True, False]  # the network, then bicubic

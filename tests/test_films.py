@@ -17,6 +17,7 @@ from tests.test_memory import remembering
 from tests.test_predict import feed, network
 from youku.cli import Item
 from youku.inference import clip as predictions
+from youku.inference import tiles
 from youku.inference.clip import predict_all
 from youku.inference.jobs import Job, VideoOptions
 from youku.inference.pipeline import Options
@@ -235,6 +236,22 @@ def test_one_run_makes_an_output(tmp_path: Path, films: Path) -> None:
     assert folder.exists()
 
 
+@pytest.mark.parametrize("given", [None, 24])
+def test_the_tiles_of_a_film_stay(
+    tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch, given: int | None
+) -> None:
+    """Memory is freer or scarcer when the run goes on: the tiles are those that it began with, and so are the bytes."""
+    used: list[int] = []
+    within = tiles.run_within_memory
+    monkeypatch.setattr(tiles, "run_within_memory", lambda *what: (used.append(what[-1]), within(*what))[1])
+    job = Job(str(films / "film.y4m"), str(tmp_path / "o.y4m"), None)
+    for chosen, number in ((40, 5), (10**4, 10**6)):
+        monkeypatch.setattr(tiles, "choose_tile_px", lambda *_, chosen=chosen: chosen)
+        with suppress(KeyboardInterrupt):
+            predict_all(network("fsrcnn", 2), [job], Options(tile_px=given), watch=stop_after(number))
+    assert len(used) >= NUM_FRAMES and set(used) == {given or 40}
+
+
 def test_a_pipe_cannot_be_gone_on_with(tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said, and nothing hidden stays."""
     feed(monkeypatch, (films / "film.y4m").read_bytes())
@@ -258,6 +275,8 @@ def test_what_begins_is_said(tmp_path: Path, films: Path) -> None:
     """One line before a film: frames, sizes, network, device and time; of a pipe, how fast it goes."""
     told = predict(Job(str(films / "film.y4m"), str(tmp_path / "out.y4m"), None), "bicubic")
     assert told[0] == f"{films / 'film.y4m'}: 11 frames, 34x26 -> 68x52 by bicubic x2 on cpu, about 1 s"
+    told = predict(Job(str(films / "film.y4m"), str(tmp_path / "out.mkv"), None), "bicubic")
+    assert any(line.endswith("bicubic x2 on cpu, about 1 s and the time of the coder") for line in told)
     assert [predictions._told(sec) for sec in (0.2, 99, 3000, 9000)] == ["1 s", "99 s", "50 min", "2.5 h"]
 
 

@@ -55,7 +55,7 @@ def test_both_stages_run_and_resume_bit_identically(pairs: Path, kind: str, d_st
         for step in range(stop):
             drawn = [draw(index) for index in trainer.batches_of(broken, step)]
             trainer.train_step(state, broken, trainer.stage_at(broken, state), drawn)
-        states.save(state, broken)
+        states.write(states.content_of(state), broken)
         trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False)
         one, other = last(straight), last(broken)
         assert [one[key] for key in ("best", "since_best", "validated")] == [

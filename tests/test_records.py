@@ -136,5 +136,5 @@ def test_half_is_left_out_where_it_would_be_slower(
         monkeypatch.setattr(half, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
         assert run(*command) == 0
         told = capsys.readouterr().err
-        assert ("--half: cpu has no bf16 arithmetic" in told) == (not has_bf16)
+        assert ("--half: cpu has no fast bfloat16 arithmetic" in told) == (not has_bf16)
         assert "half.y4m: 3 frames" in told

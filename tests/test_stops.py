@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,8 @@ from youku.video import y4m
 REPO = Path(__file__).parents[1]
 IDS = "0-1"
 NUM_FRAMES = 400  # far more than any verb gets through before it is stopped
-BUSY = 3.0  # two cores and other tests: two seconds are held by the process, the rest is the machine's
+BAR_SEC = 2.0
+PATIENCE_SEC = 30.0
 
 
 def _write_clip(path: Path, width: int, height: int, num_frames: int, seed: int) -> None:
@@ -130,16 +133,31 @@ def _is_at_work(child: subprocess.Popen[bytes]) -> bool:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") > 3.5
 
 
-def _stop(child: subprocess.Popen[bytes], number: int, patience_sec: float) -> float:
-    began = time.monotonic()
+def _stop(child: subprocess.Popen[bytes], number: int) -> float:
+    """Seconds from the signal to the end that are the process's own: those in which it waited for a processor do not count.
+
+    Other tests and other programs may keep both cores busy; how long the kernel then lets the main thread, and the
+    watcher that holds the two seconds, wait for their turn is no fault of theirs, and it tells (`_waited_sec`).
+    """
+    began, waited_before, waited = time.monotonic(), _waited_sec(child.pid), 0.0
     child.send_signal(number)
-    try:
-        child.wait(patience_sec)
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-    return time.monotonic() - began
+    while child.poll() is None and time.monotonic() - began < PATIENCE_SEC:
+        waited = max(waited, _waited_sec(child.pid) - waited_before)
+        time.sleep(0.01)
+    took = time.monotonic() - began
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    return took - waited
+
+
+def _waited_sec(pid: int) -> float:
+    """How long the main thread and the watcher, the first thread that a run starts, stood ready without a processor."""
+    waited = 0.0
+    with suppress(OSError, IndexError):  # it ended meanwhile, or the kernel does not tell
+        for thread in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda path: int(path.name))[:2]:
+            waited += int((thread / "schedstat").read_text().split()[1]) / 1e9
+    return waited
 
 
 def _others(session: int) -> list[str]:
@@ -168,21 +186,61 @@ def test_every_long_verb_ends_in_time(name: str, work: Path, slow_server: str, t
         time.sleep(0.05)
     told = tmp_path / "out.err"
     assert child.poll() is None, told.read_text()
-    took_sec = _stop(child, number, BUSY)
+    took_sec = _stop(child, number)
     text = told.read_text()
-    assert child.returncode == 128 + number, (took_sec, text)
+    assert child.returncode == 128 + number and took_sec < BAR_SEC, (took_sec, text)
     assert "Traceback" not in text and "Exception" not in text, text
     if name == "train":  # names its run and step instead
-        assert (
-            "stopped at step" in text
-            and "last.safetensors holds its weights; go on with: python -m youku train" in text
-        )
+        assert "stopped at step" in text
+        assert re.search(r"last.safetensors holds its weights of step \d+; go on with: python -m youku train", text)
     else:
         assert text.splitlines()[-1].endswith(
             f"stopped by {stops.SIGNALS[number]}; {cli.KEPT.get(name.partition('-')[0], cli.ANEW)}"
         )
     assert _others(child.pid) == []
     assert list((tmp_path / "out").rglob(".*.tmp*")) == []
+
+
+SLOW_STEP = """
+import sys, time
+from youku import train
+from youku.training import trainer
+step, resting = trainer.train_step, [0, 0.2, 0.2, 0.2, 60]  # the first one is the rehearsal
+trainer.train_step = lambda *given: (step(*given), time.sleep(resting.pop(0)))[0]
+raise SystemExit(train.main())
+"""
+
+
+def test_a_step_too_long_for_a_stop_is_given_up(work: Path, tmp_path: Path) -> None:
+    """The state before it is kept, consistent: the run that goes on makes the very bytes of one that was not stopped."""
+    line = "--steps 6 --seed 5 --val-metric psnr --val-frames 1 --save-every 1000 --no-samples " + TRAIN
+    argv = line.format(work=work, out=tmp_path).split()
+    log = tmp_path / "n" / "log.jsonl"
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW_STEP, *argv, "--name", "n"],
+        stderr=subprocess.PIPE,
+        cwd=REPO,
+        start_new_session=True,
+    ) as child:
+        deadline = time.monotonic() + 60
+        while child.poll() is None and time.monotonic() < deadline and not _has_three_lines(log):
+            time.sleep(0.02)
+        time.sleep(0.3)  # in the fourth step
+        took_sec = _stop(child, signal.SIGTERM)
+        assert child.stderr is not None
+        told = child.stderr.read().decode()
+    assert child.returncode == 143 and took_sec < BAR_SEC, told
+    assert "last.safetensors holds its weights of step 3; go on with" in told
+    assert list(tmp_path.rglob(".*.tmp*")) == []
+    run = [sys.executable, "-m", "youku", "train"]
+    for arguments in (["--resume", str(tmp_path / "n")], [*argv, "--name", "straight"]):
+        subprocess.run([*run, *arguments], check=True, capture_output=True, cwd=REPO)
+    made = [(tmp_path / name / "best.safetensors").read_bytes() for name in ("n", "straight")]
+    assert made[0] == made[1]
+
+
+def _has_three_lines(log: Path) -> bool:
+    return log.exists() and len(log.read_bytes().splitlines()) >= 3
 
 
 PLAIN = """
@@ -205,8 +263,15 @@ BODIES = {
 
 
 def _plain(body: str) -> subprocess.Popen[bytes]:
-    line = [sys.executable, "-c", PLAIN.format(body=body)]
-    child = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPO, start_new_session=True)
+    return _started(PLAIN.format(body=body), REPO)
+
+
+def _started(code: str, folder: Path) -> subprocess.Popen[bytes]:
+    """A program that runs in a folder and has said that it is ready."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+    )  # fmt: skip
     assert child.stdout is not None
     assert child.stdout.readline() == b"ready\n"
     return child
@@ -216,10 +281,10 @@ def _plain(body: str) -> subprocess.Popen[bytes]:
 def test_nothing_holds_a_stopped_process(body: str) -> None:
     """Threads, locks, pools, children, code that swallows the interrupt: the sentence comes once, the end within two seconds."""
     with _plain(body) as child:
-        took_sec = _stop(child, signal.SIGTERM, BUSY)
+        took_sec = _stop(child, signal.SIGTERM)
         assert child.stderr is not None
         told = child.stderr.read().decode()
-    assert child.returncode == 143 and took_sec < BUSY
+    assert child.returncode == 143 and took_sec < BAR_SEC
     assert told.strip() == f"stopped by SIGTERM; {cli.ANEW}"
     assert _others(child.pid) == []
 
@@ -229,7 +294,7 @@ def test_a_second_signal_ends_at_once() -> None:
     with _plain(BODIES["swallowing the stop"]) as child:
         child.send_signal(signal.SIGHUP)
         time.sleep(stops.SAME_SEC + 0.2)
-        took_sec = _stop(child, signal.SIGINT, BUSY)
+        took_sec = _stop(child, signal.SIGINT)
     assert child.returncode == 129 and took_sec < stops.GRACE_SEC / 2
 
 
@@ -248,10 +313,71 @@ def test_a_stop_while_starting() -> None:
     line = [sys.executable, "-m", "youku", "score", "nothing", "--low", "x", "--high", "x", "--test-set", "val"]
     with subprocess.Popen(line, stderr=subprocess.PIPE, cwd=REPO) as child:
         time.sleep(0.6)
-        _stop(child, signal.SIGINT, BUSY)
+        assert _stop(child, signal.SIGINT) < BAR_SEC
         assert child.stderr is not None
         told = child.stderr.read().decode()
     assert child.returncode == 130 and told.strip() == f"stopped by Ctrl-C; {cli.ANEW}"
+
+
+BEFORE = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "youku.cli": os.kill(os.getpid(), signal.{name})
+from youku.__main__ import main
+sys.meta_path.insert(0, Finder())
+sys.argv = ["youku", "doctor"]
+main()
+"""
+LOADING = """
+import os, sys, time
+from youku.__main__ import VERBS, main
+sys.path.insert(0, os.getcwd())
+with open("youku_slow.py", "w") as file:
+    file.write("import os, time; print('ready', flush=True)\\ntry: time.sleep(60)\\nexcept BaseException: os.abort()")
+class Verb: main = staticmethod(lambda _: __import__("youku_slow"))
+sys.modules["youku.slow"] = Verb
+VERBS["slow"] = ("slow", "")
+sys.argv = ["youku", "slow"]
+main()
+"""
+DONE = """
+import atexit, time
+from youku import cli
+atexit.register(lambda: (print("ready", flush=True), time.sleep(60)))
+def fail(args): raise ValueError("wrong")
+raise SystemExit(cli.run(cli.make_parser("score", "doc"), fail, None))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_stop_before_the_kit_is_loaded(name: str) -> None:
+    """The first tenth of a second too ends in a sentence and the status of the signal."""
+    line = [sys.executable, "-c", BEFORE.format(name=name)]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=REPO, check=False)
+    shown = "Ctrl-C" if name == "SIGINT" else name
+    assert done.returncode == 128 + signal.Signals[name] and done.stdout == ""
+    assert done.stderr.strip() == f"stopped by {shown}; nothing was begun"
+
+
+def test_a_stop_while_a_library_is_loaded(tmp_path: Path) -> None:
+    """What C++ code does while it is imported does not survive an exception (torch: SIGABRT): none is raised there."""
+    with _started(LOADING, tmp_path) as child:
+        took_sec = _stop(child, signal.SIGINT)
+        assert child.stderr is not None
+        told = child.stderr.read().decode()
+    assert child.returncode == 130 and took_sec < BAR_SEC
+    assert told.strip() == f"stopped by Ctrl-C; {cli.ANEW}"
+
+
+@pytest.mark.parametrize("number", stops.SIGNALS)
+def test_a_stop_after_the_work(number: int) -> None:
+    """While Python tidies up, the run ends at once with the status that it had: nothing was stopped, nothing is traced back."""
+    with _started(DONE, REPO) as child:
+        took_sec = _stop(child, number)
+        assert child.stderr is not None
+        told = child.stderr.read().decode()
+    assert (child.returncode, told.strip()) == (1, "error: wrong") and took_sec < BAR_SEC
 
 
 def test_a_room_says_what_it_keeps(capsys: pytest.CaptureFixture[str]) -> None:

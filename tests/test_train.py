@@ -70,7 +70,7 @@ def test_resume_is_bit_identical(pairs: Path, changes: dict) -> None:
             state, broken, trainer.stage_at(broken, state), [next(sampler_steps) for _ in range(broken.accumulate)]
         )
     sampler_steps.close()
-    states.save(state, broken)
+    states.write(states.content_of(state), broken)
     assert trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False).step == 6
     first, second = last(straight), last(broken)
     for part in ("module", "average"):
@@ -95,7 +95,7 @@ def test_a_validation_that_was_cut_off_is_made_up_for(pairs: Path) -> None:
     draw = in_turn(trainer.make_samplers(broken, train_pairs, torch.device("cpu")))
     for step in range(3):
         trainer.train_step(state, broken, trainer.stage_at(broken, state), [draw(step)])
-    states.save(state, broken)  # the validation of step 3 did not come to pass
+    states.write(states.content_of(state), broken)  # the validation of step 3 did not come to pass
     trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False)
     first, second = last(straight), last(broken)
     assert all(first[key] == second[key] for key in ("best", "since_best", "validated"))
@@ -296,8 +296,7 @@ def test_a_full_disk_ends_training_in_one_sentence(pairs: Path) -> None:
     made = settings(pairs, steps=2, val_every=2, save_every=1)
     run.start(made, progress=False)
     before = (made.folder / "last.pt").read_bytes()
-    config_file = made.folder / "config.toml"
-    config_file.write_text(config_file.read_text().replace("\nsteps = 2\n", "\nsteps = 4\n"))
+    _longer(made.folder / "config.toml", 2, 4)
     code = (
         "import resource, signal, sys; from youku import train; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50000, 50000)); sys.exit(train.main(['--resume', sys.argv[1]]))\n"
@@ -621,6 +620,42 @@ def test_a_run_is_never_overwritten(pairs: Path) -> None:
         run.start(settings(pairs), progress=False)
 
 
+def test_a_damaged_run_folder_is_told(pairs: Path, capsys: pytest.CaptureFixture) -> None:
+    """A cut config.toml never goes on with other settings, a fresh run never takes weights away, and each says the way out."""
+    made = settings(pairs, steps=2, val_every=2)
+    run.start(made, progress=False)
+    folder, config_file = made.folder, made.folder / "config.toml"
+    whole, best = config_file.read_text(), (made.folder / "best.safetensors").read_bytes()
+    config_file.write_text(whole[: whole.index("lr_gamma")])
+    with pytest.raises(ValueError, match=r"config.toml: lacks lr_gamma, warmup, .* add these lines as they were"):
+        run.resumed_config(folder)
+    config_file.write_text(whole)
+    (folder / "last.pt").write_bytes((folder / "last.pt").read_bytes()[:999])
+    with pytest.raises(ValueError, match=f"last.pt: .*may begin from its weights: --init-from {folder}"):
+        run.start(run.resumed_config(folder), resume=True, progress=False)
+    again = settings(pairs, name="again", steps=1, val_every=1, init_from=str(folder))
+    assert run.start(again, progress=False).finished
+    clip = [str(pairs / "Youku_00000_l.y4m"), str(pairs.parent / "o.y4m")]
+    assert predict.main([*clip, "--weights", str(again.folder), "--device", "cpu"]) == 0
+    assert f"with {again.folder / 'best.safetensors'} on cpu" in capsys.readouterr().err  # which of its files it took
+    for left in ("last.pt", "last.safetensors"):
+        (folder / left).unlink()
+        with pytest.raises(ValueError, match="of a run already; choose another --name, or move it away"):
+            run.start(made, progress=False)
+    assert (folder / "best.safetensors").read_bytes() == best
+    for path in (again.folder / "samples").iterdir():
+        path.unlink()
+    (again.folder / "samples").rmdir()
+    (again.folder / "samples").touch()
+    _longer(again.folder / "config.toml", 1, 2)
+    with pytest.raises(ValueError, match="samples: expected a folder, found a file; move it away"):
+        run.start(run.resumed_config(again.folder), resume=True, progress=False)
+
+
+def _longer(config_file: Path, steps: int, more: int) -> None:
+    config_file.write_text(config_file.read_text().replace(f"\nsteps = {steps}\n", f"\nsteps = {more}\n"))
+
+
 def test_a_torn_log_and_a_missing_start_do_not_block_resume(pairs: Path) -> None:
     """A half-written log line is dropped; --init-from is needed only once."""
     first = settings(pairs, name="first", steps=3)
@@ -632,7 +667,7 @@ def test_a_torn_log_and_a_missing_start_do_not_block_resume(pairs: Path) -> None
     made.folder.mkdir(parents=True)
     state = states.make_state(made, torch.device("cpu"))
     state.step = 2
-    states.save(state, made)
+    states.write(states.content_of(state), made)
     start.unlink()
     (made.folder / "log.jsonl").write_text('{"step": 1, "loss": 1}\n{"step": 3, "loss": 1}\n{"step": 2, "lo')
     assert trainer.train(made, train_pairs, val_pairs, resume=True, progress=False).finished
@@ -645,8 +680,15 @@ def test_vmaf_needs_are_checked_before_the_first_step(pairs: Path, tmp_path: Pat
     (tmp_path / "p").mkdir()
     for index in range(3):
         Image.new("RGB", (64, 64), (index, 2, 3)).save(tmp_path / "p" / f"{index}.png")
-    with pytest.raises(ValueError, match="VMAF needs clips with chroma; use --val-metric psnr"):
+    with pytest.raises(ValueError, match=r"1.png: VMAF: is for clips, and this is a picture; use --val-metric psnr"):
         run.start(settings(tmp_path / "p", val_metric="score"), progress=False)
+    for clip_id in range(2):
+        write_pair(tmp_path / "small", clip_id, 16, 8, 1, 2)
+    with pytest.raises(
+        ValueError, match=r"Youku_0000._l.y4m: VMAF: libvmaf measures no picture under 17x17, got 32x16"
+    ):
+        run.start(settings(tmp_path / "small", val_metric="score", patch_px=8, scale=2), progress=False)
+    assert not (tmp_path / "runs").exists()
     with pytest.raises(ValueError, match="Youku_00000_l.y4m is in --data too"):
         run.load_pairs(settings(pairs, val_data=(str(pairs),)))
 

@@ -68,6 +68,16 @@ def test_weights_are_found_under_any_wrapper(tmp_path: Path, names: tuple[str, .
     assert set(loaded) == set(STATE) and all(torch.equal(loaded[key], STATE[key]) for key in STATE)
 
 
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth", "w.zip", "w"])
+@pytest.mark.parametrize("is_legacy", [False, True])
+def test_a_checkpoint_is_known_by_its_bytes(tmp_path: Path, name: str, is_legacy: bool) -> None:
+    """Whatever it was renamed to, and safetensors under a checkpoint's name too."""
+    torch.save(PLAIN, tmp_path / name, _use_new_zipfile_serialization=not is_legacy)
+    assert torch.equal(weights.read_known(tmp_path / name)[0]["head.0.weight"], STATE["head.0.weight"])
+    save_file(PLAIN, tmp_path / name)
+    assert torch.equal(weights.read_known(tmp_path / name)[0]["head.0.weight"], STATE["head.0.weight"])
+
+
 @pytest.mark.parametrize(("average", "last"), [("params_ema", "params"), ("ema", "net"), ("net_g_ema", "net_g")])
 def test_an_average_comes_before_the_last_step(tmp_path: Path, average: str, last: str) -> None:
     """Whatever stands first in the file."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 import youku
-from youku import cli
 
 # verb -> the module below youku that holds its `main`, loaded when it is called; what it does
 VERBS = {
@@ -38,20 +40,36 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    if argv is None:  # until `stops`, which takes longer to load, hears of them
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _end)
+    from youku import cli
+
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return cli.guard(lambda: _run(arguments), "".join(arguments[:1]), is_process=argv is None)
+
+
+def _end(number: int, frame: object) -> None:
+    """A stop before anything was begun."""
+    with suppress(OSError):
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        os.write(2, f"\nstopped by {name}; nothing was begun\n".encode())
+    os._exit(128 + number)
+
+
+def _run(arguments: list[str]) -> int:
     if arguments[:1] in ([], ["-h"], ["--help"], ["help"]):
         print(usage())
         return 0 if arguments else 2
-    if arguments[0] in ("-V", "--version"):
+    verb = arguments[0]
+    if verb in ("-V", "--version"):
         print(youku.__version__)
         return 0
-    verb = arguments[0]
     if verb not in VERBS:
         print(f"error: no verb {verb!r}; expected one of {', '.join(VERBS)}", file=sys.stderr)
         return 2
-    return cli.guard(
-        lambda: int(import_module(f"youku.{VERBS[verb][0]}").main(arguments[1:])), verb, is_process=argv is None
-    )
+    return int(import_module(f"youku.{VERBS[verb][0]}").main(arguments[1:]))
 
 
 if __name__ == "__main__":

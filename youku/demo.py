@@ -3,13 +3,12 @@
 In: photographs that scikit-image ships. Out: DEMO/clips, DEMO/runs/demo, DEMO/submissions/demo with its zip, score.json
 and report.html. The same functions that the verbs call, with settings a user could type.
 
-    python -m youku demo [--out demo]
+    python -m youku demo [--out demo] [--seed 2021]
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
 import sys
 import time
@@ -36,7 +35,7 @@ def make_clips(folder: Path, scenes: Sequence[standin.Scene]) -> None:
             degradation.make_pair(frames, scene.header, low_path, high_path, DEGRADATION, scene.clip_id)
 
 
-def run_demo(out: Path, steps: int | None = None) -> dict:
+def run_demo(out: Path, steps: int | None = None, seed: int | None = None) -> dict:
     """Chain the verbs; returns the content of score.json."""
     from youku.engines import weights  # with torch, which --help does without
     from youku.inference.clip import predict_all
@@ -47,11 +46,11 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
     make_clips(out / "clips" / "train", standin.TRAIN_SCENES)
     make_clips(out / "clips" / "val", standin.VAL_SCENES)
 
-    config = demo_config(out, steps)
+    config = demo_config(out, steps, seed)
     _say(2, f"train {config.model} x{config.scale} for {config.steps} steps")
     resume = (config.folder / "last.pt").exists()
-    if resume and run.resumed_config(config.folder).steps != config.steps:
-        raise ValueError(f"{config.folder}: is a demo of other --steps; remove it, or give another --out")
+    if resume and _asked(run.resumed_config(config.folder)) != _asked(config):
+        raise ValueError(f"{config.folder}: is a demo of other --steps or --seed; remove it, or give another --out")
     if not run.start(config, resume, say=functools.partial(print, file=sys.stderr)).finished:
         raise KeyboardInterrupt
 
@@ -78,12 +77,17 @@ def run_demo(out: Path, steps: int | None = None) -> dict:
     return result
 
 
-def demo_config(out: Path, steps: int | None = None) -> TrainConfig:
-    """The recipe "demo" with its folders below `out`."""
+def demo_config(out: Path, steps: int | None = None, seed: int | None = None) -> TrainConfig:
+    """The recipe "demo" with its folders below `out`, and with other steps or another seed where they are given."""
     values = read_recipe("demo")
     values |= {"name": "demo", "runs": str(out / "runs"), "data": (str(out / "clips" / "train"),)}
-    config = TrainConfig(**values)
-    return config if steps is None else dataclasses.replace(config, steps=steps, val_every=steps)
+    values |= {"steps": steps, "val_every": steps} if steps is not None else {}
+    return TrainConfig(**values | ({"seed": seed} if seed is not None else {}))
+
+
+def _asked(config: TrainConfig) -> tuple[int, int]:
+    """What the flags of a demo decide."""
+    return config.steps, config.seed
 
 
 def _is_whole(path: Path) -> bool:
@@ -101,13 +105,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("demo", __doc__)
     parser.add_argument("--out", default="demo", help="folder for everything the demo makes (default demo)")
     parser.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
+    parser.add_argument("--seed", type=int, help="seed of the training (default 2021); the clips stay the same")
     return parser
 
 
 def _run(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     out = files.make_folder(args.out)
-    result = run_demo(out, args.steps)
+    result = run_demo(out, args.steps, args.seed)
     ours, bicubic = (result["totals"][system] for system in totals.SYSTEMS)
     page = (out / "submissions" / "demo" / "report.html").absolute()
     print(

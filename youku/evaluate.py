@@ -66,10 +66,11 @@ def _run(args: argparse.Namespace) -> int:
         raise cli.UsageError("--time-batch, --warm-up and --iterations have no effect without --time")
     if args.tile_px is not None and args.tile_px < 1:
         raise cli.UsageError(f"--tile-px {args.tile_px}: expected 1 or more")
-    from youku.engines import weights  # with torch, which --help does without
+    from youku.engines import half, weights  # with torch, which --help does without
 
     device = weights.pick_device(args.device)
-    networks = [weights.load(args.weights, args.model, args.scale, device, args.half)]
+    is_half = args.half and half.chosen(device, "--half", cli.say) is not None
+    networks = [weights.load(args.weights, args.model, args.scale, device, is_half)]
     if networks[0].spec.name != "bicubic":
         networks.append(weights.load(None, "bicubic", networks[0].scale, device))
     files.protect(args.weights, *(path for folder in args.folders for path in [Path(folder), *Path(folder).rglob("*")]))

@@ -1,7 +1,8 @@
 """Temporary files: a name that says who writes it, and what a killed writer left is removed by the next one.
 
 A temporary file bears the machine, the boot, the process and its time of start in its name; whoever next writes into
-that folder removes those whose writer is gone, never one that a live process may still be writing (`_is_gone`).
+that folder removes those whose writer is gone, never one that a live process may still be writing (`_is_gone`). Names
+of the first versions tell no writer (.out.y4m.q3x_k2vb.tmp.y4m): those go when they have not been written for a week.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 FOREIGN_SEC = 7 * 86400  # a writer on another machine that has not written for so long is taken to be gone
 
 _TEMPORARY = re.compile(r"\..*\.(?P<machine>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)-\d+\.tmp.*")
+_OLD = re.compile(r"\..+(?P<suffix>\.[^.]+)\.[a-z0-9_]{8}\.tmp(?P=suffix)")
 _numbers = itertools.count()
 _unfinished: set[Path] = set()
 _swept: set[Path] = set()
@@ -55,10 +57,10 @@ def sweep(folder: Path) -> None:
     _swept.add(folder)
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            match = _TEMPORARY.fullmatch(entry.name) if entry.name[0] == "." else None
-            if match and _is_gone(Path(entry.path), match):
+            path, match = Path(entry.path), _TEMPORARY.fullmatch(entry.name)
+            if _is_gone(path, match) if match else _OLD.fullmatch(entry.name) and _is_forgotten(path):
                 with suppress(OSError):
-                    _remove(Path(entry.path))
+                    _remove(path)
 
 
 def _is_gone(path: Path, writer: re.Match[str]) -> bool:
@@ -69,14 +71,18 @@ def _is_gone(path: Path, writer: re.Match[str]) -> bool:
     """
     machine, boot = _here()
     if writer["machine"] != machine:
-        try:
-            return time.time() - path.stat().st_mtime > FOREIGN_SEC
-        except OSError:
-            return False
+        return _is_forgotten(path)
     if writer["boot"] != boot:
         return True
     start = _start_of(int(writer["pid"]))
     return start is None or (start > 0 and writer["start"] not in ("0", str(start)))
+
+
+def _is_forgotten(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > FOREIGN_SEC
+    except OSError:
+        return False
 
 
 def _start_of(pid: int) -> int | None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from youku import cli, files
 from youku.engines.network import Network
@@ -102,7 +103,7 @@ def _load(args: argparse.Namespace, scale: int | None) -> Network:
     from youku.engines import half, weights  # with torch, which --help does without
 
     device = weights.pick_device(args.device)
-    is_half = args.half and half.is_fast_in_bf16(device)
+    is_half = args.half and half.chosen(device, "--half", cli.say) is not None
     network = weights.load(args.weights, args.model, scale, device, is_half)
     if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
         raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
@@ -110,8 +111,6 @@ def _load(args: argparse.Namespace, scale: int | None) -> Network:
         raise ValueError(
             f"--tile {args.tile}: {network.spec.name} looks at the whole picture, so tiles would change its output; drop --tile"
         )
-    if args.half and not is_half:
-        cli.say(f"--half: {device} has no bf16 arithmetic and would be slower by it; computing in 32 bit")
     return network
 
 
@@ -135,6 +134,7 @@ def _run(args: argparse.Namespace) -> int:
     files.protect(args.weights, *(job.source for job in jobs))
     files.refuse_input(*(job.target for job in jobs))
     own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"
+    own = f" with {network.path}" if args.weights and Path(args.weights).is_dir() else own
     cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
     anew = args.force or args.allow_playlists  # whose files may have changed
     predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)

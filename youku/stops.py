@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -75,17 +76,36 @@ def signals_caught(kept: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in previous.items():
+        for number, handler in previous.items() if not _watchers else ():
             signal.signal(number, handler)
 
 
-def _raise(number: int, frame: object) -> None:
+def _raise(number: int, frame: FrameType | None) -> None:
     _caught.append(number)
     if _starting:
         _starting.append(False)
     elif not _raised:
         _raised.append(number)
-        raise KeyboardInterrupt
+        interrupt(frame)
+
+
+def interrupt(frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt where a stop found the main thread; in the middle of an import, end the process.
+
+    What C++ libraries do while they are loaded does not survive an exception: torch ends with SIGABRT and a dump.
+    """
+    while frame and _watchers:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            end(is_told=False)
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def over(exit_status: int) -> None:
+    """The work of this process is done: a signal that comes now ends it at once, with the status that it has anyway."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: os._exit(exit_status))
 
 
 def watch_process() -> None:

@@ -77,7 +77,18 @@ def _kept(folder: Path) -> str:
     if not (folder / "last.pt").exists():
         return "nothing was saved yet"
     path = shlex.quote(str(folder))
-    return f"{folder / 'last.safetensors'} holds its weights; go on with: python -m youku train --resume {path}"
+    return f"{_weights_kept(folder)}; go on with: python -m youku train --resume {path}"
+
+
+def _weights_kept(folder: Path) -> str:
+    from youku.engines import weights  # with torch, which --help does without
+
+    last = folder / "last.safetensors"
+    try:
+        step = weights.facts_of(last)["step"]
+    except (OSError, ValueError, LookupError):  # killed between the two files
+        return f"{folder / 'last.pt'} holds its state"
+    return f"{last} holds its weights of step {step}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,8 +1,22 @@
-"""Whether a device computes in 16 bit fast: asked by training's --amp and by predict's --half alike."""
+"""Whether a device computes in 16 bit fast: asked by train's --amp and by --half of predict and evaluate alike."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
+
+
+def chosen(
+    device: torch.device, flag: str, tell: Callable[[str], object], kinds: Sequence[torch.dtype] = (torch.bfloat16,)
+) -> torch.dtype | None:
+    """The 16-bit type, one of `kinds`, that `flag` brings on a device; None where it would slow it down, which is told."""
+    found = amp_dtype(device)
+    if found in kinds:
+        return found
+    names = " or ".join(str(kind).removeprefix("torch.") for kind in kinds)
+    tell(f"{flag}: {device} has no fast {names} arithmetic and would be slower by it; computing in 32 bit")
+    return None
 
 
 def amp_dtype(device: torch.device) -> torch.dtype | None:
@@ -22,7 +36,3 @@ def cpu_has_bf16() -> bool:
     except OSError:  # not Linux: no cheap way to ask
         return False
     return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", " bf16"))
-
-
-def is_fast_in_bf16(device: torch.device) -> bool:
-    return amp_dtype(device) is torch.bfloat16

@@ -69,9 +69,10 @@ def read(path: Path) -> Any:
                 "where you trust it, save its weights alone with torch.save(network.state_dict(), 'weights.pth') "
                 "and give that file"
             )
-        with warnings.catch_warnings(), torch.serialization.safe_globals([(LeftOut, name) for name in LEFT_OUT]):
+        left_out = torch.serialization.safe_globals([(LeftOut, name) for name in LEFT_OUT])
+        with warnings.catch_warnings(), left_out, path.open("rb") as file:  # by its path torch would go by its name
             warnings.simplefilter("ignore", UserWarning)  # torch warns of what is refused below
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(file, map_location="cpu", weights_only=True)
         _check_claims(content, held_bytes)
         return content
     except _Refused as error:

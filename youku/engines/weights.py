@@ -140,6 +140,17 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
     return state, about
 
 
+def facts_of(path: str | Path) -> dict[str, str]:
+    """The metadata of a safetensors file, its tensors left alone; ValueError for another file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{path}: expected a whole safetensors file ({error})") from None
+
+
 def _to_number(text: str) -> float:
     try:
         return float(text)

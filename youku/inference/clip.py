@@ -149,7 +149,7 @@ def _predict_opened(
     with _create(job, target, opened, video, tell, kept) as writer:
         num_kept = writer.num_kept if kept else 0
         num_frames = _num_expected(opened, job)
-        outputs = _outputs(network, job, options, opened, num_kept)
+        outputs = _outputs(network, job, options, opened, num_kept, kept)
         if target != scaled:
             outputs = ahead(fit.fit(planes, scaled, target) for planes in outputs)
         if num_kept:
@@ -157,7 +157,8 @@ def _predict_opened(
         sizes = " -> ".join(f"{each.width}x{each.height}" for each in (header, target))
         what = f"{job.source}: {num_frames or 'unknown'} frames, {sizes} by {network.spec.name} x{network.scale}"
         num_left = num_frames - num_kept if num_frames else None
-        outputs = _announce(outputs, f"{what} on {network.device}", num_left, tell)
+        beside = " and the time of the coder" if job.to_video else ""
+        outputs = _announce(outputs, f"{what} on {network.device}", num_left, beside, tell)
         for planes in watch(outputs, Path(job.target).name, num_left):
             _write_kept(writer, num_kept)
             writer.write(planes)
@@ -171,16 +172,20 @@ def _predict_opened(
     return writer.num_frames
 
 
-def _outputs(network: Network, job: Job, options: Options, opened: Opened, num_kept: int) -> Iterator[Planes]:
+def _outputs(
+    network: Network, job: Job, options: Options, opened: Opened, num_kept: int, kept: Kept | None
+) -> Iterator[Planes]:
     """Enlarged frames from the first on that is not kept, each among its true neighbours.
 
-    What a network remembers is not kept: one with memory goes through the clip again.
+    What a network remembers is not kept: one with memory goes through the clip again. The tiles stay those of the run
+    that began the clip, whatever memory is free now, as other tiles may round other samples up.
     """
+    pin = partial(records.pinned, kept.folder, "tile_px") if kept else int
     chosen = job.frames if network.spec.needs_neighbours else None  # or else they are chosen already
     remembers = network.spec.memory or not num_kept
     wanted = chosen if remembers else (chosen or range(sys.maxsize))[num_kept:]
     matrix = opened.tags.matrix_name if opened.tags else "601"
-    outputs = pipeline.upscale_frames(network, opened.header, opened.frames, options, wanted, matrix)
+    outputs = pipeline.upscale_frames(network, opened.header, opened.frames, options, wanted, matrix, pin)
     return itertools.islice(outputs, num_kept, None) if remembers and num_kept else outputs
 
 
@@ -228,8 +233,13 @@ def _write_kept(writer: Any, num_kept: int, begun: Iterable[Planes] = ()) -> Non
             writer.write_kept()
 
 
-def _announce(outputs: Iterator[Planes], what: str, num_frames: int | None, tell: Tell) -> Iterator[Planes]:
-    """The same frames; before they go on, one line says what begins and how long it will take, by the pace of the first."""
+def _announce(
+    outputs: Iterator[Planes], what: str, num_frames: int | None, beside: str, tell: Tell
+) -> Iterator[Planes]:
+    """The same frames; before they go on, one line says what begins and how long it will take, by the pace of the first.
+
+    The coder of a video gathers some 50 frames before it works, so that no first frames tell its pace.
+    """
     first, began = list(itertools.islice(outputs, 1)), time.monotonic()
     for planes in outputs if first else ():
         first.append(planes)
@@ -237,7 +247,7 @@ def _announce(outputs: Iterator[Planes], what: str, num_frames: int | None, tell
             break
     pace_sec = (time.monotonic() - began) / (len(first) - 1) if len(first) > 1 else 0.0
     if pace_sec and num_frames:
-        what += f", about {_told(pace_sec * num_frames)}"
+        what += f", about {_told(pace_sec * num_frames)}{beside}"
     elif pace_sec:
         what += f", {1 / pace_sec:.3g} frames a second"
     tell(what)

@@ -7,7 +7,7 @@ network. Integer planes in, integer planes out (y4m.Planes); a luma network's ch
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,10 +56,12 @@ def upscale_frames(
     options: Options,
     wanted: Sequence[int] | None = None,
     matrix: str = "601",
+    pin: Callable[[int], int] = int,
 ) -> Iterator[Planes]:
     """Yield each frame enlarged, or the `wanted` ones (increasing numbers) of all; `header` is the input clip's.
 
-    The frames are coded by `matrix` in the header's range, which matters where the network wants RGB.
+    The frames are coded by `matrix` in the header's range, which matters where the network wants RGB. `pin` is asked
+    with the tile side that was given or chosen, and answers the one to begin with.
 
     A network that needs neighbours sees each frame among those in `frames`: give it the clip, not a choice of frames.
     NotFiniteError where an output is not finite: it would be rounded to black.
@@ -80,7 +82,7 @@ def upscale_frames(
         seen = ahead(seen)  # motion compensation is a stage of its own
     batches = stages.batches(seen, 1 if spec.memory else options.batch)
     numbers = itertools.count() if wanted is None or spec.memory else iter(wanted)
-    outputs = ahead(_forward_all(network, header, coded, batches, options, numbers), num_threads=num_threads)
+    outputs = ahead(_forward_all(network, header, coded, batches, options, numbers, pin), num_threads=num_threads)
     yield from ahead(_finish_all(network, header, coded, outputs, options))
 
 
@@ -137,16 +139,17 @@ def _forward_all(
     batches: Iterable[list[Moment]],
     options: Options,
     numbers: Iterator[int],
+    pin: Callable[[int], int],
 ) -> Iterator[tuple[list[Planes], Tensors]]:
     """(middle frames, output (N, C, s H, s W)) of each batch; what the network remembers goes from one to the next."""
-    spec, tile_px = network.spec, options.tile_px or 0
+    spec, tile_px = network.spec, 0
     memory: Tensors = ()
     for batch in batches:
         with torch.inference_mode():
             windows = [moment.frames for moment in batch]
             x = colours.windows_to_input(windows, header.depth, header.layout, coded, network.device)
         if spec.local and not tile_px:
-            tile_px = tiles.choose_tile_px(network.engine, x, spec.halo_px(network.scale))
+            tile_px = pin(options.tile_px or tiles.choose_tile_px(network.engine, x, spec.halo_px(network.scale)))
         memory = () if batch[0].opens_shot else memory
         output, memory, tile_px = _step(network, x, memory, options, tile_px)
         _require_finite(output, list(itertools.islice(numbers, len(batch))))

@@ -66,6 +66,17 @@ def is_up_to_date(target: Path, known: dict[str, Any], made_by: dict[str, str], 
     raise ValueError(f"{target}: exists and was not made here; use --force to replace it")
 
 
+def pinned(folder: Path, name: str, value: int) -> int:
+    """The value that the run which began an output wrote into its folder; `value`, from now on, where none did."""
+    record = folder / f"{name}.json"
+    if record.exists():
+        known = read(record).get(name)
+        if isinstance(known, int) and known > 0:
+            return known
+    files.write_json(record, {name: value})
+    return value
+
+
 def key_of(made_by: dict[str, str]) -> str:
     """One name for all that decides an output's bytes."""
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()

@@ -69,9 +69,9 @@ class ClipPair:
         return self.low.header.depth
 
     @property
-    def suits_vmaf(self) -> bool:
-        """Whether it is video with chroma."""
-        return self.layout[0] > 0
+    def lacks_vmaf(self) -> str:
+        """Why VMAF cannot be measured on it, in words; else ""."""
+        return vmaf.lacks(self.high.header)
 
     def zoomed(self, zoom: float) -> ClipPair:
         """The same at another size."""
@@ -126,7 +126,7 @@ class PicturePair:
     num_frames = 1
     layout = (1, 1, "rgb")
     depth = 8
-    suits_vmaf = False
+    lacks_vmaf = "VMAF: is for clips, and this is a picture"
 
     @property
     def name(self) -> str:

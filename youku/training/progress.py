@@ -12,14 +12,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 import torch
 
-from youku import stops
+from youku import files, stops
 from youku.files import atomic_write
 from youku.training.config import TrainConfig
 from youku.training.dataset import Ranks
@@ -131,8 +131,8 @@ def _open_board(folder: Path, step: int) -> Any:
 def _step_of(line: str) -> float:
     """Step of a log line; infinite for one that a power cut tore, or that is none."""
     try:
-        step = json.loads(line)["step"]
-    except (ValueError, LookupError, TypeError, RecursionError):
+        step = files.parse_json(line)["step"]
+    except (ValueError, LookupError, TypeError):
         return math.inf
     return step if isinstance(step, int) else math.inf
 
@@ -166,8 +166,9 @@ def stop_flag(say: Say) -> Iterator[Stop]:
     def catch(number: int, frame: Any) -> None:
         is_second, stop.by = bool(stop.by), stop.by or number
         if is_second or stop.is_now:
-            raise KeyboardInterrupt
-        say("\nstopping after this step; press Ctrl-C again to stop at once")
+            stops.interrupt(frame)
+        with suppress(RuntimeError):  # stderr was in the middle of a line of its own
+            say("\nstopping after this step; press Ctrl-C again to stop at once")
 
     try:  # one that is ignored (nohup) stays so
         heard = [number for number in stops.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

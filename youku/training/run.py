@@ -6,7 +6,9 @@ folder has one writer: a second run of it is refused and writes nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import os
 import platform
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -33,8 +35,9 @@ def start(
     """Prepare the run folder and train; returns how it ended. Sentences on the way go to `say`."""
     train_pairs, val_pairs = load_pairs(config)
     if config.val_metric == "score":
-        if not all(pair.suits_vmaf for pair in val_pairs):
-            raise ValueError("--val-metric score: VMAF needs clips with chroma; use --val-metric psnr")
+        for pair in val_pairs:
+            if pair.lacks_vmaf:
+                raise ValueError(f"{pair.source}: {pair.lacks_vmaf}; use --val-metric psnr, or validate on others")
         vmaf.require()
     folder = config.folder
     if folder.is_dir():  # said before the rehearsal
@@ -57,8 +60,15 @@ def start(
 
 
 def _check_new(folder: Path, resume: bool) -> None:
-    if not resume and (folder / "last.pt").exists():
+    """A fresh run overwrites none: neither one that can go on, nor weights whose last.pt is gone."""
+    there = [] if resume else [name for name in RESULTS if os.path.lexists(folder / name)]
+    if "last.pt" in there:
         raise ValueError(f"{folder}: has a run already; go on with --resume {folder}, or choose another --name")
+    if there:
+        raise ValueError(f"{folder}: has {there[0]} of a run already; choose another --name, or move it away")
+
+
+RESULTS = ("last.pt", "best.safetensors", "last.safetensors", "pretrained.safetensors")
 
 
 @contextmanager
@@ -135,6 +145,11 @@ def resumed_config(folder: Path) -> TrainConfig:
     if not (folder / "config.toml").is_file():
         raise ValueError(f"{folder}: is no run folder (no config.toml); give the folder that train made")
     values = fields.read(folder / "config.toml", TrainConfig)
+    if missing := [item.name for item in dataclasses.fields(TrainConfig) if item.name not in values]:
+        raise ValueError(
+            f"{folder / 'config.toml'}: lacks {', '.join(missing)}; it was cut, or written by another version: "
+            "add these lines as they were (config.toml of any newer run shows their form)"
+        )
     absolute = folder.absolute()
     return TrainConfig(**{**values, "runs": str(absolute.parent), "name": absolute.name})
 

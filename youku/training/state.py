@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,14 +139,9 @@ def train_mode(module: nn.Module) -> None:
             layer.eval()
 
 
-def save(state: RunState, config: TrainConfig) -> None:
-    """Write last.pt, and last.safetensors beside it; weights that are not finite are refused, so both hold good ones."""
-    if not all(bool(torch.isfinite(parameter).all()) for parameter in state.module.parameters()):
-        raise ValueError(
-            f"step {state.step}: the weights are no longer finite; last.pt keeps the last good ones. "
-            "Lower --lr or add --clip-norm 1"
-        )
-    content = {
+def content_of(state: RunState) -> dict[str, Any]:
+    """What last.pt holds of a state: its own tensors, not copies of them."""
+    return {
         "step": state.step,
         "best": state.best,
         "since_best": state.since_best,
@@ -157,10 +153,26 @@ def save(state: RunState, config: TrainConfig) -> None:
         "adversary": state.adversary.state_dict(),
         "torch_rng": torch.get_rng_state(),
     }
-    if state.ranks.is_writer:
-        write_checkpoint(config.folder / "last.pt", content)
-    state.ranks.barrier()
-    save_weights(state, config, "last", {})
+
+
+def write(content: dict[str, Any], config: TrainConfig) -> None:
+    """Write last.pt, and last.safetensors beside it; weights that are not finite are refused, so both hold good ones."""
+    if not all(bool(torch.isfinite(value).all()) for value in content["module"].values()):
+        raise ValueError(
+            f"step {content['step']}: the weights are no longer finite; last.pt keeps the last good ones. "
+            "Lower --lr or add --clip-norm 1"
+        )
+    write_checkpoint(config.folder / "last.pt", content)
+    write_weights(content["average"], content["step"], config, "last", {})
+
+
+def check_finite(loss: float, step: int, names: Sequence[str]) -> None:
+    """ValueError that names the step and the patches where the loss is not a number any more."""
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"step {step}: the loss is {loss}, stopped; batch: {', '.join(sorted(set(names)))}. "
+            "Lower --lr, add --clip-norm 1, or look at these clips; last.pt holds the last good weights"
+        )
 
 
 def restore(state: RunState, path: Path) -> None:
@@ -197,7 +209,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: no checkpoint; the run saved none, start it again without --resume")
     from youku.engines import pickles
 
-    content = pickles.read(path)
+    try:
+        content = pickles.read(path)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; a new run (another --name) may begin from its weights: --init-from {path.parent}"
+        ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: is not a checkpoint of format {FORMAT}; start the run again without --resume")
     wrong = [
@@ -212,10 +229,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def save_weights(state: RunState, config: TrainConfig, name: str, about: dict[str, str]) -> None:
     """Write the averaged weights as a safetensors file of the run's folder; `about` is kept as text."""
-    told = {"step": str(state.step), "loss": config.loss_at(max(0, state.step - 1)), **about}
+    if state.ranks.is_writer:
+        write_weights(state.average.state_dict(), state.step, config, name, about)
+    state.ranks.barrier()
+
+
+def write_weights(average: dict[str, Tensor], step: int, config: TrainConfig, name: str, about: dict[str, str]) -> None:
+    """`save_weights` of what a state held."""
+    told = {"step": str(step), "loss": config.loss_at(max(0, step - 1)), **about}
     if config.input_mean != 0 or config.input_std != 1:
         told |= {"input_mean": repr(config.input_mean), "input_std": repr(config.input_std)}
-    if state.ranks.is_writer:
-        path = config.folder / f"{name}.safetensors"
-        weights.save(path, state.average.state_dict(), config.model, config.all_scales[0], told)
-    state.ranks.barrier()
+    weights.save(config.folder / f"{name}.safetensors", average, config.model, config.all_scales[0], told)

@@ -2,7 +2,8 @@
 
 A run folder holds config.toml, log.jsonl (a line every `log_every` steps and every validation), last.pt, last.safetensors,
 best.safetensors, samples/ and, where asked for, kept weights. A GAN run trains on `pretrain_loss` first. Ctrl-C finishes
-the step, or breaks a validation off, saves and returns; a non-finite loss stops before the weights move.
+the step, or breaks a validation off, saves and returns (`saving`: a step too long for that is given up); a non-finite
+loss stops before the weights move.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from youku.engines import weights
+from youku.engines import half, weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import tiles
 from youku.models import spec_of
-from youku.training import losses, precision, validation
+from youku.training import losses, validation
 from youku.training.adversary import Adversary, NoAdversary
 from youku.training.config import TrainConfig
 from youku.training.dataset import ONE_PROCESS, Batch, Ranks, Sampler, batches, in_turn
@@ -28,7 +29,8 @@ from youku.training.losses import Loss
 from youku.training.pairs import Pair
 from youku.training.precision import GradientLimit
 from youku.training.progress import Figures, LogWriter, Say, Stop, silent, stop_flag
-from youku.training.state import RunState, make_state, restore, save, save_weights, train_mode
+from youku.training.saving import Saver, saver
+from youku.training.state import RunState, check_finite, make_state, restore, save_weights, train_mode
 from youku.training.validation import Validation
 
 
@@ -106,15 +108,6 @@ def update_average(state: RunState, decay: float) -> None:
         own.copy_(other)
 
 
-def check_finite(loss: float, step: int, names: Sequence[str]) -> None:
-    """ValueError that names the step and the patches where the loss is not a number any more."""
-    if not math.isfinite(loss):
-        raise ValueError(
-            f"step {step}: the loss is {loss}, stopped; batch: {', '.join(sorted(set(names)))}. "
-            "Lower --lr, add --clip-norm 1, or look at these clips; last.pt holds the last good weights"
-        )
-
-
 def learning_rate(config: TrainConfig, step: int) -> float:
     """The rate of a step: linear warm-up, then constant, step or cosine."""
     if step < config.warmup:
@@ -166,8 +159,8 @@ def train(
     state = make_state(config, device, resume, ranks)
     if resume:
         restore(state, config.folder / "last.pt")
-    if config.amp and config.amp_backend == "torch" and precision.amp_dtype(device) is None:
-        say(f"--amp: {device} has no fast 16-bit arithmetic, training in float32")
+    if config.amp and config.amp_backend == "torch":
+        half.chosen(device, "--amp", say, (torch.bfloat16, torch.float16))
     if state.transfer:
         say(f"{config.init_from}: {state.transfer}")
     draw = in_turn(make_samplers(config, train_pairs, device, ranks))
@@ -176,8 +169,9 @@ def train(
         closing(drawn),
         closing(LogWriter(config, state.step, progress, say, ranks)) as log,
         stop_flag(say) as stop,
+        saver(state, config) as save,
     ):
-        _loop(state, config, drawn, val_pairs, log, stop)
+        _loop(state, config, drawn, val_pairs, log, stop, save)
     early = _is_stuck(state, config)
     finished = early or (state.step >= config.steps and not _is_due(state, config))
     return Ending(state.step, finished, state.best, early, stop.by)
@@ -212,10 +206,11 @@ def make_samplers(
 
 def _loop(
     state: RunState, config: TrainConfig, drawn: Iterator[Batch], val_pairs: Sequence[Pair], log: LogWriter, stop: Stop,
+    save: Saver,
 ) -> None:  # fmt: skip
     train_mode(state.module)
     if _is_due(state, config):  # it was stopped or killed before
-        _validate(state, config, val_pairs, log, stop)
+        _validate(state, config, val_pairs, log, stop, save)
     stage = stage_at(config, state)
     figures = Figures()
     while state.step < config.steps and not stop.by and not _is_stuck(state, config):
@@ -223,15 +218,16 @@ def _loop(
         step_batches = [next(drawn) for _ in batches_of(config, state.step)]
         figures.waited_sec += time.perf_counter() - began
         figures.losses.append(train_step(state, config, stage, step_batches))
+        save.after_step(time.perf_counter() - began)
         log.bar.update(1)
         last = state.step == config.steps
         if state.step % config.log_every == 0 or last:
             _log(state, config, figures, log)
             figures = Figures()
-        if state.step % config.save_every == 0 or _is_due(state, config) or stop.by:
-            save(state, config)
+        if state.step % config.save_every == 0 or _is_due(state, config) or save.is_due or stop.by:
+            save.save()
         if _is_due(state, config) and not stop.by:
-            _validate(state, config, val_pairs, log, stop)
+            _validate(state, config, val_pairs, log, stop, save)
             if state.step == config.pretrain_steps:
                 stage = stage_at(config, state)
             figures.began_sec = time.perf_counter()
@@ -258,7 +254,9 @@ def _log(state: RunState, config: TrainConfig, figures: Figures, log: LogWriter)
         log.say(f"step {state.step}: {warning}")
 
 
-def _validate(state: RunState, config: TrainConfig, pairs: Sequence[Pair], log: LogWriter, stop: Stop) -> None:
+def _validate(
+    state: RunState, config: TrainConfig, pairs: Sequence[Pair], log: LogWriter, stop: Stop, save: Saver
+) -> None:
     """Score the averaged weights, keep them when they are the best so far, save; at its end, close the first stage.
 
     The state is saved already, so that a stop breaks it off; a resume makes up for it.
@@ -282,7 +280,7 @@ def _validate(state: RunState, config: TrainConfig, pairs: Sequence[Pair], log: 
         save_weights(state, config, "pretrained", {})
         state.best, state.since_best = -math.inf, 0
     state.validated = state.step
-    save(state, config)
+    save.save()
 
 
 def _measure(state: RunState, config: TrainConfig, pairs: Sequence[Pair]) -> Validation:

@@ -16,7 +16,7 @@ import torch
 
 from youku import contest
 from youku.engines.network import Network
-from youku.files import atomic_path
+from youku.files import atomic_path, make_folder
 from youku.inference import pipeline
 from youku.metrics import psnr
 from youku.training import dataset
@@ -68,6 +68,6 @@ def save_strip(network: Network, pair: Pair, path: Path) -> None:
     gap = torch.ones(channels, side_px * network.scale, GAP_PX)
     strip = torch.cat([part for panel in panels for part in (panel[0].float().cpu(), gap)][:-1], dim=-1)
     codes = resize.to_integers(strip.numpy() * 255.0)  # (C, H, W) in [0, 1] -> integers
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     with atomic_path(path) as temporary:
         Image.fromarray(codes[0] if channels == 1 else np.moveaxis(codes, 0, -1).copy()).save(temporary, format="PNG")
