@@ -60,7 +60,7 @@ def is_up_to_date(target: Path, known: dict[str, Any], made_by: dict[str, str], 
         return content_of(target, output)["sha256"] == output.get("sha256")
     try:
         if is_y4m:
-            y4m.Clip(target)
+            y4m.Clip(target).check()
     except y4m.Y4MError:
         return False  # broken: make it again
     raise ValueError(f"{target}: exists and was not made here; use --force to replace it")
