@@ -42,8 +42,7 @@ def read(record: Path) -> dict[str, Any]:
 
 def content_of(path: str | Path, known: Any) -> dict[str, str]:
     """sha256 and stamp of a file; `known` is what a record says of both."""
-    state = Path(path).stat()
-    stamp = f"{state.st_size} {state.st_ino} {state.st_mtime_ns} {state.st_ctime_ns}"
+    stamp = files.stamp(path)
     if os.name == "posix" and isinstance(known, dict) and known.get("stamp") == stamp and "sha256" in known:
         return known
     return {"sha256": files.sha256(path), "stamp": stamp}
