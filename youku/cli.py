@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from youku import files, stops
+from youku import files, stops, threads
 
 Item = TypeVar("Item")
 
@@ -29,6 +29,8 @@ KEPT = {
     "evaluate": "pictures that --save has finished are kept; the same command begins anew",
     "demo": "finished stages and the last checkpoint are kept; the same command goes on from there",
 }
+
+WITH_NETWORK = {"train", "experiment", "predict", "evaluate", "demo", "inspect", "look"}  # they may take every thread
 
 DISK = "free some space or choose another folder, then run again"
 # errno -> what it means and what to do: every sentence about the system is here
@@ -133,7 +135,7 @@ def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:
     files.begin_run()
     try:
         with stops.signals_caught(KEPT.get(verb, ANEW)):
-            status = _told(act, is_process)
+            status = _told(act, verb, is_process)
     finally:
         files.begin_run()
     if status and stops.caught():  # else it was done all the same
@@ -143,12 +145,14 @@ def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:
     return status
 
 
-def _told(act: Callable[[], int], is_process: bool) -> int:
+def _told(act: Callable[[], int], verb: str, is_process: bool) -> int:
     """The exit status of `act`, its errors told; what is no error of the user or the system keeps its traceback."""
     try:
         if is_process:
             _open_streams()
             stops.watch_process()
+            if verb not in WITH_NETWORK:
+                threads.take_one()
         status = act()
         sys.stdout.flush()
         return status

@@ -8,6 +8,7 @@ thread that is started limits itself first (`limit_threads`).
 from __future__ import annotations
 
 import os
+import sys
 
 # The libraries read these when they load, so they are set with the package; what the user set stays. Left alone, a thread
 # that waits for its team spins for milliseconds, which beside other work costs more than the work itself.
@@ -19,6 +20,14 @@ def wait_asleep() -> None:
     for name, value in WAITING.items():
         if name != "GOMP_SPINCOUNT" or "OMP_WAIT_POLICY" not in os.environ:
             os.environ.setdefault(name, value)
+
+
+def take_one() -> None:
+    """Let a process that runs no network take one thread: on planes torch's team gains little and waits for one another."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        os.environ["OMP_NUM_THREADS"] = "1"
+        if "torch" in sys.modules:  # it has read the variable already
+            limit_threads(1)
 
 
 def own_threads() -> int:
