@@ -30,7 +30,16 @@ KEPT = {
     "demo": "finished stages and the last checkpoint are kept; the same command goes on from there",
 }
 
-WITH_NETWORK = {"train", "experiment", "predict", "evaluate", "demo", "inspect", "look"}  # they may take every thread
+WITH_NETWORK = {
+    "train",
+    "experiment",
+    "predict",
+    "evaluate",
+    "demo",
+    "inspect",
+    "look",
+    "bench",
+}  # they may take every thread
 
 DISK = "free some space or choose another folder, then run again"
 # errno -> what it means and what to do: every sentence about the system is here
