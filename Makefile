@@ -15,7 +15,7 @@ SUBMISSION ?= $(NAME)-$(TEST_SET)
 PREDICTIONS ?= runs/$(NAME)/predictions/$(TEST_SET)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup download train submission score report notebooks demo bench lint test test-kernels browser doctor clean
+.PHONY: help setup download train submission score report notebooks demo bench benchmarks lint test test-kernels browser doctor clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -56,7 +56,10 @@ demo: setup ## the whole way on stand-in clips, under three minutes, no download
 doctor: setup ## check this machine
 	$(RUN) doctor
 
-bench: setup ## run every benchmark; figures go to stdout
+bench: setup ## how fast this machine is, in two minutes
+	$(RUN) bench $(ARGS)
+
+benchmarks: setup ## run every script of benchmarks/; figures go to stdout
 	@for script in benchmarks/*.py; do echo "== $$script"; $(VENV)/bin/python $$script || exit 1; done
 
 lint: setup ## style and types

@@ -34,6 +34,12 @@ def write_pair(folder: Path, clip_id: int, width: int, height: int, num_frames: 
             writer.write(interpolate.downscale(planes, high, scale))
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees what another, or the user, keeps in the cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
     """Three pairs 32x24 -> 128x96, five frames each."""

@@ -29,6 +29,7 @@ VERBS = {
     "compare",
     "demo",
     "doctor",
+    "bench",
 }
 
 # A verb that lives in its room keeps the room's rules; beside them it may import these alone.

@@ -213,3 +213,30 @@ def test_downscale_refuses_what_does_not_divide() -> None:
     header = y4m.make_header(15, 9)
     with pytest.raises(ValueError, match="expected multiples of 4"):
         interpolate.downscale(planes_of(header), header, 4)
+
+
+@pytest.mark.parametrize("chroma", ["420mpeg2", "420paldv", "444", "mono10"])
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (33, 9), (16, 70)])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_blocks_of_rows_join_without_a_seam(chroma: str, size: tuple[int, int], scale: int) -> None:
+    """Enlarging and shrinking block by block equals the whole plane in float64 but for halves, at every edge and size."""
+    header, rng = y4m.make_header(*size, chroma=chroma), np.random.default_rng(0)
+    large = interpolate.scaled_header(header, scale)
+    for source, target, act, factor in (
+        (header, large, interpolate.upscale, float(scale)),
+        (large, header, interpolate.downscale, 1 / scale),
+    ):
+        planes = [rng.integers(0, 1 << source.depth, shape).astype(source.dtype) for shape in source.plane_shapes]
+        shift = color.chroma_shift(header.layout, factor)
+        made = act(tuple(planes), source, scale)
+        assert tuple(plane.shape for plane in made) == target.plane_shapes
+        for index, (plane, out) in enumerate(zip(planes, made, strict=True)):
+            rows, columns = (
+                resize.weights(
+                    plane.shape[axis], out.shape[axis], "bicubic", "replicate", index and shift[axis], factor
+                )
+                for axis in (0, 1)
+            )
+            wanted = resize.apply(resize.apply(plane.astype(np.float64), *rows, axis=-2), *columns, axis=-1)
+            wanted = np.clip(wanted, 0, (1 << header.depth) - 1)
+            assert out.dtype == header.dtype and np.abs(out - wanted).max() < 0.501

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def full(made: Path) -> dict[str, Any]:
     """The whole score, VMAF included where the binary has it."""
     return score_submission(
-        made / "pred", made / "clips", made / "clips", TEST_SET, name="half", with_vmaf=ffmpeg.has_libvmaf()
-    )
+        made / "pred", made / "clips", made / "clips", TEST_SET, name="half", with_vmaf=ffmpeg.has_libvmaf(),
+        everything=True,
+    )  # fmt: skip
 
 
 def quick(path: Path, made: Path, **options: Any) -> dict[str, Any]:
@@ -117,6 +119,56 @@ def test_vmaf_is_measured_on_the_shipped_files_and_enters_the_score(made: Path, 
     assert totals["vmaf_all"] == pytest.approx(np.mean(values))
     assert totals["score"] == pytest.approx(0.8 * totals["psnr_yuv_clip"] + 0.2 * totals["vmaf_full"])
     assert full["tools"]["libvmaf"] == alone.version
+
+
+@needs_libvmaf
+def test_only_what_the_score_needs_is_measured(made: Path, full: dict[str, Any]) -> None:
+    """By default no RGB, no NEG, no VMAF of sampled clips: the score and what it is made of are the same."""
+    lean = score_submission(made / "pred", made / "clips", made / "clips", TEST_SET)
+    for system in ("submission", "bicubic"):
+        totals, everything = lean["totals"][system], full["totals"][system]
+        not_measured = {"psnr_rgb_clip", "psnr_rgb_frame", "vmaf_all", "vmaf_neg_full", "vmaf_neg_all"}
+        assert {key for key, value in totals.items() if value is None} == not_measured - {"vmaf_all"}
+        assert totals["vmaf_all"] == totals["vmaf_full"]
+        for key in everything.keys() - not_measured:
+            assert totals[key] == pytest.approx(everything[key], abs=1e-12), key
+    table = format_table(lean)
+    assert (
+        "PSNR rgb" not in table
+        and "NEG" not in table
+        and "PSNR rgb" in format_table(full)
+        and "NEG" in format_table(full)
+    )
+
+
+def test_the_bicubic_row_is_measured_once(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second run takes it from the cache, equal; a changed clip, a damaged entry and --artefacts measure it again."""
+    clips = tmp_path / "clips"
+    shutil.copytree(made / "clips", clips)
+
+    def run(**options: Any) -> dict[str, Any]:
+        return score_submission(made / "pred", clips, clips, TEST_SET, with_vmaf=False, **options)
+
+    upscaled: list[int] = []
+    monkeypatch.setattr(
+        interpolate, "upscale", lambda *args, real=interpolate.upscale: upscaled.append(1) or real(*args)
+    )
+    first = run()
+    num_all = len(upscaled)
+    second = run()
+    assert len(upscaled) == num_all == sum(len(clip["frames"]) for clip in first["clips"])
+    assert second["clips"] == first["clips"] and second["totals"] == first["totals"]
+    changed = clips / first["clips"][0]["high"]
+    data = bytearray(changed.read_bytes())
+    data[-1] ^= 255
+    changed.write_bytes(bytes(data))
+    assert run()["clips"][1:] == first["clips"][1:] and len(upscaled) == num_all + len(first["clips"][0]["frames"])
+    for entry in (Path(os.environ["XDG_CACHE_HOME"]) / "youku/bicubic").iterdir():
+        entry.write_text('{"values": {"psnr_yuv": [1, "x"]}, "versions": []}')
+    upscaled.clear()
+    assert run()["clips"][1:] == first["clips"][1:] and len(upscaled) == num_all
+    upscaled.clear()
+    assert run(with_artefacts=True)["clips"][1]["bicubic"] == first["clips"][1]["bicubic"] and len(upscaled) == num_all
 
 
 def test_zip_and_folder_score_the_same(made: Path, tmp_path: Path) -> None:

@@ -128,6 +128,66 @@ def test_patch_is_the_slice_of_the_frame(tmp_path: Path, chroma: str) -> None:
         assert np.array_equal(part, plane[4 // sub_y : 12 // sub_y, 6 // sub_x : 16 // sub_x])
 
 
+def write_wide(path: Path, lines: list[bytes]) -> list[bytes]:
+    """Frames of 6,144 bytes, larger than a page, each behind its own FRAME line."""
+    rng = np.random.default_rng(0)
+    bodies = [rng.integers(0, 256, 6144, np.uint8).tobytes() for _ in lines]
+    parts = [line + body for line, body in zip(lines, bodies, strict=True)]
+    path.write_bytes(HEAD.replace(b"W4 H2", b"W64 H64") + b"".join(parts))
+    return bodies
+
+
+def test_opening_counts_without_a_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file's size fits frames behind lines like the first, no line between the first and the last is read."""
+    bodies = write_wide(tmp_path / "a.y4m", [b"FRAME\n"] * 5)
+    monkeypatch.setattr(y4m.Clip, "_walk", lambda _: pytest.fail("walked"))
+    clip = y4m.Clip(tmp_path / "a.y4m")
+    assert [b"".join(plane.tobytes() for plane in planes) for planes in clip] == bodies
+
+
+def test_frame_lines_of_several_lengths_are_walked(tmp_path: Path) -> None:
+    """Parameters make lines longer: frames are found by their lines, whatever the size of the file."""
+    bodies = write_wide(tmp_path / "a.y4m", [b"FRAME\n", b"FRAME Ip\n", b"FRAME\n"])
+    clip = y4m.Clip(tmp_path / "a.y4m")
+    assert [b"".join(plane.tobytes() for plane in planes) for planes in clip] == bodies
+    assert clip.frame_params(1) == "Ip"
+    clip.check()
+
+
+def test_lines_that_arithmetic_cannot_tell_apart(tmp_path: Path) -> None:
+    """Long parameters that add up to a whole frame are found out by `check` and by reading, never read as pixels."""
+    write_wide(
+        tmp_path / "a.y4m", [b"FRAME\n", b"FRAME " + b"x" * 3074 + b"\n", b"FRAME " + b"x" * 3074 + b"\n", b"FRAME\n"]
+    )
+    clip = y4m.Clip(tmp_path / "a.y4m")
+    with pytest.raises(y4m.Y4MError, match="do not lie where the first FRAME line says"):
+        clip.check()
+    with pytest.raises(y4m.Y4MError, match="do not lie where the first FRAME line says"):
+        list(clip)
+
+
+def test_damage_between_the_ends_is_met_when_it_is_read(tmp_path: Path) -> None:
+    """A broken FRAME line in the middle spares the frames before it and is named by `check`, `frame` and `patch`."""
+    bodies = write_wide(tmp_path / "a.y4m", [b"FRAME\n", b"FRAME\n", b"FRAMF\n", b"FRAME\n"])
+    clip = y4m.Clip(tmp_path / "a.y4m")
+    assert b"".join(plane.tobytes() for plane in clip.frame(1)) == bodies[1]
+    for read in (clip.check, lambda: clip.frame(2), lambda: clip.patch(2, 0, 0, 8, 8), lambda: clip.frame_params(2)):
+        with pytest.raises(y4m.Y4MError, match="a.y4m: frame 2 at byte .*: expected a FRAME line, got b'FRAMF"):
+            read()
+
+
+def test_a_clip_that_shrinks_while_it_is_read_is_told(tmp_path: Path) -> None:
+    """A sentence, where the pages beyond the end of a map would end the process by a signal."""
+    write_wide(tmp_path / "a.y4m", [b"FRAME\n"] * 3)
+    clip = y4m.Clip(tmp_path / "a.y4m")
+    with (tmp_path / "a.y4m").open("r+b") as file:
+        file.truncate(7000)
+    assert clip.frame(0)[0].shape == (64, 64)
+    for read in (lambda: clip.frame(2), lambda: clip.patch(1, 0, 0, 8, 8), clip.check):
+        with pytest.raises(y4m.Y4MError, match="a.y4m: had .* bytes, has 7000 now"):
+            read()
+
+
 def test_planes_of_a_clip_are_read_only(tmp_path: Path) -> None:
     """A mapped frame cannot change the file."""
     path = tmp_path / "a.y4m"

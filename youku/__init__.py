@@ -13,4 +13,8 @@
 `python -m youku` lists the verbs; each is one module and also runs as `python -m youku.<verb>`.
 """
 
+from youku import threads
+
 __version__ = "0.1.0"
+
+threads.wait_asleep()

@@ -29,6 +29,7 @@ VERBS = {
     "compare": ("compare", "versions of a clip side by side, as a wipe, with error heat maps"),
     "demo": ("demo", "the whole way on stand-in clips, in under three minutes"),
     "doctor": ("doctor", "check this machine and say what to do"),
+    "bench": ("bench", "how fast this machine is at all of it, in two minutes"),
 }
 
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from youku import files, stops
+from youku import files, stops, threads
 
 Item = TypeVar("Item")
 
@@ -31,6 +31,9 @@ KEPT = {
 }
 
 PLAYLISTS = "open inputs that lead to other local files (m3u8, ffconcat); name only those you trust"
+# they may take every thread
+WITH_NETWORK = {"train", "experiment", "predict", "evaluate", "demo", "inspect", "look", "bench"}
+
 DISK = "free some space or choose another folder, then run again"
 # errno -> what it means and what to do: every sentence about the system is here
 ADVICE = {
@@ -138,7 +141,7 @@ def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:
     files.begin_run()
     try:
         with stops.signals_caught(KEPT.get(verb, ANEW)):
-            status = _told(act, is_process)
+            status = _told(act, verb, is_process)
             if is_process and not stops.caught():
                 stops.over(status)
     finally:
@@ -150,12 +153,14 @@ def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:
     return status
 
 
-def _told(act: Callable[[], int], is_process: bool) -> int:
+def _told(act: Callable[[], int], verb: str, is_process: bool) -> int:
     """The exit status of `act`, its errors told; what is no error of the user or the system keeps its traceback."""
     try:
         if is_process:
             _open_streams()
             stops.watch_process()
+            if verb not in WITH_NETWORK:
+                threads.take_one()
         status = act()
         sys.stdout.flush()
         return status

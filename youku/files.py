@@ -250,3 +250,17 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def stamp(path: str | Path) -> str:
+    """What changes when a file does: size, inode, and the times of its last writing and its last change.
+
+    The system lets nobody set the last of them, so a file of the same stamp holds what it held.
+    """
+    state = Path(path).stat()
+    return f"{state.st_size} {state.st_ino} {state.st_mtime_ns} {state.st_ctime_ns}"
+
+
+def cache_folder(name: str) -> Path:
+    """Where what can be made again is kept for this user: $XDG_CACHE_HOME/youku/NAME, else ~/.cache/youku/NAME."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "youku" / name

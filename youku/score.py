@@ -1,9 +1,10 @@
 """Score the shipped bytes of a zip or folder against the ground truth, beside a bicubic row on the same frames.
 
 ZIP_OR_FOLDER, LR clips, GT clips -> a table, score.json and score.csv next to the zip (or --out). One pass over each
-clip, frames streamed: PSNR under every convention of `contest`, SSIM of luma, VMAF and VMAF-NEG; then
-score = 0.8 PSNR + 0.2 VMAF. An exact match is inf dB, and so is every mean that contains one. `--artefacts` adds
-flicker between frames, overshoot beside edges and colour shift, which none of these figures shows.
+clip, frames streamed: PSNR of planes, SSIM of luma, VMAF of the clips that count; then score = 0.8 PSNR + 0.2 VMAF.
+An exact match is inf dB, and so is every mean that contains one. `--all` adds what the score does not need: PSNR over
+RGB, VMAF-NEG, VMAF of the sampled clips. `--artefacts` adds flicker between frames, overshoot beside edges and colour
+shift, which none of these figures shows. The bicubic row is measured once for a test set and kept in the user's cache.
 
     python -m youku score submissions/fsrcnn/fsrcnn.zip --low data/clips/val --high data/clips/val --test-set val
 """
@@ -30,6 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     for name, (known, what) in CHOICES.items():
         parser.add_argument(f"--{name.replace('_', '-')}", choices=known, default=known[0], help=what)
     parser.add_argument("--no-vmaf", action="store_true", help="PSNR and SSIM only: quicker, and no final score")
+    parser.add_argument("--all", action="store_true", help="also PSNR over RGB, VMAF-NEG, and VMAF of sampled clips")
     parser.add_argument("--artefacts", action="store_true", help="measure flicker, overshoot and colour shift as well")
     parser.add_argument("--jobs", type=int, help="clips measured at once (default: from the CPU count)")
     parser.add_argument("--name", help="name of the row (default: the zip's)")
@@ -51,7 +53,7 @@ def _score(args: argparse.Namespace) -> int:
     files.protect(args.submission, *(path for folder in folders for path in folder.glob("*.y4m")))
     score = score_submission(
         args.submission, args.low, args.high, test_set, reading, args.name, not args.no_vmaf, args.jobs,
-        progress=True, with_artefacts=args.artefacts,
+        progress=True, with_artefacts=args.artefacts, everything=args.all,
     )  # fmt: skip
     written = write_score(score, args.out or Path(args.submission).absolute().parent)
     if args.json:

@@ -120,14 +120,16 @@ def _clip_range(text: str) -> tuple[int, int]:
     return first, last
 
 
-def look(path: Path) -> tuple[Header, int] | Notice:
-    """A clip's header and number of frames, or why it cannot be used."""
+def look(path: Path, closely: bool = False) -> tuple[Header, int] | Notice:
+    """A clip's header and number of frames, or why it cannot be used; closely: with a look at every FRAME line."""
     if path.is_dir():
         raise ValueError(f"{path}: expected a clip, found a folder; move it away and run again")
     if not path.exists():
         return Notice(str(path), "missing", "not there")
     try:
         clip = Clip(path)
+        if closely:
+            clip.check()
     except Y4MError as error:
         return Notice(str(path), "damaged", str(error).removeprefix(f"{path}: "))
     return clip.header, clip.num_frames
@@ -147,6 +149,9 @@ def look_at(item: Wanted, num_frames: int) -> dict[int, tuple[Header, int] | Not
         path, one = there[clip_id], found[clip_id]
         assert not isinstance(one, Notice)
         wanted = truth.get(path.name)
+        if wanted is None and isinstance(looked := look(path, closely=True), Notice):
+            found[clip_id] = looked
+            continue
         if wanted is None and one[1] < num_frames:
             fault = f"expected {num_frames} frames, got {one[1]}, and no zip or record says that it has no more"
         elif wanted and (wanted.bytes != path.stat().st_size or wanted.crc != _crc(path)):

@@ -1,17 +1,18 @@
 """Score the shipped bytes of a zip or folder against the ground truth, beside bicubic on the same frames.
 
 Submission, LR clips, GT clips -> the content of score.json. One pass over each clip, frames streamed; the figures are
-those of `totals`. Every count and size is compared before anything is measured.
+those of `totals`: what the reading of the rules needs, or everything. The bicubic row of a clip is measured once and
+kept (`baseline`). Every count and size is compared before anything is measured.
 """
 
 from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -20,13 +21,14 @@ from typing import Any
 import youku
 from youku import cli, contest, stops
 from youku.contest import TestSet
-from youku.exchange import totals
+from youku.exchange import baseline, totals
 from youku.exchange.submission import Submission, open_submission
-from youku.exchange.totals import SYSTEMS, FrameValues, Reading
+from youku.exchange.totals import SYSTEMS, FrameValues, Reading, Wanted
 from youku.metrics import vmaf
 from youku.metrics.artefacts import Artefacts, Gauge
+from youku.threads import limit_threads
 from youku.video import ffmpeg, interpolate, y4m
-from youku.video.y4m import Header
+from youku.video.y4m import Header, Planes
 
 MAX_JOBS = 4  # clips measured at once; each holds about 20 frames
 CHECK_IT = "check the submission: python -m youku submit --check"
@@ -48,7 +50,7 @@ class ScoredClip:
 class Measured:
     """What one pass over a clip gave, by system; `versions` of libvmaf."""
 
-    values: dict[str, FrameValues] = field(default_factory=lambda: {system: FrameValues() for system in SYSTEMS})
+    values: dict[str, FrameValues]
     artefacts: dict[str, Artefacts] = field(default_factory=dict)
     versions: set[str] = field(default_factory=set)
 
@@ -64,10 +66,12 @@ def score_submission(
     jobs: int | None = None,
     progress: bool = False,
     with_artefacts: bool = False,
+    everything: bool = False,
 ) -> dict[str, Any]:
     """Score a zip or folder of results; returns the content of score.json. ValueError where inputs do not fit together.
 
     `low` and `high` are folders of LR and GT clips; `jobs` clips are measured at once (default: from the CPU count).
+    `everything` adds what the score does not need: PSNR over RGB, VMAF NEG, VMAF of the clips that were sampled.
     """
     from tqdm import tqdm
 
@@ -81,11 +85,10 @@ def score_submission(
     num_frames = sum(len(clip.frames) for clip in clips)
     with (
         tqdm(total=num_frames, unit="frame", desc="score", disable=not progress, leave=False) as bar,
-        _torch_threads(threads // 2),
-        stops.workers(jobs) as (pool, stop),
+        stops.workers(jobs, "score", limit_threads, (1,)) as (pool, stop),
     ):
-        model = reading.vmaf_model if with_vmaf else None
-        measure = partial(_measure, submission, model, threads, with_artefacts)
+        how = partial(totals.wanted_of, reading, everything=everything, with_vmaf=with_vmaf)
+        measure = partial(_measure, submission, reading.vmaf_model, how, threads, with_artefacts)
         measured = _measure_all(pool, stop, measure, clips, bar)
     pairs = list(zip(clips, measured, strict=True))
     score = {
@@ -126,19 +129,6 @@ def _measure_all(
     return stops.results(futures, lambda: bar.update(len(done) - bar.n))
 
 
-@contextmanager
-def _torch_threads(num_threads: int) -> Iterator[None]:
-    """Limit torch meanwhile: its waiting threads take the cores libvmaf needs (2 cores: 68 s of CPU time against 27)."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, num_threads))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _pair_up(submission: Submission, test_set: TestSet, low: Path, high: Path) -> list[ScoredClip]:
     """Open every clip of the test set and compare counts and sizes before anything is measured."""
     missing = []
@@ -175,37 +165,65 @@ def _pair_up(submission: Submission, test_set: TestSet, low: Path, high: Path) -
 
 def _measure(
     submission: Submission,
-    vmaf_model: str | None,
+    vmaf_model: str,
+    how: Callable[[bool], Wanted],
     threads: int,
     with_artefacts: bool,
     on_frame: Callable[[int], object],
     clip: ScoredClip,
 ) -> Measured:
-    """Stream one clip once and measure both systems on each of its frames; artefacts only where wanted."""
-    header, measured = clip.high.header, Measured()
-    gauges = {system: Gauge(header.depth) for system in SYSTEMS if with_artefacts}
-    with submission.open(clip.name) as reader, ExitStack() as stack:
+    """Stream one clip once and measure on each of its frames what was shipped, and bicubic where no run before has."""
+    header, wanted = clip.high.header, how(clip.whole)
+    if wanted.vmaf and (lack := vmaf.lacks(header)):
+        cli.say(f"{clip.name}: {lack}; scored without it")
+        wanted = replace(wanted, vmaf=False, neg=False)
+    kept_at = baseline.entry(clip.low.path, clip.high.path, clip.frames, {"model": vmaf_model, **asdict(wanted)})
+    kept = None if with_artefacts else baseline.read(kept_at, len(clip.frames))
+    with submission.open(clip.name) as reader:
         if not _alike(reader.header, header):
             raise ValueError(f"{clip.name}: {_form(reader.header)}, its GT clip is {_form(header)}; {CHECK_IT}")
-        if lack := vmaf.lacks(header) if vmaf_model else "":
-            cli.say(f"{clip.name}: {lack}; scored without it")
+        measured = _stream(
+            clip, reader, SYSTEMS[: 1 if kept else 2], wanted, vmaf_model, threads, with_artefacts, on_frame
+        )
+    if kept:
+        measured.values["bicubic"], versions = kept
+        return replace(measured, versions=measured.versions | versions)
+    baseline.write(kept_at, measured.values["bicubic"], measured.versions)
+    return measured
+
+
+def _stream(
+    clip: ScoredClip,
+    frames: Iterable[Planes],
+    names: Sequence[str],
+    wanted: Wanted,
+    vmaf_model: str,
+    threads: int,
+    with_artefacts: bool,
+    on_frame: Callable[[int], object],
+) -> Measured:
+    """Measure the named systems frame by frame; `frames` are the submission's."""
+    header, measured = clip.high.header, Measured({name: FrameValues() for name in names})
+    gauges = {name: Gauge(header.depth) for name in names if with_artefacts}
+    with ExitStack() as stack:
         meters = {
-            system: stack.enter_context(vmaf.Meter(header, header, vmaf_model, threads))
-            for system in SYSTEMS
-            if vmaf_model and not lack
+            name: stack.enter_context(vmaf.Meter(header, header, vmaf_model, threads, wanted.neg))
+            for name in names
+            if wanted.vmaf
         }
         num_frames = 0
-        for pred in reader:
+        for pred in frames:
             if num_frames < len(clip.frames):
                 index = clip.frames[num_frames]
-                high = clip.high.frame(index)
-                bicubic = interpolate.upscale(clip.low.frame(index), clip.low.header, contest.SCALE)
-                systems = dict(zip(SYSTEMS, (pred, bicubic), strict=True))
-                totals.measure_frame(systems, high, header, measured.values)
-                for system, meter in meters.items():
-                    meter.add(systems[system], high)
-                for system, gauge in gauges.items():
-                    gauge.add(index, systems[system], high)
+                high, systems = clip.high.frame(index), {"submission": pred}
+                if "bicubic" in names:
+                    systems["bicubic"] = interpolate.upscale(clip.low.frame(index), clip.low.header, contest.SCALE)
+                totals.measure_frame(systems, high, header, measured.values, wanted.rgb)
+                for name, planes in systems.items():
+                    if name in meters:
+                        meters[name].add(planes, high)
+                    if name in gauges:
+                        gauges[name].add(index, planes, high)
                 on_frame(index)
             num_frames += 1
         if num_frames != len(clip.frames):
@@ -213,12 +231,12 @@ def _measure(
                 f"{clip.name}: {num_frames} frames, expected {len(clip.frames)} of its GT clip's "
                 f"{clip.high.num_frames}; {CHECK_IT}"
             )
-        for system, meter in meters.items():
+        for name, meter in meters.items():
             result = meter.result()
-            measured.values[system].vmaf.extend(result.vmaf)
-            measured.values[system].vmaf_neg.extend(result.neg)
+            measured.values[name].vmaf.extend(result.vmaf)
+            measured.values[name].vmaf_neg.extend(result.neg)
             measured.versions.add(result.version)
-    measured.artefacts.update({system: gauge.result() for system, gauge in gauges.items()})
+    measured.artefacts.update({name: gauge.result() for name, gauge in gauges.items()})
     return measured
 
 

@@ -149,7 +149,8 @@ def _check_clips(submission: Submission, test_set: TestSet, low: Path | None, pr
             bar.set_postfix_str(f"{done}/{len(names)} {name}")
             low_name = contest.low_name(wanted[name])
             try:
-                low_clip = y4m.Clip(low / low_name) if low else None
+                if (low_clip := y4m.Clip(low / low_name) if low else None) is not None:
+                    low_clip.check()
             except FileNotFoundError:
                 clips[name] = ClipCheck((f"{name}: cannot be compared, {low_name} is missing in {low}",))
             except y4m.Y4MError as error:

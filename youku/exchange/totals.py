@@ -58,17 +58,35 @@ class FrameValues:
     vmaf_neg: list[float] = field(default_factory=list)
 
 
-def measure_frame(systems: dict[str, Planes], high: Planes, header: Header, rows: dict[str, FrameValues]) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """What is measured of a clip: what its reading of the rules needs, or everything."""
+
+    rgb: bool = True
+    vmaf: bool = True
+    neg: bool = True
+
+
+def wanted_of(reading: Reading, is_whole: bool, everything: bool, with_vmaf: bool) -> Wanted:
+    """PSNR of planes and SSIM are always measured; the rest only where the score needs it, for it costs several times that."""
+    with_vmaf &= everything or is_whole or reading.vmaf_clips == "all"
+    is_neg = vmaf.MODELS[reading.vmaf_model] == reading.vmaf_model
+    return Wanted(everything or reading.psnr_planes == "rgb", with_vmaf, with_vmaf and (everything or is_neg))
+
+
+def measure_frame(
+    systems: dict[str, Planes], high: Planes, header: Header, rows: dict[str, FrameValues], with_rgb: bool = True
+) -> None:
     """Append PSNR and SSIM of one frame of each system to its row; the ground truth is converted to RGB once."""
     from youku.metrics import ssim
-    from youku.video import color
 
-    high_rgb = color.planes_to_rgb(high, header.depth, header.layout, full_range=header.is_full_range)
+    high_rgb = psnr.to_rgb(high, header) if with_rgb else None
     for system, planes in systems.items():
-        row, decibels = rows[system], psnr.frame(planes, high, header, high_rgb)
+        row, decibels = rows[system], psnr.frame(planes, high, header, high_rgb, with_rgb)
         row.psnr_yuv.append(decibels["yuv"])
         row.psnr_y.append(decibels["y"])
-        row.psnr_rgb.append(decibels["rgb"])
+        if with_rgb:
+            row.psnr_rgb.append(decibels["rgb"])
         row.ssim.append(ssim.plane(planes[0], high[0], header.depth))
 
 
@@ -78,7 +96,7 @@ def totals_of(clips: Sequence[tuple[bool, FrameValues]], reading: Reading) -> di
     for planes in contest.PSNR_PLANES:
         values = [asdict(row)[f"psnr_{planes}"] for _, row in clips]
         for how in contest.PSNR_POOLS:
-            totals[f"psnr_{planes}_{how}"] = psnr.pool(values, how)
+            totals[f"psnr_{planes}_{how}"] = psnr.pool(values, how) if all(values) else None
     for which in contest.VMAF_CLIPS:
         chosen = [row for whole, row in clips if which == "all" or whole]
         totals[f"vmaf_{which}"] = _mean([_pooled(row.vmaf, reading) for row in chosen])
@@ -97,7 +115,7 @@ def clip_values(row: FrameValues, reading: Reading) -> dict[str, Any]:
     """One clip of one system as score.json holds it: means, pooled VMAF, per-frame lists; None where not measured."""
     curves = asdict(row)
     return {
-        **{key: psnr.mean(curves[key]) for key in ("psnr_yuv", "psnr_y", "psnr_rgb", "ssim")},
+        **{key: psnr.mean(curves[key]) if curves[key] else None for key in ("psnr_yuv", "psnr_y", "psnr_rgb", "ssim")},
         "vmaf": _pooled(row.vmaf, reading),
         "vmaf_neg": _pooled(row.vmaf_neg, reading),
         "per_frame": {key: curves[key] or None for key in CURVES},
@@ -142,12 +160,13 @@ def format_table(score: dict[str, Any]) -> str:
     header = ["clip", "frames"]
     for _, head, _, gain in CLIP_COLUMNS:
         header += [head, "bicubic", *(["gain"] if gain else [])]
-    rows = [_clip_cells(clip) for clip in score["clips"]]
+    with_neg = any(clip["submission"]["vmaf_neg"] is not None for clip in score["clips"])
+    rows = [_clip_cells(clip)[: None if with_neg else -1] for clip in score["clips"]]
     return "\n".join(
         [
             _both_systems(score["test_set"], score["name"], score["totals"], TOTALS, TOTAL_HEADS),
             legend,
-            lay_out([*header, "NEG"], rows),
+            lay_out([*header, *(["NEG"] if with_neg else [])], rows),
         ]
     )
 
@@ -165,7 +184,10 @@ def format_artefacts(score: dict[str, Any]) -> str:
 def _both_systems(
     corner: str, name: str, table: dict[str, dict[str, float | None]], columns: Sequence[str], heads: Sequence[str]
 ) -> str:
-    """Rows bicubic, submission and their difference."""
+    """Rows bicubic, submission and their difference; a column that was not measured is left out."""
+    known = [column for column in columns if any(table[system][column] is not None for system in SYSTEMS)]
+    heads = [head for head, column in zip(heads, columns, strict=True) if column in known]
+    columns = known
     ours, theirs = ([table[system][column] for column in columns] for system in SYSTEMS)
     differences = [minus(a, b) for a, b in zip(ours, theirs, strict=True)]
     digits = [4 if column == "ssim" else 3 for column in columns]

@@ -21,6 +21,7 @@ from youku.inference.tiles import Step
 from youku.inference.window import Moment, moments
 from youku.models import colours
 from youku.models.colours import Colours, Tensors
+from youku.threads import own_threads
 from youku.video import interpolate
 from youku.video.y4m import Header, Planes
 
@@ -66,13 +67,13 @@ def upscale_frames(
     A network that needs neighbours sees each frame among those in `frames`: give it the clip, not a choice of frames.
     NotFiniteError where an output is not finite: it would be rounded to black.
     """
-    num_threads, spec = stages.own_threads(), network.spec
+    num_threads, spec = own_threads(), network.spec
     coded = spec.colours.coded(matrix, header.is_full_range)
     if not spec.trainable and not options.ensemble and not options.sharpen:
         enlarged = (
             interpolate.upscale(moment.middle, header, network.scale) for moment in moments(frames, header, 1, wanted)
         )
-        yield from ahead(enlarged, num_threads=num_threads)
+        yield from ahead(enlarged)
         return
     seen: Iterator[Moment] = moments(
         ahead(iter(frames)), header, spec.num_frames, wanted,

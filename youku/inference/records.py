@@ -42,8 +42,7 @@ def read(record: Path) -> dict[str, Any]:
 
 def content_of(path: str | Path, known: Any) -> dict[str, str]:
     """sha256 and stamp of a file; `known` is what a record says of both."""
-    state = Path(path).stat()
-    stamp = f"{state.st_size} {state.st_ino} {state.st_mtime_ns} {state.st_ctime_ns}"
+    stamp = files.stamp(path)
     if os.name == "posix" and isinstance(known, dict) and known.get("stamp") == stamp and "sha256" in known:
         return known
     return {"sha256": files.sha256(path), "stamp": stamp}
@@ -60,7 +59,7 @@ def is_up_to_date(target: Path, known: dict[str, Any], made_by: dict[str, str], 
         return content_of(target, output)["sha256"] == output.get("sha256")
     try:
         if is_y4m:
-            y4m.Clip(target)
+            y4m.Clip(target).check()
     except y4m.Y4MError:
         return False  # broken: make it again
     raise ValueError(f"{target}: exists and was not made here; use --force to replace it")

@@ -1,9 +1,4 @@
-"""Stages of a pipeline in threads of their own, each working ahead of its consumer; and who has how many torch threads.
-
-The rule: torch's number of threads is each thread's own, but a thread that calls torch for the first time takes over
-the number that any thread set last; so whoever wants to keep its own asks for it (`own_threads`) before it starts
-others, and every thread that is started limits itself first (`limit_threads`).
-"""
+"""Stages of a pipeline in threads of their own, each working ahead of its consumer."""
 
 from __future__ import annotations
 
@@ -12,21 +7,10 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from typing import TypeVar
 
-import torch
+from youku.threads import limit_threads
 
 Item = TypeVar("Item")
 AHEAD = 2  # items waiting between two stages
-
-
-def own_threads() -> int:
-    """How many threads torch may use in the calling thread, from now on whatever others set."""
-    return torch.get_num_threads()
-
-
-def limit_threads(number: int) -> None:
-    """Let torch use `number` threads in the calling thread alone."""
-    own_threads()  # its first call takes over another's number, so that call is got over with
-    torch.set_num_threads(number)
 
 
 def ahead(items: Iterable[Item], depth: int = AHEAD, num_threads: int = 1) -> Iterator[Item]:

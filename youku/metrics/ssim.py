@@ -15,8 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from youku.video import resize
+
 SIGMA_PX = 1.5
 WINDOW_PX = 11
+BLOCK_PX = 32  # rows, and columns, that one product blurs
 K1, K2 = 0.01, 0.03
 # exponents of the five scales, finest first [Wang et al. 2003, section 3.2]
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -56,11 +59,15 @@ def factors(img1: Tensor, img2: Tensor, window_size: int = 11, data_range: float
         first, second = img1.to(working), img2.to(working)
         # the formula needs sigma1^2 + sigma2^2 only as a sum: four blurred maps instead of five
         maps = torch.stack([first, second, first * first + second * second, first * second])
-        mean1, mean2, energy, product = _blur(maps, window_size)
-        c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
-        means, powers = mean1 * mean2, mean1 * mean1 + mean2 * mean2
-        luminance = (2 * means + c1) / (powers + c1)
-        return luminance, (2 * (product - means) + c2) / (energy - powers + c2)
+        return _factors(_blur(maps, window_size), data_range)
+
+
+def _factors(blurred: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
+    """From both means, the mean of both squares' sum, and the mean product, stacked."""
+    mean1, mean2, energy, product = blurred
+    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
+    means, powers = mean1 * mean2, mean1 * mean1 + mean2 * mean2
+    return (2 * means + c1) / (powers + c1), (2 * (product - means) + c2) / (energy - powers + c2)
 
 
 def ms_ssim(img1: Tensor, img2: Tensor, size_average: bool = True, data_range: float = 1.0) -> Tensor:
@@ -89,20 +96,32 @@ def ms_ssim(img1: Tensor, img2: Tensor, size_average: bool = True, data_range: f
 
 
 def plane(pred: np.ndarray, high: np.ndarray, depth: int = 8) -> float:
-    """SSIM of two integer planes (H, W) of `depth` bits; no gradient, float32."""
-    peak = float((1 << depth) - 1)
-    with torch.inference_mode():
-        pair = torch.stack([torch.from_numpy(values.astype(np.float32)) for values in (pred, high)]).div_(peak)
-        rows = pair.shape[1] - 10
-        strip = rows // 4
-        if strip < 11:
-            return float(ssim(pair[:1, None], pair[1:, None]))
-        # four strips side by side as images: the depthwise convolution is 6 times faster over 16 channels than over 4
-        strips = pair.unfold(1, strip + 10, strip)[:, :4].transpose(-1, -2)  # (2, 4, strip + 10, W)
-        total = float(ssim(strips[0][:, None], strips[1][:, None])) * 4 * strip
-        if rest := rows - 4 * strip:
-            total += float(ssim(pair[:1, None, -rest - 10 :], pair[1:, None, -rest - 10 :])) * rest
-        return total / rows
+    """SSIM of two integer planes (H, W) of `depth` bits; no gradient, float32, few rows at a time (3 times faster)."""
+    first, second = (torch.empty(()).expand(1, 1, *values.shape) for values in (pred, high))
+    _check(first, second, WINDOW_PX)
+    (height, width), peak, total = pred.shape, float((1 << depth) - 1), 0.0
+    padded = -(-(width - WINDOW_PX + 1) // BLOCK_PX) * BLOCK_PX + WINDOW_PX - 1  # whole blocks of columns
+    for top in range(0, height - WINDOW_PX + 1, BLOCK_PX):
+        rows = slice(top, min(top + BLOCK_PX + WINDOW_PX - 1, height))
+        maps = torch.zeros(4, rows.stop - top, padded)
+        for index, values in enumerate((pred, high)):
+            maps[index, :, :width] = torch.from_numpy(values[rows].astype(np.float32)).div_(peak)
+        torch.mul(maps[0], maps[0], out=maps[2]).addcmul_(maps[1], maps[1])
+        torch.mul(maps[0], maps[1], out=maps[3])
+        tall = _banded()[: maps.shape[1] - WINDOW_PX + 1, : maps.shape[1]] @ maps  # (4, R + 10, W) -> (4, R, W)
+        blurred = resize.filter_columns(tall.flatten(0, 1), _banded(), BLOCK_PX).view(4, tall.shape[1], -1)
+        luminance, contrast = _factors(blurred[:, :, : width - WINDOW_PX + 1], 1.0)
+        total += float((luminance * contrast).sum(dtype=torch.float64))
+    return total / ((height - WINDOW_PX + 1) * (width - WINDOW_PX + 1))
+
+
+@lru_cache(maxsize=1)
+def _banded() -> Tensor:
+    """(BLOCK_PX, BLOCK_PX + 10): each row the window, a sample further on."""
+    matrix = torch.zeros(BLOCK_PX, BLOCK_PX + WINDOW_PX - 1)
+    for row in range(BLOCK_PX):
+        matrix[row, row : row + WINDOW_PX] = torch.tensor(gaussian(WINDOW_PX))
+    return matrix
 
 
 @lru_cache(maxsize=16)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from youku import stops
-from youku.inference.stages import limit_threads, own_threads
 from youku.models import colours
 from youku.models.spec import ModelSpec
+from youku.threads import limit_threads, own_threads
 from youku.training.config import PatchSettings
 from youku.training.pairs import DEFAULT_RESIZER, Pair
 from youku.video.y4m import Planes

@@ -108,7 +108,9 @@ class ClipPair:
         preds = list(pipeline.upscale_frames(network, self.low.header, frames, pipeline.Options(), wanted))
         highs = [self.high.frame(index) for index in indices]
         psnrs = [psnr.yuv(pred, high, self.depth) for pred, high in zip(preds, highs, strict=True)]
-        return psnrs, float(np.mean(vmaf.measure(preds, highs, self.high.header).vmaf)) if with_vmaf else math.nan
+        if not with_vmaf:
+            return psnrs, math.nan
+        return psnrs, float(np.mean(vmaf.measure(preds, highs, self.high.header, with_neg=False).vmaf))
 
 
 @dataclass(frozen=True)

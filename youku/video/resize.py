@@ -175,6 +175,34 @@ def polyphase(scale: int, kernel: str, shift: float = 0.0) -> tuple[np.ndarray, 
     return phases[:, trim : 2 * margin + 1 - trim], margin - trim
 
 
+@lru_cache(maxsize=64)
+def band(scale: float, kernel: str, shift: float, block: int) -> tuple[torch.Tensor, int, int]:
+    """(matrix, step, margin): one product makes a run of outputs from the inputs around it, far from the edges.
+
+    `block` samples of the smaller side are a run. matrix (outputs, step + 2 margin) float32; run n takes the inputs from
+    n * step - margin on. `scale` is a whole number or one over it.
+    """
+    import torch
+
+    step, num_outputs = (block, round(block * scale)) if scale > 1 else (round(block / scale), block)
+    size_in = 2 * (1 + 64 // block) * step  # the middle of it is far from both edges
+    first = size_in // step // 2 * num_outputs
+    index, weight = weights(size_in, round(size_in * scale), kernel, "replicate", shift, scale)
+    offset = index[first : first + num_outputs] - first // num_outputs * step
+    margin = max(0, -int(offset.min()), int(offset.max()) - step + 1)
+    matrix = np.zeros((num_outputs, step + 2 * margin), np.float32)
+    np.put_along_axis(matrix, offset + margin, weight[first : first + num_outputs].astype(np.float32), axis=1)
+    return torch.from_numpy(matrix), step, margin
+
+
+def filter_columns(x: torch.Tensor, matrix: torch.Tensor, step: int) -> torch.Tensor:
+    """(R, n step + taps) to (R, n outputs): each group of columns times the (outputs, step + taps) matrix."""
+    num_rows, line = x.shape
+    num_groups = (line - matrix.shape[1]) // step + 1
+    groups = x.as_strided((num_rows, num_groups, matrix.shape[1]), (line, step, 1)).reshape(-1, matrix.shape[1])
+    return (groups @ matrix.T).view(num_rows, -1)
+
+
 def _inside(index: np.ndarray, size: int, edge: str) -> np.ndarray:
     """Fold indices outside 0 .. size-1 back: mirrored with the edge sample repeated, or clamped."""
     if edge == "replicate":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import mmap
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -27,7 +27,11 @@ BLOCK_BYTES = 1 << 26  # a stream's frame is allocated in blocks that double, as
 
 
 class Clip:
-    """A y4m file mapped into memory: `frame(i)` is exact whatever bytes the pixels hold; planes are read-only views."""
+    """A y4m file mapped into memory: `frame(i)` is exact whatever bytes the pixels hold; planes are read-only views.
+
+    Opening looks at the first and the last FRAME line and counts by arithmetic; every frame's own line is looked at
+    when it is read, and `check` looks at all of them. A file that shrinks meanwhile is refused, not read beyond its end.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -37,26 +41,51 @@ class Clip:
             line = file.readline(MAX_LINE_BYTES)
             self.header = parse_header(line, str(path))
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        _advise(self._map, "MADV_RANDOM")  # patches lie anywhere; whole frames are asked for as such
+        self._start = len(line)
         try:
-            self._offsets = self._find_frames(len(line))
+            self._offsets: Sequence[int] = self._count_frames()
         except Y4MError:
             self._map.close()
             raise
 
-    def _find_frames(self, position: int) -> list[int]:
-        """Byte offset of every frame's first plane; jumps from FRAME line to FRAME line, touching one page a frame."""
+    def _count_frames(self) -> Sequence[int]:
+        """Byte offset of every frame's first plane: all FRAME lines as long as the first, where the file's size says so."""
+        end = self._line_end(0, self._start)
+        step, total_bytes = end - self._start + self.header.frame_bytes, len(self._map)
+        is_even = (total_bytes - self._start) % step == 0 and self.header.frame_bytes >= MAX_LINE_BYTES
+        offsets = range(end, total_bytes, step)
+        return offsets if is_even and self._has_line(offsets[-1], end - self._start) else self._walk()
+
+    def _walk(self) -> list[int]:
+        """The same from FRAME line to FRAME line, touching one page a frame; damage is named by frame and byte."""
+        self._require(len(self._map))
         offsets: list[int] = []
-        frame_bytes, total_bytes, where = self.header.frame_bytes, len(self._map), str(self.path)
+        frame_bytes, total_bytes, position = self.header.frame_bytes, len(self._map), self._start
         while position < total_bytes:
-            end = self._map.find(b"\n", position, position + MAX_LINE_BYTES) + 1
-            _check_frame_line(self._map[position : end or position + 16], where, len(offsets), position)
+            end = self._line_end(len(offsets), position)
             if end + frame_bytes > total_bytes:
-                raise _short_frame(where, len(offsets), end, frame_bytes, total_bytes - end)
+                raise _short_frame(str(self.path), len(offsets), end, frame_bytes, total_bytes - end)
             offsets.append(end)
             position = end + frame_bytes
-        if not offsets:
-            raise Y4MError(f"{where}: has a header and 0 frames; fetch or make the file again")
         return offsets
+
+    def _line_end(self, index: int, position: int) -> int:
+        if position == len(self._map):
+            raise Y4MError(f"{self.path}: has a header and 0 frames; fetch or make the file again")
+        end = self._map.find(b"\n", position, position + MAX_LINE_BYTES) + 1
+        _check_frame_line(self._map[position : end or position + 16], str(self.path), index, position)
+        return end
+
+    def _has_line(self, end: int, num_bytes: int) -> bool:
+        """Whether a FRAME line of so many bytes ends there."""
+        line = self._map[end - num_bytes : end]
+        return line.startswith(b"FRAME") and line.find(b"\n") == num_bytes - 1 and line[5:6] in (b"\n", b" ")
+
+    def check(self) -> None:
+        """Y4MError unless every frame is where it should be."""
+        if len(self._walk()) != self.num_frames:
+            raise Y4MError(f"{self.path}: frames do not lie where the first FRAME line says; make the file again")
 
     @property
     def num_frames(self) -> int:
@@ -64,19 +93,37 @@ class Clip:
 
     def frame(self, index: int) -> Planes:
         """All planes of one frame as read-only views of the file."""
+        offset = self._offset(index)
+        _advise(self._map, "MADV_WILLNEED", offset, self.header.frame_bytes)
+        return split_planes(self._map, self.header, offset)
+
+    def _offset(self, index: int) -> int:
         if not 0 <= index < self.num_frames:
             raise IndexError(f"{self.path}: frame {index} of {self.num_frames}")
-        return split_planes(self._map, self.header, self._offsets[index])
+        offsets = self._offsets
+        self._require(offsets[index] + self.header.frame_bytes)
+        if isinstance(offsets, range) and not self._has_line(offsets[index], offsets[0] - self._start):
+            self.check()
+            self._offsets = self._walk()
+        return self._offsets[index]
+
+    def _require(self, num_bytes: int) -> None:
+        """Y4MError where the file no longer has so many: touching a map beyond its file ends the process."""
+        if (now := self._map.size()) < num_bytes:
+            raise Y4MError(
+                f"{self.path}: had {len(self._map)} bytes, has {now} now; wait until it is written, run again"
+            )
 
     def frame_params(self, index: int) -> str:
         """What follows the word FRAME on the frame's own line, usually nothing."""
-        end = self._offsets[index]
+        end = self._offset(index)
         start = self._map.rfind(b"FRAME", max(0, end - MAX_LINE_BYTES), end)
         return self._map[start + 5 : end - 1].decode("latin-1").strip()
 
     def patch(self, index: int, top_px: int, left_px: int, height_px: int, width_px: int) -> Planes:
         """`crop` of one frame."""
-        return crop(self.frame(index), self.header.layout, top_px, left_px, height_px, width_px)
+        planes = split_planes(self._map, self.header, self._offset(index))
+        return crop(planes, self.header.layout, top_px, left_px, height_px, width_px)
 
     def __iter__(self) -> Iterator[Planes]:
         return (self.frame(index) for index in range(self.num_frames))
@@ -115,6 +162,13 @@ class StreamReader:
                 del data[num_read:]
                 return data
             data.extend(bytes(min(len(data), num_bytes - len(data))))
+
+
+def _advise(mapped: mmap.mmap, name: str, start: int = 0, num_bytes: int | None = None) -> None:
+    """Tell the system how the map will be read, where it takes such advice."""
+    if (advice := getattr(mmap, name, None)) is not None:
+        first = start // mmap.PAGESIZE * mmap.PAGESIZE
+        mapped.madvise(advice, first, len(mapped) - first if num_bytes is None else start + num_bytes - first)
 
 
 def split_planes(data: bytearray | bytes | mmap.mmap, header: Header, offset: int = 0) -> Planes:

@@ -1,0 +1,23 @@
+"""Threads: a process that runs no network takes one, and none spins while it waits; what the user set stays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+TOLD = "import torch; print(torch.get_num_threads(), os.environ['GOMP_SPINCOUNT'], os.environ['OPENBLAS_NUM_THREADS'])"
+
+
+@pytest.mark.parametrize("first", ["", "import torch; "])
+@pytest.mark.parametrize(
+    ("given", "wanted"), [({}, "1 3000 1"), ({"OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "7"}, "2 7 1")]
+)
+def test_one_thread_that_waits_asleep(first: str, given: dict[str, str], wanted: str) -> None:
+    """Whether torch was loaded before or is loaded after."""
+    env = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", *given)} | given
+    line = f"import os, youku; {first}from youku import threads; threads.take_one(); {TOLD}"
+    done = subprocess.run([sys.executable, "-c", line], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == wanted

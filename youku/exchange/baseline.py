@@ -1,0 +1,50 @@
+"""The bicubic row of a clip, measured once: kept in the user's cache under what decides it, so that it costs no second run.
+
+A pair of clips (LR, GT), its scored frames and what is measured -> FrameValues. A file whose stamp has changed is another
+file; an entry that is damaged, or cannot be written, is measured again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from youku import files
+from youku.exchange.totals import FrameValues
+
+VERSION = 1  # counts up when the kit enlarges or measures otherwise
+
+
+def entry(low: Path, high: Path, frames: Sequence[int], measured: dict[str, Any]) -> Path:
+    """The file that holds the row of this pair, whether it is there or not."""
+    pair = [(str(path.resolve()), files.stamp(path)) for path in (low, high)]
+    decided_by = json.dumps([VERSION, pair, list(frames), measured], sort_keys=True)
+    return files.cache_folder("bicubic") / f"{hashlib.sha256(decided_by.encode()).hexdigest()[:40]}.json"
+
+
+def read(path: Path, num_frames: int) -> tuple[FrameValues, set[str]] | None:
+    """Values a frame and versions of libvmaf, or None where they are not kept."""
+    try:
+        kept = files.read_json(path)
+        files.require(kept, {"values": dict, "versions": [str]}, path.name)
+        rows = {field.name: kept["values"].get(field.name) for field in fields(FrameValues)}
+        files.require(rows, {name: [float] for name in rows}, path.name)
+    except (ValueError, OSError):
+        return None
+    if any(len(row) not in (0, num_frames) for row in rows.values()) or len(rows["psnr_yuv"]) != num_frames:
+        return None
+    return FrameValues(**rows), set(kept["versions"])
+
+
+def write(path: Path, values: FrameValues, versions: set[str]) -> None:
+    """Keep a row; JSON has no infinity, so one with an exact match is not kept, and a full or closed cache is no error."""
+    rows = asdict(values)
+    if all(math.isfinite(value) for row in rows.values() for value in row):
+        with contextlib.suppress(OSError):
+            files.write_json(path, {"values": rows, "versions": sorted(versions)})
