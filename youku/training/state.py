@@ -140,11 +140,7 @@ def train_mode(module: nn.Module) -> None:
 
 def save(state: RunState, config: TrainConfig) -> None:
     """Write last.pt, and last.safetensors beside it; weights that are not finite are refused, so both hold good ones."""
-    if not all(bool(torch.isfinite(parameter).all()) for parameter in state.module.parameters()):
-        raise ValueError(
-            f"step {state.step}: the weights are no longer finite; last.pt keeps the last good ones. "
-            "Lower --lr or add --clip-norm 1"
-        )
+    _check_finite(state)
     content = {
         "step": state.step,
         "best": state.best,
@@ -161,6 +157,14 @@ def save(state: RunState, config: TrainConfig) -> None:
         write_checkpoint(config.folder / "last.pt", content)
     state.ranks.barrier()
     save_weights(state, config, "last", {})
+
+
+def _check_finite(state: RunState) -> None:
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in state.module.parameters()):
+        raise ValueError(
+            f"step {state.step}: the weights are no longer finite; last.pt keeps the last good ones. "
+            "Lower --lr or add --clip-norm 1"
+        )
 
 
 def restore(state: RunState, path: Path) -> None:
@@ -209,7 +213,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def save_weights(state: RunState, config: TrainConfig, name: str, about: dict[str, str]) -> None:
-    """Write the averaged weights as a safetensors file of the run's folder; `about` is kept as text."""
+    """Write the averaged weights as a safetensors file of the run's folder, if finite; `about` is kept as text."""
+    _check_finite(state)
     told = {"step": str(state.step), "loss": config.loss_at(max(0, state.step - 1)), **about}
     if config.input_mean != 0 or config.input_std != 1:
         told |= {"input_mean": repr(config.input_mean), "input_std": repr(config.input_std)}

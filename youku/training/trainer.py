@@ -174,7 +174,7 @@ def train(
     drawn = batches(draw, batches_before(config, state.step), config.workers)
     with (
         closing(drawn),
-        closing(LogWriter(config, state.step, progress, say, ranks)) as log,
+        closing(LogWriter(config, state.step, state.validated, progress, say, ranks)) as log,
         stop_flag(say) as stop,
     ):
         _loop(state, config, drawn, val_pairs, log, stop)
@@ -228,6 +228,8 @@ def _loop(
         if state.step % config.log_every == 0 or last:
             _log(state, config, figures, log)
             figures = Figures()
+        if config.keep_every and (state.step % config.keep_every == 0 or last):  # before the checkpoint goes past it
+            save_weights(state, config, f"step-{state.step:07d}", {})
         if state.step % config.save_every == 0 or _is_due(state, config) or stop.by:
             save(state, config)
         if _is_due(state, config) and not stop.by:
@@ -235,8 +237,6 @@ def _loop(
             if state.step == config.pretrain_steps:
                 stage = stage_at(config, state)
             figures.began_sec = time.perf_counter()
-        if config.keep_every and (state.step % config.keep_every == 0 or last):
-            save_weights(state, config, f"step-{state.step:07d}", {})
 
 
 def _is_due(state: RunState, config: TrainConfig) -> bool:
