@@ -105,6 +105,18 @@ def test_a_validation_that_was_cut_off_is_made_up_for(pairs: Path) -> None:
     assert [line["step"] for line in lines if "val_psnr" in line] == [3, 6]
 
 
+def test_a_checkpoint_that_is_read_and_saved_is_the_same(pairs: Path) -> None:
+    """Nothing was trained in between, as where only the last validation had been cut off: no part differs."""
+    made = settings(pairs)
+    run.start(made, progress=False)
+    before = last(made)
+    state = states.make_state(made, torch.device("cpu"), resume=True)
+    states.restore(state, made.folder / "last.pt")
+    states.save(state, made)
+    assert before["optimizer"]["param_groups"][0]["lr"] < made.lr
+    assert str(before) == str(last(made))
+
+
 def test_run_folder_holds_what_it_promises(pairs: Path) -> None:
     """config.toml reads back, log.jsonl has every step once, best weights name their network."""
     made = settings(pairs)
