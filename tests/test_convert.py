@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,27 @@ def test_pictures_are_replaced_only_when_forced(tmp_path: Path) -> None:
         conversion.convert(tmp_path / "short.y4m", tmp_path / "out/%3d.png", Conversion())
     conversion.convert(tmp_path / "short.y4m", tmp_path / "out/%3d.png", Conversion(force=True))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["001.png", "002.png"]
+
+
+def test_pictures_of_a_killed_run_are_no_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while its pictures go to their places, the same command makes them all; a whole set is refused again."""
+    make_clip(tmp_path / "x.y4m", 5)
+    moved, move = list[Path](), Path.replace
+
+    def stop_after_two(path: Path, target: Path) -> None:
+        moved.append(path)
+        if len(moved) > 2:
+            raise KeyboardInterrupt
+        move(path, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "replace", stop_after_two)
+        conversion.convert(tmp_path / "x.y4m", tmp_path / "out/%3d.png", Conversion())
+    assert sorted(path.name for path in (tmp_path / "out").glob("[0-9]*")) == ["001.png", "002.png"]
+    for words in ("", "already holds"):
+        with pytest.raises(ValueError, match=words) if words else nullcontext():
+            conversion.convert(tmp_path / "x.y4m", tmp_path / "out/%3d.png", Conversion())
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"00{number}.png" for number in range(1, 6)]
 
 
 def test_a_damaged_clip_leaves_nothing(tmp_path: Path) -> None:

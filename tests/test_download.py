@@ -507,6 +507,16 @@ def test_download_then_up_to_date(mirror: Server, tmp_path: Path, low: bytes, hi
     assert mirror.requests == []
 
 
+def test_a_kill_right_after_the_transfer_leaves_no_note(mirror: Server, tmp_path: Path) -> None:
+    """The zip has its name, the note of its part was not removed any more: the next run does."""
+    wanted = archive.choose(tmp_path / "data", clips="0", kind="input")
+    assert downloads.download(wanted, mirror.url, num_frames=2).complete
+    note = tmp_path / "data" / "raw" / "youku_00000_00049_l.zip.part.json"
+    note.write_text("{}")
+    wanted[0].clip_path(0).unlink()  # nothing was unpacked yet
+    assert downloads.download(wanted, mirror.url, num_frames=2).complete and not note.exists()
+
+
 def test_download_one_clip(mirror: Server, tmp_path: Path) -> None:
     """A range of one clip unpacks that clip alone, and a damaged clip is made again from the zip at hand."""
     wanted = archive.choose(tmp_path / "data", clips="1", kind="input")

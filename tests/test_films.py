@@ -17,7 +17,7 @@ from tests.test_memory import remembering
 from tests.test_predict import feed, network
 from youku.cli import Item
 from youku.inference import clip as predictions
-from youku.inference import tiles
+from youku.inference import records, tiles
 from youku.inference.clip import predict_all
 from youku.inference.jobs import Job, VideoOptions
 from youku.inference.pipeline import Options
@@ -160,6 +160,30 @@ def test_a_film_of_finished_segments_alone_is_joined(
         assert f"{jobs[1].target}: {NUM_FRAMES} frames are kept" in predict(jobs[1], "bicubic", video=options)[-2]
     predict(jobs[1], "bicubic", video=options)
     assert decoded(Path(jobs[1].target)) == decoded(Path(jobs[0].target))
+
+
+@pytest.mark.parametrize("name", ["out.y4m", "out.mkv"])
+def test_a_kill_after_the_last_frame_costs_no_frame(
+    tmp_path: Path, films: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed when the output had its name but was not said to be whole, or before what was kept for it had gone."""
+    job, read = Job(str(films / "film.mkv"), str(tmp_path / name), None), records.content_of
+
+    def die_at_target(path: str | Path, known: object) -> dict[str, str]:
+        if Path(path) == Path(job.target):
+            raise KeyboardInterrupt
+        return read(path, known)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "content_of", die_at_target)
+        assert predict(job)[-1] == "stopped" and len(hidden(tmp_path)) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(segments, "drop", lambda target: None)
+        upscaled: list[int] = []
+        watch = lambda items, name="", total=None: (upscaled.append(1) or item for item in items)  # noqa: E731
+        assert predict(job, watch=watch)[-1] == f"{job.target}: {NUM_FRAMES} frames" and not upscaled
+        assert len(hidden(tmp_path)) == 1
+    assert predict(job) == [f"{job.target}: up to date"] and hidden(tmp_path) == []
 
 
 def test_a_network_with_neighbours_sees_them_over_the_border(tmp_path: Path, films: Path) -> None:

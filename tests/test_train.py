@@ -84,7 +84,7 @@ def _sampler(made: TrainConfig, train_pairs: list) -> Sampler:
 
 
 def test_a_validation_that_was_cut_off_is_made_up_for(pairs: Path) -> None:
-    """Stopped on the step of a due validation, or killed after its best weights were written: the best is the same."""
+    """Stopped on the step of a due validation, or killed after it was logged: the best is the same, and is told once."""
     straight = settings(pairs, name="straight")
     run.start(straight, progress=False)
     broken = settings(pairs, name="broken")
@@ -96,11 +96,26 @@ def test_a_validation_that_was_cut_off_is_made_up_for(pairs: Path) -> None:
     for step in range(3):
         trainer.train_step(state, broken, trainer.stage_at(broken, state), [draw(step)])
     states.write(states.content_of(state), broken)  # the validation of step 3 did not come to pass
+    (broken.folder / "log.jsonl").write_text('{"step": 3, "loss": 1}\n{"step": 3, "val_psnr": 1}\n')  # or all but
     trainer.train(broken, train_pairs, val_pairs, resume=True, progress=False)
     first, second = last(straight), last(broken)
     assert all(first[key] == second[key] for key in ("best", "since_best", "validated"))
     kept, made = (weights.read(config.folder / "best.safetensors")[0] for config in (straight, broken))
     assert all(torch.equal(kept[key], made[key]) for key in kept)
+    lines = [json.loads(line) for line in (broken.folder / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "val_psnr" in line] == [3, 6]
+
+
+def test_a_checkpoint_that_is_read_and_saved_is_the_same(pairs: Path) -> None:
+    """Nothing was trained in between, as where only the last validation had been cut off: no part differs."""
+    made = settings(pairs)
+    run.start(made, progress=False)
+    before = last(made)
+    state = states.make_state(made, torch.device("cpu"), resume=True)
+    states.restore(state, made.folder / "last.pt")
+    states.write(states.content_of(state), made)
+    assert before["optimizer"]["param_groups"][0]["lr"] < made.lr
+    assert str(before) == str(last(made))
 
 
 def test_run_folder_holds_what_it_promises(pairs: Path) -> None:

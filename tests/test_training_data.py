@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 from tests.test_train import settings
 from youku.engines import weights
 from youku.training import pairs as data
-from youku.training import run, trainer
+from youku.training import run, saving, state, trainer
 from youku.training.config import TrainConfig
 from youku.training.pairs import PicturePair, find_pairs
 from youku.video import resize
@@ -185,6 +186,22 @@ def test_weights_are_kept_along_the_way(pairs: Path) -> None:
     assert [path.name for path in strips] == ["step-0000003-x4.png", "step-0000006-x4.png"]
     strip = np.asarray(Image.open(strips[0]))
     assert strip.shape == (96, 3 * 96 + 2 * 4) and strip[:, :96].std() > 10 and strip[:, 200:].std() > 10
+
+
+def test_weights_are_kept_before_the_checkpoint(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run killed right after its last checkpoint has nothing left to do: the kept weights of that step are there."""
+
+    def write_and_die(content: dict[str, Any], config: TrainConfig) -> None:
+        state.write(content, config)
+        if content["validated"] == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(saving, "write", write_and_die)
+    made = settings(pairs, keep_every=6)
+    with pytest.raises(KeyboardInterrupt):
+        run.start(made, progress=False)
+    assert run.start(made, resume=True, progress=False).finished
+    assert (made.folder / "step-0000006.safetensors").exists()
 
 
 @pytest.mark.parametrize("how", ["gaussian", "xavier", "kaiming"])

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from youku import contest, files, stops
 from youku.exchange import objects
 from youku.exchange.archive import Mark, Notice, Wanted, remember, verify
-from youku.exchange.fetch import Stopped, aside_path, fetch, part_path
+from youku.exchange.fetch import Stopped, aside_path, fetch, forget, part_path
 from youku.exchange.objects import FetchError
 from youku.exchange.zips import DamagedZip, unpack
 
@@ -152,6 +152,7 @@ def _bring(
     """One worker's job: fetch an archive unless it is there, unpack what is missing from it, if need be from a new copy."""
     if item in plan.sizes:
         _fetch(item, plan, retries, haul, total, stop)
+    forget(item.zip_path)
     try:
         _unpack(item, plan, haul, stop)
     except DamagedZip as error:

@@ -91,6 +91,12 @@ def fetch(
         _note_path(part).unlink(missing_ok=True)
 
 
+def forget(path: str | Path) -> None:
+    """Remove the note of a whole `path` that a kill right after its renaming left."""
+    if Path(path).exists() and not part_path(path).exists():
+        Path(f"{part_path(path)}.json").unlink(missing_ok=True)
+
+
 def _transfer(
     session: requests.Session,
     url: str,

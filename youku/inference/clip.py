@@ -12,7 +12,7 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,20 +86,19 @@ def _keep_up_to_date(
         source = records.content_of(job.source, known.get("input"))
         made_by |= {"input": source["sha256"]}
     if not force and records.is_up_to_date(target, known, made_by, not job.to_video) and source:
+        segments.drop(target)
         return None
     made = {"made_by": made_by, "input": source}
     files.write_json(record, made)  # claimed first: a run that is killed here may be repeated
     try:
-        if source:
-            with segments.keep(target, records.key_of(made_by | how), int(how["batch"])) as kept:
-                num_frames = predict(job, kept=kept)
-        else:
-            num_frames = predict(job)
+        keeping = segments.keep(target, records.key_of(made_by | how), int(how["batch"])) if source else nullcontext()
+        with keeping as kept:
+            num_frames = (kept and kept.num_placed(target)) or predict(job, kept=kept)
+            files.write_json(record, {**made, "output": records.content_of(target, None)})
     except BaseException:
         if not target.exists():
             record.unlink(missing_ok=True)
         raise
-    files.write_json(record, {**made, "output": records.content_of(target, None)})
     return num_frames
 
 

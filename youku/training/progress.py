@@ -64,16 +64,17 @@ def peak_memory_bytes(device: torch.device) -> int:
 class LogWriter:
     """The log, the bar and the listener of one run, opened at the step where it begins.
 
-    log.jsonl holds one JSON object a line; on resume, lines past the checkpoint are dropped so that none is told twice.
+    log.jsonl holds one JSON object a line; on resume, lines past the checkpoint are dropped so that none is told twice:
+    those after its step, and a validation after the last that it knows of (it is made again).
     With TensorBoard, the same figures go to the folder tensorboard/ beside it where that package is installed.
     """
 
-    def __init__(self, config: TrainConfig, step: int, progress: bool, say: Say, ranks: Ranks) -> None:
+    def __init__(self, config: TrainConfig, step: int, validated: int, progress: bool, say: Say, ranks: Ranks) -> None:
         from tqdm import tqdm
 
         self._listener, self._file, self._board = say, None, None
         if ranks.is_writer:
-            self._file = _open_log(config.folder / "log.jsonl", step)
+            self._file = _open_log(config.folder / "log.jsonl", step, validated)
             self._board = _open_board(config.folder / "tensorboard", step) if config.tensorboard else None
         self.bar = tqdm(
             total=config.steps, initial=step, desc=config.name, unit="step", disable=not (progress and ranks.is_writer),
@@ -112,10 +113,10 @@ class LogWriter:
                 opened.close()
 
 
-def _open_log(path: Path, step: int) -> TextIO:
+def _open_log(path: Path, step: int, validated: int) -> TextIO:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if step and path.exists() else []
     with atomic_write(path) as file:
-        file.write("".join(line + "\n" for line in lines if _step_of(line) <= step).encode())
+        file.write("".join(line + "\n" for line in lines if _is_told(line, step, validated)).encode())
     return open(path, "a", encoding="utf-8")
 
 
@@ -128,13 +129,13 @@ def _open_board(folder: Path, step: int) -> Any:
     return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
 
-def _step_of(line: str) -> float:
-    """Step of a log line; infinite for one that a power cut tore, or that is none."""
+def _is_told(line: str, step: int, validated: int) -> bool:
+    """Whether a log line is of what the checkpoint holds; not one that a power cut tore, or that is none."""
     try:
-        step = files.parse_json(line)["step"]
+        values = files.parse_json(line)
+        return isinstance(values["step"], int) and values["step"] <= (validated if "val_psnr" in values else step)
     except (ValueError, LookupError, TypeError):
-        return math.inf
-    return step if isinstance(step, int) else math.inf
+        return False
 
 
 @dataclass

@@ -157,11 +157,7 @@ def content_of(state: RunState) -> dict[str, Any]:
 
 def write(content: dict[str, Any], config: TrainConfig) -> None:
     """Write last.pt, and last.safetensors beside it; weights that are not finite are refused, so both hold good ones."""
-    if not all(bool(torch.isfinite(value).all()) for value in content["module"].values()):
-        raise ValueError(
-            f"step {content['step']}: the weights are no longer finite; last.pt keeps the last good ones. "
-            "Lower --lr or add --clip-norm 1"
-        )
+    _require_finite(content["module"], content["step"])
     write_checkpoint(config.folder / "last.pt", content)
     write_weights(content["average"], content["step"], config, "last", {})
 
@@ -172,6 +168,14 @@ def check_finite(loss: float, step: int, names: Sequence[str]) -> None:
         raise ValueError(
             f"step {step}: the loss is {loss}, stopped; batch: {', '.join(sorted(set(names)))}. "
             "Lower --lr, add --clip-norm 1, or look at these clips; last.pt holds the last good weights"
+        )
+
+
+def _require_finite(weights: dict[str, Tensor], step: int) -> None:
+    if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
+        raise ValueError(
+            f"step {step}: the weights are no longer finite; last.pt keeps the last good ones. "
+            "Lower --lr or add --clip-norm 1"
         )
 
 
@@ -228,7 +232,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def save_weights(state: RunState, config: TrainConfig, name: str, about: dict[str, str]) -> None:
-    """Write the averaged weights as a safetensors file of the run's folder; `about` is kept as text."""
+    """Write the averaged weights as a safetensors file of the run's folder, if finite; `about` is kept as text."""
     if state.ranks.is_writer:
         write_weights(state.average.state_dict(), state.step, config, name, about)
     state.ranks.barrier()
@@ -236,6 +240,7 @@ def save_weights(state: RunState, config: TrainConfig, name: str, about: dict[st
 
 def write_weights(average: dict[str, Tensor], step: int, config: TrainConfig, name: str, about: dict[str, str]) -> None:
     """`save_weights` of what a state held."""
+    _require_finite(average, step)
     told = {"step": str(step), "loss": config.loss_at(max(0, step - 1)), **about}
     if config.input_mean != 0 or config.input_std != 1:
         told |= {"input_mean": repr(config.input_mean), "input_std": repr(config.input_std)}

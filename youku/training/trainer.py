@@ -167,7 +167,7 @@ def train(
     drawn = batches(draw, batches_before(config, state.step), config.workers)
     with (
         closing(drawn),
-        closing(LogWriter(config, state.step, progress, say, ranks)) as log,
+        closing(LogWriter(config, state.step, state.validated, progress, say, ranks)) as log,
         stop_flag(say) as stop,
         saver(state, config) as save,
     ):
@@ -224,6 +224,8 @@ def _loop(
         if state.step % config.log_every == 0 or last:
             _log(state, config, figures, log)
             figures = Figures()
+        if config.keep_every and (state.step % config.keep_every == 0 or last):  # before the checkpoint goes past it
+            save_weights(state, config, f"step-{state.step:07d}", {})
         if state.step % config.save_every == 0 or _is_due(state, config) or save.is_due or stop.by:
             save.save()
         if _is_due(state, config) and not stop.by:
@@ -231,8 +233,6 @@ def _loop(
             if state.step == config.pretrain_steps:
                 stage = stage_at(config, state)
             figures.began_sec = time.perf_counter()
-        if config.keep_every and (state.step % config.keep_every == 0 or last):
-            save_weights(state, config, f"step-{state.step:07d}", {})
 
 
 def _is_due(state: RunState, config: TrainConfig) -> bool:

@@ -248,13 +248,16 @@ def _plane_frames(folder: Path, header: Header, num_frames: int) -> Iterator[Pla
 
 @contextmanager
 def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
-    """A hidden folder to write into, beside the targets; its files move to their places when the block ends well."""
+    """A hidden folder to write into, beside the targets; its files move to their places when the block ends well.
+
+    A hidden mark lies there meanwhile: what a run that was killed then left is a part of a set, and is replaced.
+    """
     if pattern.suffix.lower().removeprefix(".") not in WRITABLE:
         raise ValueError(f"{pattern}: expected pictures ending in .{' or .'.join(WRITABLE)}")
     if len(_NUMBER.findall(pattern.name)) != 1 or pattern.name.count("%") != 1:
         raise ValueError(f"{pattern}: expected one frame number such as %3d in the name")
-    old = _old_pictures(pattern)
-    if old and not force:
+    old, moving = _old_pictures(pattern), pattern.with_name(f".{pattern.name[:60]}.moving")
+    if old and not force and not moving.exists():
         raise ValueError(f"{pattern.parent}: already holds {old[0].name}; name another folder, or replace with --force")
     is_new = not pattern.parent.exists()
     for path in old:
@@ -267,10 +270,12 @@ def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
                 raise ValueError(f"{pattern}: nothing to write, the source gave 0 frames")
             for path in made:
                 files.refuse_input(pattern.parent / path.name)
+            moving.touch()
             for path in old:
                 path.unlink()
             for path in made:
                 path.replace(pattern.parent / path.name)
+            moving.unlink()
     finally:
         if is_new and pattern.parent.exists() and not any(pattern.parent.iterdir()):
             pattern.parent.rmdir()

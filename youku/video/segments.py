@@ -4,7 +4,7 @@ A hidden folder beside the output, named by a key of all that decides its bytes,
 are, appended, with a count that is written after they are safe on the disk; of a video it holds coded segments, each the
 packets of an encoder of its own. Every run codes the same segments and only joins them, so a run that was stopped by
 Ctrl-C, SIGKILL or a power cut and goes on makes the packets of one that was not. The output appears whole, under its
-name, and then the folder goes.
+name; once its maker has said so, the folder goes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from youku.video.y4m import Header, Planes
 # closing the encoder there costs x264 some percent of the file (an own keyframe, no lookahead beyond).
 SEGMENT_FRAMES = 48
 SAVE_EVERY_SEC = 1.0
-COUNT = "frames.json"
+FRAMES, COUNT = "frames.y4m", "frames.json"
 _PACKET = struct.Struct("<qqqqI")  # pts, dts, duration, keyframe, bytes
 
 
@@ -55,6 +55,13 @@ class Kept:
     def num_bytes(self) -> int:
         return sum(path.stat().st_size for path in self.folder.iterdir())
 
+    def num_placed(self, target: Path) -> int:
+        """Frames of a y4m file that an earlier run made whole and moved to its name, but was killed before it said so."""
+        if (self.folder / FRAMES).exists() or not (self.folder / COUNT).exists() or not target.exists():
+            return 0
+        num_frames, digest = _read_count(self.folder / COUNT)
+        return num_frames if digest == files.sha256(target) else 0
+
     def num_frames(self) -> int:
         """How many frames the next run finds."""
         counted = self.folder / COUNT
@@ -68,8 +75,7 @@ def keep(target: str | Path, key: str, batch: int) -> Iterator[Kept]:
     ValueError where a live run is making the same output.
     """
     target = Path(target)
-    start = "." + os.fsencode(target.name)[:80].decode(errors="ignore") + "."
-    folder = files.make_folder(target.with_name(f"{start}{key[:12]}.part"))
+    folder = files.make_folder(target.with_name(f"{_start_of(target)}{key[:12]}.part"))
     with _alone(folder, target):
         try:
             yield Kept(folder, batch)
@@ -77,10 +83,18 @@ def keep(target: str | Path, key: str, batch: int) -> Iterator[Kept]:
             if not any(folder.glob("*.segment")) and not (folder / COUNT).exists():
                 shutil.rmtree(folder, ignore_errors=True)
             raise
-        shutil.rmtree(folder, ignore_errors=True)
-    for other in target.parent.glob(glob.escape(start) + "?" * 12 + ".part"):  # of other settings for this output
-        with suppress(ValueError, OSError), _alone(other, target):
-            shutil.rmtree(other, ignore_errors=True)
+    drop(target)
+
+
+def drop(target: Path) -> None:
+    """Remove what was kept of an output that is whole now, by whatever settings; not that of a live run."""
+    for folder in target.parent.glob(glob.escape(_start_of(target)) + "?" * 12 + ".part"):
+        with suppress(ValueError, OSError), _alone(folder, target):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_of(target: Path) -> str:
+    return "." + os.fsencode(target.name)[:80].decode(errors="ignore") + "."
 
 
 @contextmanager
@@ -142,11 +156,7 @@ class PartWriter:
         """Whole frames that are there, in whole batches, the file then being after them; 0 where they are damaged."""
         hashed, frame_bytes = self._hashed, len(b"FRAME\n") + self._writer.header.frame_bytes
         start, header = hashed.file.tell(), hashed.digest.copy()
-        try:
-            known = files.read_json(self._count)
-            num_frames, expected = int(known["frames"]), known["sha256"]
-        except (OSError, ValueError, TypeError, KeyError):  # none, or a damaged one
-            num_frames, expected = 0, ""
+        num_frames, expected = _read_count(self._count)
         used, place, digest = num_frames // batch * batch, start, header
         for index in range(num_frames):
             hashed.digest.update(hashed.file.read(frame_bytes))
@@ -159,10 +169,19 @@ class PartWriter:
         return used
 
 
+def _read_count(path: Path) -> tuple[int, str]:
+    """Frames of a y4m file in the making, and the sha256 of header and frames; 0 where there is no sound count."""
+    try:
+        known = files.read_json(path)
+        return int(known["frames"]), str(known["sha256"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return 0, ""
+
+
 @contextmanager
 def create_y4m(target: str | Path, header: Header, kept: Kept) -> Iterator[PartWriter]:
     """Write a y4m file in the folder of `kept`; it is moved to its name when whole, and kept so far when not."""
-    part = kept.folder / "frames.y4m"
+    part = kept.folder / FRAMES
     with open(part, "r+b" if part.exists() else "w+b") as file:
         writer = PartWriter(file, header, kept)
         try:
@@ -174,7 +193,7 @@ def create_y4m(target: str | Path, header: Header, kept: Kept) -> Iterator[PartW
             raise
         if writer.num_frames == 0:
             raise y4m.Y4MError(f"{target}: nothing to write, the source gave 0 frames")
-        os.fsync(file.fileno())
+        writer.save()
     part.replace(target)
 
 
