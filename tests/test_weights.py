@@ -162,6 +162,23 @@ def test_checksums_are_looked_at(tmp_path: Path) -> None:
     assert "checksum of" in complaint(tmp_path / "w.pth")
 
 
+@pytest.mark.parametrize("damage", ["attributes", "size", "twice"])
+def test_torch_and_python_read_the_same_members(tmp_path: Path, damage: str) -> None:
+    """What torch alone takes for a folder, it leaves as the memory was: other weights, without a word."""
+    path = tmp_path / "w.pth"
+    torch.save(PLAIN, path)
+    data, name = bytearray(path.read_bytes()), b"w/data/0"
+    entry = data.rindex(name) - 46  # of the directory
+    if damage == "attributes":
+        data[entry + 38 : entry + 42] = b"\xff" * 4
+    elif damage == "size":
+        data[entry + 24] += 8  # unpacked; the packed size stays
+    else:
+        data[(other := data.rindex(b"w/data/1")) : other + len(name)] = name
+    path.write_bytes(data)
+    assert "expected a whole torch checkpoint, got something else or a damaged one (" in complaint(path)
+
+
 def test_nothing_is_made_that_a_file_merely_claims(tmp_path: Path) -> None:
     """Compressed members, tensors larger than their bytes and repeated ones are refused before anything is copied."""
     torch.save(PLAIN, tmp_path / "packed.pth")

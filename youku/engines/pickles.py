@@ -43,6 +43,7 @@ MOST_REPEATED_BYTES = 2**28  # a tensor may be one value many times, within reas
 MOST_NESTED = 8  # wrappers, one in another
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")  # first pickle of a file of torch.save before 1.6
 LEGACY_PICKLES = 5
+MSDOS_FOLDER = 0x10  # of a member's attributes
 
 
 class LeftOut:
@@ -112,10 +113,18 @@ def _names(path: Path, held_bytes: int) -> list[str]:
                 raise RuntimeError("its members are compressed, which torch.save never does")
             if sum(member.file_size for member in members) > held_bytes:
                 raise RuntimeError("its members claim more bytes than it holds")
+            if not all(map(_is_plain, members)) or len(set(archive.namelist())) < len(members):
+                raise RuntimeError("its directory is damaged")
             if (bad := archive.testzip()) is not None:  # torch does not look at the checksums
                 raise RuntimeError(f"checksum of {bad}")
             pickles = [archive.read(member) for member in members if member.filename.endswith(".pkl")]
     return [name for data in pickles for name in _names_in(io.BytesIO(data))]
+
+
+def _is_plain(member: zipfile.ZipInfo) -> bool:
+    """Whether torch's reader sees the same bytes as Python's: of what it takes for a folder it reads none at all."""
+    is_folder = member.is_dir() or member.external_attr & MSDOS_FOLDER
+    return not is_folder and member.compress_size == member.file_size
 
 
 def _names_of_legacy(file: IO[bytes]) -> list[str]:

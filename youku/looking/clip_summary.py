@@ -62,7 +62,7 @@ def summarise_clip(path: Path, num_frames: int | None, watch: Watch = unwatched)
             total = min(known, num_frames or known) if known else num_frames
             frames = iter(watch(islice(opened.frames, num_frames), total=total))
             first = list(islice(frames, clip_measures.NUM_FRAMES))
-            found = clip_measures.survey(header, chain(first, frames))
+            found = clip_measures.survey(header, chain(first, frames), str(path))
     except ffmpeg.NoVideoError:
         raise ValueError(
             f"{path}: is neither weights (safetensors, .pth) nor a clip (y4m, a video that ffmpeg reads); check the file"

@@ -73,8 +73,8 @@ def write_page(
     above `MOST_PAGE_BYTES`.
     """
     check_alike(scores, folders)
-    for score in scores:
-        report_frames.check_names(score["clips"])
+    for score, folder in zip(scores, folders, strict=True):
+        report_frames.check_names(score["clips"], folder / "score.json")
     names = _names(scores, folders)
     sources, notes = report_frames.find_sources(scores, folders, names, low, high)
     clips = scores[0]["clips"]

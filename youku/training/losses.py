@@ -116,6 +116,7 @@ PIXEL: dict[str, Callable[[str, str], Loss]] = {
 }
 TERMS = {**PIXEL, **vgg.TERMS, **gan_losses.TERMS}  # every name that a sum may hold
 
+MOST_LETTERS = 1000  # of a loss as text
 Computes = TypeVar("Computes", covariant=True)
 
 
@@ -139,6 +140,8 @@ class Terms:
 
 def parse(text: str) -> Terms:
     """Terms of "l1", "0.5*l2+ssim", ...; ValueError names what does not parse."""
+    if len(text) > MOST_LETTERS:
+        raise ValueError(f"loss {text[:40]!r}...: has {len(text)} letters, expected at most {MOST_LETTERS}")
     pixel: list[Term[Loss]] = []
     features: list[Term[FeatureDistance]] = []
     adversarial: list[Term[GanLoss]] = []

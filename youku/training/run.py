@@ -136,7 +136,10 @@ def resumed_config(folder: Path) -> TrainConfig:
         raise ValueError(f"{folder}: is no run folder (no config.toml); give the folder that train made")
     values = fields.read(folder / "config.toml", TrainConfig)
     absolute = folder.absolute()
-    return TrainConfig(**{**values, "runs": str(absolute.parent), "name": absolute.name})
+    try:
+        return TrainConfig(**{**values, "runs": str(absolute.parent), "name": absolute.name})
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config.toml'}: {error}") from None
 
 
 def provenance(command: str) -> dict[str, str]:

@@ -196,15 +196,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ValueError(f"{path}: no checkpoint; the run saved none, start it again without --resume")
     content = pickles.read(path)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    form = content.get("format") if isinstance(content, dict) else None
+    if not isinstance(form, int) or form != FORMAT:
         raise ValueError(f"{path}: is not a checkpoint of format {FORMAT}; start the run again without --resume")
     wrong = [
         f"{key}: expected {kind.__name__}" for key, kind in PARTS.items() if not isinstance(content.get(key), kind)
     ]
-    if wrong or min(content[key] for key in ("step", "since_best", "validated")) < 0:
-        raise ValueError(
-            f"{path}: is no whole checkpoint ({', '.join(wrong or ['negative steps'])}); start the run again"
-        )
+    if not wrong and min(content[key] for key in ("step", "since_best", "validated")) < 0:
+        wrong = ["negative steps"]
+    if not wrong and math.isnan(content["best"]):
+        wrong = ["best: expected a number"]
+    if wrong:
+        raise ValueError(f"{path}: is no whole checkpoint ({', '.join(wrong)}); start the run again")
     return content
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -149,8 +150,15 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     manifest = files.read_json(path)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("pairs"), dict):
-        raise ValueError(f'{path}: expected {{"pairs": ...}}; move it away or name another folder')
+    try:
+        files.require(manifest, {"pairs": dict}, MANIFEST)
+        files.require(manifest["pairs"], dict.fromkeys(manifest["pairs"], dict), "pairs")
+        if odd := [key for key in manifest["pairs"] if not re.fullmatch("[0-9]{5}", key)]:
+            raise ValueError(f"pairs: {ascii(odd[0])[:60]} is no id of five digits")
+    except ValueError as error:
+        raise ValueError(
+            f'{path}: expected {{"pairs": ...}} of this kit: {error}; move it away or name another folder'
+        ) from None
     return manifest["pairs"]
 
 

@@ -60,7 +60,7 @@ class Kept:
     def num_frames(self) -> int:
         """How many frames the next run finds."""
         counted = self.folder / COUNT
-        return files.read_json(counted)["frames"] if counted.exists() else sum(map(_num_frames, self.segments()))
+        return _counted(counted)[0] if counted.exists() else sum(map(_num_frames, self.segments()))
 
 
 @contextmanager
@@ -144,11 +144,9 @@ class PartWriter:
         """Whole frames that are there, in whole batches, the file then being after them; 0 where they are damaged."""
         hashed, frame_bytes = self._hashed, len(b"FRAME\n") + self._writer.header.frame_bytes
         start, header = hashed.file.tell(), hashed.digest.copy()
-        try:
-            known = files.read_json(self._count)
-            num_frames, expected = int(known["frames"]), known["sha256"]
-        except (OSError, ValueError, TypeError, KeyError):  # none, or a damaged one
-            num_frames, expected = 0, ""
+        num_frames, expected = _counted(self._count)
+        if num_frames * frame_bytes > os.fstat(hashed.file.fileno()).st_size - start:
+            num_frames = 0
         used, place, digest = num_frames // batch * batch, start, header
         for index in range(num_frames):
             hashed.digest.update(hashed.file.read(frame_bytes))
@@ -159,6 +157,16 @@ class PartWriter:
         hashed.file.seek(place)
         hashed.digest = digest
         return used
+
+
+def _counted(path: Path) -> tuple[int, str]:
+    """Frames that are safe and the sha256 of what holds them; 0 where there is no count, or a damaged one."""
+    try:
+        known = files.read_json(path)
+        files.require(known, {"frames": int, "sha256": str}, path.name)
+    except (OSError, ValueError):
+        return 0, ""
+    return max(0, known["frames"]), known["sha256"]
 
 
 @contextmanager

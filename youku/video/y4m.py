@@ -37,8 +37,9 @@ class Clip:
             line = file.readline(MAX_LINE_BYTES)
             self.header = parse_header(line, str(path))
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._first = len(line)  # where the first frame's line begins
         try:
-            self._offsets = self._find_frames(len(line))
+            self._offsets = self._find_frames(self._first)
         except Y4MError:
             self._map.close()
             raise
@@ -69,10 +70,9 @@ class Clip:
         return split_planes(self._map, self.header, self._offsets[index])
 
     def frame_params(self, index: int) -> str:
-        """What follows the word FRAME on the frame's own line, usually nothing."""
-        end = self._offsets[index]
-        start = self._map.rfind(b"FRAME", max(0, end - MAX_LINE_BYTES), end)
-        return self._map[start + 5 : end - 1].decode("latin-1").strip()
+        """What follows the word FRAME and a blank on the frame's own line, usually nothing."""
+        start = self._offsets[index - 1] + self.header.frame_bytes if index else self._first
+        return self._map[start + len(b"FRAME ") : self._offsets[index] - 1].decode("latin-1")
 
     def patch(self, index: int, top_px: int, left_px: int, height_px: int, width_px: int) -> Planes:
         """`crop` of one frame."""
