@@ -85,12 +85,12 @@ def damage_tree(tree: Any, rng: Random, wrong: Sequence[Any] = WRONG) -> Any:
 
 
 @contextmanager
-def collected(errors: list[ValueError], path: Path) -> Iterator[None]:
-    """Keep a ValueError whose sentence names the file, by path or by name, under the file's whole path."""
+def collected(errors: list[ValueError], path: Path, *names: str) -> Iterator[None]:
+    """Keep a ValueError whose sentence names the file (or a member of it) under the file's whole path."""
     try:
         yield
     except ValueError as error:
-        if path.name not in str(error):
+        if not any(name in str(error) for name in (path.name, *names)):
             raise
         errors.append(ValueError(f"{path}: {error}"))
 

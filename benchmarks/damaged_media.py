@@ -202,7 +202,7 @@ def _read_zip(path: Path) -> bool:
             is_right &= (out / name).exists()
         num_taken += (out / name).exists()
         is_right &= not (out / name).exists() or (out / name).read_bytes() == data
-        with collected(errors, path):
+        with collected(errors, path, name):
             opened = submission.open_submission(path)
             if name in opened.members and name not in opened.wrong:
                 with opened.open(name) as reader:

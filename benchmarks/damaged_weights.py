@@ -91,9 +91,11 @@ def _read_safetensors(path: Path) -> bool:
 
 def _run_network(path: Path, scale: int | None) -> None:
     """What `inspect` and `predict` do with weights; an output that is no picture is refused there by clip and frame."""
-    seen = weights.load(path, None, scale, CPU, look=True)
-    weights_summary.weights_text(weights_summary.summarise_weights(seen, {}, "", False), True)
-    network = weights.load(path, None, scale, CPU)
+    network = weights.load(path, None, scale, CPU, look=True)
+    weights_summary.weights_text(weights_summary.summarise_weights(network, {}, "", False), True)
+    if not all(bool(torch.isfinite(value).all()) for value in network.module.state_dict().values()):
+        weights.load(path, None, scale, CPU)
+        raise AssertionError("loaded weights that are not finite")
     try:
         pipeline.run_network(network, (torch.rand(1, network.spec.channels, 8, 8),), pipeline.Options())
     except pipeline.NotFiniteError as error:

@@ -193,7 +193,9 @@ def packed_frames(shipped: Path, name: str, positions: Collection[int]) -> dict[
     except (*BAD_ZIP, OSError) as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # what a seek to nowhere gives
             raise
-        raise ValueError(f"{shipped}: expected a zip, got a damaged one ({error}); make the submission again") from None
+        raise ValueError(
+            f"{shipped}: expected a zip, got a damaged one ({str(error)[:200]}); make the submission again"
+        ) from None
     missing = sorted(set(positions) - set(found))
     if missing:
         raise ValueError(f"{shipped}: {name} has no frame {missing[0]}; score the submission again")
