@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from benchmarks.damage import WRONG, Kind, damage_tree, scramble
+from benchmarks.damage import WRONG, Kind, damage_tree, named, scramble
 from benchmarks.damaged_media import damage_zip
 from youku import files
 from youku.engines import published, weights
 from youku.inference import pipeline
-from youku.looking import weights_summary
-from youku.training import config, state
+from youku.looking import feature_maps, weights_summary
+from youku.training import config, state, vgg
 
 CPU = torch.device("cpu")
 SHIPPED = weights.SHIPPED_FOLDER / "fsrcnn_x2.safetensors"
@@ -172,10 +172,35 @@ def _read_checkpoint(path: Path, is_content_own: bool) -> bool:
     return (is_own or not is_content_own) and made.step >= 0 and not math.isnan(made.best)
 
 
+def _npz() -> list[bytes]:
+    found = []
+    for save, more in ((np.savez, {}), (np.savez_compressed, {"normalisation": "torchvision"})):
+        out = io.BytesIO()
+        save(out, **_vgg(), **more)
+        found.append(out.getvalue())
+    return found
+
+
+@cache
+def _vgg() -> dict[str, np.ndarray]:
+    """The first layer of VGG, as TensorFlow has it."""
+    rng = np.random.default_rng(0)
+    return {"conv1_1_W": rng.normal(size=(3, 3, 3, 64)).astype("f4"), "conv1_1_b": rng.normal(size=64).astype("f4")}
+
+
+def _read_npz(path: Path) -> bool:
+    """A loss looks through it, `inspect` into it."""
+    with named(path):
+        assert feature_maps.loss_network_of(str(path)) is not None
+        first = vgg.load("vgg19", path, ["relu1_1"]).features[0]
+    return np.array_equal(first.weight.detach().numpy().transpose(2, 3, 1, 0), _vgg()["conv1_1_W"])
+
+
 KINDS = {
     "safetensors": Kind(_safetensors, _damage_safetensors, _read_safetensors),
     "pth": Kind(_pth, _damage_torch, partial(_read_pth, is_content_own=True)),
     "pth content": Kind(_pth, _damage_content, partial(_read_pth, is_content_own=False)),
+    "npz": Kind(_npz, _damage_torch, _read_npz, place="vgg.npz"),
     "last.pt": Kind(lambda: [_saved(_content())], _damage_torch, partial(_read_checkpoint, is_content_own=True)),
     "last.pt content": Kind(
         lambda: [_saved(_content())], _damage_content, partial(_read_checkpoint, is_content_own=False)
