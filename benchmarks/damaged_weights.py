@@ -92,7 +92,8 @@ def _read_safetensors(path: Path) -> bool:
 def _run_network(path: Path, scale: int | None) -> None:
     """What `inspect` and `predict` do with weights; an output that is no picture is refused there by clip and frame."""
     network = weights.load(path, None, scale, CPU, look=True)
-    weights_summary.weights_text(weights_summary.summarise_weights(network, {}, "", False), True)
+    seen = weights_summary.summarise_weights(network, weights.read(path)[1], "", False)
+    assert weights_summary.weights_text(seen, True).replace("\n", "").isprintable()
     if not all(bool(torch.isfinite(value).all()) for value in network.module.state_dict().values()):
         weights.load(path, None, scale, CPU)
         raise AssertionError("loaded weights that are not finite")
@@ -200,7 +201,7 @@ KINDS = {
     "safetensors": Kind(_safetensors, _damage_safetensors, _read_safetensors),
     "pth": Kind(_pth, _damage_torch, partial(_read_pth, is_content_own=True)),
     "pth content": Kind(_pth, _damage_content, partial(_read_pth, is_content_own=False)),
-    "npz": Kind(_npz, _damage_torch, _read_npz, place="vgg.npz"),
+    "npz": Kind(_npz, _damage_torch, _read_npz, 3_000, 100, place="vgg.npz"),
     "last.pt": Kind(lambda: [_saved(_content())], _damage_torch, partial(_read_checkpoint, is_content_own=True)),
     "last.pt content": Kind(
         lambda: [_saved(_content())], _damage_content, partial(_read_checkpoint, is_content_own=False)

@@ -76,7 +76,7 @@ def judge(kind: Kind, path: Path, base_bytes: int) -> str:
 def _of_sentence(text: str, path: Path) -> str:
     if "MemoryError" in text or "allocate memory" in text:
         return "above 1 GB"
-    is_one = text.startswith(f"{path}: ") and "\n" not in text and len(text) < MOST_SENTENCE
+    is_one = text.startswith(f"{path}: ") and text.isprintable() and len(text) < MOST_SENTENCE
     return "refused" if is_one else "traceback"
 
 

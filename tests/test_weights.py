@@ -290,3 +290,13 @@ def test_damage_inside_checked_members_is_one_sentence_too(tmp_path: Path) -> No
             weights.load(path, None, None, CPU)
         except ValueError as error:
             assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("key", ["a\nb", "\x1b[2J\x1b[31m", "long" * 5000, "\ud800"])
+def test_what_a_file_calls_its_tensors_stays_in_a_sentence(tmp_path: Path, key: str) -> None:
+    """A key of thousands of letters or that would act on the terminal is shown short and harmless."""
+    torch.save({**PLAIN, key: torch.zeros(1)}, tmp_path / "more.pth")
+    torch.save({key: [1], "y": key}, tmp_path / "none.pth")
+    for name in ("more.pth", "none.pth"):
+        said = complaint(tmp_path / name)
+        assert said.isprintable() and len(said) < 1000

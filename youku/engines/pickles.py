@@ -19,6 +19,8 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from youku.files import printable
+
 State = dict[str, Tensor]
 
 # what torch.save writes of tensors, dicts and plain values
@@ -78,7 +80,7 @@ def read(path: Path) -> Any:
         foreign = [name for name in _names(path, held_bytes) if not PLAIN.fullmatch(name) and name not in LEFT_OUT]
         if foreign:
             raise _Refused(
-                f"loading it would run {foreign[0]}, and a pickle that holds more than tensors can run any code; "
+                f"loading it would run {printable(foreign[0])}, and a pickle that holds more than tensors can run any code; "
                 "where you trust it, save its weights alone with torch.save(network.state_dict(), 'weights.pth') "
                 "and give that file"
             )
@@ -195,7 +197,11 @@ def tensors_of(path: Path, content: object) -> State:
             f"{path}: is a checkpoint to go on training from; give last.safetensors beside it, or the folder"
         )
     if not found:
-        names = ", ".join(map(repr, list(content)[:8])) if isinstance(content, dict) else type(content).__name__
+        names = (
+            ", ".join(printable(repr(key)) for key in list(content)[:8])
+            if isinstance(content, dict)
+            else type(content).__name__
+        )
         raise ValueError(
             f"{path}: expected a state dict of tensors, by itself or under {', '.join(WRAPPERS[9:13])} ..., got: "
             f"{names or 'nothing'}; of a run of this kit give best.safetensors"
@@ -234,5 +240,5 @@ def _by_first_part(state: State) -> dict[str, State]:
 
 def _damaged(path: Path, error: Exception) -> str:
     told = isinstance(error, RuntimeError | OSError | EOFError) and str(error)  # others name bytes that mean nothing
-    reason = f" ({str(error).splitlines()[0]})" if told else ""
+    reason = f" ({printable(str(error).splitlines()[0], 200)})" if told else ""
     return f"{path}: expected a whole torch checkpoint, got something else or a damaged one{reason}; fetch it again"

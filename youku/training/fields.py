@@ -42,7 +42,7 @@ def one_of(choices: Collection[str]) -> Bound:
 
 def each(is_good: Callable[[str], bool], words: str) -> Bound:
     """Of the entries of a list."""
-    return lambda values: "; ".join(f"{entry!r} is not {words}" for entry in values if not is_good(entry))
+    return lambda values: "; ".join(f"{entry[:200]!r} is not {words}" for entry in values if not is_good(entry))
 
 
 def to_number(text: str) -> float:

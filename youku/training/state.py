@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 
 from youku.engines import pickles, weights
 from youku.engines.torch_engine import center
-from youku.files import atomic_write
+from youku.files import atomic_write, printable
 from youku.models import spec_of
 from youku.training import precision, transfer
 from youku.training.adversary import Adversary, NoAdversary, make_adversary
@@ -174,7 +174,7 @@ def restore(state: RunState, path: Path) -> None:
         state.adversary.load_state_dict(saved["adversary"])
         torch.set_rng_state(saved["torch_rng"])
     except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        reason = printable(f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0], 2000)
         raise ValueError(
             f"{path}: is not of this run ({reason}); put back the config.toml that it was made with, or start anew"
         ) from None
