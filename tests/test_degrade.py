@@ -238,6 +238,20 @@ def test_manifest_says_how(tmp_path: Path) -> None:
     assert entry["versions"]["ffmpeg"] == ffmpeg.version()
 
 
+@pytest.mark.parametrize(
+    "manifest", ["[]", '{"pairs": []}', '{"pairs": {"00000": 3}}', '{"pairs": {"x": {}}}', '{"pairs": {"00000": [1]}}']
+)
+def test_a_manifest_of_another_form_is_one_sentence(tmp_path: Path, manifest: str) -> None:
+    source = write(tmp_path / "a.y4m", 3, 64, 48)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/pairs.json").write_text(manifest)
+    with pytest.raises(
+        ValueError, match=r'^.*/pairs\.json: expected \{"pairs": \.\.\.\} of this kit: .*; move it away'
+    ):
+        pair_folder.fill(tmp_path / "out", clips.find_material([source]), PRESETS["oldfilm-rm"], Selection())
+    assert (tmp_path / "out/pairs.json").read_text() == manifest
+
+
 def test_foreign_clips_are_never_replaced(tmp_path: Path) -> None:
     """A real contest clip that lies where a pair would go is kept and named."""
     source = write(tmp_path / "a.y4m", 2, 64, 48)

@@ -248,6 +248,23 @@ def test_a_damaged_part_is_made_again(tmp_path: Path, films: Path) -> None:
         assert same(Path(out.target)) == same(Path(whole.target)), part
 
 
+@pytest.mark.parametrize(
+    "count", [b"[]", b"{}", b'{"frames": 1e999, "sha256": ""}', b'{"frames": 999999999999, "sha256": ""}',
+              b'{"frames": -5, "sha256": ""}', b'{"frames": null, "sha256": 3}', b"[" * 99999]
+)  # fmt: skip
+def test_a_count_of_another_form_is_none(tmp_path: Path, films: Path, count: bytes) -> None:
+    """Nor does it cost the time or the traceback of what it says."""
+    job = Job(str(films / "film.y4m"), str(tmp_path / "out.y4m"), None)
+    predict(job, "bicubic", number=6)
+    (path,) = tmp_path.glob(".*.part/frames.json")
+    path.write_bytes(count)
+    kept = segments.Kept(path.parent, 1)
+    assert isinstance(kept.num_frames(), int) and kept.num_frames() >= 0
+    told = predict(job, "bicubic")
+    assert not any("frames are there from an earlier run" in line for line in told)
+    assert y4m.Clip(job.target).num_frames == y4m.Clip(job.source).num_frames
+
+
 def test_one_run_makes_an_output(tmp_path: Path, films: Path) -> None:
     """A second run of the same output gets one sentence and touches nothing."""
     job = Job(str(films / "film.y4m"), str(tmp_path / "out.y4m"), None)

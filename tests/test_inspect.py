@@ -401,5 +401,5 @@ def test_many_tiny_frames_are_not_all_overhead(tmp_path: Path) -> None:
 def test_samples_beyond_their_depth_are_named(tmp_path: Path) -> None:
     """16 bits in a clip that says 10: which frame, and what was found."""
     (tmp_path / "a.y4m").write_bytes(b"YUV4MPEG2 W1 H1 F25:1 Ip Cmono10\nFRAME\n\x01\x00FRAME\n\xff\xff")
-    with pytest.raises(ValueError, match="frame 1: expected samples of 10 bit, got 65535"):
+    with pytest.raises(ValueError, match="frame 1 holds a sample of 65535, expected at most 1023"):
         clip_summary.summarise_clip(tmp_path / "a.y4m", None)

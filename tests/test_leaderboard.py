@@ -91,6 +91,14 @@ def test_cells_are_escaped_and_pages_linked(root: Path) -> None:
     assert r"full clips, vmaf\_v0.6.1, mean" in row
 
 
+def test_a_readme_of_another_coding_is_named(root: Path) -> None:
+    """And stays as it is."""
+    (root / "README.md").write_bytes(b"caf\xe9")
+    with pytest.raises(ValueError, match=r"README\.md: expected UTF-8 text"):
+        report.write_leaderboard(root)
+    assert (root / "README.md").read_bytes() == b"caf\xe9"
+
+
 def test_damaged_score_is_left_out_and_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One damaged score does not stop the others; stderr names it."""
     (root / "plain" / "score.json").write_text("{")

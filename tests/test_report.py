@@ -238,6 +238,33 @@ def test_damaged_score_is_one_clear_error(folder: Path, tmp_path: Path, change: 
     assert not (tmp_path / "damaged" / "report.html").exists()
 
 
+def test_names_that_are_not_the_contests_name_the_score(folder: Path, tmp_path: Path) -> None:
+    copy = edited(folder, tmp_path / "copy", lambda score: score["clips"][0].update(low="/etc/passwd"))
+    with pytest.raises(ValueError, match=rf"^{copy}/score\.json: score of clip 0\d+: low is '/etc/passwd', expected"):
+        report.write_report(copy)
+
+
+def test_a_curve_of_bicubic_alone_makes_a_page(folder: Path, tmp_path: Path) -> None:
+    """Nothing to compare, but no error either."""
+    copy = edited(
+        folder, tmp_path / "copy", lambda score: [clip["submission"].pop("per_frame") for clip in score["clips"]]
+    )
+    assert "</html>" in report.write_report(copy).read_text()
+
+
+def test_a_frame_before_the_damage_is_not_shown(folder: Path, tmp_path: Path) -> None:
+    """A zip's checksum stands at the end of a member, so that it is read to there."""
+    name, stored = contest.result_name(151, True), tmp_path / "stored.zip"
+    with zipfile.ZipFile(folder / "made.zip") as old, zipfile.ZipFile(stored, "w") as new:
+        new.writestr(name, old.read(name))
+        place = new.infolist()[0].file_size // 20
+    data = bytearray(stored.read_bytes())
+    data[place] ^= 1
+    stored.write_bytes(data)
+    with pytest.raises(ValueError, match="expected a zip, got a damaged one"):
+        report_frames.packed_frames(stored, name, [0])
+
+
 def test_missing_submission_leaves_pictures_out(folder: Path, tmp_path: Path) -> None:
     """Without the shipped clips the page says so in one sentence and keeps its tables."""
     copy = edited(folder, tmp_path / "copy", lambda score: score["paths"].update(submission="gone.zip"))

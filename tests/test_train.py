@@ -360,6 +360,7 @@ DAMAGE: dict[str, Callable[[dict], object]] = {
     "step of text": lambda content: content.update(step="3"),
     "step below 0": lambda content: content.update(step=-3),
     "best of a list": lambda content: content.update(best=[1.0]),
+    "best of no number": lambda content: content.update(best=float("nan")),
     "generator of floats": lambda content: content.update(torch_rng=torch.zeros(5056)),
     "generator too short": lambda content: content.update(torch_rng=torch.zeros(3, dtype=torch.uint8)),
     "optimizer empty": lambda content: content.update(optimizer={}),
@@ -585,6 +586,25 @@ def test_bad_checkpoints_are_refused(tmp_path: Path, damage: str) -> None:
         torch.save({"format": 2, "run": os.system}, path)
     with pytest.raises(ValueError, match=r"last.pt: (expected a whole torch checkpoint|refused: loading)"):
         states.read_checkpoint(path)
+
+
+@pytest.mark.parametrize("form", [torch.zeros(2), torch.zeros(0), "2", None, [2]])
+def test_a_form_of_another_type_is_refused(tmp_path: Path, form: object) -> None:
+    torch.save({"format": form}, tmp_path / "last.pt")
+    with pytest.raises(ValueError, match=r"last\.pt: is not a checkpoint of format 2"):
+        states.read_checkpoint(tmp_path / "last.pt")
+
+
+def test_settings_out_of_bounds_name_the_file(tmp_path: Path) -> None:
+    """A config.toml that was edited; a carriage return alone ends no line, as TOML has it."""
+    (tmp_path / "config.toml").write_bytes(b"lr = -1.0\n")
+    with pytest.raises(ValueError, match=r"config\.toml: lr = -1\.0: expected a positive number"):
+        run.resumed_config(tmp_path)
+    (tmp_path / "config.toml").write_bytes(b"# a comment\rlr = 0.5\n")
+    with pytest.raises(ValueError, match=r"config\.toml: not a TOML recipe"):
+        run.resumed_config(tmp_path)
+    with pytest.raises(ValueError, match=r"loss 'x+'\.\.\.: has 9999 letters, expected at most 1000"):
+        TrainConfig(loss="x" * 9999)
 
 
 def test_what_cannot_work_leaves_no_run_behind(pairs: Path, tmp_path: Path) -> None:

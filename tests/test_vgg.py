@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
+import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -301,6 +304,46 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=f"{name}: .*{message}") as caught:
             vgg.load("vgg19", tmp_path / name, ["relu1_1"])
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["text", "cut", "crc", "offset", "head", "bomb"])
+def test_a_damaged_npz_is_one_sentence(tmp_path: Path, damage: str) -> None:
+    """Whatever numpy and zipfile raise over it, in a loss and in inspect."""
+    path = tmp_path / "a.npz"
+    value = np.array(["x"]) if damage == "text" else np.ones((3, 3, 3, 64), np.float32)
+    (np.savez_compressed if damage == "bomb" else np.savez)(path, conv1_1_W=value, conv1_1_b=np.zeros(64, np.float32))
+    data = bytearray(path.read_bytes())
+    if damage == "cut":
+        data[-300:-100] = b""
+    elif damage == "crc":
+        data[500] ^= 1
+    elif damage == "offset":
+        entry = data.index(b"PK\x01\x02")
+        data[entry + 42 : entry + 46] = b"\x00\xff\xff\xff"
+    elif damage == "head":
+        data[data.index(b"'shape'") + 9] = ord("{")
+        data = bytearray(recounted(bytes(data)))
+    elif damage == "bomb":
+        entry = data.index(b"PK\x01\x02")
+        data[entry + 24 : entry + 28] = b"\x00\xff\xff\x7f"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"a\.npz: (expected a whole \.npz|its directory claims)") as caught:
+        vgg.load("vgg19", path, ["relu1_1"])
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def recounted(data: bytes) -> bytes:
+    """The same members with checksums that are right."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for info in old.infolist():
+            start = (
+                info.header_offset
+                + 30
+                + sum(struct.unpack("<HH", data[info.header_offset + 26 : info.header_offset + 30]))
+            )
+            new.writestr(info.filename, data[start : start + info.file_size])
+    return out.getvalue()
 
 
 def test_two_networks_in_one_loss_are_refused(files: dict[str, Path]) -> None:

@@ -172,6 +172,23 @@ def test_checksums_are_looked_at(tmp_path: Path) -> None:
     assert "checksum of" in complaint(tmp_path / "w.pth")
 
 
+@pytest.mark.parametrize("damage", ["attributes", "size", "twice"])
+def test_torch_and_python_read_the_same_members(tmp_path: Path, damage: str) -> None:
+    """What torch alone takes for a folder, it leaves as the memory was: other weights, without a word."""
+    path = tmp_path / "w.pth"
+    torch.save(PLAIN, path)
+    data, name = bytearray(path.read_bytes()), b"w/data/0"
+    entry = data.rindex(name) - 46  # of the directory
+    if damage == "attributes":
+        data[entry + 38 : entry + 42] = b"\xff" * 4
+    elif damage == "size":
+        data[entry + 24] += 8  # unpacked; the packed size stays
+    else:
+        data[(other := data.rindex(b"w/data/1")) : other + len(name)] = name
+    path.write_bytes(data)
+    assert "expected a whole torch checkpoint, got something else or a damaged one (" in complaint(path)
+
+
 def test_nothing_is_made_that_a_file_merely_claims(tmp_path: Path) -> None:
     """Compressed members, tensors larger than their bytes and repeated ones are refused before anything is copied."""
     torch.save(PLAIN, tmp_path / "packed.pth")
@@ -283,3 +300,13 @@ def test_damage_inside_checked_members_is_one_sentence_too(tmp_path: Path) -> No
             weights.load(path, None, None, CPU)
         except ValueError as error:
             assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("key", ["a\nb", "\x1b[2J\x1b[31m", "long" * 5000, "\ud800"])
+def test_what_a_file_calls_its_tensors_stays_in_a_sentence(tmp_path: Path, key: str) -> None:
+    """A key of thousands of letters or that would act on the terminal is shown short and harmless."""
+    torch.save({**PLAIN, key: torch.zeros(1)}, tmp_path / "more.pth")
+    torch.save({key: [1], "y": key}, tmp_path / "none.pth")
+    for name in ("more.pth", "none.pth"):
+        said = complaint(tmp_path / name)
+        assert said.isprintable() and len(said) < 1000

@@ -101,6 +101,18 @@ def test_pixels_that_look_like_frame_lines(tmp_path: Path) -> None:
     assert y4m.Clip(path).num_frames == 5
 
 
+@pytest.mark.parametrize("params", ["Ip  XFRAME", "  x ", "\x1c", "\xff\xa0", "FRAME", "\r"])
+def test_frame_parameters_are_kept_exactly(tmp_path: Path, params: str) -> None:
+    """Blanks, controls and the word FRAME among them are of the file, of the first frame and of others."""
+    path, line = tmp_path / "a.y4m", b"FRAME " + params.encode("latin-1") + b"\n"
+    path.write_bytes(HEAD + line + bytes(12) + line + b"FRAME\nFRAME\n")
+    clip, out = y4m.Clip(path), io.BytesIO()
+    writer = y4m.Writer(out, clip.header)
+    for index in range(clip.num_frames):
+        writer.write(clip.frame(index), clip.frame_params(index))
+    assert clip.frame_params(1) == params and out.getvalue() == path.read_bytes()
+
+
 def test_frame_parameters_are_kept(tmp_path: Path) -> None:
     """What follows FRAME is read, skipped over and written back."""
     path = tmp_path / "a.y4m"

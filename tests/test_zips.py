@@ -141,3 +141,16 @@ def test_a_member_costs_no_more_than_is_read(tmp_path: Path) -> None:
         peak_bytes = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak_bytes < 45_000_000
+
+
+def test_a_name_of_any_length_stays_a_sentence(tmp_path: Path) -> None:
+    """A member's own header that claims a name of 64 KB: what lies there is not poured out."""
+    path, name = tmp_path / "a.zip", contest.low_name(150)
+    with zipfile.ZipFile(path, "w") as bundle:
+        bundle.writestr(name, bytes(range(256)) * 999)
+    data = bytearray(path.read_bytes())
+    data[26:28] = b"\xff\xff"
+    path.write_bytes(data)
+    with pytest.raises(zips.DamagedZip, match=f"{name}: File name in directory") as caught:
+        zips.unpack(path, {name: tmp_path / "out" / name}, 1 << 20)
+    assert len(str(caught.value)) < 600

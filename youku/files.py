@@ -216,6 +216,12 @@ def _shown(value: Any) -> str:
     return "a number of too many digits" if isinstance(value, int) and abs(value) >= 10**15 else ascii(value)[:60]
 
 
+def printable(text: str, most: int = 80) -> str:
+    """What a file says of itself, such as a key, for a sentence: on one line, without signs that act on a terminal."""
+    cut = text if len(text) <= most else f"{text[:most]}..."
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in cut)
+
+
 def free_bytes(folder: str | Path) -> int:
     """Free space of the disk under `folder`, or under its nearest parent that exists."""
     folder = Path(folder).absolute()

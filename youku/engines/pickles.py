@@ -19,6 +19,8 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from youku.files import printable
+
 State = dict[str, Tensor]
 
 # what torch.save writes of tensors, dicts and plain values
@@ -43,6 +45,7 @@ MOST_REPEATED_BYTES = 2**28  # a tensor may be one value many times, within reas
 MOST_NESTED = 8  # wrappers, one in another
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")  # first pickle of a file of torch.save before 1.6
 LEGACY_PICKLES = 5
+MSDOS_FOLDER = 0x10  # of a member's attributes
 
 
 class LeftOut:
@@ -65,7 +68,7 @@ def read(path: Path) -> Any:
         foreign = [name for name in _names(path, held_bytes) if not PLAIN.fullmatch(name) and name not in LEFT_OUT]
         if foreign:
             raise _Refused(
-                f"loading it would run {foreign[0]}, and a pickle that holds more than tensors can run any code; "
+                f"loading it would run {printable(foreign[0])}, and a pickle that holds more than tensors can run any code; "
                 "where you trust it, save its weights alone with torch.save(network.state_dict(), 'weights.pth') "
                 "and give that file"
             )
@@ -101,10 +104,18 @@ def _names(path: Path, held_bytes: int) -> list[str]:
                 raise RuntimeError("its members are compressed, which torch.save never does")
             if sum(member.file_size for member in members) > held_bytes:
                 raise RuntimeError("its members claim more bytes than it holds")
+            if not all(map(_is_plain, members)) or len(set(archive.namelist())) < len(members):
+                raise RuntimeError("its directory is damaged")
             if (bad := archive.testzip()) is not None:  # torch does not look at the checksums
                 raise RuntimeError(f"checksum of {bad}")
             pickles = [archive.read(member) for member in members if member.filename.endswith(".pkl")]
     return [name for data in pickles for name in _names_in(io.BytesIO(data))]
+
+
+def _is_plain(member: zipfile.ZipInfo) -> bool:
+    """Whether torch's reader sees the same bytes as Python's: of what it takes for a folder it reads none at all."""
+    is_folder = member.is_dir() or member.external_attr & MSDOS_FOLDER
+    return not is_folder and member.compress_size == member.file_size
 
 
 def _names_of_legacy(file: IO[bytes]) -> list[str]:
@@ -175,7 +186,11 @@ def tensors_of(path: Path, content: object) -> State:
             f"{path}: is a checkpoint to go on training from; give last.safetensors beside it, or the folder"
         )
     if not found:
-        names = ", ".join(map(repr, list(content)[:8])) if isinstance(content, dict) else type(content).__name__
+        names = (
+            ", ".join(printable(repr(key)) for key in list(content)[:8])
+            if isinstance(content, dict)
+            else type(content).__name__
+        )
         raise ValueError(
             f"{path}: expected a state dict of tensors, by itself or under {', '.join(WRAPPERS[9:13])} ..., got: "
             f"{names or 'nothing'}; of a run of this kit give best.safetensors"
@@ -214,5 +229,5 @@ def _by_first_part(state: State) -> dict[str, State]:
 
 def _damaged(path: Path, error: Exception) -> str:
     told = isinstance(error, RuntimeError | OSError | EOFError) and str(error)  # others name bytes that mean nothing
-    reason = f" ({str(error).splitlines()[0]})" if told else ""
+    reason = f" ({printable(str(error).splitlines()[0], 200)})" if told else ""
     return f"{path}: expected a whole torch checkpoint, got something else or a damaged one{reason}; fetch it again"

@@ -19,7 +19,7 @@ from torch import nn
 
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine, center, keep_in_range
-from youku.files import atomic_write
+from youku.files import atomic_write, printable
 from youku.models import MODELS, spec_of
 from youku.models.spec import ModelSpec
 
@@ -213,7 +213,7 @@ def load_strictly(
     """
     own = module.state_dict()
     wrong = [f"missing {shown(key)}" for key in own if key not in state]
-    wrong += [f"unknown {key}" for key in state if key not in own]
+    wrong += [f"unknown {printable(key)}" for key in state if key not in own]
     for key in [key for key in own if key in state]:
         if own[key].shape != state[key].shape:
             wrong.append(f"{shown(key)} has shape {tuple(state[key].shape)}, expected {tuple(own[key].shape)}")
@@ -248,7 +248,7 @@ def _named(
     name, factor = about["model"], about.get("scale", "")
     if name not in MODELS:
         raise ValueError(
-            f"{path}: says it is {name!r}, which is no network of this kit; `python -m youku models` lists them"
+            f"{path}: says it is {printable(name)!r}, which is no network of this kit; `python -m youku models` lists them"
         )
     if model is not None and model != name:
         raise ValueError(f"{path}: holds weights of {name}, not of {model}; drop --model or give other weights")
@@ -282,7 +282,7 @@ def _named_by_caller(
 
 
 def _few(names: list[str]) -> str:
-    shown = [name.encode("unicode_escape").decode() for name in names[:3]]  # a key may hold anything
+    shown = [printable(name) for name in names[:3]]  # a key may hold anything
     return ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 

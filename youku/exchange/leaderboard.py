@@ -63,7 +63,10 @@ def write_board(root: Path, entries: Sequence[Entry]) -> Path:
     ValueError where the markers are missing, repeated or the wrong way round.
     """
     path = root / "README.md"
-    text = path.read_text(encoding="utf-8") if path.is_file() else f"# Submissions\n\n{BEGIN}\n{END}\n"
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else f"# Submissions\n\n{BEGIN}\n{END}\n"
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected UTF-8 text, got another coding ({error}); save it as UTF-8") from None
     begin, end = text.find(BEGIN), text.find(END)
     if text.count(BEGIN) != 1 or text.count(END) != 1 or end < begin:
         raise ValueError(

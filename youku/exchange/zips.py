@@ -34,6 +34,7 @@ MAX_RATIO = 200  # unpacked : packed; real video stays under 10, deflate's limit
 RATIO_FROM_BYTES = 1 << 20  # a smaller member cannot hurt
 DEFAULT_LEVEL = 6
 BLOCK_BYTES = 1 << 20
+MOST_LETTERS = 200  # of what zipfile says: a name of 64 KB may be in it
 SMALL_BYTES = 4096  # read at once where Python unpacks all that it was given: bzip2 grows 20,000 times, LZMA 7,000
 MAX_END_BYTES = 22 + 0xFFFF  # the directory's end and its comment (4.3.16)
 MAX_DICTIONARY_BYTES = 256 << 20
@@ -78,7 +79,7 @@ def reading() -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise DamagedZip(str(error) or type(error).__name__) from None
+        raise DamagedZip(str(error)[:MOST_LETTERS] or type(error).__name__) from None
     except OSError as error:
         if error.errno not in (None, errno.EINVAL):  # bz2 says "Invalid data stream" without a number
             raise

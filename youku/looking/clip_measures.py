@@ -79,8 +79,8 @@ class Survey:
         return 100 * float(self.luma_counts[:16].sum() + self.luma_counts[236:].sum()) / float(self.luma_counts.sum())
 
 
-def survey(header: Header, frames: Iterable[Planes]) -> Survey:
-    """Look at every frame once; ValueError for a clip without frames."""
+def survey(header: Header, frames: Iterable[Planes], name: str = "survey") -> Survey:
+    """Look at every frame once; ValueError for a clip without frames, and for samples that its depth cannot hold."""
     counts = [np.zeros(1 << header.depth, np.int64) for _ in header.plane_shapes]
     differences: list[float] = []
     cuts: list[int] = []
@@ -91,7 +91,8 @@ def survey(header: Header, frames: Iterable[Planes]) -> Survey:
             found = np.bincount(plane.ravel(), minlength=count.size)
             if found.size > count.size:
                 raise ValueError(
-                    f"frame {number - 1}: expected samples of {header.depth} bit, got {found.size - 1}; make the clip again"
+                    f"{name}: frame {number - 1} holds a sample of {found.size - 1}, expected at most {count.size - 1} "
+                    f"({header.depth} bit); its header says the wrong depth, or it is damaged: make it again"
                 )
             count += found
         grey = grey and is_grey(planes, header.depth)
@@ -103,7 +104,7 @@ def survey(header: Header, frames: Iterable[Planes]) -> Survey:
                 cuts.append(number - 1)
         before = planes[0]
     if number == 0:
-        raise ValueError("survey: expected one frame or more, got 0")
+        raise ValueError(f"{name}: expected one frame or more, got 0")
     return Survey(
         num_frames=number,
         planes=tuple(_statistics(name, count) for name, count in zip(PLANE_NAMES, counts, strict=False)),

@@ -62,7 +62,7 @@ def summarise_clip(path: Path, num_frames: int | None, watch: Watch = unwatched)
             total = min(known, num_frames or known) if known else num_frames
             frames = iter(watch(islice(opened.frames, num_frames), total=total))
             first = list(islice(frames, clip_measures.NUM_FRAMES))
-            found = clip_measures.survey(header, chain(first, frames))
+            found = clip_measures.survey(header, chain(first, frames), str(path))
     except ffmpeg.NoVideoError as error:
         told = str(error).removeprefix(f"{path}: ")
         raise ValueError(f"{path}: holds no weights (safetensors, .pth), and {told}") from None

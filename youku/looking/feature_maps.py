@@ -6,7 +6,6 @@ Network and RGB picture -> maps (C, h, w) -> a gray contact sheet. VGG16 and VGG
 from __future__ import annotations
 
 import math
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -108,8 +107,8 @@ def loss_network_of(file: str) -> str | None:
     """
     path = Path(file)
     if path.suffix == ".npz" and path.is_file():
-        inside = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
-        keys = {name for name in inside if name.startswith("conv") and name.endswith("_W.npy")}
+        with vgg.open_npz(path) as arrays:
+            keys = {name for name in arrays.files if name.startswith("conv") and name.endswith("_W")}
     else:
         state, about = weights.read(path)
         first = state.get("features.0.weight")
@@ -118,7 +117,7 @@ def loss_network_of(file: str) -> str | None:
         keys = {key for key in state if key.startswith("features.") and key.endswith(".weight")}
     for net in vgg.CONVS_PER_BLOCK:
         convs = [(index, name) for index, name in enumerate(vgg.layer_names(net)) if name.startswith("conv")]
-        if keys <= {key for index, name in convs for key in (f"features.{index}.weight", f"{name}_W.npy")}:
+        if keys <= {key for index, name in convs for key in (f"features.{index}.weight", f"{name}_W")}:
             return net
     return "vgg19"
 

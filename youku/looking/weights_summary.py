@@ -19,6 +19,7 @@ from torch import Tensor
 from youku import text_table
 from youku.engines import weights
 from youku.engines.network import Network
+from youku.files import printable
 from youku.looking import checkerboard
 from youku.looking.checkerboard import GridCheck
 from youku.pages import plots
@@ -28,6 +29,7 @@ MOST_VANISHED = 0.01
 """Share of vanished weights from which a layer is warned about: our choice, the report names none."""
 NUM_BINS = 16
 BAR_WIDTH = 50
+MOST_TOLD = 500  # letters of a value of the metadata
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +153,8 @@ def weights_text(found: WeightsSummary, with_histograms: bool = False) -> str:
     num_values = sum(value.numel() for value in network.module.parameters())
     factor = f" x{network.scale}" if network.scale > 1 else ""
     lines = [f"network    {network.spec.name}{factor}, {num_values:,} parameters ({network.spec.source})"]
-    lines += [f"{key:<11}{value}" for key, value in sorted(found.about.items()) if key not in ("model", "scale")]
+    about = {printable(key): printable(value, MOST_TOLD) for key, value in sorted(found.about.items())}
+    lines += [f"{key:<11}{value}" for key, value in about.items() if key not in ("model", "scale")]
     rows = [
         [entry.name, "x".join(map(str, entry.shape)) or "one"]
         + [f"{value:.3g}" for value in (entry.mean, entry.std, entry.least, entry.most, entry.median_magnitude)]

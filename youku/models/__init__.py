@@ -80,7 +80,7 @@ MODELS = Models()
 def spec_of(name: str, scale: int) -> ModelSpec:
     """The spec of a model that has `scale`; ValueError lists what there is."""
     if name not in MODELS:
-        raise ValueError(f"model {name!r}: expected one of {', '.join(MODELS)}")
+        raise ValueError(f"model {name[:60]!r}: expected one of {', '.join(MODELS)}")
     spec = MODELS[name]
     if scale not in spec.scales:
         raise ValueError(f"model {name}: has scales {', '.join(map(str, spec.scales))}, not {scale}")

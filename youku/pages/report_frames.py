@@ -16,7 +16,6 @@ import zipfile
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +86,7 @@ def choose_worst(clips: Sequence[ScoredClip], key: str | None, num_frames: int) 
 def _median_position(clip: ScoredClip) -> int:
     """Position of the frame with the median gain (or PSNR): neither the luckiest nor the unluckiest picture."""
     ours = clip["submission"]["per_frame"].get(clip["curve"], [])
-    theirs = clip["bicubic"]["per_frame"].get(clip["curve"]) or [0.0] * len(ours)
+    theirs = (ours and clip["bicubic"]["per_frame"].get(clip["curve"])) or [0.0] * len(ours)
     gains = [(minus(*pair), position) for position, pair in enumerate(zip(ours, theirs, strict=True))]
     finite = sorted((gain, position) for gain, position in gains if gain is not None and math.isfinite(gain))
     return finite[len(finite) // 2][1] if finite else len(clip["frames"]) // 2
@@ -132,8 +131,8 @@ class FrameSources:
         return found
 
 
-def check_names(clips: Sequence[ScoredClip]) -> None:
-    """ValueError where a clip's files do not bear the names that the contest gives them: a score may be anybody's."""
+def check_names(clips: Sequence[ScoredClip], path: Path) -> None:
+    """ValueError, naming the score's `path`, where a clip's files do not bear their contest names: it may be anybody's."""
     for clip in clips:
         clip_id = int(clip["id"])
         results = [contest.result_name(clip_id, whole) for whole in (True, False)]
@@ -141,7 +140,7 @@ def check_names(clips: Sequence[ScoredClip]) -> None:
         for key, names in wanted.items():
             if clip[key] not in names:
                 raise ValueError(
-                    f"score of clip {clip['id']}: {key} is {ascii(clip[key])[:80]}, expected {' or '.join(names)}; "
+                    f"{path}: score of clip {clip['id']}: {key} is {ascii(clip[key])[:80]}, expected {' or '.join(names)}; "
                     "score the submission again"
                 )
 
@@ -189,12 +188,14 @@ def packed_frames(shipped: Path, name: str, positions: Collection[int]) -> dict[
                 raise zipfile.BadZipFile(f"{name} is compressed by method {member.compress_type}, expected deflate")
             with archive.open(member) as file:
                 reader = y4m.StreamReader(file, f"{shipped}: {name}")
-                read = enumerate(islice(reader, max(positions) + 1))
+                read = enumerate(reader)  # to the end, where zipfile compares the checksum
                 found = {position: (reader.header, planes) for position, planes in read if position in positions}
     except (*BAD_ZIP, OSError) as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # what a seek to nowhere gives
             raise
-        raise ValueError(f"{shipped}: expected a zip, got a damaged one ({error}); make the submission again") from None
+        raise ValueError(
+            f"{shipped}: expected a zip, got a damaged one ({str(error)[:200]}); make the submission again"
+        ) from None
     missing = sorted(set(positions) - set(found))
     if missing:
         raise ValueError(f"{shipped}: {name} has no frame {missing[0]}; score the submission again")

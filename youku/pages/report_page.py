@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,8 @@ def write_page(
     above `MOST_PAGE_BYTES`.
     """
     check_alike(scores, folders)
-    for score in scores:
-        report_frames.check_names(score["clips"])
+    for score, folder in zip(scores, folders, strict=True):
+        report_frames.check_names(score["clips"], folder / "score.json")
     names = _names(scores, folders)
     sources, notes = report_frames.find_sources(scores, folders, names, low, high)
     clips = scores[0]["clips"]
@@ -102,6 +103,11 @@ def write_page(
 
 
 def _fill_in(**context: Any) -> str:
+    return _template().render(context)
+
+
+@cache
+def _template() -> Any:
     import jinja2
 
     environment = jinja2.Environment(
@@ -111,7 +117,7 @@ def _fill_in(**context: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.jinja").render(context)
+    return environment.get_template("report.html.jinja")
 
 
 def _words(scores: Sequence[dict[str, Any]], names: dict[str, str]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def one_of(choices: Collection[str]) -> Bound:
 
 def each(is_good: Callable[[str], bool], words: str) -> Bound:
     """Of the entries of a list."""
-    return lambda values: "; ".join(f"{entry!r} is not {words}" for entry in values if not is_good(entry))
+    return lambda values: "; ".join(f"{entry[:200]!r} is not {words}" for entry in values if not is_good(entry))
 
 
 def to_number(text: str) -> float:
@@ -110,7 +110,7 @@ def read(path: Path, kind: type) -> dict[str, Any]:
 def read_table(path: Path, what: str) -> dict[str, Any]:
     """A TOML file as it is, with or without a BOM; ValueError says why it is none of `what`."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except ValueError as error:  # TOML's own, bytes that are no UTF-8, numbers of thousands of digits
         raise ValueError(f"{path}: not a TOML {what}: {error}") from None
     except RecursionError:

@@ -124,6 +124,7 @@ def all_terms() -> list[str]:
     return [*PIXEL, *vgg.TERMS, *gan_losses.TERMS]
 
 
+MOST_LETTERS = 1000  # of a loss as text
 Computes = TypeVar("Computes", covariant=True)
 
 
@@ -147,6 +148,8 @@ class Terms:
 
 def parse(text: str) -> Terms:
     """Terms of "l1", "0.5*l2+ssim", ...; ValueError names what does not parse."""
+    if len(text) > MOST_LETTERS:
+        raise ValueError(f"loss {text[:40]!r}...: has {len(text)} letters, expected at most {MOST_LETTERS}")
     pixel: list[Term[Loss]] = []
     features: list[Term[FeatureDistance]] = []
     adversarial: list[Term[GanLoss]] = []

@@ -151,7 +151,10 @@ def resumed_config(folder: Path) -> TrainConfig:
             "add these lines as they were (config.toml of any newer run shows their form)"
         )
     absolute = folder.absolute()
-    return TrainConfig(**{**values, "runs": str(absolute.parent), "name": absolute.name})
+    try:
+        return TrainConfig(**{**values, "runs": str(absolute.parent), "name": absolute.name})
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config.toml'}: {error}") from None
 
 
 def provenance(command: str) -> dict[str, str]:

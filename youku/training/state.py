@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from youku.engines import weights
 from youku.engines.torch_engine import center
-from youku.files import atomic_write
+from youku.files import atomic_write, printable
 from youku.models import spec_of
 from youku.training import precision, transfer
 from youku.training.adversary import Adversary, NoAdversary, make_adversary
@@ -190,7 +190,7 @@ def restore(state: RunState, path: Path) -> None:
         state.adversary.load_state_dict(saved["adversary"])
         torch.set_rng_state(saved["torch_rng"])
     except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        reason = printable(f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0], 2000)
         raise ValueError(
             f"{path}: is not of this run ({reason}); put back the config.toml that it was made with, or start anew"
         ) from None
@@ -219,15 +219,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{error}; a new run (another --name) may begin from its weights: --init-from {path.parent}"
         ) from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    form = content.get("format") if isinstance(content, dict) else None
+    if not isinstance(form, int) or form != FORMAT:
         raise ValueError(f"{path}: is not a checkpoint of format {FORMAT}; start the run again without --resume")
     wrong = [
         f"{key}: expected {kind.__name__}" for key, kind in PARTS.items() if not isinstance(content.get(key), kind)
     ]
-    if wrong or min(content[key] for key in ("step", "since_best", "validated")) < 0:
-        raise ValueError(
-            f"{path}: is no whole checkpoint ({', '.join(wrong or ['negative steps'])}); start the run again"
-        )
+    if not wrong and min(content[key] for key in ("step", "since_best", "validated")) < 0:
+        wrong = ["negative steps"]
+    if not wrong and math.isnan(content["best"]):
+        wrong = ["best: expected a number"]
+    if wrong:
+        raise ValueError(f"{path}: is no whole checkpoint ({', '.join(wrong)}); start the run again")
     return content
 
 

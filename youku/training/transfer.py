@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from youku.engines import weights
+from youku.files import printable
 from youku.models import MODELS
 from youku.models.spec import ModelSpec
 
@@ -94,4 +95,4 @@ def load_fitting(module: nn.Module, state: dict[str, Tensor], new_layers: tuple[
 
 
 def _listed(keys: tuple[str, ...], what: str) -> str:
-    return f"{what}: {', '.join(keys)}" if keys else f"none {what}"
+    return f"{what}: {', '.join(map(printable, keys))}" if keys else f"none {what}"

@@ -16,9 +16,11 @@ To make a .npz of any state dict: numpy.savez("vgg19.npz", normalisation="torchv
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ from torch.nn import functional as F
 
 from youku.engines import weights
 from youku.training.fields import to_number
+from youku.video import damage
 
 CONVS_PER_BLOCK: dict[str, tuple[int, ...]] = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 CHANNELS_OF_BLOCK = (64, 128, 256, 512, 512)
@@ -161,27 +164,36 @@ def _read(path: Path, net: str) -> tuple[dict[str, Tensor], str]:
 def _read_npz(path: Path, net: str) -> tuple[dict[str, Tensor], str]:
     state: dict[str, Tensor] = {}
     indices = _conv_indices(net)
-    if not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"{path}: expected a whole .npz (a zip of arrays), got damage or another file; download it again"
-        )
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            normalisation = str(arrays["normalisation"]) if "normalisation" in arrays else "caffe-bgr"
-            for key in arrays.files:
-                name, _, part = key.rpartition("_")
-                if part not in ("W", "b") or not name.startswith("conv"):
-                    continue  # the classifier's fc6_W and such
-                value = torch.from_numpy(arrays[key])
-                if part == "W" and value.ndim == 4 and value.shape[:2] == (3, 3):
-                    value = value.permute(3, 2, 0, 1)  # TensorFlow's (3, 3, in, out)
-                place = indices.get(name, name)  # an unknown name is reported as such by the strict load
-                state[f"features.{place}.{'weight' if part == 'W' else 'bias'}"] = value
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path}: expected a whole .npz of plain arrays, got damage or another kind ({error})"
-        ) from None
+    with open_npz(path) as arrays:
+        normalisation = str(arrays["normalisation"]) if "normalisation" in arrays else "caffe-bgr"
+        for key in arrays.files:
+            name, _, part = key.rpartition("_")
+            if part not in ("W", "b") or not name.startswith("conv"):
+                continue  # the classifier's fc6_W and such
+            value = torch.from_numpy(arrays[key])
+            if part == "W" and value.ndim == 4 and value.shape[:2] == (3, 3):
+                value = value.permute(3, 2, 0, 1)  # TensorFlow's (3, 3, in, out)
+            place = indices.get(name, name)  # an unknown name is reported as such by the strict load
+            state[f"features.{place}.{'weight' if part == 'W' else 'bias'}"] = value
     return state, normalisation
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[Any]:
+    """The arrays of a .npz, no larger than its file can hold; whatever its readers raise over damage is one sentence."""
+    try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no zip of arrays")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            damage.require_plausible(path, sum(member.file_size for member in arrays.zip.infolist()), "its directory")
+            yield arrays
+    except Exception as error:  # BadZipFile, TokenError, TypeError, NotImplementedError ...
+        if str(error).startswith(f"{path}: ") or (isinstance(error, OSError) and error.filename):  # told already
+            raise
+        told = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{path}: expected a whole .npz of plain arrays, got damage or another kind ({told}); download it again"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -149,9 +150,16 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     manifest = files.read_json(path)
-    files.require(manifest, {"pairs": dict}, str(path))
-    for name, pair in manifest["pairs"].items():
-        files.require(pair, {"source": str, "frames": (int, None)}, f"{path}: {name}")
+    try:
+        files.require(manifest, {"pairs": dict}, MANIFEST)
+        for name, pair in manifest["pairs"].items():
+            files.require(pair, {"source": str, "frames": (int, None)}, f"pairs.{name}")
+        if odd := [key for key in manifest["pairs"] if not re.fullmatch("[0-9]{5}", key)]:
+            raise ValueError(f"pairs: {ascii(odd[0])[:60]} is no id of five digits")
+    except ValueError as error:
+        raise ValueError(
+            f'{path}: expected {{"pairs": ...}} of this kit: {error}; move it away or name another folder'
+        ) from None
     return manifest["pairs"]
 
 

@@ -65,7 +65,7 @@ class Kept:
     def num_frames(self) -> int:
         """How many frames the next run finds."""
         counted = self.folder / COUNT
-        return files.read_json(counted)["frames"] if counted.exists() else sum(map(_num_frames, self.segments()))
+        return _read_count(counted)[0] if counted.exists() else sum(map(_num_frames, self.segments()))
 
 
 @contextmanager
@@ -157,6 +157,8 @@ class PartWriter:
         hashed, frame_bytes = self._hashed, len(b"FRAME\n") + self._writer.header.frame_bytes
         start, header = hashed.file.tell(), hashed.digest.copy()
         num_frames, expected = _read_count(self._count)
+        if num_frames * frame_bytes > os.fstat(hashed.file.fileno()).st_size - start:
+            num_frames = 0
         used, place, digest = num_frames // batch * batch, start, header
         for index in range(num_frames):
             hashed.digest.update(hashed.file.read(frame_bytes))
@@ -173,9 +175,10 @@ def _read_count(path: Path) -> tuple[int, str]:
     """Frames of a y4m file in the making, and the sha256 of header and frames; 0 where there is no sound count."""
     try:
         known = files.read_json(path)
-        return int(known["frames"]), str(known["sha256"])
-    except (OSError, ValueError, TypeError, KeyError):
+        files.require(known, {"frames": int, "sha256": str}, path.name)
+    except (OSError, ValueError):
         return 0, ""
+    return max(0, known["frames"]), known["sha256"]
 
 
 @contextmanager

@@ -115,10 +115,10 @@ class Clip:
             )
 
     def frame_params(self, index: int) -> str:
-        """What follows the word FRAME on the frame's own line, usually nothing."""
+        """What follows the word FRAME and a blank on the frame's own line, usually nothing."""
         end = self._offset(index)
-        start = self._map.rfind(b"FRAME", max(0, end - MAX_LINE_BYTES), end)
-        return self._map[start + 5 : end - 1].decode("latin-1").strip()
+        start = self._offset(index - 1) + self.header.frame_bytes if index else self._start
+        return self._map[start + len(b"FRAME ") : end - 1].decode("latin-1")
 
     def patch(self, index: int, top_px: int, left_px: int, height_px: int, width_px: int) -> Planes:
         """`crop` of one frame."""
