@@ -66,14 +66,19 @@ def keep_in_range(module: nn.Module) -> nn.Module:
 
 
 def center(module: nn.Module, mean: float, std: float) -> nn.Module:
-    """Make `module` compute module((x - mean) / std) * std + mean; mean 0 and std 1 leave it as it is."""
+    """Make `module` compute module((x - mean) / std) * std + mean; mean 0 and std 1 leave it as it is.
+
+    x is the first tensor, which the picture's range is that of; chroma of its own stays as it is.
+    """
     if mean == 0 and std == 1:
         return module
 
     def before(_: nn.Module, args: Tensors) -> Tensors:
-        return ((args[0] - mean) / std,)
+        return ((args[0] - mean) / std, *args[1:])
 
-    def after(_: nn.Module, __: Tensors, output: Tensor) -> Tensor:
+    def after(_: nn.Module, __: Tensors, output: Tensor | Tensors) -> Tensor | Tensors:
+        if isinstance(output, tuple):
+            return (output[0] * std + mean, *output[1:])
         return output * std + mean
 
     module.register_forward_pre_hook(before)

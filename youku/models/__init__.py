@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from youku.models import edsr, enhancenet, fsrcnn, rlfn, span, srcnn, srresnet, srvgg, waifu2x
+from youku.models import edsr, enhancenet, fsrcnn, pairs, rlfn, span, srcnn, srresnet, srvgg, waifu2x
 from youku.models.spec import ModelSpec
 
 __all__ = ["MODELS", "ModelSpec", "spec_of"]
@@ -27,6 +27,7 @@ MODELS: dict[str, ModelSpec] = {
         *span.SPECS,
         *srvgg.SPECS,
         *waifu2x.SPECS,
+        *pairs.SPECS,
     )
 }
 """In the order they are listed."""
