@@ -20,13 +20,13 @@ from safetensors.torch import load_file
 from benchmarks.damage import WRONG, Kind, damage_tree, named, scramble
 from benchmarks.damaged_media import damage_zip
 from youku import files
-from youku.engines import published, weights
+from youku.engines import published, shipped, weights
 from youku.inference import pipeline
 from youku.looking import feature_maps, weights_summary
 from youku.training import config, state, vgg
 
 CPU = torch.device("cpu")
-SHIPPED = weights.SHIPPED_FOLDER / "fsrcnn_x2.safetensors"
+SHIPPED = shipped.FOLDER / "fsrcnn_x2.safetensors"
 PORT = next(form for form in published.PUBLISHED if form.model == "fsrcnn")
 ABOUT = {"scale": (*WRONG, "3", "99", "x2"), "model": ("bicubic", "x", "")}
 ABOUT |= dict.fromkeys(("input_mean", "input_std"), ("nan", "0", "-1", "inf", "''", "1e-300", 1))

@@ -15,14 +15,18 @@ from torch import Tensor
 
 from tests.conftest import textured_frame
 from youku import predict
-from youku.engines import published, weights
+from youku.engines import published, shipped, weights
+from youku.engines.network import Network
 from youku.engines.published import PUBLISHED, Published
+from youku.engines.torch_engine import keep_in_range
 from youku.inference import evaluation, pipeline, tiles
 from youku.inference.pipeline import Options
 from youku.models import MODELS
-from youku.models.colours import Tensors
+from youku.models.blocks import Interpolate
+from youku.models.colours import LEFT, NEUTRAL, RGB, Tensors
 from youku.models.edsr import DIV2K_MEAN
 from youku.models.span import SPAN
+from youku.models.spec import ModelSpec
 from youku.video import picture_sets, y4m
 
 CPU = torch.device("cpu")
@@ -234,7 +238,10 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 
 
 def test_published_networks_see_the_range_of_pictures(tmp_path: Path) -> None:
-    """Video outside 16-235 leaves [0, 1] as RGB: a published network gets it clipped, one of this kit as it is."""
+    """Video outside 16-235 leaves [0, 1] as RGB: a published network gets it clipped, and what was clipped is added back.
+
+    One of this kit gets it as it is.
+    """
     form = form_of("span-28")
     path = written(tmp_path / "theirs.safetensors", foreign_state(form, 2))
     theirs = weights.load(path, None, None, CPU).module
@@ -242,8 +249,69 @@ def test_published_networks_see_the_range_of_pictures(tmp_path: Path) -> None:
     own = weights.load(tmp_path / "own.safetensors", None, None, CPU).module
     x = torch.rand(1, 3, 12, 12) * 1.4 - 0.2
     with torch.inference_mode():
-        assert torch.equal(theirs(x), own(x.clamp(0, 1)))
+        expected = own(x.clamp(0, 1)) + Interpolate(2, edge="replicate")(x - x.clamp(0, 1))
+        assert (theirs(x) - expected).abs().max() < 1e-6
+        assert torch.equal(theirs(x.clamp(0, 1)), own(x.clamp(0, 1)))
         assert not torch.equal(own(x), own(x.clamp(0, 1)))
+
+
+def full_ramp(spec: ModelSpec, side_px: int = 24) -> Tensors:
+    """Gray luma from 0 to 255, left to right, then held, as the network's input."""
+    luma = torch.arange(0, 256, 255 / 15).round().repeat_interleave(side_px)[None].expand(1, side_px, -1) / 255
+    neutral = torch.full((1, side_px // 2, luma.shape[-1] // 2), NEUTRAL)
+    parts = spec.colours.from_planes([luma, neutral, neutral], LEFT)
+    return tuple(part.repeat(1, spec.num_frames, 1, 1) for part in parts)
+
+
+@pytest.mark.parametrize("name", [name for name, spec in MODELS.items() if spec.colours == RGB and name != "edsr"])
+def test_a_full_ramp_keeps_what_lies_outside_of_rgb(name: str) -> None:
+    """Every RGB network, fresh: outside [0, 1] it is the clipped input's output and the excess enlarged; inside, itself."""
+    spec, scale = MODELS[name], min(MODELS[name].scales)
+    torch.manual_seed(0)
+    module = spec.build(scale).eval()
+    (x,) = full_ramp(spec)
+    assert x.min() < -0.05 and x.max() > 1.05
+    with torch.inference_mode():
+        expected = module(x.clamp(0, 1))
+        excess = (x - x.clamp(0, 1))[:, spec.num_frames // 2 * 3 :][:, :3]
+        expected = expected + Interpolate(scale, edge="replicate")(excess)
+        ranged = keep_in_range(module, spec, scale)
+        assert (ranged(x) - expected).abs().max() < 1e-5
+
+
+@needs_data
+@pytest.mark.parametrize("file", ["rlfn_x4", "span_ch28_x4"])
+def test_black_stays_black_and_white_white(file: str) -> None:
+    """Real weights on the steps of a full ramp: in the middle of each, luma comes out within three codes, 0 and 255 too."""
+    keeps_luma(weights.load(DATA / f"weights/{file}.safetensors", None, None, CPU))
+
+
+@pytest.mark.parametrize("entry", [entry for entry in shipped.SHIPPED if entry.model != "fsrcnn"], ids=lambda e: e.name)
+def test_shipped_networks_keep_black_and_white(entry: shipped.Shipped) -> None:
+    """So do the kit's own, which were trained on pictures' 16-235; their chroma stays neutral within two codes."""
+    network = weights.load(entry.path, None, None, CPU)
+    (_, chroma) = keeps_luma(network)
+    assert (chroma[..., 30:-30] * 255 - 128).abs().max() < 2
+
+
+def keeps_luma(network: Network) -> Tensors:
+    """The network's output for a full ramp, its luma looked at."""
+    step_px = 24
+    output, _ = network.engine.step(full_ramp(network.spec, step_px), ())
+    luma = network.spec.colours.to_planes(output, LEFT)[0][0] * 255
+    for index in range(16):
+        middle = (index * step_px + step_px // 2) * network.scale
+        level = round(index * 255 / 15)
+        assert (luma[40:56, middle - 8 : middle + 8] - level).abs().max() < 3, level
+    return output
+
+
+def test_a_range_that_is_none_is_refused(tmp_path: Path) -> None:
+    """input_range of the metadata is two code values, the first the smaller."""
+    state = MODELS["espcn"].build(2).state_dict()
+    for said in ("235-16", "16", "0-256", "a-b"):
+        weights.save(tmp_path / "w.safetensors", state, "espcn", 2, {"input_range": said})
+        assert f"input_range = {said!r}: expected two code values" in complaint(tmp_path / "w.safetensors")
 
 
 def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 IN is a y4m clip, any video that ffmpeg reads, "-" for y4m on stdin, or a folder of contest clips (Youku_NNNNN_l.y4m);
 OUT is a y4m file, a video (.mp4, .mkv, .mov, .webm), "-" for y4m on stdout, or a folder. A finished output made with
 the same weights, options and input is skipped on a re-run; a broken or outdated one is made again. Without --weights
-the kit's own FSRCNN enlarges. Whole frames or tiles give the same picture for local networks.
+the kit's own networks enlarge: --quality fast (FSRCNN), balanced (pairs-s, the default) or best (pairs-m), at x2 and x3
+FSRCNN alone; --input video takes those trained on compressed video, clean those trained on pictures, auto (default)
+decides by IN. Whole frames or tiles give the same picture for local networks.
 --size 3840x2160 and --scale 1.5 reach any size by the network and then bicubic, aspect kept.
 
 A run that is stopped, by Ctrl-C, SIGKILL or a power cut, keeps what it finished in a hidden folder beside OUT: a y4m
@@ -27,19 +29,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from youku import cli, files
+from youku.engines import shipped
 from youku.engines.network import Network
-from youku.inference.jobs import VideoOptions, list_jobs, network_scale, video_options
+from youku.inference.jobs import VideoOptions, choose_weights, list_jobs, size_and_scale, video_options
 from youku.models import MODELS
-from youku.video import ffmpeg, fit
-from youku.video.fit import Size
+from youku.video import ffmpeg
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("predict", __doc__, opens_videos=True)
     parser.add_argument("source", metavar="IN", help="clip, video, folder of contest clips, or - for y4m on stdin")
     parser.add_argument("target", metavar="OUT", help="y4m file, video, folder, or - for stdout")
-    of_weights = "best.safetensors of a run, or published weights (safetensors, .pth); without it, the kit's own FSRCNN"
+    of_weights = "best.safetensors of a run, or published weights (safetensors, .pth); without it, the kit's own"
     parser.add_argument("--weights", help=of_weights)
+    parser.add_argument("--quality", choices=list(shipped.QUALITIES), help="of the kit's own networks (balanced)")
+    parser.add_argument("--input", choices=("auto", *shipped.INPUTS), help="what they were trained on (auto: by IN)")
     parser.add_argument(
         "--model", choices=list(MODELS), help="network, where the weights file does not name it; bicubic"
     )
@@ -83,28 +87,13 @@ def parse_sharpen(text: str) -> tuple[float, float]:
     return sigma_px, amount
 
 
-def _size_and_scale(args: argparse.Namespace) -> tuple[Size | None, int | None]:
-    """The size asked for, where a network's own factor does not give it, and that factor, where it is known."""
-    scale = fit.parse_scale(args.scale) if args.scale else None
-    size: Size | None = fit.parse_size(args.size) if args.size else None
-    if scale is not None and scale.denominator > 1:
-        if size is not None:
-            raise cli.UsageError(f"--scale {args.scale} and --size {args.size} both say how large; give one")
-        size, scale = scale, None
-    if size is not None and args.frames == "scored":
-        raise cli.UsageError("--frames scored makes contest clips, x4 exactly; drop --size and --scale")
-    if size is None or scale is not None or args.weights:
-        return size, None if scale is None else int(scale)
-    return size, network_scale(args.source, size)
-
-
-def _load(args: argparse.Namespace, scale: int | None) -> Network:
+def _load(args: argparse.Namespace, file: Path | str | None, scale: int | None) -> Network:
     """The network; what would have no effect on it is refused, what would slow it down is left out and said."""
     from youku.engines import half, weights  # with torch, which --help does without
 
     device = weights.pick_device(args.device)
     is_half = args.half and half.chosen(device, "--half", cli.say) is not None
-    network = weights.load(args.weights, args.model, scale, device, is_half)
+    network = weights.load(file, args.model, scale, device, is_half)
     if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
         raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
     if args.tile and not network.spec.local:
@@ -125,15 +114,15 @@ def _run(args: argparse.Namespace) -> int:
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
     video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
-    size, scale = _size_and_scale(args)
-    network = _load(args, scale)
+    size, scale = size_and_scale(args.source, args.size, args.scale, args.frames, bool(args.weights))
+    file, own = choose_weights(args.source, args.weights, args.model, scale, args.quality, args.input)
+    network = _load(args, file, scale)
     options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
     label, test_set = args.size or f"x{args.scale or network.scale}", args.test_set or "round1-test"
     jobs = list_jobs(args.source, args.target, args.frames, test_set, label)
     jobs = [replace(job, deinterlace=args.deinterlace, size=size) for job in jobs]
     files.protect(args.weights, *(job.source for job in jobs))
     files.refuse_input(*(job.target for job in jobs))
-    own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"
     own = f" with {network.path}" if args.weights and Path(args.weights).is_dir() else own
     cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
     anew = args.force or args.allow_playlists  # whose files may have changed

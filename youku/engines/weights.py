@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from youku.engines import shipped
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine, center, keep_in_range
 from youku.files import atomic_write, printable
@@ -25,10 +26,6 @@ from youku.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     from youku.engines.published import Published
-
-SHIPPED_FOLDER = Path(__file__).parents[1] / "weights"
-SHIPPED_MODEL = "fsrcnn"
-SHIPPED_SCALES = (2, 3, 4)
 
 
 def pick_device(name: str) -> torch.device:
@@ -43,13 +40,6 @@ def pick_device(name: str) -> torch.device:
             f"--device {name}: not available here ({str(error).splitlines()[0]}); try --device cpu"
         ) from None
     return device
-
-
-def shipped(model: str | None, scale: int | None) -> Path | None:
-    """The kit's own weights for a model (None: whichever is shipped) and scale (None: 4); None where there are none."""
-    if model not in (None, SHIPPED_MODEL) or (scale or 4) not in SHIPPED_SCALES:
-        return None
-    return SHIPPED_FOLDER / f"{SHIPPED_MODEL}_x{scale or 4}.safetensors"
 
 
 def save(
@@ -135,6 +125,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
         wrong.append(f"input_mean = {about['input_mean'][:20]!r}: expected a number")
     if not 0 < _to_number(about.get("input_std", "1")) < math.inf:
         wrong.append(f"input_std = {about['input_std'][:20]!r}: expected a positive number")
+    if not _range_of(about):
+        wrong.append(f"input_range = {about['input_range'][:20]!r}: expected two code values, as 16-235")
     if wrong:
         raise ValueError(f"{path}: its metadata is wrong: {'; '.join(wrong)}; fetch the file again, or train again")
     return state, about
@@ -149,6 +141,13 @@ def facts_of(path: str | Path) -> dict[str, str]:
             return file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(f"{path}: expected a whole safetensors file ({error})") from None
+
+
+def _range_of(about: dict[str, str]) -> tuple[float, ...]:
+    """(least, most) of the input that the network was trained on; empty where what the metadata says is no range."""
+    found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", about.get("input_range", "0-255"))
+    least, most = map(int, found.groups()) if found else (0, 0)
+    return (least / 255, most / 255) if least < most <= 255 else ()
 
 
 def _to_number(text: str) -> float:
@@ -174,12 +173,14 @@ def load(
 ) -> Network:
     """Build the network that a weights file names (or `model` at `scale` where it names none) and load it strictly.
 
-    Without a file: the kit's own weights of `model` (None: the shipped network), or a model that needs none. Values that
-    are not finite are refused unless the network is only to be looked at (`look`). Published networks see clipped input.
+    Without a file: the kit's own weights of `model` for clean input (None: of balanced quality), or a model that needs
+    none. Values that are not finite are refused unless the network is only to be looked at (`look`). Published networks
+    see clipped input.
     """
-    weights = find(weights) if weights else shipped(model, scale)
+    own = shipped.find((model,) if model else shipped.QUALITIES[shipped.DEFAULT], scale or 4)
+    weights = find(weights) if weights else own.path if own else None
     if weights is None:
-        spec, factor = spec_of(model or SHIPPED_MODEL, scale or 4), scale or 4
+        spec, factor = spec_of(model or shipped.QUALITIES[shipped.DEFAULT][0], scale or 4), scale or 4
         if spec.trainable:
             raise ValueError(
                 f"model {spec.name}: the kit has no trained weights for it at x{factor}; "
@@ -199,8 +200,8 @@ def load(
     if broken and not look:
         raise ValueError(f"{weights}: {_few(broken)} hold NaN or infinite values; train again, or fetch the file again")
     module = center(module, float(about.get("input_mean", 0)), float(about.get("input_std", 1)))
-    if form:
-        module = keep_in_range(module)
+    if form or "input_range" in about:  # what pictures hold as code values of the first tensor
+        module = keep_in_range(module, spec, factor, *_range_of(about))
     return _ready(spec, factor, module, device, half, weights)
 
 

@@ -53,6 +53,10 @@ FILES = {
     "waifu2x-vgg7-y": "waifu2x",
     "waifu2x-upconv7": "waifu2x",
     "waifu2x-upconv7-y": "waifu2x",
+    "pairs-t": "pairs",
+    "pairs-s": "pairs",
+    "pairs-m": "pairs",
+    "pairs-l": "pairs",
 }
 UNTRAINED = ("bicubic",)  # have no weights
 

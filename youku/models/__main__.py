@@ -89,9 +89,7 @@ def _show_one(args: argparse.Namespace) -> None:
             raise cli.UsageError(f"--measure: {spec.name} looks at the whole picture, there is nothing to measure")
         if not spec.trainable:
             raise cli.UsageError(f"--measure: {spec.name} has no weights; its halo is exact by definition")
-        entry["measured_receptive_field_px"] = costs.measure_receptive_field_px(
-            lambda: spec.build(scale), spec.channels * spec.num_frames, scale, spec.halo_px(scale) + 2
-        )
+        entry["measured_receptive_field_px"] = costs.measure_receptive_field_px(spec, scale)
     if args.json:
         print(json.dumps({**entry, "layers": [asdict(layer) for layer in cost.layers]}, indent=2))
         return

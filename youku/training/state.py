@@ -23,6 +23,8 @@ from youku.engines import weights
 from youku.engines.torch_engine import center
 from youku.files import atomic_write, printable
 from youku.models import spec_of
+from youku.models.blocks import plain_state
+from youku.models.colours import Tensors
 from youku.training import precision, transfer
 from youku.training.adversary import Adversary, NoAdversary, make_adversary
 from youku.training.config import TrainConfig
@@ -70,11 +72,13 @@ class RunState:
         self.twins[scale].load_state_dict(self.average.state_dict())
         return self.twins[scale]
 
-    def forward(self, x: Tensor, scale: int) -> Tensor:
+    def forward(self, x: Tensors, scale: int) -> Tensors:
         """Output of the network for a batch of one scale."""
         if scale not in self.twins:
-            return self.module(x)
-        return functional_call(self.twins[scale], self.module.state_dict(keep_vars=True), (x,))
+            made = self.module(*x)
+        else:
+            made = functional_call(self.twins[scale], self.module.state_dict(keep_vars=True), x)
+        return made if isinstance(made, tuple) else (made,)
 
 
 def make_state(config: TrainConfig, device: torch.device, resume: bool = False, ranks: Ranks = ONE_PROCESS) -> RunState:
@@ -87,13 +91,14 @@ def make_state(config: TrainConfig, device: torch.device, resume: bool = False, 
     taken = None
     if config.init_from and not resume:
         taken = transfer.load_into(module, spec, scale, config.init_from, config.input_mean, config.input_std)
-    module = _ready(module, config, device)
+    module = _ready(spec.train_form(module, taken is not None), config, device)
     optimizer = make_optimizer(module, config, device)
     chosen = precision.choose(config.amp, config.amp_backend, device)
     module, optimizer = chosen.prepare(module, optimizer)
     average = copy.deepcopy(module).requires_grad_(False) if config.ema else module
     adversary = make_adversary(config, config.patch_px * scale, spec.channels, device)
-    twins = {other: _ready(spec.build(other), config, device) for other in config.all_scales[1:]}
+    others = {other: spec.train_form(spec.build(other), False) for other in config.all_scales[1:]}
+    twins = {other: _ready(twin, config, device) for other, twin in others.items()}
     return RunState(module, average, optimizer, chosen, adversary, ranks, twins, taken)
 
 
@@ -140,7 +145,7 @@ def train_mode(module: nn.Module) -> None:
 
 
 def content_of(state: RunState) -> dict[str, Any]:
-    """What last.pt holds of a state: its own tensors, not copies of them."""
+    """What `write` wants of a state, its own tensors and not copies of them: last.pt's content, and the plain weights."""
     return {
         "step": state.step,
         "best": state.best,
@@ -148,6 +153,7 @@ def content_of(state: RunState) -> dict[str, Any]:
         "validated": state.validated,
         "module": state.module.state_dict(),
         "average": state.average.state_dict(),
+        "plain": plain_state(state.average),
         "optimizer": state.optimizer.state_dict(),
         "precision": state.precision.state_dict(),
         "adversary": state.adversary.state_dict(),
@@ -158,8 +164,8 @@ def content_of(state: RunState) -> dict[str, Any]:
 def write(content: dict[str, Any], config: TrainConfig) -> None:
     """Write last.pt, and last.safetensors beside it; weights that are not finite are refused, so both hold good ones."""
     _require_finite(content["module"], content["step"])
-    write_checkpoint(config.folder / "last.pt", content)
-    write_weights(content["average"], content["step"], config, "last", {})
+    write_checkpoint(config.folder / "last.pt", {key: part for key, part in content.items() if key != "plain"})
+    write_weights(content["plain"], content["step"], config, "last", {})
 
 
 def check_finite(loss: float, step: int, names: Sequence[str]) -> None:
@@ -235,16 +241,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def save_weights(state: RunState, config: TrainConfig, name: str, about: dict[str, str]) -> None:
-    """Write the averaged weights as a safetensors file of the run's folder, if finite; `about` is kept as text."""
+    """Write the averaged weights, if finite, branches merged, as a safetensors file of the folder; `about` is kept as text."""
     if state.ranks.is_writer:
-        write_weights(state.average.state_dict(), state.step, config, name, about)
+        write_weights(plain_state(state.average), state.step, config, name, about)
     state.ranks.barrier()
 
 
-def write_weights(average: dict[str, Tensor], step: int, config: TrainConfig, name: str, about: dict[str, str]) -> None:
+def write_weights(plain: dict[str, Tensor], step: int, config: TrainConfig, name: str, about: dict[str, str]) -> None:
     """`save_weights` of what a state held."""
-    _require_finite(average, step)
+    _require_finite(plain, step)
     told = {"step": str(step), "loss": config.loss_at(max(0, step - 1)), **about}
     if config.input_mean != 0 or config.input_std != 1:
         told |= {"input_mean": repr(config.input_mean), "input_std": repr(config.input_std)}
-    weights.save(config.folder / f"{name}.safetensors", average, config.model, config.all_scales[0], told)
+    weights.save(config.folder / f"{name}.safetensors", plain, config.model, config.all_scales[0], told)
