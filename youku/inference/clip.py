@@ -23,7 +23,7 @@ from youku.engines.network import Network
 from youku.inference import pipeline, records
 from youku.inference.jobs import Job, VideoOptions
 from youku.inference.pipeline import Options
-from youku.inference.stages import ahead
+from youku.inference.stages import Busy, ahead
 from youku.video import clips, encoding, ffmpeg, fit, interpolate, segments, y4m
 from youku.video.clips import Opened
 from youku.video.segments import Kept
@@ -55,9 +55,9 @@ def predict_all(
     how = {"device": str(network.device), "tile": str(options.tile_px), "batch": str(options.batch)}
     num_run = 0
     for job, num_frames in run_jobs(jobs, partial(_keep_up_to_date, predict, made_by, how, force, video)):
-        if job.target != "-":
-            tell(f"{job.target}: {'up to date' if num_frames is None else f'{num_frames} frames'}")
-            num_run += num_frames is not None
+        if num_frames is None:
+            tell(f"{job.target}: up to date")
+        num_run += num_frames is not None and job.target != "-"
     return num_run
 
 
@@ -145,10 +145,11 @@ def _predict_opened(
         raise recording.interlaced(job.source, is_clip=source is None)
     scaled = interpolate.scaled_header(header, network.scale)
     target = fit.target_header(header, job.size) if job.size else scaled
+    busy = Busy()
     with _create(job, target, opened, video, tell, kept) as writer:
         num_kept = writer.num_kept if kept else 0
         num_frames = _num_expected(opened, job)
-        outputs = _outputs(network, job, options, opened, num_kept, kept)
+        outputs = _outputs(network, job, options, opened, num_kept, kept, busy)
         if target != scaled:
             outputs = ahead(fit.fit(planes, scaled, target) for planes in outputs)
         if num_kept:
@@ -159,8 +160,9 @@ def _predict_opened(
         beside = " and the time of the coder" if job.to_video else ""
         outputs = _announce(outputs, f"{what} on {network.device}", num_left, beside, tell)
         for planes in watch(outputs, Path(job.target).name, num_left):
-            _write_kept(writer, num_kept)
-            writer.write(planes)
+            with busy.at("writing"):
+                _write_kept(writer, num_kept)
+                writer.write(planes)
         _write_kept(writer, num_kept, itertools.islice(opened.frames, job.frames[-1] + 1 if job.frames else None))
         if source is not None and job.frames is None and writer.num_frames != len(source.times):
             raise ValueError(f"{job.source}: {writer.num_frames} frames were made of its {len(source.times)}")
@@ -168,11 +170,13 @@ def _predict_opened(
             raise clips.too_short(job.source, job.frames)
     if source is not None and source.is_variable and not job.to_video:
         tell(f"{job.source}: its rate varies, and y4m has one rate alone; name a video (OUT.mp4) to keep the times")
+    num_made = writer.num_frames - num_kept
+    tell(f"{job.target}: {writer.num_frames} frames" + (f", {busy.told(num_made)}" if num_made else ""))
     return writer.num_frames
 
 
 def _outputs(
-    network: Network, job: Job, options: Options, opened: Opened, num_kept: int, kept: Kept | None
+    network: Network, job: Job, options: Options, opened: Opened, num_kept: int, kept: Kept | None, busy: Busy
 ) -> Iterator[Planes]:
     """Enlarged frames from the first on that is not kept, each among its true neighbours.
 
@@ -184,7 +188,7 @@ def _outputs(
     remembers = network.spec.memory or not num_kept
     wanted = chosen if remembers else (chosen or range(sys.maxsize))[num_kept:]
     matrix = opened.tags.matrix_name if opened.tags else "601"
-    outputs = pipeline.upscale_frames(network, opened.header, opened.frames, options, wanted, matrix, pin)
+    outputs = pipeline.upscale_frames(network, opened.header, opened.frames, options, wanted, matrix, pin, busy)
     return itertools.islice(outputs, num_kept, None) if remembers and num_kept else outputs
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from youku.engines.network import Network
 from youku.inference import stages, tiles
-from youku.inference.stages import ahead
+from youku.inference.stages import Busy, ahead
 from youku.inference.tiles import Step
 from youku.inference.window import Moment, moments
 from youku.models import colours
@@ -56,6 +56,7 @@ def upscale_frames(
     wanted: Sequence[int] | None = None,
     matrix: str = "601",
     pin: Callable[[int], int] = int,
+    busy: Busy | None = None,
 ) -> Iterator[Planes]:
     """Yield each frame enlarged, or the `wanted` ones (increasing numbers) of all; `header` is the input clip's.
 
@@ -65,23 +66,22 @@ def upscale_frames(
     A network that needs neighbours sees each frame among those in `frames`: give it the clip, not a choice of frames.
     NotFiniteError where an output is not finite: it would be rounded to black.
     """
-    num_threads, spec = own_threads(), network.spec
+    num_threads, spec, busy = own_threads(), network.spec, busy or Busy()
     coded = spec.colours.coded(matrix, header.is_full_range)
     if not spec.trainable and not options.ensemble and not options.sharpen:
-        enlarged = (
-            interpolate.upscale(moment.middle, header, network.scale) for moment in moments(frames, header, 1, wanted)
-        )
-        yield from ahead(enlarged)
+        seen = moments(busy.reading(frames), header, 1, wanted)
+        yield from ahead(_interpolate_all(network.scale, header, seen, busy))
         return
-    seen: Iterator[Moment] = moments(
-        ahead(iter(frames)), header, spec.num_frames, wanted,
+    seen = moments(
+        ahead(busy.reading(frames)), header, spec.num_frames, wanted,
         needed=spec.colours.needed, aligned=spec.aligned, memory=spec.memory,
     )  # fmt: skip
     if spec.num_frames > 1:
         seen = ahead(seen)  # motion compensation is a stage of its own
     batches = stages.batches(seen, 1 if spec.memory else options.batch)
     numbers = itertools.count() if wanted is None or spec.memory else iter(wanted)
-    outputs = ahead(_forward_all(network, header, coded, batches, options, numbers, pin), num_threads=num_threads)
+    computed = _forward_all(network, header, coded, batches, options, numbers, pin, busy)
+    outputs = ahead(computed, num_threads=num_threads)
     yield from ahead(_finish_all(network, header, coded, outputs, options))
 
 
@@ -134,6 +134,13 @@ def _require_finite(output: Tensors, numbers: Sequence[int]) -> None:
                 raise NotFiniteError(number)
 
 
+def _interpolate_all(scale: int, header: Header, seen: Iterable[Moment], busy: Busy) -> Iterator[Planes]:
+    for moment in seen:
+        with busy.at("network"):
+            planes = interpolate.upscale(moment.middle, header, scale)
+        yield planes
+
+
 def _forward_all(
     network: Network,
     header: Header,
@@ -142,6 +149,7 @@ def _forward_all(
     options: Options,
     numbers: Iterator[int],
     pin: Callable[[int], int],
+    busy: Busy,
 ) -> Iterator[tuple[list[Planes], Tensors]]:
     """(middle frames, output (N, C, s H, s W)) of each batch; what the network remembers goes from one to the next."""
     spec, tile_px = network.spec, 0
@@ -153,8 +161,9 @@ def _forward_all(
         if spec.local and not tile_px:
             tile_px = pin(options.tile_px or tiles.choose_tile_px(network.engine, x, spec.halo_px(network.scale)))
         memory = () if batch[0].opens_shot else memory
-        output, memory, tile_px = _step(network, x, memory, options, tile_px)
-        _require_finite(output, list(itertools.islice(numbers, len(batch))))
+        with busy.at("network"):
+            output, memory, tile_px = _step(network, x, memory, options, tile_px)
+            _require_finite(output, list(itertools.islice(numbers, len(batch))))  # waits for a GPU to be done
         if batch[-1].is_wanted:
             yield [moment.middle for moment in batch], output
 

@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
+import time
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from youku.threads import limit_threads
 
 Item = TypeVar("Item")
+STAGES = ("reading", "network", "writing")
 AHEAD = 2  # items waiting between two stages
+
+
+class Busy:
+    """Wall seconds that each stage of a pipeline worked, what it waited for left out: it tells what limits."""
+
+    def __init__(self) -> None:
+        self.began, self.seconds = time.monotonic(), dict.fromkeys(STAGES, 0.0)
+
+    @contextmanager
+    def at(self, stage: str) -> Iterator[None]:
+        """The block is work of one of STAGES."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.monotonic() - began
+
+    def reading(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The same items, each timed while it comes."""
+        waiting = iter(items)
+        while True:
+            with self.at("reading"):
+                found = list(itertools.islice(waiting, 1))
+            if not found:
+                return
+            yield found[0]
+
+    def told(self, num_frames: int) -> str:
+        """Frames a second, and the share of the time that each stage worked; they work at once, so shares may add up to more."""
+        took_sec = max(1e-9, time.monotonic() - self.began)
+        shares = ", ".join(f"{stage} {seconds / took_sec:.0%}" for stage, seconds in self.seconds.items())
+        return f"{num_frames / took_sec:.3g} frames/s (busy: {shares})"
 
 
 def ahead(items: Iterable[Item], depth: int = AHEAD, num_threads: int = 1) -> Iterator[Item]:

@@ -67,16 +67,15 @@ class Encoding:
         options = options | ({"crf": str(crf if self.crf is None else self.crf)} if most else {})
         if self.codec == "ffv1" and min(header.width, header.height) < LEAST_SLICED_PX:
             options = {"level": "1"}
-        if self.codec == "x265" and header.width < X265_PLAIN_PX:
-            options["x265-params"] += ":no-asm=1"
         if self.codec == "x264" and _has_avx512():
             options["x264-params"] = "asm=AVX2"
         return options | _hdr_options(self.codec, options, tags)
 
 
 LEAST_SLICED_PX = 9  # FFV1 of levels above 1 finds no slices for some smaller pictures
-# x265 4.1 with AVX2 writes beyond its memory where pictures are 33 to 48 pixels wide, and most often aborts the process
-X265_PLAIN_PX = 64
+# x265 4.1 with AVX2 writes beyond its memory where pictures are 33 to 48 pixels wide, and most often aborts the process;
+# its plain C cannot be chosen for one clip, for the first clip of a process decides for all
+X265_LEAST_WIDTH_PX = 64
 
 
 @lru_cache(maxsize=1)
@@ -116,9 +115,10 @@ def check(header: Header, target: str | Path, encoding: Encoding) -> None:
         raise ValueError(
             f"{target}: {codec} wants even sides, the pictures are {header.width}x{header.height}; use --codec ffv1 or vp9"
         )
-    if header.width not in sides or header.height not in sides:
+    least = X265_LEAST_WIDTH_PX if codec == "x265" else sides[0]
+    if header.width not in sides[least - sides[0] :] or header.height not in sides:
         raise ValueError(
-            f"{target}: {codec} codes sides of {sides[0]} to {sides[-1]} pixels, the pictures are "
+            f"{target}: {codec} codes {least} to {sides[-1]} by {sides[0]} to {sides[-1]} pixels, the pictures are "
             f"{header.width}x{header.height}; use --codec {'x264' if sides[0] > 1 else 'ffv1'} and name OUT.mkv"
         )
 
@@ -136,6 +136,8 @@ def second_pass(header: Header, target: str | Path, encoding: Encoding) -> list[
         options += ["-aspect:v:0", f"{shape.numerator}:{shape.denominator}"]
     if encoding.codec == "vp9" and header.depth > 8:  # the wheel's libvpx is built for 8 bit
         options += ["-c:v", encoding.encoder, *ffmpeg.passthrough_flags()]
+        from youku.video.avframe import Tags  # PyAV: names alone go without
+
         options += [word for name, value in encoding.options(header, Tags()).items() for word in (f"-{name}", value)]
     return options
 

@@ -1,0 +1,53 @@
+"""Stages of a pipeline: what each worked is told apart from what it waited, and makes no item go missing."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import write_pair
+from youku import contest
+from youku.engines import weights
+from youku.inference.clip import predict_clip
+from youku.inference.jobs import Job
+from youku.inference.pipeline import Options
+from youku.inference.stages import Busy
+
+
+def test_reading_is_timed_and_waiting_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Items come unchanged; the time between them, while the consumer works, does not count."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def items() -> Iterator[int]:
+        for number in range(3):
+            now[0] += 1
+            yield number
+
+    busy, seen = Busy(), []
+    for item in busy.reading(items()):
+        seen.append(item)
+        now[0] += 10
+        with busy.at("writing"):
+            now[0] += 2
+    assert seen == [0, 1, 2] and busy.seconds == {"reading": 3, "network": 0, "writing": 6}
+    assert busy.told(3) == "0.0769 frames/s (busy: reading 8%, network 0%, writing 15%)"
+
+
+@pytest.mark.parametrize("model", ["bicubic", "fsrcnn"])
+def test_a_prediction_ends_with_its_speed_and_what_was_busy(tmp_path: Path, model: str) -> None:
+    """One line a clip: frames, frames a second, the share of each stage."""
+    write_pair(tmp_path, 0, 32, 24, 3)
+    network = weights.load(None, model, 4, torch.device("cpu"))
+    told: list[str] = []
+    job = Job(str(tmp_path / contest.low_name(0)), str(tmp_path / "out.y4m"), None)
+    assert predict_clip(network, job, Options(), tell=told.append) == 3
+    line = re.fullmatch(
+        r".*out\.y4m: 3 frames, ([\d.e+]+) frames/s \(busy: reading (\d+)%, network (\d+)%, writing (\d+)%\)", told[-1]
+    )
+    assert line and float(line[1]) > 0 and int(line[3]) > 0
