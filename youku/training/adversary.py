@@ -18,7 +18,7 @@ from youku.training import gan_losses
 from youku.training.config import DISCRIMINATORS, LossSettings
 from youku.training.gan_losses import GanLoss
 from youku.training.losses import Term
-from youku.training.precision import load_moments
+from youku.training.precision import load_moments, moments_of
 
 
 class NoAdversary:
@@ -98,7 +98,7 @@ class Adversary:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {"module": self.module.state_dict(), "optimizer": moments_of(self.optimizer)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         weights.load_strictly(self.module, state["module"], "the adversary")

@@ -148,7 +148,7 @@ def save(state: RunState, config: TrainConfig) -> None:
         "validated": state.validated,
         "module": state.module.state_dict(),
         "average": state.average.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
+        "optimizer": precision.moments_of(state.optimizer),
         "precision": state.precision.state_dict(),
         "adversary": state.adversary.state_dict(),
         "torch_rng": torch.get_rng_state(),
