@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from youku.engines import weights
 from youku.training.config import LossSettings
 from youku.training.losses import Term
-from youku.training.precision import load_moments
+from youku.training.precision import load_moments, moments_of
 
 if TYPE_CHECKING:
     from youku.training.gan_losses import GanLoss
@@ -101,7 +101,7 @@ class Adversary:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {"module": self.module.state_dict(), "optimizer": moments_of(self.optimizer)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         weights.load_strictly(self.module, state["module"], "the adversary")

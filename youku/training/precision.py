@@ -47,11 +47,13 @@ MOMENTS: dict[type[Optimizer], set[str]] = {
 }
 
 
-def load_moments(optimizer: Optimizer, saved: dict[str, Any]) -> None:
-    """Take an optimiser's moments, its settings being the config's; TypeError where they are not of these parameters.
+def moments_of(optimizer: Optimizer) -> dict[str, Any]:
+    """What an optimiser remembers; its settings are the config's, and the rate of the last step is no state."""
+    return {"state": optimizer.state_dict()["state"]}
 
-    The rate is that of the last step, so that a state which is saved before the next one is the one that was read.
-    """
+
+def load_moments(optimizer: Optimizer, saved: dict[str, Any]) -> None:
+    """Take an optimiser's moments, its settings being the config's; TypeError where they are not of these parameters."""
     groups = optimizer.state_dict()["param_groups"]
     numbers = [number for group in groups for number in group["params"]]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -63,8 +65,6 @@ def load_moments(optimizer: Optimizer, saved: dict[str, Any]) -> None:
             if value.shape != (() if name == "step" else shapes[number]) or not value.is_floating_point():
                 raise TypeError(f"optimizer: {name} of parameter {number} has shape {tuple(value.shape)}")
     optimizer.load_state_dict({"state": saved["state"], "param_groups": groups})
-    for group, known in zip(optimizer.param_groups, saved["param_groups"], strict=True):
-        group["lr"] = float(known["lr"])
 
 
 class TorchPrecision:

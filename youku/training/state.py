@@ -154,7 +154,7 @@ def content_of(state: RunState) -> dict[str, Any]:
         "module": state.module.state_dict(),
         "average": state.average.state_dict(),
         "plain": plain_state(state.average),
-        "optimizer": state.optimizer.state_dict(),
+        "optimizer": precision.moments_of(state.optimizer),
         "precision": state.precision.state_dict(),
         "adversary": state.adversary.state_dict(),
         "torch_rng": torch.get_rng_state(),
