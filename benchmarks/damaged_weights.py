@@ -98,7 +98,11 @@ def _run_network(path: Path, scale: int | None) -> None:
         weights.load(path, None, scale, CPU)
         raise AssertionError("loaded weights that are not finite")
     try:
-        pipeline.run_network(network, (torch.rand(1, network.spec.channels, 8, 8),), pipeline.Options())
+        pipeline.run_network(
+            network,
+            (torch.linspace(0, 1, 64).view(1, 1, 8, 8).expand(-1, network.spec.channels, -1, -1),),
+            pipeline.Options(),
+        )
     except pipeline.NotFiniteError as error:
         raise ValueError(f"{path}: {error}") from None
 

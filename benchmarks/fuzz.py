@@ -111,26 +111,29 @@ def _work(name: str, seed: int, found: Path, num_cases: int, shared: Shared) -> 
                 (found / f"{name}_{outcome}_{seed}_{number}").write_bytes(data)
 
 
-def count(name: str, seed: int, found: Path, num_cases: int) -> dict[str, float]:
-    """Outcome -> how many of the cases, and the seconds of all; what an earlier run counted is gone on from."""
+def count(name: str, seed: int, found: Path, num_cases: int, so_far: bool = False) -> dict[str, float]:
+    """Outcome -> how many of the cases, and the seconds of all; what an earlier run counted is gone on from, or told."""
     book = found / f"{name}_{seed}_{num_cases}.json"
-    counts: dict[str, float] = json.loads(book.read_text()) if book.exists() else {"done": 0, "s": 0}
-    shared = multiprocessing.Array(ctypes.c_long, [int(counts.get(key, 0)) for key in ("done", "", *OUTCOMES)])
-    while shared[0] < num_cases:
+    counts: dict[str, float] = dict.fromkeys(("done", *OUTCOMES, "s"), 0)
+    counts |= json.loads(book.read_text()) if book.exists() else {}
+    shared = multiprocessing.Array(ctypes.c_long, [int(counts[key]) for key in ("done", "s", *OUTCOMES)])
+    while shared[0] < num_cases and not so_far:
         began, shared[1] = time.monotonic(), int(time.monotonic())
         worker = multiprocessing.Process(target=_work, args=(name, seed, found, num_cases, shared), daemon=True)
         worker.start()
         while worker.is_alive() and time.monotonic() - shared[1] < STILL_SEC:
             worker.join(1)
-            counts["s"] += time.monotonic() - began
-            began = time.monotonic()
-            files.write_json(book, counts | dict(zip(("done", *OUTCOMES), [shared[0], *shared[2:]], strict=True)))
+            counts |= dict(zip(("done", *OUTCOMES), [shared[0], *shared[2:]], strict=True))
+            files.write_json(book, {**counts, "s": counts["s"] + time.monotonic() - began})
+        counts["s"] += time.monotonic() - began
         if shared[0] < num_cases:
             shared[2 + OUTCOMES.index("hang" if worker.is_alive() else "died")] += 1
             shared[0] += 1
             worker.kill()
             worker.join()
-    return json.loads(book.read_text())
+            counts |= dict(zip(("done", *OUTCOMES), [shared[0], *shared[2:]], strict=True))
+            files.write_json(book, counts)
+    return counts
 
 
 def main() -> int:
@@ -139,13 +142,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--found", type=Path, default="/tmp/fuzz_found", help="folder for counts and cases gone wrong")
+    parser.add_argument("--so-far", action="store_true", help="print what --found holds of such a run; run nothing")
     args = parser.parse_args()
     files.make_folder(args.found)
     rows = []
     for name in args.kinds:
         num_cases = KINDS[name].num_cases if args.full else KINDS[name].num_quick
-        counts = count(name, args.seed, args.found, num_cases)
-        rows.append([name, str(num_cases), *(str(counts[key]) for key in OUTCOMES), f"{counts['s']:.0f}"])
+        counts = count(name, args.seed, args.found, num_cases, args.so_far)
+        rows.append([name, str(counts["done"]), *(str(counts[key]) for key in OUTCOMES), f"{counts['s']:.0f}"])
         print(lay_out(["kind", "cases", *OUTCOMES, "s"], rows[-1:]), flush=True)
     print(lay_out(["kind", "cases", *OUTCOMES, "s"], rows))
     return int(any(any(map(int, row[4:-1])) for row in rows))

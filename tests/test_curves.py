@@ -251,3 +251,11 @@ def test_values_that_cannot_be_drawn_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("step 1e999 err: 0.5\nstep 2 err: 0.25\n")
     log = run_logs.read_log(tmp_path / "a.txt", r"step (?P<step>\S+) err: (?P<loss>\S+)")
     assert log.series["loss"].steps == [2]
+
+
+def test_a_line_of_the_log_stays_in_a_sentence(tmp_path: Path) -> None:
+    """What is no line of a log is shown short, without what would act on a terminal."""
+    (tmp_path / "log.jsonl").write_text('{"se\x7f": "' + "x" * 999 + '"}\n')
+    with pytest.raises(ValueError, match=r"line 1: expected \{") as caught:
+        run_logs.read_log(tmp_path)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 400

@@ -187,3 +187,13 @@ def test_the_readme_of_the_submissions_has_its_markers() -> None:
     """The project's own README holds both markers once, so `make report` can write it."""
     text = (Path(__file__).parents[1] / "submissions" / "README.md").read_text()
     assert text.count(leaderboard.BEGIN) == text.count(leaderboard.END) == 1
+
+
+def test_what_a_score_holds_stays_in_a_sentence(root: Path) -> None:
+    """Values of thousands of letters or with control characters are told short and harmless."""
+    path = root / "plain" / "score.json"
+    score = json.loads(path.read_text())
+    for hurt in ({"tools": {"a\n\x1b[2J": 3}}, {"protocol": {**PROTOCOL, "vmaf_clips": "\x1b" + "x" * 9999}}):
+        path.write_text(json.dumps(score | hurt))
+        (fault,) = leaderboard.read_entries(root)[1]
+        assert fault.isprintable() and len(fault) < 1000

@@ -17,6 +17,7 @@ from youku.exchange.totals import CHOICES, SYSTEMS
 KEYS = ("name", "test_set", "created", "protocol", "tools", "paths", "totals", "clips")
 SCORE = {"name": str, "test_set": str, "created": str, "protocol": dict, "tools": dict, "paths": dict, "totals": dict}
 CLIP = {"id": int, "file": str, "low": str, "high": str, "whole": bool, "frames": [int], "width": int, "height": int}
+MOST_LETTERS = 500  # of what is wrong: a file may have put anything into it
 MAX_VALUE = 1e6  # no measure comes near; sums and figures stay finite
 
 
@@ -32,7 +33,7 @@ def read_score(folder: Path) -> dict[str, Any]:
     try:
         return _normalise(score)
     except ValueError as error:
-        reason = str(error)
+        reason = files.printable(str(error), MOST_LETTERS)
     raise ValueError(f"{path}: expected a score written by this kit: {reason}; score the submission again")
 
 

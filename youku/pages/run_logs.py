@@ -102,7 +102,7 @@ def _from_json(text: str, file: Path) -> dict[str, Series]:
                 break
             raise ValueError(f"{file}: line {number} is not JSON ({error}); mend or remove it") from None
         if not isinstance(row, dict) or not _is_number(row.get("step")):
-            raise ValueError(f'{file}: line {number}: expected {{"step": ..., ...}}, got {line[:60]}')
+            raise ValueError(f'{file}: line {number}: expected {{"step": ..., ...}}, got {files.printable(line, 60)}')
         for key, value in row.items():
             if key != "step" and _is_number(value):
                 _append(series, key, float(row["step"]), float(value))

@@ -157,8 +157,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         if odd := [key for key in manifest["pairs"] if not re.fullmatch("[0-9]{5}", key)]:
             raise ValueError(f"pairs: {ascii(odd[0])[:60]} is no id of five digits")
     except ValueError as error:
+        told = files.printable(str(error), 500)
         raise ValueError(
-            f'{path}: expected {{"pairs": ...}} of this kit: {error}; move it away or name another folder'
+            f'{path}: expected {{"pairs": ...}} of this kit: {told}; move it away or name another folder'
         ) from None
     return manifest["pairs"]
 
