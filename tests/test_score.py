@@ -206,7 +206,7 @@ def test_written_files_hold_the_agreed_keys(full: dict[str, Any], tmp_path: Path
     """score.json is read back by the report's reader; score.csv has a line a clip and system."""
     scorefile.write_score(full, tmp_path)
     saved = json.loads((tmp_path / "score.json").read_text())
-    assert list(saved) == ["name", "test_set", "created", "protocol", "tools", "paths", "totals", "clips"]
+    assert list(saved) == ["name", "test_set", "created", "protocol", "tools", "paths", "totals", "interval", "clips"]
     wanted = {f"psnr_{planes}_{how}" for planes in contest.PSNR_PLANES for how in contest.PSNR_POOLS}
     wanted |= {"score", "psnr", "vmaf", "ssim", "vmaf_full", "vmaf_all", "vmaf_neg_full", "vmaf_neg_all"}
     assert set(saved["totals"]["bicubic"]) == wanted

@@ -21,7 +21,7 @@ from typing import Any
 import youku
 from youku import cli, contest, stops
 from youku.contest import TestSet
-from youku.exchange import baseline, totals
+from youku.exchange import baseline, intervals, totals
 from youku.exchange.submission import Submission, open_submission
 from youku.exchange.totals import SYSTEMS, FrameValues, Reading, Wanted
 from youku.metrics import vmaf
@@ -91,6 +91,7 @@ def score_submission(
         measure = partial(_measure, submission, reading.vmaf_model, how, threads, with_artefacts)
         measured = _measure_all(pool, stop, measure, clips, bar)
     pairs = list(zip(clips, measured, strict=True))
+    values = {system: [(clip.whole, one.values[system]) for clip, one in pairs] for system in SYSTEMS}
     score = {
         "name": name or _name(submission.path),
         "test_set": str(test_set),
@@ -98,9 +99,10 @@ def score_submission(
         "protocol": asdict(reading),
         "tools": _tools(set().union(*(one.versions for one in measured))),
         "paths": {"submission": str(path), "low": str(low), "high": str(high)},
-        "totals": {
-            system: totals.totals_of([(clip.whole, one.values[system]) for clip, one in pairs], reading)
-            for system in SYSTEMS
+        "totals": {system: totals.totals_of(values[system], reading) for system in SYSTEMS},
+        "interval": {
+            **{system: intervals.of_score(values[system], reading) for system in SYSTEMS},
+            "difference": intervals.of_score(values["submission"], reading, values["bicubic"]),
         },
         "clips": [_clip_row(clip, one, reading) for clip, one in pairs],
     }

@@ -1,0 +1,70 @@
+"""Intervals: they hold the total, shrink with more clips, pair what both systems share, and are the same each time."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from youku import contest
+from youku.exchange import intervals
+from youku.exchange.intervals import Clips
+from youku.exchange.totals import FrameValues, Reading, totals_of
+
+READING = Reading()
+
+
+def make(num_whole: int, num_sampled: int, gain: float = 0.0, seed: int = 0) -> Clips:
+    """Clips of very different difficulty; VMAF of the whole ones alone."""
+    rng, clips = np.random.default_rng(seed), []
+    for index in range(num_whole + num_sampled):
+        whole, hard = index < num_whole, rng.normal(0, 3)
+        frames = (30 + hard + gain + rng.normal(0, 0.1, 6)).tolist()
+        row = FrameValues(psnr_yuv=frames, psnr_y=frames, ssim=[0.9] * 6)
+        row.vmaf.extend([50 + 5 * hard + gain] * 6 if whole else [])
+        clips.append((whole, row))
+    return clips
+
+
+def test_the_interval_holds_the_total_and_is_the_same_each_time() -> None:
+    """For both ways of pooling; 45 more clips make it narrower."""
+    for reading in (READING, Reading(psnr_pool="frame", vmaf_clips="all")):
+        clips = make(5, 45)
+        low, high = intervals.of_score(clips, reading) or (0, 0)
+        total = totals_of(clips, reading)["score"]
+        assert total is not None and low < total < high
+        assert (low, high) == intervals.of_score(clips, reading)
+    few = intervals.of_score(make(5, 3), READING)
+    assert few is not None and few[1] - few[0] > high - low
+
+
+def test_coverage_is_about_95_percent() -> None:
+    """Of scores by PSNR whose true mean is known: the interval of 40 clips holds it in about 19 of 20 draws."""
+    truth, hits = contest.PSNR_WEIGHT * 30 + contest.VMAF_WEIGHT * 50, 0
+    for seed in range(100):
+        low, high = intervals.of_score(make(40, 0, seed=seed), READING) or (0, 0)
+        hits += low <= truth <= high
+    assert 87 <= hits <= 100
+
+
+def test_a_difference_is_paired() -> None:
+    """Half a decibel on every clip is certain, though the clips differ by three; the other way round it is negative."""
+    better, worse = make(5, 45, gain=0.5), make(5, 45)
+    low, high = intervals.of_score(better, READING, worse) or (0, 0)
+    assert 0.4 < low <= contest.PSNR_WEIGHT * 0.5 + contest.VMAF_WEIGHT * 0.5 <= high < 0.6
+    back = intervals.of_score(worse, READING, better)
+    assert back == pytest.approx((-high, -low), abs=0.01)
+
+
+@pytest.mark.parametrize("clips", [make(2, 45), make(5, 2), make(0, 0), make(0, 5)])
+def test_too_few_clips_have_none(clips: Clips) -> None:
+    """Nor has a score without VMAF, or an exact match."""
+    assert intervals.of_score(clips, READING) is None and intervals.told(None) == "too few clips"
+
+
+def test_an_exact_match_has_none() -> None:
+    """inf dB."""
+    clips = make(5, 5)
+    clips[0][1].psnr_yuv[0] = math.inf
+    assert intervals.of_score(clips, READING) is None
