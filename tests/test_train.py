@@ -6,6 +6,7 @@ import copy
 import importlib.machinery
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from youku.training import state as states
 from youku.training.config import TrainConfig
 from youku.training.dataset import Sampler, batches, in_turn
 from youku.training.pairs import find_pairs
-from youku.training.validation import validate
+from youku.training.validation import against_bicubic, validate
 from youku.video import y4m
 
 REPO = Path(__file__).parents[1]
@@ -766,3 +767,24 @@ def test_tensorboard_gets_the_log_where_it_is_installed(pairs: Path, monkeypatch
     lines = [json.loads(line) for line in (made.folder / "log.jsonl").read_text().splitlines()]
     figures = [(key, value, line["step"]) for line in lines for key, value in line.items() if key != "step"]
     assert told == [*figures, ("closed", 0.0, 0)]
+
+
+def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with its network, its length and what its first comment says."""
+    assert verb.main(["--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = next(index for index, line in enumerate(lines) if line.startswith("edsr-baseline "))
+    assert "300,000 x 16" in lines[at] and "Lim et al. 2017" in lines[at + 1]
+    assert sum(not line.startswith(" ") for line in lines) == 1 + len(list(config.RECIPES.glob("*.toml")))
+
+
+def test_the_first_validation_says_where_bicubic_stands(pairs: Path) -> None:
+    """A run below bicubic is told in words, once; so is one above it."""
+    told: list[str] = []
+    made = settings(pairs, steps=4, val_every=2)
+    run.start(made, progress=False, say=told.append)
+    (line,) = [line for line in told if line.startswith("bicubic has")]
+    assert "dB BELOW it so far; train on, or begin from trained weights" in line
+    clips = find_pairs([str(pairs)], 4)
+    low = against_bicubic(99.0, clips, 2)
+    assert re.fullmatch(r"bicubic has \d+\.\d{3} dB there: \d+\.\d{3} dB above it", low)

@@ -4,6 +4,7 @@ In: folders of Youku_NNNNN_l.y4m + Youku_NNNNN_h_GT.y4m, or of pictures. Out: co
 last.safetensors (at every save and every stop), best.safetensors. Settings: defaults, then --recipe (a name or a TOML
 file), then flags. --resume RUN goes on.
 
+    python -m youku train --list
     python -m youku train --amp
     python -m youku train --recipe edsr-baseline --data data/clips/train --name edsr --amp
     python -m youku train --resume runs/edsr
@@ -14,25 +15,38 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import itertools
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from youku import cli, files, stops
+from youku import cli, files, stops, text_table
 from youku.training import config as configs
 from youku.training import fields
 from youku.training.config import TrainConfig
 
-MAY_CHANGE = ("resume", "vgg_weights")  # where a file lies is no setting of the run
+MAY_CHANGE = ("resume", "vgg_weights", "list")  # where a file lies is no setting of the run
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("train", __doc__)
     parser.add_argument("--recipe", help="name in youku/training/recipes, or a TOML file")
+    parser.add_argument("--list", action="store_true", help="print the recipes, a line or two each, and end")
     parser.add_argument("--resume", metavar="RUN", help="go on with this run folder; beside it only --vgg-weights")
     fields.add_flags(parser, TrainConfig)
     return parser
+
+
+def recipe_table() -> str:
+    """Name, network, steps x batch of each recipe, and below it what its first comment says."""
+    rows = []
+    for path in sorted(configs.RECIPES.glob("*.toml")):
+        recipe = configs.TrainConfig(**configs.read_recipe(path.stem))
+        rows.append([path.stem, f"{recipe.steps:,} x {recipe.batch}", recipe.model])
+        comment = itertools.takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+        rows.append(["", "", " ".join(line.lstrip("# ") for line in comment)])
+    return text_table.lay_out(["recipe", "steps x batch", "network, and what for"], rows)
 
 
 def read_settings(args: argparse.Namespace) -> TrainConfig:
@@ -49,6 +63,9 @@ def read_settings(args: argparse.Namespace) -> TrainConfig:
 
 
 def _run(args: argparse.Namespace, command: str) -> int:
+    if args.list:
+        print(recipe_table())
+        return 0
     from youku.engines import weights  # with torch, which --help does without
     from youku.training import run
 

@@ -273,6 +273,8 @@ def _validate(
     value = found.score if config.val_metric == "score" else found.psnr
     log.write({"step": state.step, "val_psnr": found.psnr, "val_vmaf": found.vmaf, "val_score": found.score})
     log.say(f"step {state.step}: validation {found}{' (best so far)' if value > state.best else ''}")
+    if not state.validated:
+        log.say(validation.against_bicubic(found.psnr, pairs, config.val_frames))
     state.since_best += 1
     if value > state.best:
         state.best, state.since_best = value, 0

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from youku import contest
+from youku.engines import weights
 from youku.engines.network import Network
 from youku.files import atomic_path, make_folder
 from youku.inference import pipeline
@@ -50,6 +51,21 @@ def validate(
     measured = [pair.measure(network, num_frames, with_vmaf, resizer) for pair in pairs]
     clips = [psnrs for psnrs, _ in measured]
     return Validation(psnr.pool(clips, "clip"), float(np.mean([vmaf for _, vmaf in measured])))
+
+
+def against_bicubic(psnr_db: float, pairs: Sequence[Pair], num_frames: int) -> str:
+    """What a first validation means: how far it lies from enlarging the same frames without a network, and what to do."""
+    found = []
+    for scale in sorted({pair.scale for pair in pairs}):
+        network = weights.load(None, "bicubic", scale, torch.device("cpu"))
+        found.append(validate(network, [pair for pair in pairs if pair.scale == scale], num_frames, False).psnr)
+    bicubic_db = sum(found) / len(found)
+    if psnr_db >= bicubic_db:
+        return f"bicubic has {bicubic_db:.3f} dB there: {psnr_db - bicubic_db:.3f} dB above it"
+    return (
+        f"bicubic has {bicubic_db:.3f} dB there: {bicubic_db - psnr_db:.3f} dB BELOW it so far; train on, or begin from "
+        "trained weights (--init-from youku/weights/...), and check the pairs if it stays so (degrade --check)"
+    )
 
 
 def save_strip(network: Network, pair: Pair, path: Path) -> None:
