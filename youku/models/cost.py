@@ -12,8 +12,8 @@ where norms and PReLU have weights too, and a deconvolution costs per output pix
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -193,8 +193,14 @@ def network_as_json(spec: ModelSpec, scale: int, width: int, height: int) -> tup
         "half_safe": spec.half_safe,
         "trainable": spec.trainable,
         "source": spec.source,
+        "download": asdict(spec.download) if spec.download else None,
     }
     return entry, cost
+
+
+def downloads(entries: Sequence[dict]) -> list[list[str]]:
+    """(network, where, licence, trained on) of those among the rows whose authors publish weights."""
+    return [[entry["name"], *entry["download"].values()] for entry in entries if entry["download"]]
 
 
 def usual_scale(spec: ModelSpec) -> int:
