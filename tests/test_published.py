@@ -530,6 +530,14 @@ def test_a_near_miss_is_one_line_in_their_names(tmp_path: Path) -> None:
     assert "and 14 more" in said and len(said) < 1500 and "attention" not in said
 
 
+def test_shapes_that_make_no_network_are_refused(tmp_path: Path) -> None:
+    """Empty tensors and scalars under the keys of any family end in one sentence."""
+    for number, family in enumerate(FAMILIES):
+        for shape in ((0,), (), (1,), (0, 0, 3, 3), (2, 2, 3, 3)):
+            state = {mark: torch.zeros(shape) for mark in family.marks}
+            complaint(written(tmp_path / f"{number}-{len(shape)}-{sum(shape)}.pth", state))
+
+
 def test_an_unknown_network_is_refused(tmp_path: Path) -> None:
     """No entry of the table fits: the first keys and the known sources are said; a near miss says what differs."""
     said = complaint(written(tmp_path / "other.pth", {"stem.weight": torch.zeros(3, 3)}))

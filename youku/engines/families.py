@@ -126,14 +126,17 @@ FAMILIES: tuple[Family, ...] = (
         form=residual.msrresnet,
         usual=((64, 16),),
     ),
-    *(
-        Family(
-            marks=(f"conv{'_block' * is_old}1.0.weight", "trunk.0.rcb.0.weight", f"conv{'_block' * is_old}3.weight"),
-            sizes=lambda state, is_old=is_old: (number(state, r"trunk\.(\d+)\."), is_old),  # type: ignore[misc]
-            form=residual.srresnet_paper,
-            usual=((16, is_old),),
-        )
-        for is_old in (0, 1)
+    Family(
+        marks=("conv_block1.0.weight", "trunk.0.rcb.0.weight", "conv_block3.weight"),
+        sizes=lambda state: (number(state, r"trunk\.(\d+)\."), 1),
+        form=residual.srresnet_paper,
+        usual=((16, 1),),
+    ),
+    Family(
+        marks=("conv1.0.weight", "trunk.0.rcb.0.weight", "conv3.weight"),
+        sizes=lambda state: (number(state, r"trunk\.(\d+)\."), 2),
+        form=residual.srresnet_paper,
+        usual=((16, 2),),
     ),
     Family(
         marks=("block1.0.weight", "block2.conv1.weight", "block7.0.weight", "block8.0.conv.weight"),

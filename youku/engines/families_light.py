@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from youku.engines.forms import Published, shuffle_scale, sized
+from youku.engines.forms import Published, shuffle_scale, sized, width
 from youku.models import MODELS
 from youku.models import disp as disp_model
 from youku.models import pairs as pairs_model
@@ -160,5 +160,5 @@ def pairs(num_channels: int, num_blocks: int) -> Published:
         source="this kit (deployed form)",
         spec=pairs_model.spec_of(num_channels, num_blocks),
         layers={**convs, **slopes, "upscale.planes": "tail", "upscale.chroma": "tail_chroma"},
-        scale=lambda state: {24: 4, 9: 3, 6: 2}.get(state["tail.weight"].shape[0]),
+        scale=lambda state: {24: 4, 9: 3, 6: 2}.get(width("tail.weight")(state)),
     )

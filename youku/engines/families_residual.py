@@ -87,9 +87,9 @@ def msrresnet(num_channels: int, num_blocks: int) -> Published:
 
 
 @cache
-def srresnet_paper(num_blocks: int, is_old: int) -> Published:
+def srresnet_paper(num_blocks: int, generation: int) -> Published:
     """Ledig's network of Lornatang's port: 16 blocks without biases, output in [0, 1] as it is; two generations of names."""
-    names = ("conv_block1", "conv_block2", "conv_block3") if is_old else ("conv1", "conv2", "conv3")
+    names = ("conv_block1", "conv_block2", "conv_block3") if generation == 1 else ("conv1", "conv2", "conv3")
     blocks = {f"body.{at}.{index}": f"trunk.{at}.rcb.{index}" for at in range(num_blocks) for index in range(5)}
     stages = {
         f"upscale.{3 * at + index}": f"upsampling.{at}.upsample_block.{index}" for at in (0, 1) for index in (0, 2)

@@ -97,7 +97,7 @@ def number(state: State, pattern: str) -> int:
 
 
 def width(key: str, axis: int = 0) -> Callable[[State], int]:
-    """Size of an axis of the tensor of that name."""
+    """Size of an axis of the tensor of that name, 0 where it has none."""
     return lambda state: state[key].shape[axis] if state[key].ndim > axis else 0
 
 
@@ -105,8 +105,9 @@ def shuffle_scale(key: str, num_planes: int) -> Callable[[State], int | None]:
     """The factor of a network that ends in `key`, a convolution to num_planes * scale^2 channels."""
 
     def scale(state: State) -> int | None:
-        factor = math.isqrt(state[key].shape[0] // num_planes)
-        return factor if factor * factor * num_planes == state[key].shape[0] else None
+        channels = width(key)(state)
+        factor = math.isqrt(channels // num_planes)
+        return factor if factor * factor * num_planes == channels else None
 
     return scale
 
@@ -115,6 +116,6 @@ def two_stage_scale(first: str, second: str) -> Callable[[State], int | None]:
     """The factor of a sub-pixel upsampler: x4 has a second stage, x2 and x3 end after the first."""
 
     def scale(state: State) -> int | None:
-        return 4 if second in state else math.isqrt(state[first].shape[0] // max(1, state[first].shape[1]))
+        return 4 if second in state else math.isqrt(width(first)(state) // max(1, width(first, 1)(state)))
 
     return scale

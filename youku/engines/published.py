@@ -48,8 +48,10 @@ def in_our_names(form: Published, state: State, what: str) -> State:
 
 
 def _likely(state: State) -> list[Published]:
-    """The forms whose marks a state dict carries, at the sizes that its shapes have."""
-    return [family.form(*family.sizes(state)) for family in FAMILIES if all(mark in state for mark in family.marks)]
+    """The forms whose marks a state dict carries, at the sizes that its shapes have, where these make a network."""
+    marked = (family for family in FAMILIES if all(mark in state for mark in family.marks))
+    found = ((family, family.sizes(state)) for family in marked)
+    return [family.form(*sizes) for family, sizes in found if all(size > 0 for size in sizes)]
 
 
 def _short(values: Tensor) -> str:
