@@ -35,6 +35,9 @@ GMAC = {
     ("srvgg-16", 4): "80.2",
     ("srvgg-32", 4): "156.7",
     ("pairs-t", 4): "5.5",
+    ("disp", 4): "21.1",
+    ("smfanet", 4): "23.3",
+    ("smfanet-plus", 4): "58.9",
     ("pairs-s", 4): "11.8",
     ("pairs-m", 4): "47.2",
     ("pairs-l", 4): "83.2",
@@ -171,6 +174,8 @@ def test_table_lists_every_network(capsys: pytest.CaptureFixture) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1 : len(MODELS) + 1]] == list(MODELS)
     assert any("9,094,381,568" in line and "18,196,971,520" in line for line in lines)
+    assert any(line.split()[:3] == ["smfanet", "Zheng-MJ/SMFANet", "Apache-2.0"] for line in lines[len(MODELS) :])
+    assert any(line.startswith("disp") and line.endswith("clean pictures, shrunk by bicubic") for line in lines)
     assert main(["models", "--scale", "3", "--json"]) == 0
     entries = json.loads(capsys.readouterr().out)
     assert {entry["name"] for entry in entries} == {name for name, spec in MODELS.items() if 3 in spec.scales}

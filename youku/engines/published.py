@@ -1,6 +1,6 @@
 """Weights that others published: whose network they are, told from keys and shapes, and their keys in this kit's names.
 
-State dict of a foreign file -> `Published` entry (network, scale, key names) of the table in forms.py.
+State dict of a foreign file -> the form that it has (forms.Published: network, scale, key names), of families.py.
 """
 
 from __future__ import annotations
@@ -8,31 +8,37 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from youku.engines.forms import PUBLISHED, Published, State, renamed
+from youku.engines.families import FAMILIES, PUBLISHED
+from youku.engines.forms import Published, State, renamed
+from youku.files import printable
 from youku.models import span
 
-__all__ = ["PUBLISHED", "Published", "State", "in_our_names", "near_misses", "recognise"]
+__all__ = ["PUBLISHED", "Published", "State", "in_our_names", "near_miss", "recognise"]
+MOST_FAULTS = 16  # that are said
 
 
 def recognise(state: State) -> Published | None:
-    """The entry whose marks a state dict carries; None for an unknown network."""
-    return next((form for form in PUBLISHED if _near(form, state) and not _misfits(form, state)), None)
+    """The form that a state dict has, all its keys and shapes; None for an unknown network."""
+    return next((form for form in _likely(state) if not form.faults(state)), None)
 
 
-def near_misses(state: State) -> list[str]:
-    """Phrases for entries whose keys a state dict has, in other shapes."""
-    return [f"{form.model} of {form.source} but {_misfits(form, state)[0]}" for form in PUBLISHED if _near(form, state)]
+def near_miss(state: State) -> str:
+    """A phrase about the form that a state dict is nearest to, with what is wrong in its authors' names; or nothing."""
+    found = min(((form.faults(state), form) for form in _likely(state)), key=lambda entry: len(entry[0]), default=None)
+    if found is None:
+        return ""
+    wrong, form = found
+    more = f" and {len(wrong) - MOST_FAULTS} more" if len(wrong) > MOST_FAULTS else ""
+    told = "; ".join(map(printable, wrong[:MOST_FAULTS]))  # a key may hold anything
+    return f"do not fit {form.model} of {form.source}: {told}{more}"
 
 
 def in_our_names(form: Published, state: State, what: str) -> State:
-    """The state dict under our keys (unknown keys keep theirs), branches merged, the form's constants checked and gone.
+    """The state dict under our keys, branches merged, the form's constants checked and gone.
 
-    ValueError says which constant differs, or lists what is wrong with the branches.
+    ValueError says which constant differs.
     """
-    if form.branched:
-        if wrong := span.faults(form.branched, state):
-            raise ValueError(f"{what}: the weights do not fit {form.model} of {form.source}: {'; '.join(wrong)}")
-        state = span.merge_state(state)
+    state = span.merge_state(state) if form.branched else state
     for key, expected in form.constants.items():
         if key in state and not torch.allclose(state[key].float().reshape(-1), expected.reshape(-1), atol=1e-2):
             raise ValueError(
@@ -43,17 +49,11 @@ def in_our_names(form: Published, state: State, what: str) -> State:
     return {renamed(key, ours): value for key, value in state.items() if key not in form.constants}
 
 
-def _near(form: Published, state: State) -> bool:
-    return all(key in state for key in form.marks)
-
-
-def _misfits(form: Published, state: State) -> list[str]:
-    return [
-        f"{key} has shape {tuple(state[key].shape)}, expected ({', '.join(str(size or 'any') for size in shape)})"
-        for key, shape in form.marks.items()
-        if len(state[key].shape) != len(shape)
-        or any(size not in (None, own) for size, own in zip(shape, state[key].shape, strict=True))
-    ]
+def _likely(state: State) -> list[Published]:
+    """The forms whose marks a state dict carries, at the sizes that its shapes have, where these make a network."""
+    marked = (family for family in FAMILIES if all(mark in state for mark in family.marks))
+    found = ((family, family.sizes(state)) for family in marked)
+    return [family.form(*sizes) for family, sizes in found if all(size > 0 for size in sizes)]
 
 
 def _short(values: Tensor) -> str:

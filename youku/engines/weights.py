@@ -21,7 +21,7 @@ from youku.engines import shipped
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine, center, keep_in_range
 from youku.files import atomic_write, printable
-from youku.models import MODELS, spec_of
+from youku.models import MODELS, check_scale, spec_of
 from youku.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -132,17 +132,6 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
     return state, about
 
 
-def facts_of(path: str | Path) -> dict[str, str]:
-    """The metadata of a safetensors file, its tensors left alone; ValueError for another file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: expected a whole safetensors file ({error})") from None
-
-
 def _range_of(about: dict[str, str]) -> tuple[float, ...]:
     """(least, most) of the input that the network was trained on; empty where what the metadata says is no range."""
     found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", about.get("input_range", "0-255"))
@@ -188,9 +177,9 @@ def load(
             )
         return _ready(spec, factor, spec.build(factor), device, half, None)
     state, about, form = _read_form(weights)
-    name, factor = _named(str(weights), state, about, model, scale)
+    name, factor = _named(str(weights), state, about, form, model, scale)
     try:
-        spec = spec_of(name, factor)
+        spec = check_scale(form.spec, factor) if form else spec_of(name, factor)
     except ValueError as error:
         raise ValueError(f"{weights}: {error}") from None
     module = spec.build(factor)
@@ -241,23 +230,29 @@ def _read_form(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
 
 
 def _named(
-    path: str, state: dict[str, torch.Tensor], about: dict[str, str], model: str | None, scale: int | None
+    path: str,
+    state: dict[str, torch.Tensor],
+    about: dict[str, str],
+    form: Published | None,
+    model: str | None,
+    scale: int | None,
 ) -> tuple[str, int]:
     """Model and scale from the file, checked against what the caller asked for."""
     if "model" not in about:
         return _named_by_caller(path, state, model, scale)
     name, factor = about["model"], about.get("scale", "")
-    if name not in MODELS:
+    spec = form.spec if form else MODELS.get(name)
+    if spec is None:
         raise ValueError(
             f"{path}: says it is {printable(name)!r}, which is no network of this kit; `python -m youku models` lists them"
         )
     if model is not None and model != name:
         raise ValueError(f"{path}: holds weights of {name}, not of {model}; drop --model or give other weights")
-    if name in MODELS and MODELS[name].any_scale and scale is not None:
+    if spec.any_scale and scale is not None:
         return name, scale  # what the file says is the scale of training
     if not re.fullmatch("[0-9]{1,2}", factor):
         if scale is None:
-            scales = ", ".join(map(str, MODELS[name].scales))
+            scales = ", ".join(map(str, spec.scales))
             raise ValueError(f"{path}: holds weights of {name}, which do not tell a scale; name it: --scale {scales}")
         return name, scale
     if scale is not None and scale != int(factor):
@@ -273,8 +268,9 @@ def _named_by_caller(
         return model, scale
     from youku.engines import published
 
-    near = published.near_misses(state)
-    looks = f"looks like {near[0]}" if near else f"its keys ({_few(list(state))}) are of no network known"
+    if near := published.near_miss(state):
+        raise ValueError(f"{path}: the weights {near}; if this kit trained it, name it with --model and --scale")
+    looks = f"its keys ({_few(list(state))}) are of no network known"
     known = ", ".join(dict.fromkeys(form.model for form in published.PUBLISHED))
     raise ValueError(
         f"{path}: does not say which network it is, and {looks}; if this kit trained it, name it with --model and "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from youku.models.spec import ModelSpec
 
-__all__ = ["FILES", "MODELS", "UNTRAINED", "spec_of"]
+__all__ = ["FILES", "MODELS", "UNTRAINED", "check_scale", "spec_of"]
 
 # network -> the file beside this one that holds its class and, in SPECS, its spec; in the order they are listed
 FILES = {
@@ -29,6 +29,7 @@ FILES = {
     "srgan": "srresnet",
     "srresnet-slides": "srresnet",
     "srresnet-improved": "srresnet",
+    "msrresnet": "srresnet",
     "edsr-baseline": "edsr",
     "edsr": "edsr",
     "enhancenet": "enhancenet",
@@ -53,6 +54,9 @@ FILES = {
     "waifu2x-vgg7-y": "waifu2x",
     "waifu2x-upconv7": "waifu2x",
     "waifu2x-upconv7-y": "waifu2x",
+    "disp": "disp",
+    "smfanet": "smfanet",
+    "smfanet-plus": "smfanet",
     "pairs-t": "pairs",
     "pairs-s": "pairs",
     "pairs-m": "pairs",
@@ -85,7 +89,11 @@ def spec_of(name: str, scale: int) -> ModelSpec:
     """The spec of a model that has `scale`; ValueError lists what there is."""
     if name not in MODELS:
         raise ValueError(f"model {name[:60]!r}: expected one of {', '.join(MODELS)}")
-    spec = MODELS[name]
+    return check_scale(MODELS[name], scale)
+
+
+def check_scale(spec: ModelSpec, scale: int) -> ModelSpec:
+    """The spec itself; ValueError where it does not have the scale."""
     if scale not in spec.scales:
-        raise ValueError(f"model {name}: has scales {', '.join(map(str, spec.scales))}, not {scale}")
+        raise ValueError(f"model {spec.name}: has scales {', '.join(map(str, spec.scales))}, not {scale}")
     return spec

@@ -24,14 +24,13 @@ from youku.models import MODELS, figures, spec_of
 
 def all_as_text(entries: Sequence[dict], trident: bool) -> str:
     """The table of networks."""
-    header = ["network", "planes", "frames", "scales", "at", "parameters", "GMAC"]
-    header += ["MACC", "FLOPs"] if trident else []
+    header = ["network", "planes", "frames", "scales", "at", "parameters", "GMAC", *["MACC", "FLOPs"] * trident]
     rows = []
     for entry in entries:
         scales = "any of " * entry["any_scale"] + ",".join(map(str, entry["scales"]))
         row = [entry["name"], entry["colours"], str(entry["frames"]), scales, f"x{entry['scale']}"]
         row += [f"{entry['parameters']:,}", f"{entry['macs'] / 1e9:.2f}"]
-        row += [f"{entry['trident_macc']:,}", f"{entry['trident_flops']:,}"] if trident else []
+        row += [f"{entry['trident_macc']:,}", f"{entry['trident_flops']:,}"] * trident
         field = "whole" if entry["receptive_field_px"] is None else str(entry["receptive_field_px"])
         rows.append([*row, field, "yes" if entry["half_safe"] else "no", entry["source"]])
     return text_table.lay_out([*header, "field px", "half", "source"], rows)
@@ -74,7 +73,9 @@ def _show_all(args: argparse.Namespace) -> None:
         print(json.dumps(entries, indent=2))
     else:
         print(all_as_text(entries, args.trident))
-        print(f"\nfor one {width}x{height} input; `python -m youku models NAME` shows its layers")
+        print(f"\nfor one {width}x{height} input; `python -m youku models NAME` shows its layers\n")
+        print("weights that authors publish; --weights knows them by their keys, at other widths and depths too")
+        print(text_table.lay_out(["network", "on GitHub", "licence", "trained on"], figures.downloads(entries)))
 
 
 def _show_one(args: argparse.Namespace) -> None:

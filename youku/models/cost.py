@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -179,6 +179,7 @@ def network_as_json(spec: ModelSpec, scale: int, width: int, height: int) -> tup
         "half_safe": spec.half_safe,
         "trainable": spec.trainable,
         "source": spec.source,
+        "download": asdict(spec.download) if spec.download else None,
     }
     return entry, cost
 

@@ -81,9 +81,14 @@ def branched(module: nn.Module, is_trained: bool) -> nn.Module:
     return module
 
 
-def _spec(letter: str, num_channels: int, num_blocks: int) -> ModelSpec:
+SIZES = {"t": (24, 3), "s": (32, 4), "m": (48, 8), "l": (64, 8)}
+
+
+def spec_of(num_channels: int, num_blocks: int) -> ModelSpec:
+    """The spec of those sizes, named by the letter that they have in SIZES."""
+    letters = [letter for letter, sizes in SIZES.items() if sizes == (num_channels, num_blocks)]
     return ModelSpec(
-        name=f"pairs-{letter}",
+        name=f"pairs-{letters[0] if letters else f'{num_channels}-{num_blocks}'}",
         build=lambda scale: Pairs(scale, num_channels, num_blocks),
         colours=YUV420,
         halo_px=lambda scale: 1 + 2 * num_blocks + 2 + 2,  # head, two conv3 a block, mid and upscale; chroma's 2
@@ -92,4 +97,4 @@ def _spec(letter: str, num_channels: int, num_blocks: int) -> ModelSpec:
     )
 
 
-SPECS = (_spec("t", 24, 3), _spec("s", 32, 4), _spec("m", 48, 8), _spec("l", 64, 8))
+SPECS = tuple(spec_of(*sizes) for sizes in SIZES.values())

@@ -17,6 +17,16 @@ from torch import nn
 from youku.models.colours import Colours
 
 
+@dataclass(frozen=True)
+class Download:
+    """Where authors publish trained weights, which `--weights` recognises."""
+
+    place: str
+    """Repository on GitHub."""
+    licence: str
+    trained_on: str = "clean pictures, shrunk by bicubic"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """What a network eats and needs; `build(scale)` makes it with fresh weights."""
@@ -43,6 +53,7 @@ class ModelSpec:
     half_safe: bool = True
     """Whether bf16 activations keep the output near float32: under 2/255 of its range on average (tests/test_models.py)."""
     trainable: bool = True
+    download: Download | None = None
     train_form: Callable[[nn.Module, bool], nn.Module] = lambda module, is_trained: module
     """Makes a built network, fresh or trained, what is trained in its place; `blocks.plain_state` makes that plain again."""
 

@@ -102,6 +102,9 @@ def given(args: argparse.Namespace, kind: type) -> dict[str, Any]:
     }
 
 
+FIRST, LAST = "# settings, down to the line that ends them", "# end of the settings"
+
+
 def read(path: Path, kind: type) -> dict[str, Any]:
     """The table of a TOML file, checked by `typed`."""
     return typed(read_table(path, "recipe"), str(path), kind)
@@ -139,10 +142,16 @@ def typed(table: Mapping[str, Any], where: str, kind: type) -> dict[str, Any]:
 
 
 def to_toml(settings: Any, comments: Mapping[str, str]) -> str:
-    """The settings as TOML that reads back to the same values; `comments` come first."""
-    lines = [f"# {key}: {_escaped(value)}" for key, value in comments.items()]
+    """The settings as TOML that reads back to the same values; `comments` come first. `is_cut` knows a part of it."""
+    lines = [FIRST, *(f"# {key}: {_escaped(value)}" for key, value in comments.items())]
     lines += [f"{key} = {_toml_value(value)}" for key, value in dataclasses.asdict(settings).items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, LAST]) + "\n"
+
+
+def is_cut(path: Path) -> bool:
+    """Whether a file of `to_toml` lacks its end. Files of older versions say nothing of it, and may lack newer fields."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return text.startswith(FIRST) and not text.rstrip().endswith(LAST)
 
 
 def _toml_value(value: Any) -> str:

@@ -6,7 +6,6 @@ folder has one writer: a second run of it is refused and writes nothing.
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import os
 import platform
@@ -145,10 +144,10 @@ def resumed_config(folder: Path) -> TrainConfig:
     if not (folder / "config.toml").is_file():
         raise ValueError(f"{folder}: is no run folder (no config.toml); give the folder that train made")
     values = fields.read(folder / "config.toml", TrainConfig)
-    if missing := [item.name for item in dataclasses.fields(TrainConfig) if item.name not in values]:
+    if fields.is_cut(folder / "config.toml"):
         raise ValueError(
-            f"{folder / 'config.toml'}: lacks {', '.join(missing)}; it was cut, or written by another version: "
-            "add these lines as they were (config.toml of any newer run shows their form)"
+            f"{folder / 'config.toml'}: its end is missing; put the whole file back, or begin a new run from the weights: "
+            f"--init-from {folder}"
         )
     absolute = folder.absolute()
     try:
