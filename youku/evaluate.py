@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from youku import cli, files
-from youku.engines import weights
+from youku.engines import choice, weights
 from youku.engines.network import Network
 from youku.inference import evaluation, picture_scores
 from youku.inference.evaluation import PROTOCOLS
@@ -57,6 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--time", action="store_true", help="time the forward pass as the FSRCNN document does")
     cli.add_flags(parser, Runs)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    choice.add_flag(parser)
     parser.add_argument("--half", action="store_true", help="bf16 activations")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
@@ -69,7 +70,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.tile_px is not None and args.tile_px < 1:
         raise cli.UsageError(f"--tile-px {args.tile_px}: expected 1 or more")
     device = weights.pick_device(args.device)
-    networks = [weights.load(args.weights, args.model, args.scale, device, args.half)]
+    network = weights.load(args.weights, args.model, args.scale, device, args.half)
+    networks = [choice.with_engine(network, args.engine, cli.say)]
     if networks[0].spec.name != "bicubic":
         networks.append(weights.load(None, "bicubic", networks[0].scale, device))
     files.protect(args.weights, *(path for folder in args.folders for path in [Path(folder), *Path(folder).rglob("*")]))

@@ -28,7 +28,7 @@ from dataclasses import replace
 import torch
 
 from youku import cli, files
-from youku.engines import half, weights
+from youku.engines import choice, half, weights
 from youku.engines.network import Network
 from youku.inference.clip import predict_all
 from youku.inference.jobs import VideoOptions, list_jobs, network_scale, video_options
@@ -64,6 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=1, help="frames through the network at once (default 1)")
     parser.add_argument("--half", action="store_true", help="bf16 convolutions: faster on most GPUs and some CPUs")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    choice.add_flag(parser)
     cli.add_flags(parser, VideoOptions)
     parser.add_argument(
         "--deinterlace",
@@ -112,12 +113,11 @@ def _load(args: argparse.Namespace, scale: int | None) -> Network:
     if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
         raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
     if args.tile and not network.spec.local:
-        raise ValueError(
-            f"--tile {args.tile}: {network.spec.name} looks at the whole picture, so tiles would change its output; drop --tile"
-        )
+        whole = f"{network.spec.name} looks at the whole picture, so tiles would change its output"
+        raise ValueError(f"--tile {args.tile}: {whole}; drop --tile")
     if args.half and not is_half:
         cli.say(f"--half: {device} has no bf16 arithmetic and would be slower by it; computing in 32 bit")
-    return network
+    return choice.with_engine(network, args.engine, cli.say)
 
 
 def _run(args: argparse.Namespace) -> int:

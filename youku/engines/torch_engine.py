@@ -22,6 +22,10 @@ class TorchEngine:
     half: bool = False
     """Run convolutions in bf16 (autocast)."""
 
+    @property
+    def name(self) -> str:
+        return f"torch {torch.__version__}"
+
     def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
         """(output in float32, memory) for network input of one or more pictures."""
         packed = (part.contiguous(memory_format=torch.channels_last) for part in x)  # (N, T C, H, W)

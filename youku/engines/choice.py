@@ -1,0 +1,235 @@
+"""Choose what computes a network: torch, or another engine that is faster here and gives the same picture.
+
+Network, `--engine NAME` -> the network with an engine that settles at the first picture it sees, and stays. "auto" takes
+the fastest of those installed whose output there lies within AGREE_CODES of torch's, and remembers it in the cache for
+the network, the picture's size, the machine and the versions; an engine asked for by name is held to the same bound, but
+not measured. Torch runs what is on a GPU, in 16 bit, or carries memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from youku import files
+from youku.engines.network import Engine, Network
+
+if TYPE_CHECKING:
+    import torch
+
+    from youku.engines.graph_engine import Runtime
+    from youku.models.colours import Tensors
+    from youku.models.spec import ModelSpec
+
+TORCH = "torch"
+NAMES = ("auto", TORCH, "openvino", "onnxruntime")
+AGREE_CODES = 0.1
+"""How far an engine's output may lie from torch's, in codes (1/255) before rounding: so no code differs by more than 1, and
+those alone do that lie as near to a half. FSRCNN's lies within 0.001."""
+ROUNDS, ENOUGH_SEC = 3, 1.0  # runs of each engine that the fastest is found by, or as many as this time holds
+WORTH = 0.95  # of torch's time: an engine that is not faster than that is not worth other roundings
+
+Tell = Callable[[str], object]
+
+
+def add_flag(parser: argparse.ArgumentParser) -> None:
+    text = "what computes the network: auto (default) takes the fastest one installed that gives torch's picture"
+    parser.add_argument("--engine", choices=NAMES, default="auto", help=text)
+
+
+def with_engine(network: Network, name: str, tell: Tell) -> Network:
+    """The network run by the engine of that name; ValueError where one asked for by name can not.
+
+    `tell` hears what is chosen; where no other engine is installed, torch runs without a word.
+    """
+    from youku.engines import graph
+    from youku.engines.graph_engine import RUNTIMES
+
+    is_graph = isinstance(network.engine, ChosenEngine)
+    if name == TORCH and is_graph:
+        raise ValueError(f"--engine torch: {network.path} is an ONNX graph without torch's layers; drop the flag")
+    wanted = [one for one in RUNTIMES.values() if name in ("auto", one.package)]
+    why_not = {one.package: _why_not(network, one, is_graph) for one in wanted}
+    if why_not.get(name):
+        raise ValueError(f"--engine {name}: {why_not[name]}")
+    usable = tuple(one for one in wanted if not why_not[one.package])
+    if isinstance(network.engine, ChosenEngine):
+        return replace(network, engine=replace(network.engine, runtimes=usable, is_named=name != "auto", tell=tell))
+    if not usable:
+        return network
+    engine = ChosenEngine(
+        spec=network.spec, scale=network.scale, graph=lambda: graph.kept(network), runtimes=usable,
+        reference=network.engine, is_named=name != "auto", tell=tell,
+    )  # fmt: skip
+    return replace(network, engine=engine)
+
+
+def _why_not(network: Network, runtime: Runtime, is_graph: bool) -> str:
+    """Why a runtime cannot be the network's engine, and what to do; empty where nothing is known against it."""
+    from youku.engines import graph
+
+    if not network.spec.trainable:
+        return f"has no effect on {network.spec.name}; drop it"
+    if not runtime.is_installed or not (is_graph or graph.can_export()):
+        return f"needs packages that are not installed; run {runtime.pip_line}"
+    if network.device.type != "cpu":
+        return f"computes on the processor, not on {network.device}; add --device cpu, or take --engine torch"
+    if network.half:
+        return "computes in 32 bit; drop --half, or take --engine torch"
+    if network.spec.memory:
+        return f"{network.spec.name} carries memory from frame to frame, which a graph does not; take --engine torch"
+    return ""
+
+
+@dataclass(kw_only=True)
+class ChosenEngine:
+    """The engine that the first picture decides on, and what it decides by."""
+
+    spec: ModelSpec
+    scale: int
+    graph: Callable[[], bytes]
+    runtimes: tuple[Runtime, ...]
+    reference: Engine | None
+    """Torch's; None for a file that is a graph already."""
+    is_named: bool = False
+    """Whether the user asked for the one runtime: then nothing else will do."""
+    tell: Tell = str
+    half = False
+    _engine: Engine | None = field(default=None, init=False)
+
+    @property
+    def device(self) -> torch.device:
+        import torch
+
+        return torch.device("cpu")
+
+    @property
+    def name(self) -> str:
+        """All that it may choose from: one of them makes every frame of a run, so this names what made it."""
+        others = ([self.reference.name] if self.reference else []) if not self.is_named else []
+        return " or ".join([*others, *(one.name for one in self.runtimes)])
+
+    def bytes_per_px(self, x: Tensors) -> float:
+        """Of the same layers in torch: a runtime tells nobody what it needs."""
+        if self.reference:
+            return self.reference.bytes_per_px(x)
+        from youku.engines.torch_engine import TorchEngine
+
+        return TorchEngine(self.spec.build(self.scale).eval(), self.device).bytes_per_px(x)
+
+    def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
+        if self._engine is None:
+            self._engine = self._choose(x)
+        return self._engine.step(x, memory)
+
+    def _choose(self, x: Tensors) -> Engine:
+        """The engine for pictures like `x`, said in one line."""
+        expected = self.reference.step(x, ())[0] if self.reference else None
+        if self.reference and expected and not all(bool(part.isfinite().all()) for part in expected):
+            return self.reference  # damaged weights: there is nothing to agree with
+        what = f"{self.spec.name} x{self.scale} at {x[0].shape[-1]}x{x[0].shape[-2]}"
+        return self._asked_for(x, expected, what) if self.is_named else self._fastest(x, expected, what)
+
+    def _asked_for(self, x: Tensors, expected: Tensors | None, what: str) -> Engine:
+        try:
+            engine, codes = self._opened(self.runtimes[0], x, expected)
+        except ValueError as error:
+            raise ValueError(f"--engine {self.runtimes[0].package}: {error}; take --engine torch") from None
+        self.tell(f"engine {engine.name} for {what}{_apart(codes)}")
+        return engine
+
+    def _fastest(self, x: Tensors, expected: Tensors | None, what: str) -> Engine:
+        place = files.cache_folder("engines") / f"{self._key(x)}.json"
+        known = _recall(place)
+        engines: dict[str, Engine] = {TORCH: self.reference} if self.reference else {}
+        apart = {}
+        for runtime in [one for one in self.runtimes if known in ("", one.package)]:
+            try:
+                engines[runtime.package], codes = self._opened(runtime, x, expected)
+                apart[runtime.package] = _apart(codes)
+            except (ValueError, MemoryError) as error:
+                self.tell(f"engine {runtime.name} is left out for {what}: {error}")
+        if not engines:
+            raise ValueError(f"{what}: none of the engines that are installed can run it")
+        if not known and not apart and self.reference:
+            return self.reference  # that nothing else would do is said already
+        how = "the fastest when measured before"
+        if known not in engines:
+            seconds = _measured(engines, x)
+            known = min(seconds, key=lambda name: seconds[name] * (1 if name == TORCH else 1 / WORTH))
+            _remember(place, known, seconds)
+            how = ", ".join(f"{name} {1e3 * spent:.3g} ms" for name, spent in seconds.items())
+        self.tell(f"engine {engines[known].name} for {what}: {how}{apart.get(known, '')}")
+        return engines[known]
+
+    def _opened(self, runtime: Runtime, x: Tensors, expected: Tensors | None) -> tuple[Engine, float | None]:
+        """The engine and how many codes it is from torch's output; ValueError where it cannot run, or is too far."""
+        from youku.engines.graph_engine import open_engine
+
+        engine = open_engine(runtime, self.graph(), self.scale, self.bytes_per_px)
+        made = engine.step(x, ())[0]
+        if expected is None:
+            return engine, None
+        codes = max(float((mine - its).abs().max()) * 255 for mine, its in zip(expected, made, strict=True))
+        if not codes <= AGREE_CODES:  # nan is not
+            raise ValueError(
+                f"{runtime.name} differs from torch by {codes:.3g} codes, at most {AGREE_CODES} are allowed"
+            )
+        return engine, codes
+
+    def _key(self, x: Tensors) -> str:
+        """What decides which engine is fastest: network, size, machine, versions."""
+        from youku.threads import own_threads
+
+        versions = [self.reference.name if self.reference else "", *(one.name for one in self.runtimes)]
+        parts = [self.spec.name, str(self.scale), *(str(tuple(part.shape)) for part in x), *versions, *_machine()]
+        return hashlib.sha256("\n".join([*parts, str(own_threads())]).encode()).hexdigest()
+
+
+def _apart(codes: float | None) -> str:
+    return "" if codes is None else f"; at most {codes:.2g} codes from torch's output"
+
+
+def _measured(engines: Mapping[str, Engine], x: Tensors) -> dict[str, float]:
+    """Seconds a run of each engine on a picture that each has seen already: the least, the engines taking turns."""
+    seconds = dict.fromkeys(engines, float("inf"))
+    begun = time.perf_counter()
+    for number in range(ROUNDS):
+        if number and time.perf_counter() - begun > ENOUGH_SEC * len(engines):
+            break
+        for name, engine in engines.items():
+            start = time.perf_counter()
+            engine.step(x, ())
+            seconds[name] = min(seconds[name], time.perf_counter() - start)
+    return seconds
+
+
+def _recall(place: Path) -> str:
+    """The engine that was fastest, as the cache has it; empty where it has nothing."""
+    with suppress(OSError, ValueError):
+        known = files.read_json(place)
+        if isinstance(known, dict) and known.get("engine") in NAMES[1:]:
+            return known["engine"]
+    return ""
+
+
+def _remember(place: Path, name: str, seconds: dict[str, float]) -> None:
+    with suppress(OSError, ValueError):  # no cache: the next run measures again
+        files.write_json(place, {"engine": name, "seconds": seconds})
+
+
+def _machine() -> list[str]:
+    """What tells this machine from others that share the cache."""
+    model = platform.processor()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line for line in lines if line.startswith("model name")), model)
+    return [platform.machine(), model, str(os.cpu_count())]
