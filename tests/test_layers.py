@@ -25,6 +25,7 @@ VERBS = {
     "score",
     "report",
     "evaluate",
+    "export",
     "look",
     "compare",
     "demo",

@@ -36,7 +36,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("evaluate", __doc__)
     parser.add_argument("folders", metavar="FOLDER", nargs="+", help="folder of pictures, set, or evaluation file .h5")
     parser.add_argument(
-        "--weights", metavar="FILE", help="safetensors of a run, or published weights (default: the kit's own FSRCNN)"
+        "--weights",
+        metavar="FILE",
+        help="safetensors of a run, published weights, or export's .onnx (else the kit's own FSRCNN)",
     )
     parser.add_argument(
         "--model", choices=MODELS, metavar="NAME", help="the network; weights of this kit name it themselves"

@@ -44,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("target", metavar="OUT", help="y4m file, video, folder, or - for stdout")
     parser.add_argument(
         "--weights",
-        help="best.safetensors of a run, or published weights (safetensors, .pth); without it, the kit's own FSRCNN",
+        help="best.safetensors of a run, published weights (safetensors, .pth), export's .onnx; else the kit's own FSRCNN",
     )
     parser.add_argument(
         "--model", choices=list(MODELS), help="network, where the weights file does not name it; bicubic"

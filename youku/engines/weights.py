@@ -84,12 +84,19 @@ def find(path: str | Path) -> Path:
     return path
 
 
+def is_graph(path: Path) -> bool:
+    """Whether a file is an exported network, by its name: ONNX has no mark of its own."""
+    return path.suffix.lower() == ".onnx"
+
+
 def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """(state dict, metadata) of a safetensors file or a torch checkpoint (no metadata); ValueError for anything else.
 
     What others wrap their weights in ("module.", "params_ema" ...) is taken off, in both kinds of file alike.
     """
     path = find(path)
+    if is_graph(path):
+        raise ValueError(f"{path}: is an exported network for predict and evaluate; give the weights it was made from")
     about: dict[str, str] = {}
     if pickles.is_pickle(path):
         state = pickles.tensors_of(path, pickles.read(path))
@@ -158,6 +165,10 @@ def load(
                 "give --weights runs/NAME/best.safetensors, or take --model bicubic"
             )
         return _ready(spec, factor, spec.build(factor), device, half, None)
+    if is_graph(weights) and not look:
+        from youku.engines import onnx_file
+
+        return onnx_file.load(weights, model, scale, half)
     state, about, form = _read_form(weights)
     name, factor = _named(str(weights), state, about, model, scale)
     try:
