@@ -34,7 +34,7 @@ NAMES = ("auto", TORCH, "openvino", "onnxruntime")
 AGREE_CODES = 0.1
 """How far an engine's output may lie from torch's, in codes (1/255) before rounding: so no code differs by more than 1, and
 those alone do that lie as near to a half. FSRCNN's lies within 0.001."""
-ROUNDS, ENOUGH_SEC = 3, 1.0  # runs of each engine that the fastest is found by, or as many as this time holds
+ROUNDS, ENOUGH_SEC = 3, 1.0  # further runs of each engine that the fastest is found by, while this time is not spent
 WORTH = 0.95  # of torch's time: an engine that is not faster than that is not worth other roundings
 
 Tell = Callable[[str], object]
@@ -126,64 +126,64 @@ class ChosenEngine:
         return TorchEngine(self.spec.build(self.scale).eval(), self.device).bytes_per_px(x)
 
     def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
-        if self._engine is None:
-            self._engine = self._choose(x)
-        return self._engine.step(x, memory)
+        if self._engine is not None:
+            return self._engine.step(x, memory)
+        chosen = self._asked_for(x) if self.is_named else self._fastest(x)
+        self._engine = chosen.engine
+        return chosen.made
 
-    def _choose(self, x: Tensors) -> Engine:
-        """The engine for pictures like `x`, said in one line."""
-        expected = self.reference.step(x, ())[0] if self.reference else None
-        if self.reference and expected and not all(bool(part.isfinite().all()) for part in expected):
-            return self.reference  # damaged weights: there is nothing to agree with
-        what = f"{self.spec.name} x{self.scale} at {x[0].shape[-1]}x{x[0].shape[-2]}"
-        return self._asked_for(x, expected, what) if self.is_named else self._fastest(x, expected, what)
-
-    def _asked_for(self, x: Tensors, expected: Tensors | None, what: str) -> Engine:
+    def _asked_for(self, x: Tensors) -> _Tried:
+        torchs = _try(self.reference, x) if self.reference else None
+        if torchs and not _is_finite(torchs):
+            return torchs
         try:
-            engine, codes = self._opened(self.runtimes[0], x, expected)
+            chosen = self._opened(self.runtimes[0], x, torchs)
         except ValueError as error:
             raise ValueError(f"--engine {self.runtimes[0].package}: {error}; take --engine torch") from None
-        self.tell(f"engine {engine.name} for {what}{_apart(codes)}")
-        return engine
+        self.tell(f"engine {chosen.engine.name} for {self._what(x)}{chosen.apart}")
+        return chosen
 
-    def _fastest(self, x: Tensors, expected: Tensors | None, what: str) -> Engine:
-        place = files.cache_folder("engines") / f"{self._key(x)}.json"
+    def _fastest(self, x: Tensors) -> _Tried:
+        place, what = files.cache_folder("engines") / f"{self._key(x)}.json", self._what(x)
         known = _recall(place)
-        engines: dict[str, Engine] = {TORCH: self.reference} if self.reference else {}
-        apart = {}
+        tried = {TORCH: _try(self.reference, x)} if self.reference else {}
+        if tried and not _is_finite(tried[TORCH]):
+            return tried[TORCH]
         for runtime in [one for one in self.runtimes if known in ("", one.package)]:
             try:
-                engines[runtime.package], codes = self._opened(runtime, x, expected)
-                apart[runtime.package] = _apart(codes)
+                tried[runtime.package] = self._opened(runtime, x, tried.get(TORCH))
             except (ValueError, MemoryError) as error:
                 self.tell(f"engine {runtime.name} is left out for {what}: {error}")
-        if not engines:
+        if not tried:
             raise ValueError(f"{what}: none of the engines that are installed can run it")
-        if not known and not apart and self.reference:
-            return self.reference  # that nothing else would do is said already
+        if not known and list(tried) == [TORCH]:
+            return tried[TORCH]  # that nothing else would do is said already
         how = "the fastest when measured before"
-        if known not in engines:
-            seconds = _measured(engines, x)
+        if known not in tried:
+            seconds = _measured(tried, x)
             known = min(seconds, key=lambda name: seconds[name] * (1 if name == TORCH else 1 / WORTH))
             _remember(place, known, seconds)
             how = ", ".join(f"{name} {1e3 * spent:.3g} ms" for name, spent in seconds.items())
-        self.tell(f"engine {engines[known].name} for {what}: {how}{apart.get(known, '')}")
-        return engines[known]
+        self.tell(f"engine {tried[known].engine.name} for {what}: {how}{tried[known].apart}")
+        return tried[known]
 
-    def _opened(self, runtime: Runtime, x: Tensors, expected: Tensors | None) -> tuple[Engine, float | None]:
-        """The engine and how many codes it is from torch's output; ValueError where it cannot run, or is too far."""
+    def _opened(self, runtime: Runtime, x: Tensors, torchs: _Tried | None) -> _Tried:
+        """What a runtime makes of the picture; ValueError where it cannot run the network, or is too far from torch."""
         from youku.engines.graph_engine import open_engine
 
-        engine = open_engine(runtime, self.graph(), self.scale, self.bytes_per_px)
-        made = engine.step(x, ())[0]
-        if expected is None:
-            return engine, None
-        codes = max(float((mine - its).abs().max()) * 255 for mine, its in zip(expected, made, strict=True))
+        tried = _try(open_engine(runtime, self.graph(), self.scale, self.bytes_per_px), x)
+        if torchs is None:
+            return tried
+        pairs = zip(tried.made[0], torchs.made[0], strict=True)
+        codes = max(float((ours - theirs).abs().max()) * 255 for ours, theirs in pairs)
         if not codes <= AGREE_CODES:  # nan is not
             raise ValueError(
                 f"{runtime.name} differs from torch by {codes:.3g} codes, at most {AGREE_CODES} are allowed"
             )
-        return engine, codes
+        return replace(tried, apart=f"; at most {codes:.2g} codes from torch's output")
+
+    def _what(self, x: Tensors) -> str:
+        return f"{self.spec.name} x{self.scale} at {x[0].shape[-1]}x{x[0].shape[-2]}"
 
     def _key(self, x: Tensors) -> str:
         """What decides which engine is fastest: network, size, machine, versions."""
@@ -194,21 +194,37 @@ class ChosenEngine:
         return hashlib.sha256("\n".join([*parts, str(own_threads())]).encode()).hexdigest()
 
 
-def _apart(codes: float | None) -> str:
-    return "" if codes is None else f"; at most {codes:.2g} codes from torch's output"
+@dataclass(frozen=True)
+class _Tried:
+    """An engine that has run the picture."""
+
+    engine: Engine
+    made: tuple[Tensors, Tensors]
+    seconds: float
+    apart: str = ""
+    """How far it is from torch's output, in words."""
 
 
-def _measured(engines: Mapping[str, Engine], x: Tensors) -> dict[str, float]:
-    """Seconds a run of each engine on a picture that each has seen already: the least, the engines taking turns."""
-    seconds = dict.fromkeys(engines, float("inf"))
-    begun = time.perf_counter()
-    for number in range(ROUNDS):
-        if number and time.perf_counter() - begun > ENOUGH_SEC * len(engines):
+def _try(engine: Engine, x: Tensors) -> _Tried:
+    start = time.perf_counter()
+    made = engine.step(x, ())
+    return _Tried(engine, made, time.perf_counter() - start)
+
+
+def _is_finite(tried: _Tried) -> bool:
+    """Whether there is something to agree with: the output of damaged weights is refused by whoever asked for it."""
+    return all(bool(part.isfinite().all()) for part in tried.made[0])
+
+
+def _measured(tried: Mapping[str, _Tried], x: Tensors) -> dict[str, float]:
+    """Seconds a run of each engine: the least, the engines taking turns until the time for it is spent."""
+    seconds = {name: one.seconds for name, one in tried.items()}
+    begun = time.perf_counter() - sum(seconds.values())
+    for _ in range(ROUNDS):
+        if time.perf_counter() - begun > ENOUGH_SEC * len(tried):
             break
-        for name, engine in engines.items():
-            start = time.perf_counter()
-            engine.step(x, ())
-            seconds[name] = min(seconds[name], time.perf_counter() - start)
+        for name, one in tried.items():
+            seconds[name] = min(seconds[name], _try(one.engine, x).seconds)
     return seconds
 
 
