@@ -99,6 +99,8 @@ class ChosenEngine:
     runtimes: tuple[Runtime, ...]
     reference: Engine | None
     """Torch's; None for a file that is a graph already."""
+    px_bytes: float = 0.0
+    """What such a file says that an input pixel needs, as `bytes_per_px` of the layers that it was made from."""
     is_named: bool = False
     """Whether the user asked for the one runtime: then nothing else will do."""
     tell: Tell = str
@@ -119,11 +121,7 @@ class ChosenEngine:
 
     def bytes_per_px(self, x: Tensors) -> float:
         """Of the same layers in torch: a runtime tells nobody what it needs."""
-        if self.reference:
-            return self.reference.bytes_per_px(x)
-        from youku.engines.torch_engine import TorchEngine
-
-        return TorchEngine(self.spec.build(self.scale).eval(), self.device).bytes_per_px(x)
+        return self.reference.bytes_per_px(x) if self.reference else self.px_bytes
 
     def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
         if self._engine is not None:
@@ -139,7 +137,8 @@ class ChosenEngine:
         try:
             chosen = self._opened(self.runtimes[0], x, torchs)
         except ValueError as error:
-            raise ValueError(f"--engine {self.runtimes[0].package}: {error}; take --engine torch") from None
+            instead = "take --engine torch" if torchs else "export the network again"
+            raise ValueError(f"--engine {self.runtimes[0].package}: {error}; {instead}") from None
         self.tell(f"engine {chosen.engine.name} for {self._what(x)}{chosen.apart}")
         return chosen
 
@@ -174,6 +173,8 @@ class ChosenEngine:
         tried = _try(open_engine(runtime, self.graph(), self.scale, self.bytes_per_px), x)
         if torchs is None:
             return tried
+        if [part.shape for part in tried.made[0]] != [part.shape for part in torchs.made[0]]:
+            raise ValueError(f"{runtime.name} makes planes of another size than torch")
         pairs = zip(tried.made[0], torchs.made[0], strict=True)
         codes = max(float((ours - theirs).abs().max()) * 255 for ours, theirs in pairs)
         if not codes <= AGREE_CODES:  # nan is not

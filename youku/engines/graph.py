@@ -67,12 +67,18 @@ def export(network: Network, about: Mapping[str, str], opset: int = OPSET, half:
     layers = _Layers(copy.deepcopy(network.module).half() if half else network.module)
     x = example(network, *EXAMPLE, torch.float16 if half else torch.float32)
     names = [[f"{way}_{index}" for index in range(len(x))] if len(x) > 1 else [way] for way in ("input", "output")]
-    axes = {axis: torch.export.Dim(name) for axis, name in ((0, "batch"), (2, "height"), (3, "width"))}
+    batch = torch.export.Dim(
+        "batch"
+    )  # planes of another size have axes of their own: half of 5 is not told from half of 6
+    axes = [
+        {0: batch, 2: torch.export.Dim(f"height{number}"), 3: torch.export.Dim(f"width{number}")}
+        for number in ("", *(f"_{index}" for index in range(1, len(x))))
+    ]
     with torch.inference_mode(False), _quiet():
         try:
             program = torch.onnx.export(
                 layers, x, input_names=names[0], output_names=names[1], opset_version=opset,
-                dynamo=True, dynamic_shapes=((axes,) * len(x),), verbose=False,
+                dynamo=True, dynamic_shapes=(tuple(axes[: len(x)]),), verbose=False,
             )  # fmt: skip
             assert program is not None
             graph: Any = program.model_proto

@@ -72,9 +72,9 @@ class GraphEngine:
         except Exception as error:  # the runtime's own kinds
             raise _told(self.name, error) from None
         y = tuple(torch.from_numpy(part).float() for part in made)  # (N, C, s H, s W)
-        expected = [(len(part), *(self.scale * px for px in part.shape[-2:])) for part in x]
-        if [(len(part), *part.shape[-2:]) for part in y] != expected:
-            raise ValueError(f"{self.name} makes {tuple(y[0].shape)} of {tuple(x[0].shape)}, expected x{self.scale}")
+        shape, expected = y[0].shape, (len(x[0]), *(self.scale * px for px in x[0].shape[-2:]))
+        if (shape[0], *shape[-2:]) != expected or len(y) != len(x):
+            raise ValueError(f"{self.name} makes {tuple(shape)} of {tuple(x[0].shape)}, expected x{self.scale}")
         return y, ()
 
 

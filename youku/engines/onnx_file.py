@@ -1,19 +1,22 @@
 """Exported networks: an .onnx file with all that a runner must know in its metadata, checked before it is written.
 
 Network -> file, and file -> Network that any runtime installed here runs (choice.py). The metadata's keys: youku.model,
-youku.scale, youku.colours, youku.frames, youku.precision, and for people range, layout, source, licence, card (the
-metadata of the weights file as JSON). ValueError in one sentence for a file that is not ours.
+scale, colours, frames, aligned, halo_px, local, bytes_per_px and precision, which are what the kit needs to run it whatever
+networks it has itself; and for people range, layout, source, licence, card (the metadata of the weights file as JSON).
+ValueError in one sentence for a file that is not ours.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from youku import files
 from youku.engines.choice import AGREE_CODES, ChosenEngine
@@ -21,6 +24,7 @@ from youku.engines.graph_engine import RUNTIMES, Runtime, open_engine
 from youku.engines.network import Network
 from youku.models import MODELS
 from youku.models.colours import Tensors
+from youku.models.spec import ModelSpec
 from youku.video import standin
 
 SUFFIX = ".onnx"
@@ -28,6 +32,7 @@ PRECISIONS = {"fp32": AGREE_CODES, "fp16": 2.0}
 """How many codes the file's output may lie from torch's float32: fp16 has steps of 1/8 code at its border alone."""
 PICTURES = (("astronaut", 96, 64), ("coffee", 61, 47), ("chelsea", 33, 17))  # photograph, width, height
 RANGE = "floats, 0 is black and 1 is white, neither input nor output clipped"
+NUMBERS = ("scale", "frames", "aligned", "halo_px", "local", "bytes_per_px")
 NO_LICENCE = "not stated by the weights file"
 
 
@@ -52,14 +57,21 @@ def about(network: Network, card: dict[str, str], precision: str, licence: str |
     spec = network.spec
     told = licence or card.get("licence") or card.get("license") or NO_LICENCE
     weights = {"file": network.path.name, "sha256": files.sha256(network.path)} if network.path else {}
+    x = _picture(network, *PICTURES[-1])
+    shapes = [f"(batch, {part.shape[1]}, height, width)" for part in x[:1]]
+    shapes += [f"(batch, {part.shape[1]}, half the height and width, rounded up)" for part in x[1:]]
     return {
         "youku.model": spec.name,
         "youku.scale": str(network.scale),
         "youku.colours": spec.colours.name,
         "youku.frames": str(spec.num_frames),
+        "youku.aligned": str(int(spec.aligned)),
+        "youku.halo_px": str(spec.halo_px(network.scale)),
+        "youku.local": str(int(spec.local)),
+        "youku.bytes_per_px": str(math.ceil(network.engine.bytes_per_px(x))),
         "youku.precision": precision,
         "range": RANGE,
-        "layout": f"(batch, {spec.num_frames} frame(s), oldest first, of {spec.colours.channels} channel(s), height, width)",
+        "layout": f"{' and '.join(shapes)}, {spec.num_frames} frame(s), oldest first",
         "source": spec.source,
         "licence": told,
         "card": json.dumps({**card, **weights}, sort_keys=True),
@@ -101,20 +113,31 @@ def load(path: Path, model: str | None, scale: int | None, half: bool) -> Networ
             f"{path}: is an ONNX file that this kit did not write, so its colours, range and scale are unknown; "
             "give the weights themselves, or a file of `python -m youku export`"
         )
-    name, factor = told["youku.model"], told.get("youku.scale", "")
-    spec = MODELS.get(name)
-    if spec is None or not re.fullmatch("[1-9][0-9]?", factor) or int(factor) not in spec.scales:
+    numbers = {key: told.get(f"youku.{key}", "") for key in NUMBERS}
+    colours = next((spec.colours for spec in MODELS.values() if spec.colours.name == told.get("youku.colours")), None)
+    wrong = [key for key, text in numbers.items() if not re.fullmatch("[0-9]{1,9}", text)]
+    if wrong or colours is None:
         raise ValueError(
-            f"{path}: says it is {name!r} x{factor}, which this version of the kit does not know; export it again"
+            f"{path}: its metadata lacks {', '.join(wrong) or 'colours'} as this version has it; export it again"
         )
-    if told.get("youku.colours") != spec.colours.name or told.get("youku.frames") != str(spec.num_frames):
-        raise ValueError(f"{path}: its colours or frames are not those of {name} in this version; export it again")
-    if (model or name) != name or (scale or int(factor)) != int(factor):
+    value = {key: int(text) for key, text in numbers.items()}
+    name, factor = told["youku.model"], value["scale"]
+    if (model or name) != name or (scale or factor) != factor:
         raise ValueError(f"{path}: holds {name} x{factor}; drop --model and --scale, or give another file")
-    engine = ChosenEngine(
-        spec=spec, scale=int(factor), graph=path.read_bytes, runtimes=tuple(installed()), reference=None
+    spec = ModelSpec(
+        name=name, build=_no_layers, colours=colours, halo_px=lambda scale: value["halo_px"], scales=(factor,),
+        num_frames=value["frames"], aligned=bool(value["aligned"]), local=bool(value["local"]),
+        source=told.get("source", ""),
     )  # fmt: skip
-    return Network(spec, int(factor), engine, path)
+    engine = ChosenEngine(
+        spec=spec, scale=factor, graph=path.read_bytes, runtimes=tuple(installed()), reference=None,
+        px_bytes=value["bytes_per_px"],
+    )  # fmt: skip
+    return Network(spec, factor, engine, path)
+
+
+def _no_layers(scale: int) -> nn.Module:
+    raise AssertionError("a graph has no layers to build")
 
 
 def _about(path: Path) -> dict[str, str]:
