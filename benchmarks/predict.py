@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from machine import bar, describe, interleaved, median_ratio
 
-from youku.engines import weights
+from youku.engines import torch_engine, weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference.clip import predict_clip
@@ -87,7 +87,7 @@ def main() -> None:
     print(describe())
     with tempfile.TemporaryDirectory() as folder:
         clip = write_clip(Path(folder) / "low.y4m", args.frames)
-        compare_network("fsrcnn", clip, Path(folder), weights.pick_device(args.device), args.repeats)
+        compare_network("fsrcnn", clip, Path(folder), torch_engine.pick_device(args.device), args.repeats)
         compare_bicubic(clip, Path(folder), args.repeats)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from machine import bar, describe, interleaved, median_ratio
 
 from youku import contest
-from youku.engines import weights
+from youku.engines import torch_engine
 from youku.training import trainer
 from youku.training.config import TrainConfig
 from youku.training.dataset import batches
@@ -33,7 +33,7 @@ def write_pairs(folder: Path) -> None:
 
 def compare(name: str, folder: Path, device_name: str, steps: int, repeats: int) -> None:
     config = TrainConfig(model=name, batch=16, patch_px=48, data=(str(folder),), device=device_name)
-    device = weights.pick_device(device_name)
+    device = torch_engine.pick_device(device_name)
     state = make_state(config, device)
     state.module.train()
     stage = trainer.stage_at(config, state)

@@ -24,6 +24,7 @@ VERBS = {
     "curves": ("curves", "training curves of several runs, in the terminal and as a picture"),
     "report": ("report", "one HTML page: totals, curves, before/after pictures"),
     "evaluate": ("evaluate", "PSNR and SSIM of test pictures under each paper's protocol"),
+    "export": ("export", "one ONNX file of a network for other programs, checked against torch"),
     "models": ("models.__main__", "the networks: parameters, multiply-adds, reach; one layer by layer"),
     "inspect": ("look", "a clip: statistics, cuts, bars, detail; weights: layers, feature maps"),
     "compare": ("compare", "versions of a clip side by side, as a wipe, with error heat maps"),

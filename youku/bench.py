@@ -32,10 +32,10 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(f"--seconds {args.seconds:g}: expected 1 to 86400")
     import torch
 
-    from youku.engines import weights
+    from youku.engines import torch_engine
     from youku.looking import speed
 
-    device = weights.pick_device(args.device)
+    device = torch_engine.pick_device(args.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     machine = f"{platform.system()} {platform.machine()}, {device} ({name}), torch {torch.__version__}"
     cli.say(machine)

@@ -37,7 +37,7 @@ def make_clips(folder: Path, scenes: Sequence[standin.Scene]) -> None:
 
 def run_demo(out: Path, steps: int | None = None, seed: int | None = None) -> dict:
     """Chain the verbs; returns the content of score.json."""
-    from youku.engines import weights  # with torch, which --help does without
+    from youku.engines import torch_engine, weights  # with torch, which --help does without
     from youku.inference.clip import predict_all
     from youku.inference.pipeline import Options
     from youku.training import run
@@ -56,7 +56,7 @@ def run_demo(out: Path, steps: int | None = None, seed: int | None = None) -> di
 
     _say(3, "predict the frames that the contest scores")
     weights_path = str(config.folder / "best.safetensors")
-    network = weights.load(weights_path, None, None, weights.pick_device(config.device))
+    network = weights.load(weights_path, None, None, torch_engine.pick_device(config.device))
     low, high, predictions = str(out / "clips" / "val"), out / "clips" / "val", config.folder / "predictions"
     jobs = list_jobs(low, str(predictions), "scored", str(TEST_SET), f"x{network.scale}")
     predict_all(network, jobs, Options(), watch=cli.watch, tell=cli.say)

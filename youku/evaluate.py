@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from youku import cli, files
+from youku.engines import choice
 from youku.engines.network import Network
 from youku.inference import evaluation, picture_scores
 from youku.inference.evaluation import PROTOCOLS
@@ -36,7 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights",
         metavar="FILE",
-        help="safetensors of a run, or published weights (default: the kit's own for clean input)",
+        help="safetensors of a run, published weights, or export's .onnx (default: the kit's own for clean input)",
     )
     parser.add_argument(
         "--model", choices=MODELS, metavar="NAME", help="the network; weights of this kit name it themselves"
@@ -57,6 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--time", action="store_true", help="time the forward pass as the FSRCNN document does")
     cli.add_flags(parser, Runs)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    choice.add_flag(parser)
     parser.add_argument("--half", action="store_true", help="bf16 activations")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
@@ -68,11 +70,12 @@ def _run(args: argparse.Namespace) -> int:
         raise cli.UsageError("--time-batch, --warm-up and --iterations have no effect without --time")
     if args.tile_px is not None and args.tile_px < 1:
         raise cli.UsageError(f"--tile-px {args.tile_px}: expected 1 or more")
-    from youku.engines import half, weights  # with torch, which --help does without
+    from youku.engines import half, torch_engine, weights  # with torch, which --help does without
 
-    device = weights.pick_device(args.device)
+    device = torch_engine.pick_device(args.device)
     is_half = args.half and half.chosen(device, "--half", cli.say) is not None
-    networks = [weights.load(args.weights, args.model, args.scale, device, is_half)]
+    network = weights.load(args.weights, args.model, args.scale, device, is_half)
+    networks = [choice.with_engine(network, args.engine, cli.say)]
     if networks[0].spec.name != "bicubic":
         networks.append(weights.load(None, "bicubic", networks[0].scale, device))
     files.protect(args.weights, *(path for folder in args.folders for path in [Path(folder), *Path(folder).rglob("*")]))

@@ -46,11 +46,11 @@ def _run_clip(args: argparse.Namespace, path: Path) -> int:
 
 
 def _run_weights(args: argparse.Namespace, path: Path) -> int:
-    from youku.engines import weights
+    from youku.engines import torch_engine, weights
     from youku.looking import feature_maps, weights_summary
 
     loss_network = _check_weights_flags(args)
-    device = weights.pick_device(args.device)
+    device = torch_engine.pick_device(args.device)
     if loss_network:
         layer = args.features or feature_maps.DEEPEST
         network = feature_maps.open_loss_network(loss_network, args.file, layer, device)

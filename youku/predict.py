@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from youku import cli, files
-from youku.engines import shipped
+from youku.engines import choice, shipped
 from youku.engines.network import Network
 from youku.inference.jobs import VideoOptions, choose_weights, list_jobs, size_and_scale, video_options
 from youku.models import MODELS
@@ -40,7 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("predict", __doc__, opens_videos=True)
     parser.add_argument("source", metavar="IN", help="clip, video, folder of contest clips, or - for y4m on stdin")
     parser.add_argument("target", metavar="OUT", help="y4m file, video, folder, or - for stdout")
-    of_weights = "best.safetensors of a run, or published weights (safetensors, .pth); without it, the kit's own"
+    of_weights = "best.safetensors of a run, published weights (safetensors, .pth), export's .onnx; else the kit's own"
     parser.add_argument("--weights", help=of_weights)
     parser.add_argument("--quality", choices=list(shipped.QUALITIES), help="of the kit's own networks (balanced)")
     parser.add_argument("--input", choices=("auto", *shipped.INPUTS), help="what they were trained on (auto: by IN)")
@@ -62,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=1, help="frames through the network at once (default 1)")
     parser.add_argument("--half", action="store_true", help="bf16 convolutions: faster on most GPUs and some CPUs")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    choice.add_flag(parser)
     cli.add_flags(parser, VideoOptions)
     parser.add_argument(
         "--deinterlace",
@@ -89,18 +90,17 @@ def parse_sharpen(text: str) -> tuple[float, float]:
 
 def _load(args: argparse.Namespace, file: Path | str | None, scale: int | None) -> Network:
     """The network; what would have no effect on it is refused, what would slow it down is left out and said."""
-    from youku.engines import half, weights  # with torch, which --help does without
+    from youku.engines import half, torch_engine, weights  # with torch, which --help does without
 
-    device = weights.pick_device(args.device)
+    device = torch_engine.pick_device(args.device)
     is_half = args.half and half.chosen(device, "--half", cli.say) is not None
     network = weights.load(file, args.model, scale, device, is_half)
     if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
         raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
     if args.tile and not network.spec.local:
-        raise ValueError(
-            f"--tile {args.tile}: {network.spec.name} looks at the whole picture, so tiles would change its output; drop --tile"
-        )
-    return network
+        whole = f"{network.spec.name} looks at the whole picture, so tiles would change its output"
+        raise ValueError(f"--tile {args.tile}: {whole}; drop --tile")
+    return choice.with_engine(network, args.engine, cli.say)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 Engine border: `y, memory = step(x, memory)`, and how many bytes a pixel needs. Memory is a tuple of tensors, empty at
 the start of a shot and for networks that have none; so whoever hands it on asks nothing. Torch is one engine
-(torch_engine.py); others stand beside it behind the same four names.
+(torch_engine.py); others stand beside it behind the same names (graph_engine.py), and choice.py picks one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 class Engine(Protocol):
     """What computes a network."""
+
+    @property
+    def name(self) -> str:
+        """What computes, with its version: outputs of two that differ may differ in roundings."""
 
     @property
     def device(self) -> torch.device:

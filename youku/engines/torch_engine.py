@@ -15,6 +15,20 @@ from youku.models.colours import Tensors
 from youku.models.spec import ModelSpec
 
 
+def pick_device(name: str) -> torch.device:
+    """ "auto" = cuda, then mps, then cpu; ValueError where the named device is absent."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device).item()  # "meta" has no values
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"--device {name}: not available here ({str(error).splitlines()[0]}); try --device cpu"
+        ) from None
+    return device
+
+
 @dataclass(frozen=True)
 class TorchEngine:
     """`module` as it is, in eval mode and on its device; the one engine whose layers can be looked into."""
@@ -23,6 +37,10 @@ class TorchEngine:
     device: torch.device
     half: bool = False
     """Run convolutions in bf16 (autocast)."""
+
+    @property
+    def name(self) -> str:
+        return f"torch {torch.__version__}"
 
     def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
         """(output in float32, memory) for network input of one or more pictures."""

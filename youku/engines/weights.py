@@ -28,20 +28,6 @@ if TYPE_CHECKING:
     from youku.engines.published import Published
 
 
-def pick_device(name: str) -> torch.device:
-    """ "auto" = cuda, then mps, then cpu; ValueError where the named device is absent."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device).item()  # "meta" has no values
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(
-            f"--device {name}: not available here ({str(error).splitlines()[0]}); try --device cpu"
-        ) from None
-    return device
-
-
 def save(
     path: str | Path, module_state: dict[str, torch.Tensor], model: str, scale: int, about: dict[str, str]
 ) -> None:
@@ -77,12 +63,19 @@ def find(path: str | Path) -> Path:
     return path
 
 
+def is_graph(path: Path) -> bool:
+    """Whether a file is an exported network, by its name: ONNX has no mark of its own."""
+    return path.suffix.lower() == ".onnx"
+
+
 def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """(state dict, metadata) of a safetensors file or a torch checkpoint (no metadata); ValueError for anything else.
 
     What others wrap their weights in ("module.", "params_ema" ...) is taken off, in both kinds of file alike.
     """
     path = find(path)
+    if is_graph(path):
+        raise ValueError(f"{path}: is an exported network for predict and evaluate; give the weights it was made from")
     pickled = is_pickle(path)
     state, about = ({}, {}) if pickled else _read_safetensors(path)
     if "model" in about:
@@ -176,6 +169,10 @@ def load(
                 "give --weights runs/NAME/best.safetensors, or take --model bicubic"
             )
         return _ready(spec, factor, spec.build(factor), device, half, None)
+    if is_graph(weights) and not look:
+        from youku.engines import onnx_file
+
+        return onnx_file.load(weights, model, scale, half)
     state, about, form = _read_form(weights)
     name, factor = _named(str(weights), state, about, form, model, scale)
     try:

@@ -53,6 +53,7 @@ def predict_all(
     }
     predict = partial(predict_clip, network, options=options, video=video, watch=watch, tell=tell)
     how = {"device": str(network.device), "tile": str(options.tile_px), "batch": str(options.batch)}
+    how["engine"] = network.engine.name
     num_run = 0
     for job, num_frames in run_jobs(jobs, partial(_keep_up_to_date, predict, made_by, how, force, video)):
         if num_frames is None:

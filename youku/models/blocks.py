@@ -110,7 +110,8 @@ class Interpolate(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             flat = x.float().flatten(0, 1)[:, None]  # (N C, 1, H, W)
             padded = pad(flat, self.margin_px, self.edge).contiguous(memory_format=torch.channels_last)
-            return F.pixel_shuffle(F.conv2d(padded, self.kernel), self.scale)[:, 0].unflatten(0, x.shape[:2])
+            enlarged = F.pixel_shuffle(F.conv2d(padded, self.kernel.float()), self.scale)
+            return enlarged[:, 0].unflatten(0, x.shape[:2]).to(self.kernel.dtype)  # float32, but for a network in fp16
 
 
 def pad(x: Tensor, margin_px: int, edge: str) -> Tensor:
@@ -119,7 +120,8 @@ def pad(x: Tensor, margin_px: int, edge: str) -> Tensor:
         return F.pad(x, [margin_px] * 4, mode="replicate")
     for axis in (-2, -1):
         size = x.shape[axis]
-        folded = torch.arange(-margin_px, size + margin_px, device=x.device) % (2 * size)
+        period = torch.full((), 2 * size, device=x.device)  # a tensor: torch.onnx knows no remainder by a plain size
+        folded = torch.arange(-margin_px, size + margin_px, device=x.device) % period
         x = x.index_select(axis, torch.where(folded < size, folded, 2 * size - 1 - folded))
     return x
 

@@ -68,10 +68,8 @@ class RLFN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        missing = (0, max(0, LEAST_PX - width), 0, max(0, LEAST_PX - height))
-        if any(missing):
-            x = F.pad(x, missing, mode="replicate")
-        features = self.head(x * 255)
+        missing = (0, torch.sym_max(0, LEAST_PX - width), 0, torch.sym_max(0, LEAST_PX - height))
+        features = self.head(F.pad(x, missing, mode="replicate") * 255)
         features = features + self.mid(self.blocks(features))
         return self.upscale(features)[..., : height * self.scale, : width * self.scale] / 255
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from youku import text_table
-from youku.engines import weights
+from youku.engines import torch_engine, weights
 from youku.engines.network import Network
 from youku.training import fields, run
 from youku.training.config import TrainConfig
@@ -131,7 +131,7 @@ def _run_variant(
         raise ValueError(f"{config.folder}: holds a run with other settings; remove it, or give another --runs")
     if not run.start(config, resume=begun, progress=progress, say=say).finished:
         raise KeyboardInterrupt
-    device = weights.pick_device(config.device)
+    device = torch_engine.pick_device(config.device)
     trained = weights.load(config.folder, None, None, device)
     bicubic = weights.load(None, "bicubic", trained.scale, device)
     pairs = [pair for pair in run.load_pairs(config)[1] if pair.scale == trained.scale]

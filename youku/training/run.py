@@ -19,7 +19,7 @@ import torch
 
 import youku
 from youku import files
-from youku.engines import weights
+from youku.engines import torch_engine
 from youku.metrics import vmaf
 from youku.training import fields, precision, trainer
 from youku.training.config import TrainConfig
@@ -44,7 +44,7 @@ def start(
             _check_new(folder, resume)
     if not resume:
         if config.amp_backend == "apex":
-            precision.choose(config.amp, config.amp_backend, weights.pick_device(config.device))
+            precision.choose(config.amp, config.amp_backend, torch_engine.pick_device(config.device))
         trainer.rehearse(config, train_pairs)
     with sole_writer(folder):
         _check_new(folder, resume)

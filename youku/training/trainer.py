@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from youku.engines import half, weights
+from youku.engines import half, torch_engine
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import tiles
@@ -156,7 +156,7 @@ def train(
     say: Say = silent, ranks: Ranks = ONE_PROCESS,
 ) -> Ending:  # fmt: skip
     """Train to `config.steps` (from last.pt when `resume`); returns early, saved, after Ctrl-C."""
-    device = weights.pick_device(config.device)
+    device = torch_engine.pick_device(config.device)
     state = make_state(config, device, resume, ranks)
     if resume:
         restore(state, config.folder / "last.pt")
@@ -182,7 +182,7 @@ def train(
 def rehearse(config: TrainConfig, train_pairs: Sequence[Pair]) -> None:
     """One step of every stage on a state that is thrown away: what cannot work is said before anything is written."""
     config = replace(config, amp=config.amp and config.amp_backend == "torch", amp_backend="torch")
-    device = weights.pick_device(config.device)
+    device = torch_engine.pick_device(config.device)
     state = make_state(config, device)
     draw = in_turn(make_samplers(config, train_pairs, device))
     train_mode(state.module)

@@ -1,0 +1,265 @@
+"""Choose what computes a network: torch, or another engine that is faster here and gives the same picture.
+
+Network, `--engine NAME` -> the network with an engine that settles at the first picture it sees, and stays. "auto" takes
+the fastest of those installed whose output there lies within AGREE_CODES of torch's, and remembers it in the cache for
+the network, the picture's size, the machine and the versions; an engine asked for by name is held to the same bound, but
+not measured. Torch runs what is on a GPU, in 16 bit, or carries memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from youku import files
+from youku.engines.network import Engine, Network
+
+if TYPE_CHECKING:
+    import torch
+
+    from youku.engines.graph_engine import Runtime
+    from youku.models.colours import Tensors
+    from youku.models.spec import ModelSpec
+
+TORCH = "torch"
+NAMES = ("auto", TORCH, "openvino", "onnxruntime")
+AGREE_CODES = 0.1
+"""How far an engine's output may lie from torch's, in codes (1/255) before rounding: so no code differs by more than 1, and
+those alone do that lie as near to a half. FSRCNN's lies within 0.001."""
+ROUNDS, ENOUGH_SEC = 3, 1.0  # further runs of each engine that the fastest is found by, while this time is not spent
+WORTH = 0.95  # of torch's time: an engine that is not faster than that is not worth other roundings
+
+Tell = Callable[[str], object]
+
+
+def add_flag(parser: argparse.ArgumentParser) -> None:
+    text = "what computes the network: auto (default) takes the fastest one installed that gives torch's picture"
+    parser.add_argument("--engine", choices=NAMES, default="auto", help=text)
+
+
+def with_engine(network: Network, name: str, tell: Tell) -> Network:
+    """The network run by the engine of that name; ValueError where one asked for by name can not.
+
+    `tell` hears what is chosen; where no other engine is installed, torch runs without a word.
+    """
+    from youku.engines import graph
+    from youku.engines.graph_engine import RUNTIMES
+
+    is_graph = isinstance(network.engine, ChosenEngine)
+    if name == TORCH and is_graph:
+        raise ValueError(f"--engine torch: {network.path} is an ONNX graph without torch's layers; drop the flag")
+    wanted = [one for one in RUNTIMES.values() if name in ("auto", one.package)]
+    why_not = {one.package: _why_not(network, one, is_graph) for one in wanted}
+    if why_not.get(name):
+        raise ValueError(f"--engine {name}: {why_not[name]}")
+    usable = tuple(one for one in wanted if not why_not[one.package])
+    if isinstance(network.engine, ChosenEngine):
+        return replace(network, engine=replace(network.engine, runtimes=usable, is_named=name != "auto", tell=tell))
+    if not usable:
+        return network
+    engine = ChosenEngine(
+        spec=network.spec, scale=network.scale, graph=lambda: graph.kept(network), runtimes=usable,
+        reference=network.engine, is_named=name != "auto", tell=tell,
+    )  # fmt: skip
+    return replace(network, engine=engine)
+
+
+def _why_not(network: Network, runtime: Runtime, is_graph: bool) -> str:
+    """Why a runtime cannot be the network's engine, and what to do; empty where nothing is known against it."""
+    from youku.engines import graph
+
+    if not network.spec.trainable:
+        return f"has no effect on {network.spec.name}; drop it"
+    if not runtime.is_installed or not (is_graph or graph.can_export()):
+        return f"needs packages that are not installed; run {runtime.pip_line}"
+    if network.device.type != "cpu":
+        return f"computes on the processor, not on {network.device}; add --device cpu, or take --engine torch"
+    if network.half:
+        return "computes in 32 bit; drop --half, or take --engine torch"
+    if network.spec.memory:
+        return f"{network.spec.name} carries memory from frame to frame, which a graph does not; take --engine torch"
+    return ""
+
+
+@dataclass(kw_only=True)
+class ChosenEngine:
+    """The engine that the first picture decides on, and what it decides by."""
+
+    spec: ModelSpec
+    scale: int
+    graph: Callable[[], bytes]
+    runtimes: tuple[Runtime, ...]
+    reference: Engine | None
+    """Torch's; None for a file that is a graph already."""
+    px_bytes: float = 0.0
+    """What such a file says that an input pixel needs, as `bytes_per_px` of the layers that it was made from."""
+    is_named: bool = False
+    """Whether the user asked for the one runtime: then nothing else will do."""
+    tell: Tell = str
+    half = False
+    _engine: Engine | None = field(default=None, init=False)
+
+    @property
+    def device(self) -> torch.device:
+        import torch
+
+        return torch.device("cpu")
+
+    @property
+    def name(self) -> str:
+        """All that it may choose from: one of them makes every frame of a run, so this names what made it."""
+        others = ([self.reference.name] if self.reference else []) if not self.is_named else []
+        return " or ".join([*others, *(one.name for one in self.runtimes)])
+
+    def bytes_per_px(self, x: Tensors) -> float:
+        """Of the same layers in torch: a runtime tells nobody what it needs."""
+        return self.reference.bytes_per_px(x) if self.reference else self.px_bytes
+
+    def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
+        if self._engine is not None:
+            return self._engine.step(x, memory)
+        chosen = self._asked_for(x) if self.is_named else self._fastest(x)
+        self._engine = chosen.engine
+        return chosen.made
+
+    def _asked_for(self, x: Tensors) -> _Tried:
+        torchs = _try(self.reference, x) if self.reference else None
+        if torchs and not _is_finite(torchs):
+            return torchs
+        try:
+            chosen = self._opened(self.runtimes[0], self.graph(), x, torchs)
+        except ValueError as error:
+            instead = "take --engine torch" if torchs else "export the network again"
+            raise ValueError(f"--engine {self.runtimes[0].package}: {error}; {instead}") from None
+        self.tell(f"engine {chosen.engine.name} for {self._what(x)}{chosen.apart}")
+        return chosen
+
+    def _fastest(self, x: Tensors) -> _Tried:
+        place, what = self._place(x), self._what(x)
+        known, how = _recall(place)
+        tried = {TORCH: _try(self.reference, x)} if self.reference else {}
+        if tried and not _is_finite(tried[TORCH]):
+            return tried[TORCH]
+        if known != TORCH:
+            tried |= self._opened_all([one for one in self.runtimes if known in ("", one.package)], x, tried.get(TORCH))
+        if not tried:
+            raise ValueError(f"{what}: none of the engines that are installed can run it")
+        if not known and list(tried) == [TORCH]:
+            return tried[TORCH]  # why is said already
+        if known not in tried:
+            seconds = _measured(tried, x)
+            known = min(seconds, key=lambda name: seconds[name] * (1 if name == TORCH else 1 / WORTH))
+            _remember(place, known, "the fastest when measured before")
+            how = ", ".join(f"{name} {1e3 * spent:.3g} ms" for name, spent in seconds.items())
+        self.tell(f"engine {tried[known].engine.name} for {what}: {how}{tried[known].apart}")
+        return tried[known]
+
+    def _opened_all(self, runtimes: Sequence[Runtime], x: Tensors, torchs: _Tried | None) -> dict[str, _Tried]:
+        """Those runtimes that can run the network as torch does; of the others it is said why not."""
+        try:
+            data = self.graph()
+        except ValueError as error:
+            self.tell(f"engine torch for {self._what(x)}: {error}")
+            _remember(self._place(x), TORCH, "no other could run it")
+            return {}
+        found = {}
+        for runtime in runtimes:
+            try:
+                found[runtime.package] = self._opened(runtime, data, x, torchs)
+            except (ValueError, MemoryError) as error:
+                self.tell(f"engine {runtime.name} is left out for {self._what(x)}: {error}")
+        return found
+
+    def _opened(self, runtime: Runtime, data: bytes, x: Tensors, torchs: _Tried | None) -> _Tried:
+        """What a runtime makes of the picture; ValueError where it cannot run the network, or is too far from torch."""
+        from youku.engines.graph_engine import open_engine
+
+        tried = _try(open_engine(runtime, data, self.scale, self.bytes_per_px), x)
+        if torchs is None:
+            return tried
+        if [part.shape for part in tried.made[0]] != [part.shape for part in torchs.made[0]]:
+            raise ValueError(f"{runtime.name} makes planes of another size than torch")
+        pairs = zip(tried.made[0], torchs.made[0], strict=True)
+        codes = max(float((ours - theirs).abs().max()) * 255 for ours, theirs in pairs)
+        if not codes <= AGREE_CODES:  # nan is not
+            raise ValueError(
+                f"{runtime.name} differs from torch by {codes:.3g} codes, at most {AGREE_CODES} are allowed"
+            )
+        return replace(tried, apart=f"; at most {codes:.2g} codes from torch's output")
+
+    def _what(self, x: Tensors) -> str:
+        return f"{self.spec.name} x{self.scale} at {x[0].shape[-1]}x{x[0].shape[-2]}"
+
+    def _place(self, x: Tensors) -> Path:
+        """Where the cache has the fastest engine for this network, size, machine and these versions."""
+        from youku.threads import own_threads
+
+        versions = [self.reference.name if self.reference else "", *(one.name for one in self.runtimes)]
+        parts = [self.spec.name, str(self.scale), *(str(tuple(part.shape)) for part in x), *versions, *_machine()]
+        key = hashlib.sha256("\n".join([*parts, str(own_threads())]).encode()).hexdigest()
+        return files.cache_folder("engines") / f"{key}.json"
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """An engine that has run the picture."""
+
+    engine: Engine
+    made: tuple[Tensors, Tensors]
+    seconds: float
+    apart: str = ""
+    """How far it is from torch's output, in words."""
+
+
+def _try(engine: Engine, x: Tensors) -> _Tried:
+    start = time.perf_counter()
+    made = engine.step(x, ())
+    return _Tried(engine, made, time.perf_counter() - start)
+
+
+def _is_finite(tried: _Tried) -> bool:
+    """Whether there is something to agree with: the output of damaged weights is refused by whoever asked for it."""
+    return all(bool(part.isfinite().all()) for part in tried.made[0])
+
+
+def _measured(tried: Mapping[str, _Tried], x: Tensors) -> dict[str, float]:
+    """Seconds a run of each engine: the least, the engines taking turns until the time for it is spent."""
+    seconds = {name: one.seconds for name, one in tried.items()}
+    begun = time.perf_counter() - sum(seconds.values())
+    for _ in range(ROUNDS):
+        if time.perf_counter() - begun > ENOUGH_SEC * len(tried):
+            break
+        for name, one in tried.items():
+            seconds[name] = min(seconds[name], _try(one.engine, x).seconds)
+    return seconds
+
+
+def _recall(place: Path) -> tuple[str, str]:
+    """The engine that was taken before and why, as the cache has it; empty where it has nothing."""
+    with suppress(OSError, ValueError):
+        known = files.read_json(place)
+        if isinstance(known, dict) and known.get("engine") in NAMES[1:]:
+            return known["engine"], str(known.get("why"))
+    return "", ""
+
+
+def _remember(place: Path, name: str, why: str) -> None:
+    with suppress(OSError, ValueError):  # no cache: the next run measures again
+        files.write_json(place, {"engine": name, "why": why})
+
+
+def _machine() -> list[str]:
+    """What tells this machine from others that share the cache."""
+    model = platform.processor()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line for line in lines if line.startswith("model name")), model)
+    return [platform.machine(), model, str(os.cpu_count())]

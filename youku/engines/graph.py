@@ -1,0 +1,158 @@
+"""A network as an ONNX graph for any batch, height and width: layers of torch -> bytes, the same every time.
+
+Inputs and outputs are those of the model border (models.spec): float, not clipped, named "input" and "output", or
+"input_0", "input_1" ... where there are several. What engines need of a weights file is kept in the cache.
+Source: torch.onnx's exporter on torch.export, which is what the packages `onnx` and `onnxscript` are for.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from youku import files
+from youku.engines.network import Network
+from youku.models.colours import Tensors
+
+OPSET, MOST_OPSET = 18, 23
+"""torch.onnx writes 18; the packages turn it into a newer one, but into none that is older."""
+PACKAGES = ("onnx", "onnxscript")
+EXAMPLE = (2, 24, 28)  # pictures, height, width: only the code's way depends on them, and torch.export checks that
+KEPT_GRAPHS = 8
+
+
+class Opened(NamedTuple):
+    """A graph in a runtime: arrays in, arrays out, and the texts that the file carries beside it."""
+
+    run: Callable[[list[np.ndarray]], list[np.ndarray]]
+    about: dict[str, str]
+
+
+class _Layers(nn.Module):
+    """The network as a graph: a tuple goes out, in the precision of what comes in."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *x: Tensor) -> Tensors:
+        made = self.module(*x)
+        return tuple(part.to(x[0].dtype) for part in (made if isinstance(made, tuple) else (made,)))
+
+
+def can_export() -> bool:
+    """Whether the packages that write graphs are installed."""
+    return all(find_spec(name) for name in PACKAGES)
+
+
+def export(network: Network, about: Mapping[str, str], opset: int = OPSET, half: bool = False) -> bytes:
+    """The graph of a network that torch runs, `about` in its metadata; `half` computes in fp16, in and out alike.
+
+    ValueError where there is none: the network carries memory from frame to frame, or does what ONNX does not have.
+    """
+    if network.spec.memory:
+        raise ValueError(f"{network.spec.name} carries memory from frame to frame, which one ONNX graph does not")
+    layers = _Layers(copy.deepcopy(network.module).half() if half else network.module)
+    x = example(network, *EXAMPLE, torch.float16 if half else torch.float32)
+    names = [[f"{way}_{index}" for index in range(len(x))] if len(x) > 1 else [way] for way in ("input", "output")]
+    batch = torch.export.Dim(
+        "batch"
+    )  # planes of another size have axes of their own: half of 5 is not told from half of 6
+    axes = [
+        {0: batch, 2: torch.export.Dim(f"height{number}"), 3: torch.export.Dim(f"width{number}")}
+        for number in ("", *(f"_{index}" for index in range(1, len(x))))
+    ]
+    with torch.inference_mode(False), _quiet():
+        try:
+            program = torch.onnx.export(
+                layers, x, input_names=names[0], output_names=names[1], opset_version=opset,
+                dynamo=True, dynamic_shapes=(tuple(axes[: len(x)]),), verbose=False,
+            )  # fmt: skip
+            assert program is not None
+            graph: Any = program.model_proto
+        except Exception as error:  # the exporter's own kinds
+            while error.__cause__ is not None:
+                error = error.__cause__  # type: ignore[assignment]
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"{network.spec.name} x{network.scale} has no ONNX form ({reason[:200]})") from None
+    if graph.opset_import[0].version != opset:  # the converter gives up without an error
+        raise ValueError(f"--opset {opset}: {network.spec.name} has no form in it; take {OPSET}")
+    _strip(graph)
+    for key in sorted(about):
+        graph.metadata_props.add(key=key, value=about[key])
+    return graph.SerializeToString(deterministic=True)
+
+
+def example(network: Network, number: int, height: int, width: int, dtype: torch.dtype) -> Tensors:
+    """Network input (N, T C, H, W) of grey pictures of that size."""
+    colours = network.spec.colours
+    parts = colours.from_rgb(torch.full((number, 3, height, width), 0.5))
+    return tuple(part.repeat(1, network.spec.num_frames, 1, 1).to(dtype) for part in parts)
+
+
+def kept(network: Network) -> bytes:
+    """`export` of a network without metadata, from the cache where it was written for the same weights and versions."""
+    if network.path is None:
+        return export(network, {})
+    folder = files.cache_folder("engines") / "graphs"
+    path = folder / f"{_key(network)}.onnx"
+    with suppress(OSError):
+        graph = path.read_bytes()
+        path.touch()
+        return graph
+    graph = export(network, {})
+    with suppress(OSError, ValueError):  # no cache, or a full one: the next run writes it again
+        with files.atomic_write(path) as file:
+            file.write(graph)
+        oldest = sorted(folder.glob("*.onnx"), key=lambda one: one.stat().st_mtime)[:-KEPT_GRAPHS]
+        for one in oldest:
+            one.unlink()
+    return graph
+
+
+def _key(network: Network) -> str:
+    """What decides a graph: the weights, which network they are taken for, the code, the packages that write it."""
+    assert network.path is not None
+    parts = [files.sha256(network.path), network.spec.name, str(network.scale)]
+    parts += [f"{name} {version(name)}" for name in ("torch", *PACKAGES)]
+    own = Path(__file__).parents[1]
+    parts += [files.sha256(path) for room in ("models", "engines") for path in sorted((own / room).glob("*.py"))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _strip(graph: Any) -> None:
+    """Take out what names the code and paths that the graph was made from."""
+    body = graph.graph
+    del body.value_info[:], body.metadata_props[:], graph.metadata_props[:]
+    body.doc_string = ""
+    for part in (*body.node, *body.initializer, *body.input, *body.output):
+        part.doc_string = ""
+        del part.metadata_props[:]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks on packages that it does not need, and on its own future, from the user."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

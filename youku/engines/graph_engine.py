@@ -1,0 +1,94 @@
+"""Run a network's ONNX graph in a runtime, as an engine: the runtimes that the kit knows, a table written by hand.
+
+Runtime, graph -> engine (engines.network.Engine) on the processor, in float32 at its borders. ValueError says in one
+sentence what a runtime makes no sense of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+import torch
+
+from youku.engines import onnx_engine, openvino_engine
+from youku.engines.graph import PACKAGES, Opened
+from youku.engines.network import Engine
+from youku.models.colours import Tensors
+from youku.threads import own_threads
+
+OUT_OF_MEMORY = ("bad_alloc", "out of memory", "allocate memory", "not enough memory")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A package that runs graphs."""
+
+    package: str
+    """As --engine, pip and Python name it."""
+    open_graph: Callable[[bytes, int], Opened]
+
+    @property
+    def is_installed(self) -> bool:
+        return find_spec(self.package) is not None
+
+    @property
+    def name(self) -> str:
+        with suppress(PackageNotFoundError):  # its variants bring the same module under other names
+            return f"{self.package} {version(self.package)}"
+        return self.package
+
+    @property
+    def pip_line(self) -> str:
+        return f"pip install {' '.join((self.package, *PACKAGES))}"
+
+
+RUNTIMES = {
+    "openvino": Runtime("openvino", openvino_engine.open_graph),
+    "onnxruntime": Runtime("onnxruntime", onnx_engine.open_graph),
+}
+
+
+@dataclass(frozen=True)
+class GraphEngine:
+    """A graph opened in a runtime."""
+
+    name: str
+    opened: Opened
+    scale: int
+    bytes_per_px: Callable[[Tensors], float]
+    """Of the same layers in torch: a runtime tells nobody what it needs."""
+    device = torch.device("cpu")
+    half = False
+
+    def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
+        """(output in float32, no memory) for network input of one or more pictures."""
+        assert not memory
+        try:
+            made = self.opened.run([part.float().contiguous().numpy() for part in x])  # (N, T C, H, W)
+        except Exception as error:  # the runtime's own kinds
+            raise _told(self.name, error) from None
+        y = tuple(torch.from_numpy(part).float() for part in made)  # (N, C, s H, s W)
+        shape, expected = y[0].shape, (len(x[0]), *(self.scale * px for px in x[0].shape[-2:]))
+        if (shape[0], *shape[-2:]) != expected or len(y) != len(x):
+            raise ValueError(f"{self.name} makes {tuple(shape)} of {tuple(x[0].shape)}, expected x{self.scale}")
+        return y, ()
+
+
+def open_engine(runtime: Runtime, graph: bytes, scale: int, bytes_per_px: Callable[[Tensors], float]) -> Engine:
+    """The engine, with as many threads as torch has in the calling thread; ValueError where the runtime can not run it."""
+    try:
+        return GraphEngine(runtime.name, runtime.open_graph(graph, own_threads()), scale, bytes_per_px)
+    except Exception as error:  # the runtime's own kinds
+        raise _told(runtime.name, error) from None
+
+
+def _told(name: str, error: Exception) -> Exception:
+    """What a runtime's error is to the kit: too little memory, which smaller tiles mend, or a graph it cannot run."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+        return MemoryError(f"{name}: out of memory")
+    return ValueError(f"{name} cannot run it ({lines[-1][:200] if lines else type(error).__name__})")

@@ -1,0 +1,76 @@
+"""Export a network to one ONNX file that other programs run: any batch, height and width, checked against torch.
+
+WEIGHTS is a weights file (of this kit, or published), OUT.onnx the file. Before anything is written, every runtime that is
+installed runs the graph on parts of three photographs, one of odd size; the table of largest differences from torch is
+printed, and more than 0.1 codes (fp16: 2) are an error. Input and output are floats, 0 black and 1 white, luma or RGB in
+planes; the file's metadata says scale, colours, range, licence and how the weights were trained. What other programs do
+with it: docs/elsewhere.md. `predict` and `evaluate` take the file as --weights.
+
+    python -m youku export runs/demo/best.safetensors demo.onnx
+    python -m youku export vdsr.safetensors vdsr.onnx --scale 3 --precision fp16
+
+Needs: pip install onnxruntime onnx onnxscript (or openvino in place of onnxruntime).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from youku import cli, files, text_table
+from youku.models import MODELS
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.make_parser("export", __doc__)
+    parser.add_argument(
+        "weights", metavar="WEIGHTS", help="best.safetensors of a run, its folder, or published weights"
+    )
+    parser.add_argument("target", metavar="OUT.onnx", help="file to write")
+    parser.add_argument(
+        "--model", choices=list(MODELS), metavar="NAME", help="network, where the file does not name it"
+    )
+    parser.add_argument("--scale", type=int, metavar="N", help="factor, where the file does not name it")
+    parser.add_argument("--opset", type=int, default=18, metavar="N", help="ONNX operator set, 18 (default) to 23")
+    parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32", help="of layers, input and output")
+    parser.add_argument("--licence", metavar="TEXT", help="for the metadata, where the weights file does not state it")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    from youku.engines import graph, onnx_file, torch_engine, weights
+
+    if Path(args.target).suffix.lower() != onnx_file.SUFFIX:
+        raise cli.UsageError(f"{args.target}: expected a name that ends in {onnx_file.SUFFIX}")
+    if not graph.OPSET <= args.opset <= graph.MOST_OPSET:
+        raise cli.UsageError(f"--opset {args.opset}: expected {graph.OPSET} to {graph.MOST_OPSET}")
+    if not onnx_file.installed() or not graph.can_export():
+        raise ValueError("export needs packages that are not installed; run pip install onnxruntime onnx onnxscript")
+    path = weights.find(args.weights)
+    files.protect(path)
+    files.refuse_input(args.target)
+    card = weights.read(path)[1]
+    network = weights.load(path, args.model, args.scale, torch_engine.pick_device("cpu"))
+    is_half = args.precision == "fp16"
+    if is_half and not network.spec.half_safe:
+        raise ValueError(f"model {network.spec.name}: loses accuracy in 16 bit; take --precision fp32")
+    about = onnx_file.about(network, card, args.precision, args.licence)
+    data = graph.export(network, about, args.opset, is_half)
+    found = onnx_file.parity(network, data)
+    rows = [[one.picture, one.runtime, f"{one.codes:.2g}", f"{100 * one.rounded:.3f} %"] for one in found]
+    print(text_table.lay_out(["picture", "runtime", "largest difference (codes)", "rounded otherwise"], rows))
+    onnx_file.require_parity(found, args.precision)
+    with files.atomic_write(args.target) as file:
+        file.write(data)
+    size = f"{len(data) / 1e6:.1f} MB, opset {args.opset}, {args.precision}"
+    print(f"{args.target}: {network.spec.name} x{network.scale}, {network.spec.colours.name}, {size}")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return cli.run(make_parser(), _run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
