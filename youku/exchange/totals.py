@@ -99,8 +99,10 @@ def totals_of(clips: Sequence[tuple[bool, FrameValues]], reading: Reading) -> di
             totals[f"psnr_{planes}_{how}"] = psnr.pool(values, how) if all(values) else None
     for which in contest.VMAF_CLIPS:
         chosen = [row for whole, row in clips if which == "all" or whole]
-        totals[f"vmaf_{which}"] = _mean([_pooled(row.vmaf, reading) for row in chosen])
-        totals[f"vmaf_neg_{which}"] = _mean([_pooled(row.vmaf_neg, reading) for row in chosen])
+        for name in ("vmaf", "vmaf_neg"):
+            values = [_pooled(getattr(row, name), reading) for row in chosen]
+            is_part = None in values and which == "all" != reading.vmaf_clips  # the sampled clips were not measured
+            totals[f"{name}_{which}"] = None if is_part else _mean(values)
     psnr_db, vmaf_value = (
         totals[f"psnr_{reading.psnr_planes}_{reading.psnr_pool}"],
         totals[f"vmaf_{reading.vmaf_clips}"],
