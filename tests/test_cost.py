@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -31,6 +32,13 @@ GMAC = {
     ("span-48", 4): "55.1",
     ("srvgg-16", 4): "80.2",
     ("srvgg-32", 4): "156.7",
+    ("pairs-t", 4): "5.5",
+    ("disp", 4): "21.1",
+    ("smfanet", 4): "23.3",
+    ("smfanet-plus", 4): "58.9",
+    ("pairs-s", 4): "11.8",
+    ("pairs-m", 4): "47.2",
+    ("pairs-l", 4): "83.2",
 }
 LOCAL = [  # quick to measure: shallow, or thin
     *((name, scale) for name in ("srcnn", "srcnn-955", "fsrcnn", "fsrcnn-s", "espcn") for scale in (2, 3, 4)),
@@ -40,7 +48,7 @@ LOCAL = [  # quick to measure: shallow, or thin
 
 def cost(name: str, scale: int, width: int = WIDTH, height: int = HEIGHT) -> Cost:
     spec = MODELS[name]
-    return count(lambda: spec.build(scale), spec.channels * spec.num_frames, height, width)
+    return count(lambda: spec.build(scale), *spec.input_shapes(height, width))
 
 
 @pytest.mark.parametrize(
@@ -125,9 +133,7 @@ def test_weights_without_a_rule_are_named() -> None:
 def test_halo_is_the_measured_reach(name: str, scale: int) -> None:
     """The receptive field that gradients show is 2 x halo + 1; on the interpolated picture halos are rounded up by one."""
     spec = MODELS[name]
-    measured = measure_receptive_field_px(
-        lambda: spec.build(scale), spec.channels * spec.num_frames, scale, spec.halo_px(scale) + 2
-    )
+    measured = measure_receptive_field_px(spec, scale)
     spare = 2 * spec.halo_px(scale) + 1 - measured
     assert spare in ((0, 2) if spec.any_scale else (0,))
 
@@ -135,7 +141,8 @@ def test_halo_is_the_measured_reach(name: str, scale: int) -> None:
 def test_reach_of_dilated_convolutions() -> None:
     """Two 3x3 convolutions, the second dilated by 4: 1 + 2 + 8 px; a wider search finds no more."""
     net = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 1, 3, padding=4, dilation=4))
-    assert measure_receptive_field_px(lambda: net, 1, 1, 9) == 11
+    spec = replace(MODELS["fsrcnn"], build=lambda scale: net, halo_px=lambda scale: 7)
+    assert measure_receptive_field_px(spec, 1) == 11
 
 
 @pytest.mark.parametrize(("width", "kernel", "padding", "stride"), [(33, 9, 0, 1), (10, 3, 1, 2), (11, 4, 0, 3)])
@@ -165,6 +172,8 @@ def test_table_lists_every_network(capsys: pytest.CaptureFixture) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1 : len(MODELS) + 1]] == list(MODELS)
     assert any("9,094,381,568" in line and "18,196,971,520" in line for line in lines)
+    assert any(line.split()[:3] == ["smfanet", "Zheng-MJ/SMFANet", "Apache-2.0"] for line in lines[len(MODELS) :])
+    assert any(line.startswith("disp") and line.endswith("clean pictures, shrunk by bicubic") for line in lines)
     assert main(["models", "--scale", "3", "--json"]) == 0
     entries = json.loads(capsys.readouterr().out)
     assert {entry["name"] for entry in entries} == {name for name, spec in MODELS.items() if 3 in spec.scales}

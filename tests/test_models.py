@@ -55,6 +55,14 @@ COUNTS = {
     ("srvgg-32", 2): 1_192_524, ("srvgg-32", 3): 1_201_179, ("srvgg-32", 4): 1_213_296,
     ("waifu2x-vgg7", 2): 290_467, ("waifu2x-vgg7-y", 2): 287_585,
     ("waifu2x-upconv7", 2): 552_480, ("waifu2x-upconv7-y", 2): 544_000,
+    ("msrresnet", 2): 1_369_859, ("msrresnet", 3): 1_554_499, ("msrresnet", 4): 1_517_571,
+    ("disp", 2): 153_388, ("disp", 3): 157_723, ("disp", 4): 163_792,
+    ("smfanet", 2): 185_628, ("smfanet", 3): 190_503, ("smfanet", 4): 197_328,
+    ("smfanet-plus", 2): 480_300, ("smfanet-plus", 3): 486_795, ("smfanet-plus", 4): 495_888,
+    ("pairs-t", 2): 38_622, ("pairs-t", 3): 43_179, ("pairs-t", 4): 42_528,
+    ("pairs-s", 2): 86_182, ("pairs-s", 3): 92_251, ("pairs-s", 4): 91_384,
+    ("pairs-m", 2): 358_134, ("pairs-m", 3): 367_227, ("pairs-m", 4): 365_928,
+    ("pairs-l", 2): 634_182, ("pairs-l", 3): 646_299, ("pairs-l", 4): 644_568,
 }  # fmt: skip
 
 HUGE = 5_000_000  # parameters: such a network is checked where its size matters, not everywhere
@@ -78,22 +86,34 @@ def build(name: str, scale: int) -> torch.nn.Module:
     return module.eval()
 
 
-def picture(name: str, height: int, width: int, batch: int = 1) -> torch.Tensor:
+def picture(name: str, height: int, width: int, batch: int = 1) -> Tensors:
     """Seeded network input: every frame's planes."""
-    planes = MODELS[name].num_frames * MODELS[name].channels
-    return torch.rand(batch, planes, height, width, generator=torch.Generator().manual_seed(1))
+    seeded = torch.Generator().manual_seed(1)
+    shapes = MODELS[name].input_shapes(height, width)
+    return tuple(torch.rand(batch, *shape, generator=seeded) for shape in shapes)
 
 
-def middle(name: str, x: torch.Tensor) -> torch.Tensor:
+def middle(name: str, x: Tensors) -> Tensors:
     """The planes of the middle frame of a network's input."""
     spec = MODELS[name]
-    return x[:, spec.num_frames // 2 * spec.channels :][:, : spec.channels]
+    firsts = [spec.num_frames // 2 * shape[0] for shape in spec.colours.shapes(1, 1)]
+    return tuple(part[:, first:][:, : part.shape[1] // spec.num_frames] for first, part in zip(firsts, x, strict=True))
 
 
-def in_tiles(module: torch.nn.Module, x: torch.Tensor, halo_px: int, tile_px: int) -> torch.Tensor:
+def run(module: torch.nn.Module, x: Tensors) -> Tensors:
+    """The module's output, one tensor or several."""
+    made = module(*x)
+    return made if isinstance(made, tuple) else (made,)
+
+
+def in_tiles(module: torch.nn.Module, x: Tensors, halo_px: int, tile_px: int) -> Tensors:
     """The module's output put together from tiles."""
-    (out,), _ = run_tiled(TorchEngine(module, CPU).step, (x,), (), halo_px, tile_px)
-    return out
+    return run_tiled(TorchEngine(module, CPU).step, x, (), halo_px, tile_px)[0]
+
+
+def furthest(ours: Tensors, theirs: Tensors) -> float:
+    """The largest difference."""
+    return max(float((one - other).abs().max()) for one, other in zip(ours, theirs, strict=True))
 
 
 @pytest.mark.parametrize(("name", "scale"), CASES)
@@ -113,8 +133,8 @@ def test_every_model_has_a_count() -> None:
 def test_shape_at_odd_sizes(name: str, scale: int) -> None:
     """Output is exactly scale times an odd input."""
     with torch.inference_mode():
-        out = build(name, scale)(picture(name, 13, 17))
-    assert out.shape == (1, MODELS[name].channels, 13 * scale, 17 * scale)
+        out = run(build(name, scale), picture(name, 13, 17))
+    assert [part.shape[1:] for part in out] == MODELS[name].colours.shapes(13 * scale, 17 * scale)
 
 
 @pytest.mark.parametrize(("name", "scale"), [*LOCAL, ("edsr", 4)])
@@ -123,8 +143,8 @@ def test_tiled_equals_whole(name: str, scale: int) -> None:
     module, halo_px, tile_px = build(name, scale), MODELS[name].halo_px(scale), 20
     x = picture(name, 4, halo_px + 2 * tile_px)  # the first tile does not see the right end, nor the last the left
     with torch.inference_mode():
-        whole, tiled = module(x), in_tiles(module, x, halo_px, tile_px)
-    assert (tiled - whole).abs().max() < 1e-5
+        whole, tiled = run(module, x), in_tiles(module, x, halo_px, tile_px)
+    assert furthest(tiled, whole) < 1e-5
 
 
 @pytest.mark.parametrize(("name", "scale"), LOCAL)
@@ -134,12 +154,17 @@ def test_halo_covers_the_receptive_field(name: str, scale: int) -> None:
     center = halo_px + 6
     for axis in (-1, -2):
         x = picture(name, 3, 2 * center + 1)
-        x = (x if axis == -1 else x.transpose(-1, -2).contiguous()).requires_grad_()
-        (grad,) = torch.autograd.grad(module(x).narrow(axis, center * scale, scale).sum(), x)
+        x = tuple((part if axis == -1 else part.transpose(-1, -2).contiguous()).requires_grad_() for part in x)
         others = tuple(other for other in range(4) if other != 4 + axis)
-        reached = (grad != 0).sum(dim=others).nonzero().flatten()
-        assert reached.min() >= center - halo_px
-        assert reached.max() <= center + halo_px
+        for made in run(module, x):  # of half size too: what lies within the pixel
+            first, last = (
+                -(-px * scale * made.shape[axis] // (scale * x[0].shape[axis])) for px in (center, center + 1)
+            )
+            grads = torch.autograd.grad(made.narrow(axis, first, last - first).sum(), x, retain_graph=True)
+            for part, grad in zip(x, grads, strict=True):
+                reached = (grad != 0).sum(dim=others).nonzero().flatten() * round(x[0].shape[axis] / part.shape[axis])
+                assert reached.min() >= center - halo_px
+                assert reached.max() <= center + halo_px
 
 
 @pytest.mark.parametrize(("name", "scale"), [case for case in ONCE if MODELS[case[0]].local])
@@ -147,7 +172,7 @@ def test_halo_is_needed(name: str, scale: int) -> None:
     """Without a halo tiles differ: the tests above are not passing by accident."""
     module, x = build(name, scale), picture(name, 24, 24)
     with torch.inference_mode():
-        assert (in_tiles(module, x, 0, 12) - module(x)).abs().max() > 1e-4
+        assert furthest(in_tiles(module, x, 0, 12), run(module, x)) > 1e-4
 
 
 @pytest.mark.parametrize(("name", "scale"), HALF)
@@ -155,12 +180,13 @@ def test_half_precision_stays_close(name: str, scale: int) -> None:
     """bf16 convolutions move the output by under 2/255 of its range on average where the spec says half_safe."""
     module, x = build(name, scale), picture(name, 10, 10)
     with torch.inference_mode():
-        full = module(x)
+        full = run(module, x)
         with torch.autocast("cpu", torch.bfloat16):
-            half = module(x)
-    assert half.dtype == torch.float32
-    spread = (full.max() - full.min()).clamp(min=1.0)
-    assert ((half - full).abs().mean() / spread) < 2 / 255
+            half = run(module, x)
+    for ours, exact in zip(half, full, strict=True):
+        assert ours.dtype == torch.float32
+        spread = (exact.max() - exact.min()).clamp(min=1.0)
+        assert ((ours - exact).abs().mean() / spread) < 2 / 255
 
 
 @pytest.mark.parametrize(("name", "scale"), SMALL)
@@ -170,16 +196,16 @@ def test_eval_is_deterministic_and_state_round_trips(name: str, scale: int) -> N
     twin = MODELS[name].build(scale).eval()
     twin.load_state_dict(module.state_dict())
     with torch.inference_mode():
-        once = module(x)
-        assert torch.equal(module(x), once)
-        assert torch.equal(twin(x), once)
+        once = run(module, x)
+        assert all(map(torch.equal, run(module, x), once))
+        assert all(map(torch.equal, run(twin, x), once))
 
 
 @pytest.mark.parametrize(("name", "scale"), TRAINABLE)
 def test_gradient_reaches_every_parameter(name: str, scale: int) -> None:
     """No parameter is dead."""
     module = build(name, scale).train()
-    module(picture(name, 8, 8, batch=2)).square().mean().backward()
+    torch.stack([part.square().mean() for part in run(module, picture(name, 8, 8, batch=2))]).sum().backward()
     dead = [key for key, parameter in module.named_parameters() if parameter.grad is None or not parameter.grad.any()]
     assert dead == []
 
@@ -190,12 +216,14 @@ def test_sixteen_steps_lower_the_loss(name: str, scale: int) -> None:
     torch.manual_seed(0)
     module = MODELS[name].build(scale)
     low = picture(name, 5, 5, batch=2)
-    high = 0.5 * F.interpolate(middle(name, low), scale_factor=scale, mode="bilinear")
+    high = [0.5 * F.interpolate(part, scale_factor=scale, mode="bilinear") for part in middle(name, low)]
     optimizer = torch.optim.Adam(module.parameters(), 1e-3)
     losses = []
     for _ in range(16):
         optimizer.zero_grad()
-        loss = F.l1_loss(module(low), high)
+        made = run(module, low)
+        pairs = [(part, truth[..., : part.shape[-2], : part.shape[-1]]) for part, truth in zip(made, high, strict=True)]
+        loss = torch.stack([F.l1_loss(*pair) for pair in pairs]).mean()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -220,21 +248,21 @@ def test_deconvolution_equals_conv_transpose(scale: int) -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_bicubic_model_equals_resize(scale: int) -> None:
     """The bicubic network is the resize module's kernel with replicated edges."""
-    x = picture("bicubic", 11, 14)
+    (x,) = picture("bicubic", 11, 14)
     expected = resize.resize(x, 11 * scale, 14 * scale, "bicubic", "replicate")
     torch.testing.assert_close(MODELS["bicubic"].build(scale)(x), expected, atol=1e-5, rtol=0)
 
 
 def test_ensemble_of_an_equivariant_network_changes_nothing() -> None:
     """Bicubic commutes with flips and rotations, so its 8-way ensemble is itself."""
-    module, x = MODELS["bicubic"].build(4), picture("bicubic", 12, 19)
+    module, (x,) = MODELS["bicubic"].build(4), picture("bicubic", 12, 19)
     (out,), _ = ensemble(TorchEngine(module, CPU).step, (x,), ())
     assert (out - module(x)).abs().max() < 1e-5
 
 
 def test_out_of_memory_is_retried_smaller() -> None:
     """A forward that fails on large tiles is run on halved ones and still gives the whole output."""
-    module, x = MODELS["bicubic"].build(2), picture("bicubic", 150, 150)
+    module, (x,) = MODELS["bicubic"].build(2), picture("bicubic", 150, 150)
     sizes = []
 
     def tight(tile: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
@@ -268,7 +296,7 @@ def test_other_runtime_errors_are_not_swallowed() -> None:
 def test_memory_estimate_grows_with_the_network() -> None:
     """EDSR-baseline needs more bytes a pixel than FSRCNN, and both need some."""
     small, large = (
-        TorchEngine(build(name, 4), CPU).bytes_per_px((picture(name, 16, 16),)) for name in ("fsrcnn", "edsr-baseline")
+        TorchEngine(build(name, 4), CPU).bytes_per_px(picture(name, 16, 16)) for name in ("fsrcnn", "edsr-baseline")
     )
     assert 100 < small < large
 
@@ -295,6 +323,6 @@ def test_gpu_agrees_with_cpu(name: str, scale: int) -> None:
     """Float32 on the GPU gives the CPU's output within a code value."""
     module, x = build(name, scale), picture(name, 32, 40)
     with torch.inference_mode():
-        expected = module(x)
-        got = copy.deepcopy(module).cuda()(x.cuda()).cpu()
-    assert (got - expected).abs().max() < 1 / 255
+        expected = run(module, x)
+        got = run(copy.deepcopy(module).cuda(), tuple(part.cuda() for part in x))
+    assert furthest(tuple(part.cpu() for part in got), expected) < 1 / 255

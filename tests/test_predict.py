@@ -15,12 +15,12 @@ import torch
 from tests.conftest import textured_frame, write_pair
 from youku import contest, predict
 from youku.cli import Item
-from youku.engines import weights
+from youku.engines import shipped, weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import pipeline, stages
 from youku.inference.clip import predict_all, run_jobs
-from youku.inference.jobs import Job, list_jobs
+from youku.inference.jobs import Job, kind_of_input, list_jobs
 from youku.inference.pipeline import Options
 from youku.models import MODELS, colours
 from youku.models.colours import RGB
@@ -122,13 +122,86 @@ def test_frames_can_be_chosen(tmp_path: Path) -> None:
 def test_the_kit_brings_a_network(tmp_path: Path, scale: int, capsys: pytest.CaptureFixture) -> None:
     """Without --weights the shipped network of that scale enlarges, and it is said."""
     clip = clip_of(tmp_path / "in.y4m")
-    path = weights.shipped(None, scale)
-    assert path is not None
+    taken = shipped.find(shipped.QUALITIES[shipped.DEFAULT], scale, shipped.CODED)
+    assert taken is not None and taken.model == ("pairs-s" if scale == 4 else "fsrcnn")
     assert run(str(clip.path), str(tmp_path / "own.y4m"), "--scale", str(scale)) == 0
-    assert f"fsrcnn x{scale} with the kit's own weights" in capsys.readouterr().err
-    assert run(str(clip.path), str(tmp_path / "named.y4m"), "--weights", str(path)) == 0
+    assert f"{taken.model} x{scale}, the kit's own (--quality balanced" in capsys.readouterr().err
+    assert run(str(clip.path), str(tmp_path / "named.y4m"), "--weights", str(taken.path)) == 0
     assert "kit's own" not in capsys.readouterr().err
     assert (tmp_path / "own.y4m").read_bytes() == (tmp_path / "named.y4m").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file", "said"),
+    [
+        ([], "pairs_s_x4_video", "for compressed input: in.y4m is video, which mostly was coded before"),
+        (["--input", "clean"], "pairs_s_x4_clean", "--quality balanced; for clean input: --input"),
+        (["--quality", "best"], "pairs_m_x4_video", "--quality best; for compressed input"),
+        (["--quality", "fast"], "fsrcnn_x4", "trained on clean input, none is shipped for compressed"),
+        (["--quality", "best", "--scale", "2"], "fsrcnn_x2", "--quality best has no pairs-m at x2; trained on clean"),
+        (["--model", "pairs-m", "--input", "clean"], "pairs_m_x4_clean", "--model pairs-m; for clean input"),
+    ],
+)
+def test_quality_and_input_choose(
+    tmp_path: Path, arguments: list[str], file: str, said: str, capsys: pytest.CaptureFixture
+) -> None:
+    """One line says which of the kit's own networks is taken and why; its file is the one that runs."""
+    clip = clip_of(tmp_path / "in.y4m", num_frames=1)
+    assert run(str(clip.path), str(tmp_path / "own.y4m"), *arguments) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "the kit's own" in line]
+    assert said in line
+    named = str(shipped.FOLDER / f"{file}.safetensors")
+    assert run(str(clip.path), str(tmp_path / "named.y4m"), "--weights", named) == 0
+    assert (tmp_path / "own.y4m").read_bytes() == (tmp_path / "named.y4m").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "why"),
+    [
+        ("Youku_00200_l.y4m", shipped.CODED, "a clip of the contest"),
+        ("film.mkv", shipped.CODED, "a coded video"),
+        ("-", shipped.CODED, "stdin"),
+        ("photo.PNG", shipped.CLEAN, "a picture"),
+        (".", shipped.CODED, "clips of the contest"),
+    ],
+)
+def test_what_was_coded_is_told_by_its_name(source: str, kind: str, why: str) -> None:
+    """--input auto: pictures are clean, clips and videos were coded."""
+    told = kind_of_input(source)
+    assert told[0] == kind and why in told[1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--weights", "w.safetensors", "--quality", "fast"],
+        ["--weights", "w.safetensors", "--input", "auto"],
+        ["--model", "pairs-s", "--quality", "best"],
+        ["--model", "bicubic", "--input", "clean"],
+    ],
+)
+def test_choices_without_effect_are_refused(
+    tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    """--quality and --input choose among the kit's own networks; beside others they are a usage error."""
+    clip = clip_of(tmp_path / "in.y4m", num_frames=1)
+    with pytest.raises(SystemExit) as ended:
+        run(str(clip.path), str(tmp_path / "o.y4m"), *arguments)
+    assert ended.value.code == 2
+    assert f"{arguments[2]} chooses among the kit's own networks" in capsys.readouterr().err
+    assert not (tmp_path / "o.y4m").exists()
+
+
+def test_all_that_is_shipped_is_there_and_nothing_else() -> None:
+    """The table and the folder agree; each file names its network, scale and kind; all are under 8 MB together."""
+    files = {path.name: path for path in shipped.FOLDER.glob("*.safetensors")}
+    assert set(files) == {entry.name for entry in shipped.SHIPPED}
+    assert sum(path.stat().st_size for path in shipped.FOLDER.iterdir()) < 8_000_000
+    card = (shipped.FOLDER / "README.md").read_text()
+    for entry in shipped.SHIPPED:
+        _, about = weights.read(entry.path)
+        assert (about["model"], about["scale"]) == (entry.model, str(entry.scale))
+        assert about.get("trained_on", shipped.CLEAN) == entry.trained_on and entry.name in card
 
 
 def test_folder_is_predicted_as_the_contest_scores_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -168,7 +241,7 @@ def test_a_file_of_others_is_not_replaced(tmp_path: Path, capsys: pytest.Capture
 def test_stdin_to_stdout(tmp_path: Path) -> None:
     """`predict - -` is a filter."""
     clip = clip_of(tmp_path / "in.y4m")
-    command = [sys.executable, "-m", "youku.predict", "-", "-", "--device", "cpu"]
+    command = [sys.executable, "-m", "youku.predict", "-", "-", "--device", "cpu", "--quality", "fast"]
     done = subprocess.run(command, input=clip.path.read_bytes(), capture_output=True, check=True, cwd=REPO)
     frames = list(y4m.StreamReader(io.BytesIO(done.stdout), "out"))
     assert len(frames) == 3

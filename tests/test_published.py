@@ -5,24 +5,39 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from tests.conftest import textured_frame
 from youku import predict
-from youku.engines import published, weights
+from youku.engines import published, shipped, weights
+from youku.engines.families import FAMILIES
+from youku.engines.network import Network
 from youku.engines.published import PUBLISHED, Published
+from youku.engines.torch_engine import keep_in_range
 from youku.inference import evaluation, pipeline, tiles
 from youku.inference.pipeline import Options
 from youku.models import MODELS
-from youku.models.colours import Tensors
-from youku.models.edsr import DIV2K_MEAN
+from youku.models.blocks import Interpolate
+from youku.models.colours import LEFT, NEUTRAL, RGB, Tensors
+from youku.models.cost import measure_receptive_field_px
+from youku.models.disp import DISP
+from youku.models.edsr import DIV2K_MEAN, EDSR
+from youku.models.fsrcnn import FSRCNN
+from youku.models.pairs import Pairs
+from youku.models.rlfn import RLFN
+from youku.models.smfanet import SMFANet
 from youku.models.span import SPAN
+from youku.models.spec import ModelSpec
+from youku.models.srresnet import MSRResNet
+from youku.models.srvgg import SRVGG
 from youku.video import picture_sets, y4m
 
 CPU = torch.device("cpu")
@@ -30,8 +45,8 @@ DATA = Path(__file__).parents[2] / "shared/data"
 needs_data = pytest.mark.skipif(
     not (DATA / "weights").is_dir() or not (DATA / "bench/Set5").is_dir(), reason="needs shared/data: weights, Set5"
 )
-FORMS = [(form, scale) for form in PUBLISHED if not form.branched for scale in MODELS[form.model].scales]
-SCALE_UNTOLD = {"fsrcnn", "srcnn-955", "vdsr"}
+FORMS = [(form, scale) for form in PUBLISHED if not form.branched for scale in form.spec.scales]
+SCALE_UNTOLD = {"fsrcnn", "fsrcnn-s", "srcnn-955", "vdsr"}
 
 
 def form_of(model: str) -> Published:
@@ -41,7 +56,7 @@ def form_of(model: str) -> Published:
 def foreign_state(form: Published, scale: int) -> dict[str, Tensor]:
     """Seeded weights of the form's network under its authors' keys."""
     torch.manual_seed(0)
-    return {form.their_key(key): value for key, value in MODELS[form.model].build(scale).state_dict().items()}
+    return {form.their_key(key): value for key, value in form.spec.build(scale).state_dict().items()}
 
 
 def written(path: Path, state: dict[str, Tensor]) -> Path:
@@ -67,7 +82,7 @@ def complaint(path: Path, model: str | None = None, scale: int | None = None) ->
 def test_every_form_is_told_from_all_others(form: Published, scale: int) -> None:
     """Keys and shapes alone find the network and, where they tell it, the scale; every key has its place in ours."""
     with torch.device("meta") if form.model == "edsr" else torch.device("cpu"):  # 43 M parameters: shapes are enough
-        own = MODELS[form.model].build(scale).state_dict()
+        own = form.spec.build(scale).state_dict()
     state = {form.their_key(key): value for key, value in own.items()}
     assert len(state) == len(own)
     assert published.recognise(state) is form
@@ -234,7 +249,10 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 
 
 def test_published_networks_see_the_range_of_pictures(tmp_path: Path) -> None:
-    """Video outside 16-235 leaves [0, 1] as RGB: a published network gets it clipped, one of this kit as it is."""
+    """Video outside 16-235 leaves [0, 1] as RGB: a published network gets it clipped, and what was clipped is added back.
+
+    One of this kit gets it as it is.
+    """
     form = form_of("span-28")
     path = written(tmp_path / "theirs.safetensors", foreign_state(form, 2))
     theirs = weights.load(path, None, None, CPU).module
@@ -242,8 +260,69 @@ def test_published_networks_see_the_range_of_pictures(tmp_path: Path) -> None:
     own = weights.load(tmp_path / "own.safetensors", None, None, CPU).module
     x = torch.rand(1, 3, 12, 12) * 1.4 - 0.2
     with torch.inference_mode():
-        assert torch.equal(theirs(x), own(x.clamp(0, 1)))
+        expected = own(x.clamp(0, 1)) + Interpolate(2, edge="replicate")(x - x.clamp(0, 1))
+        assert (theirs(x) - expected).abs().max() < 1e-6
+        assert torch.equal(theirs(x.clamp(0, 1)), own(x.clamp(0, 1)))
         assert not torch.equal(own(x), own(x.clamp(0, 1)))
+
+
+def full_ramp(spec: ModelSpec, side_px: int = 24) -> Tensors:
+    """Gray luma from 0 to 255, left to right, then held, as the network's input."""
+    luma = torch.arange(0, 256, 255 / 15).round().repeat_interleave(side_px)[None].expand(1, side_px, -1) / 255
+    neutral = torch.full((1, side_px // 2, luma.shape[-1] // 2), NEUTRAL)
+    parts = spec.colours.from_planes([luma, neutral, neutral], LEFT)
+    return tuple(part.repeat(1, spec.num_frames, 1, 1) for part in parts)
+
+
+@pytest.mark.parametrize("name", [name for name, spec in MODELS.items() if spec.colours == RGB and name != "edsr"])
+def test_a_full_ramp_keeps_what_lies_outside_of_rgb(name: str) -> None:
+    """Every RGB network, fresh: outside [0, 1] it is the clipped input's output and the excess enlarged; inside, itself."""
+    spec, scale = MODELS[name], min(MODELS[name].scales)
+    torch.manual_seed(0)
+    module = spec.build(scale).eval()
+    (x,) = full_ramp(spec)
+    assert x.min() < -0.05 and x.max() > 1.05
+    with torch.inference_mode():
+        expected = module(x.clamp(0, 1))
+        excess = (x - x.clamp(0, 1))[:, spec.num_frames // 2 * 3 :][:, :3]
+        expected = expected + Interpolate(scale, edge="replicate")(excess)
+        ranged = keep_in_range(module, spec, scale)
+        assert (ranged(x) - expected).abs().max() < 1e-5
+
+
+@needs_data
+@pytest.mark.parametrize("file", ["rlfn_x4", "span_ch28_x4", "disp_x4", "smfanet_x4"])
+def test_black_stays_black_and_white_white(file: str) -> None:
+    """Real weights on the steps of a full ramp: in the middle of each, luma comes out within three codes, 0 and 255 too."""
+    keeps_luma(weights.load(DATA / f"weights/{file}.safetensors", None, None, CPU))
+
+
+@pytest.mark.parametrize("entry", [entry for entry in shipped.SHIPPED if entry.model != "fsrcnn"], ids=lambda e: e.name)
+def test_shipped_networks_keep_black_and_white(entry: shipped.Shipped) -> None:
+    """So do the kit's own, which were trained on pictures' 16-235; their chroma stays neutral within two codes."""
+    network = weights.load(entry.path, None, None, CPU)
+    (_, chroma) = keeps_luma(network)
+    assert (chroma[..., 30:-30] * 255 - 128).abs().max() < 2
+
+
+def keeps_luma(network: Network) -> Tensors:
+    """The network's output for a full ramp, its luma looked at."""
+    step_px = 24
+    output, _ = network.engine.step(full_ramp(network.spec, step_px), ())
+    luma = network.spec.colours.to_planes(output, LEFT)[0][0] * 255
+    for index in range(16):
+        middle = (index * step_px + step_px // 2) * network.scale
+        level = round(index * 255 / 15)
+        assert (luma[40:56, middle - 8 : middle + 8] - level).abs().max() < 3, level
+    return output
+
+
+def test_a_range_that_is_none_is_refused(tmp_path: Path) -> None:
+    """input_range of the metadata is two code values, the first the smaller."""
+    state = MODELS["espcn"].build(2).state_dict()
+    for said in ("235-16", "16", "0-256", "a-b"):
+        weights.save(tmp_path / "w.safetensors", state, "espcn", 2, {"input_range": said})
+        assert f"input_range = {said!r}: expected two code values" in complaint(tmp_path / "w.safetensors")
 
 
 def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
@@ -293,6 +372,170 @@ def test_another_network_or_scale_is_refused(tmp_path: Path) -> None:
     assert "do not tell a scale; name it: --scale 2, 3, 4" in complaint(fsrcnn)
     with pytest.raises(ValueError, match="has scales 2, 3, 4, not 5"):
         weights.load(fsrcnn, None, 5, CPU)
+
+
+@pytest.mark.parametrize(
+    ("build", "scale", "base", "name"),
+    [
+        (lambda: RLFN(4, 46), 4, "rlfn", "rlfn-46-16-6"),
+        (lambda: RLFN(2, 48, 12, 4), 2, "rlfn", "rlfn-48-12-4"),
+        (lambda: SPAN(4, 26), 4, "span-28", "span-26"),
+        (lambda: SPAN(2, 32, 5), 2, "span-28", "span-32-5"),
+        (lambda: SRVGG(4, 8, 24), 4, "srvgg-16", "srvgg-8-24"),
+        (lambda: EDSR(3, 32, 5, 1.0), 3, "edsr-baseline", "edsr-32-5"),
+        (lambda: FSRCNN(3, 24, 8, 3), 3, "fsrcnn", "fsrcnn-24-8-3"),
+        (lambda: MSRResNet(3, 32, 7), 3, "msrresnet", "msrresnet-32-7"),
+        (lambda: Pairs(2, 16, 2), 2, "pairs-t", "pairs-16-2"),
+        (lambda: SMFANet(2, 24, 3), 2, "smfanet", "smfanet-24-3"),
+        (lambda: DISP(3, 16, 2), 3, "disp", "disp-16-2"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_width_and_depth_come_from_the_shapes(
+    tmp_path: Path, build: Callable[[], nn.Module], scale: int, base: str, name: str
+) -> None:
+    """Networks of other sizes than the table's load, compute what they computed, and run in tiles where their kin do."""
+    torch.manual_seed(0)
+    module = build().eval()
+    usual = next(form for form in PUBLISHED if form.model == base and not form.branched)
+    family = next(family for family in FAMILIES if family.form(*family.usual[0]).source == usual.source)
+    sizes = tuple(int(part) for part in name.split("-")[1:])
+    form = family.form(*(*sizes, 6) if base == "span-28" and len(sizes) == 1 else sizes)
+    state = {form.their_key(key): value for key, value in module.state_dict().items()}
+    path = written(tmp_path / "theirs.safetensors", state)
+    network = weights.load(path, None, scale if base == "fsrcnn" else None, CPU)
+    assert (network.spec.name, network.scale, network.spec.local) == (name, scale, form.spec.local)
+    x = tuple(torch.rand(1, *shape) for shape in network.spec.input_shapes(22, 18))
+    with torch.inference_mode():
+        made, expected = network.engine.step(x, ())[0], module(*x)
+    for ours, theirs in zip(made, expected if isinstance(expected, tuple) else (expected,), strict=True):
+        assert (ours - theirs).abs().max() < 1e-5
+    if network.spec.local:
+        spare = network.spec.halo_px(scale) - (measure_receptive_field_px(network.spec, scale) - 1) // 2
+        assert 0 <= spare <= 1
+
+
+class TheirMSRResNet(nn.Module):
+    """BasicSR's MSRResNet at x4, written from its definition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_first, self.conv_hr, self.conv_last = (
+            nn.Conv2d(a, b, 3, padding=1) for a, b in ((3, 8), (8, 8), (8, 3))
+        )
+        self.body = nn.ModuleList(
+            nn.ModuleDict({f"conv{i}": nn.Conv2d(8, 8, 3, padding=1) for i in (1, 2)}) for _ in range(3)
+        )
+        self.upconv1, self.upconv2 = (nn.Conv2d(8, 32, 3, padding=1) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.leaky_relu(self.conv_first(x), 0.1)
+        for block in self.body:
+            out = out + block["conv2"](F.relu(block["conv1"](out)))  # type: ignore[index]
+        for layer in (self.upconv1, self.upconv2):
+            out = F.leaky_relu(F.pixel_shuffle(layer(out), 2), 0.1)
+        out = self.conv_last(F.leaky_relu(self.conv_hr(out), 0.1))
+        return out + F.interpolate(x, scale_factor=4, mode="bilinear", align_corners=False)
+
+
+def their_block(bias: bool) -> list[nn.Module]:
+    first, second = (nn.Conv2d(64, 64, 3, padding=1, bias=bias) for _ in range(2))
+    return [first, nn.BatchNorm2d(64), nn.PReLU(), second, nn.BatchNorm2d(64)]
+
+
+class TheirSRGAN(nn.Module):
+    """leftthomas' generator at x2, written from its definition: 5 blocks, tanh."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block1 = nn.Sequential(nn.Conv2d(3, 64, 9, padding=4), nn.PReLU())
+        for at in range(2, 7):
+            parts = zip(("conv1", "bn1", "prelu", "conv2", "bn2"), their_block(True), strict=True)
+            setattr(self, f"block{at}", nn.ModuleDict(dict(parts)))
+        self.block7 = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64))
+        stage = nn.ModuleDict({"conv": nn.Conv2d(64, 256, 3, padding=1), "prelu": nn.PReLU()})
+        self.block8 = nn.ModuleList([stage, nn.Conv2d(64, 3, 9, padding=4)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = out = self.block1(x)
+        for at in range(2, 7):
+            part = getattr(self, f"block{at}")
+            out = out + part["bn2"](part["conv2"](part["prelu"](part["bn1"](part["conv1"](out)))))
+        out = first + self.block7(out)
+        stage: Any = self.block8[0]
+        out = stage["prelu"](F.pixel_shuffle(stage["conv"](out), 2))
+        return (torch.tanh(self.block8[1](out)) + 1) / 2
+
+
+class TheirSRResNet(nn.Module):
+    """Lornatang's generator at x4, of either generation of names, from its definition, clamp left out."""
+
+    def __init__(self, names: tuple[str, str, str]) -> None:
+        super().__init__()
+        self.names = names
+        self.trunk = nn.ModuleList(nn.ModuleDict({"rcb": nn.Sequential(*their_block(False))}) for _ in range(16))
+        stages = (nn.Sequential(nn.Conv2d(64, 256, 3, padding=1), nn.PixelShuffle(2), nn.PReLU()) for _ in range(2))
+        self.upsampling = nn.ModuleList(nn.ModuleDict({"upsample_block": stage}) for stage in stages)
+        mid = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64))
+        ends = (nn.Sequential(nn.Conv2d(3, 64, 9, padding=4), nn.PReLU()), mid, nn.Conv2d(64, 3, 9, padding=4))
+        for name, layer in zip(names, ends, strict=True):
+            self.add_module(name, layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, mid, last = (self.get_submodule(name) for name in self.names)
+        head = out = first(x)
+        for block in self.trunk:
+            out = out + block["rcb"](out)  # type: ignore[index]
+        out = head + mid(out)
+        for stage in self.upsampling:
+            out = stage["upsample_block"](out)  # type: ignore[index]
+        return last(out)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "name"),
+    [
+        (TheirMSRResNet, "msrresnet-8-3"),
+        (TheirSRGAN, "srresnet-tanh-5"),
+        (lambda: TheirSRResNet(("conv1", "conv2", "conv3")), "srresnet-unsigned-16"),
+        (lambda: TheirSRResNet(("conv_block1", "conv_block2", "conv_block3")), "srresnet-unsigned-16"),
+    ],
+)
+def test_common_ports_compute_what_their_definition_does(
+    tmp_path: Path, theirs: Callable[[], nn.Module], name: str
+) -> None:
+    """Saved from the authors' form of the network, which is written out here, the weights give the same picture."""
+    torch.manual_seed(0)
+    module = theirs().eval()
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            assert layer.running_mean is not None and layer.running_var is not None
+            layer.running_mean.normal_(0, 0.1)
+            layer.running_var.uniform_(0.5, 1.5)
+    torch.save({"state_dict": module.state_dict()}, tmp_path / "theirs.pth")
+    network = weights.load(tmp_path / "theirs.pth", None, None, CPU)
+    x = torch.rand(1, 3, 9, 12)
+    with torch.inference_mode():
+        expected = module(x)
+        assert network.spec.name == name and network.scale == expected.shape[-1] // 12
+        assert (network.module(x) - expected).abs().max() < 1e-5
+
+
+def test_a_near_miss_is_one_line_in_their_names(tmp_path: Path) -> None:
+    """Of a network with a foreign layer in every block the first faults are said and the rest counted."""
+    state = foreign_state(form_of("rlfn"), 4)
+    state |= {f"block_{at}.extra.{index}.weight": torch.zeros(1) for at in range(1, 7) for index in range(5)}
+    said = complaint(written(tmp_path / "near.pth", state))
+    assert "do not fit rlfn of bytedance/RLFN: unknown block_1.extra.0.weight" in said
+    assert "and 14 more" in said and len(said) < 1500 and "attention" not in said
+
+
+def test_shapes_that_make_no_network_are_refused(tmp_path: Path) -> None:
+    """Empty tensors and scalars under the keys of any family end in one sentence."""
+    for number, family in enumerate(FAMILIES):
+        for shape in ((0,), (), (1,), (0, 0, 3, 3), (2, 2, 3, 3)):
+            state = {mark: torch.zeros(shape) for mark in family.marks}
+            complaint(written(tmp_path / f"{number}-{len(shape)}-{sum(shape)}.pth", state))
 
 
 def test_an_unknown_network_is_refused(tmp_path: Path) -> None:

@@ -106,7 +106,8 @@ def test_accumulation_is_the_mean_of_its_batches(pairs: Path) -> None:
     state, draw = started(halves)
     other, _ = started(whole)
     drawn = [draw(0), draw(1)]
-    both = Batch(*(torch.cat([getattr(one, part) for one in drawn]) for part in ("low", "high")), ("a",) * 4, 4)
+    low, high = (torch.cat([getattr(one, part)[0] for one in drawn]) for part in ("low", "high"))
+    both = Batch((low,), (high,), ("a",) * 4, 4)
     told = trainer.train_step(state, halves, trainer.stage_at(halves, state), drawn)
     assert trainer.train_step(other, whole, trainer.stage_at(whole, other), [both]) == pytest.approx(told, rel=1e-5)
     for ours, theirs in zip(state.module.parameters(), other.module.parameters(), strict=True):
@@ -186,7 +187,7 @@ def test_every_turn_is_drawn(tmp_path: Path) -> None:
         batch = sampler_of([pair], 100, augment).draw(0)
         forms = {
             (tuple(low.flatten().tolist()), tuple(high.flatten().tolist()))
-            for low, high in zip(batch.low, batch.high, strict=True)
+            for low, high in zip(batch.low[0], batch.high[0], strict=True)
         }
         assert len(forms) == num_forms == len({low for low, _ in forms})
 

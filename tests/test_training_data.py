@@ -72,7 +72,7 @@ def test_resizers_are_mixed_patch_by_patch(tmp_path: Path) -> None:
     )
     batch = sampler(made).draw(0)
     found = set()
-    for low, name in zip(batch.low, batch.names, strict=True):
+    for low, name in zip(batch.low[0], batch.names, strict=True):
         high = np.asarray(Image.open(folder / name.split()[0]))
         for resizer in ("box", "nearest"):
             small = torch.from_numpy(resize.shrink(high, 2, resizer).transpose(2, 0, 1).copy()).float() / 255
@@ -105,18 +105,20 @@ def test_noise_is_added_to_the_input_only(pairs: Path) -> None:
     """Its sigma is in code values; the target stays clean; the same step has the same noise."""
     clean, noisy = (sampler(settings(pairs, noise=noise, batch=8)) for noise in (0.0, 5.0))
     one, other = clean.draw(0), noisy.draw(0)
-    assert torch.equal(one.high, other.high) and torch.equal(noisy.draw(0).low, other.low)
-    assert ((other.low - one.low) * 255).std().item() == pytest.approx(5.0, rel=0.05)
+    assert torch.equal(one.high[0], other.high[0]) and torch.equal(noisy.draw(0).low[0], other.low[0])
+    assert ((other.low[0] - one.low[0]) * 255).std().item() == pytest.approx(5.0, rel=0.05)
 
 
 def test_full_range_stretches_some_patches(tmp_path: Path) -> None:
     """A share of luma patches, low and high alike, is stretched so that 16-235 becomes 0-255; the rest stay."""
     folder = write_pictures(tmp_path / "p", number=4)
     plain, some = (sampler(settings(folder, full_range=share, batch=64, patch_px=8)).draw(0) for share in (0.0, 0.5))
-    stretched = [not torch.equal(one, other) for one, other in zip(plain.low, some.low, strict=True)]
+    stretched = [not torch.equal(one, other) for one, other in zip(plain.low[0], some.low[0], strict=True)]
     assert 16 < sum(stretched) < 48
     for index, is_stretched in enumerate(stretched):
-        for before, after in ((plain.low[index], some.low[index]), (plain.high[index], some.high[index])):
+        for before, after in (
+            (one[0][index], other[0][index]) for one, other in ((plain.low, some.low), (plain.high, some.high))
+        ):
             expected = (before * 255 - 16) / 219 if is_stretched else before
             torch.testing.assert_close(after, expected)
 
@@ -135,7 +137,7 @@ def test_mixed_scales_train_one_set_of_weights(tmp_path: Path) -> None:
     made = settings(folder, model="srcnn", scales="2,3,4", patch_px=8, steps=2, val_every=2)
     train_pairs, _ = run.load_pairs(made)
     samplers = trainer.make_samplers(made, train_pairs, torch.device("cpu"))
-    assert [one.draw(0).high.shape[-1] for one in samplers] == [16, 24, 32]
+    assert [one.draw(0).high[0].shape[-1] for one in samplers] == [16, 24, 32]
     run.start(made, progress=False)
     lines = [json.loads(line) for line in (made.folder / "log.jsonl").read_text().splitlines()]
     assert np.isfinite(lines[-1]["val_psnr"])

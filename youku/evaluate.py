@@ -38,7 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights",
         metavar="FILE",
-        help="safetensors of a run, published weights, or export's .onnx (else the kit's own FSRCNN)",
+        help="safetensors of a run, published weights, or export's .onnx (else the kit's own for clean input)",
     )
     parser.add_argument(
         "--model", choices=MODELS, metavar="NAME", help="the network; weights of this kit name it themselves"

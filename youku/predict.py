@@ -3,7 +3,9 @@
 IN is a y4m clip, any video that ffmpeg reads, "-" for y4m on stdin, or a folder of contest clips (Youku_NNNNN_l.y4m);
 OUT is a y4m file, a video (.mp4, .mkv, .mov, .webm), "-" for y4m on stdout, or a folder. A finished output made with
 the same weights, options and input is skipped on a re-run; a broken or outdated one is made again. Without --weights
-the kit's own FSRCNN enlarges. Whole frames or tiles give the same picture for local networks.
+the kit's own networks enlarge: --quality fast (FSRCNN), balanced (pairs-s, the default) or best (pairs-m), at x2 and x3
+FSRCNN alone; --input video takes those trained on compressed video, clean those trained on pictures, auto (default)
+decides by IN. Whole frames or tiles give the same picture for local networks.
 --size 3840x2160 and --scale 1.5 reach any size by the network and then bicubic, aspect kept.
 
 A run that is stopped, by Ctrl-C, SIGKILL or a power cut, keeps what it finished in a hidden folder beside OUT: a y4m
@@ -24,18 +26,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from youku import cli, files
-from youku.engines import choice, half, weights
+from youku.engines import choice, half, shipped, weights
 from youku.engines.network import Network
 from youku.inference.clip import predict_all
-from youku.inference.jobs import VideoOptions, list_jobs, network_scale, video_options
+from youku.inference.jobs import VideoOptions, choose_weights, list_jobs, size_and_scale, video_options
 from youku.inference.pipeline import Options
 from youku.models import MODELS
-from youku.video import fit, recording
-from youku.video.fit import Size
+from youku.video import recording
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -44,8 +46,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("target", metavar="OUT", help="y4m file, video, folder, or - for stdout")
     parser.add_argument(
         "--weights",
-        help="best.safetensors of a run, published weights (safetensors, .pth), export's .onnx; else the kit's own FSRCNN",
+        help="best.safetensors of a run, published weights (safetensors, .pth), export's .onnx; without it, the kit's own",
     )
+    parser.add_argument("--quality", choices=list(shipped.QUALITIES), help="of the kit's own networks (balanced)")
+    parser.add_argument("--input", choices=("auto", *shipped.INPUTS), help="what they were trained on (auto: by IN)")
     parser.add_argument(
         "--model", choices=list(MODELS), help="network, where the weights file does not name it; bicubic"
     )
@@ -90,26 +94,11 @@ def parse_sharpen(text: str) -> tuple[float, float]:
     return sigma_px, amount
 
 
-def _size_and_scale(args: argparse.Namespace) -> tuple[Size | None, int | None]:
-    """The size asked for, where a network's own factor does not give it, and that factor, where it is known."""
-    scale = fit.parse_scale(args.scale) if args.scale else None
-    size: Size | None = fit.parse_size(args.size) if args.size else None
-    if scale is not None and scale.denominator > 1:
-        if size is not None:
-            raise cli.UsageError(f"--scale {args.scale} and --size {args.size} both say how large; give one")
-        size, scale = scale, None
-    if size is not None and args.frames == "scored":
-        raise cli.UsageError("--frames scored makes contest clips, x4 exactly; drop --size and --scale")
-    if size is None or scale is not None or args.weights:
-        return size, None if scale is None else int(scale)
-    return size, network_scale(args.source, size)
-
-
-def _load(args: argparse.Namespace, scale: int | None) -> Network:
+def _load(args: argparse.Namespace, file: Path | str | None, scale: int | None) -> Network:
     """The network; what would have no effect on it is refused, what would slow it down is left out and said."""
     device = weights.pick_device(args.device)
     is_half = args.half and half.amp_dtype(device) is torch.bfloat16
-    network = weights.load(args.weights, args.model, scale, device, is_half)
+    network = weights.load(file, args.model, scale, device, is_half)
     if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
         raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
     if args.tile and not network.spec.local:
@@ -128,15 +117,15 @@ def _run(args: argparse.Namespace) -> int:
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
     video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
-    size, scale = _size_and_scale(args)
-    network = _load(args, scale)
+    size, scale = size_and_scale(args.source, args.size, args.scale, args.frames, bool(args.weights))
+    file, own = choose_weights(args.source, args.weights, args.model, scale, args.quality, args.input)
+    network = _load(args, file, scale)
     options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
     label = args.size or f"x{args.scale or network.scale}"
     jobs = list_jobs(args.source, args.target, args.frames, args.test_set or "round1-test", label)
     jobs = [replace(job, deinterlace=args.deinterlace, size=size) for job in jobs]
     files.protect(args.weights, *(job.source for job in jobs))
     files.refuse_input(*(job.target for job in jobs))
-    own = "" if args.weights or not network.path else " with the kit's own weights (youku/weights; --weights for yours)"
     cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
     predict_all(network, jobs, options, force=args.force, video=video, watch=cli.watch, tell=cli.say)
     return 0

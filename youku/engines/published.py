@@ -1,66 +1,42 @@
 """Weights that others published: whose network they are, told from keys and shapes, and their keys in this kit's names.
 
-State dict of a foreign file -> `Published` entry (network, scale, key names), from the table `PUBLISHED`, written by
-hand; each entry names its source.
+State dict of a foreign file -> the form that it has (forms.Published: network, scale, key names), of families.py.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-
 import torch
 from torch import Tensor
 
+from youku.engines.families import FAMILIES, PUBLISHED
+from youku.engines.forms import Published, State, renamed
 from youku.models import span
-from youku.models.edsr import DIV2K_MEAN
 
-State = dict[str, Tensor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """One published form of a network of the table."""
-
-    source: str
-    model: str
-    marks: dict[str, tuple[int | None, ...]]
-    """Keys and shapes (None = any size) that together only this form has."""
-    layers: dict[str, str]
-    """Our layer -> theirs; the last part of a key (weight, bias) is the same."""
-    scale: Callable[[State], int | None] = lambda state: None
-    """The factor, from shapes; None where they do not tell."""
-    constants: dict[str, Tensor] = field(default_factory=dict)
-    """Keys of theirs that are no parameters of ours: they must hold these values."""
-    branched: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Layers of theirs that come as the branches they were trained in, with their planes in and out: merged on reading."""
-
-    def their_key(self, own: str) -> str:
-        """Name in the file of a key of ours."""
-        layer, _, kind = own.rpartition(".")
-        return f"{self.layers.get(layer, layer)}.{kind}"
+__all__ = ["PUBLISHED", "Published", "State", "in_our_names", "near_miss", "recognise"]
+MOST_FAULTS = 16  # that are said
 
 
 def recognise(state: State) -> Published | None:
-    """The entry whose marks a state dict carries; None for an unknown network."""
-    return next((form for form in PUBLISHED if _near(form, state) and not _misfits(form, state)), None)
+    """The form that a state dict has, all its keys and shapes; None for an unknown network."""
+    return next((form for form in _likely(state) if not form.faults(state)), None)
 
 
-def near_misses(state: State) -> list[str]:
-    """Phrases for entries whose keys a state dict has, in other shapes."""
-    return [f"{form.model} of {form.source} but {_misfits(form, state)[0]}" for form in PUBLISHED if _near(form, state)]
+def near_miss(state: State) -> str:
+    """A phrase about the form that a state dict is nearest to, with what is wrong in its authors' names; or nothing."""
+    found = min(((form.faults(state), form) for form in _likely(state)), key=lambda entry: len(entry[0]), default=None)
+    if found is None:
+        return ""
+    wrong, form = found
+    more = f" and {len(wrong) - MOST_FAULTS} more" if len(wrong) > MOST_FAULTS else ""
+    return f"do not fit {form.model} of {form.source}: {'; '.join(wrong[:MOST_FAULTS])}{more}"
 
 
 def in_our_names(form: Published, state: State, what: str) -> State:
-    """The state dict under our keys (unknown keys keep theirs), branches merged, the form's constants checked and gone.
+    """The state dict under our keys, branches merged, the form's constants checked and gone.
 
-    ValueError says which constant differs, or lists what is wrong with the branches.
+    ValueError says which constant differs.
     """
-    if form.branched:
-        if wrong := span.faults(form.branched, state):
-            raise ValueError(f"{what}: the weights do not fit {form.model} of {form.source}: {'; '.join(wrong)}")
-        state = span.merge_state(state)
+    state = span.merge_state(state) if form.branched else state
     for key, expected in form.constants.items():
         if key in state and not torch.allclose(state[key].float().reshape(-1), expected.reshape(-1), atol=1e-2):
             raise ValueError(
@@ -68,224 +44,15 @@ def in_our_names(form: Published, state: State, what: str) -> State:
                 "the network was trained on another colour mean or range than this kit's; give other weights"
             )
     ours = {their: own for own, their in form.layers.items()}
-
-    def rename(key: str) -> str:
-        layer, _, kind = key.rpartition(".")
-        return f"{ours.get(layer, layer)}.{kind}"
-
-    return {rename(key): value for key, value in state.items() if key not in form.constants}
+    return {renamed(key, ours): value for key, value in state.items() if key not in form.constants}
 
 
-def _near(form: Published, state: State) -> bool:
-    return all(key in state for key in form.marks)
-
-
-def _misfits(form: Published, state: State) -> list[str]:
-    return [
-        f"{key} has shape {tuple(state[key].shape)}, expected ({', '.join(str(size or 'any') for size in shape)})"
-        for key, shape in form.marks.items()
-        if len(state[key].shape) != len(shape)
-        or any(size not in (None, own) for size, own in zip(shape, state[key].shape, strict=True))
-    ]
+def _likely(state: State) -> list[Published]:
+    """The forms whose marks a state dict carries, at the sizes that its shapes have, where these make a network."""
+    marked = (family for family in FAMILIES if all(mark in state for mark in family.marks))
+    found = ((family, family.sizes(state)) for family in marked)
+    return [family.form(*sizes) for family, sizes in found if all(size > 0 for size in sizes)]
 
 
 def _short(values: Tensor) -> str:
     return "[" + ", ".join(f"{value:.2f}" for value in values.reshape(-1)[:3].tolist()) + "]"
-
-
-def _shuffle_scale(key: str, num_planes: int) -> Callable[[State], int | None]:
-    """The factor of a network that ends in `key`, a convolution to num_planes * scale^2 channels."""
-
-    def scale(state: State) -> int | None:
-        factor = math.isqrt(state[key].shape[0] // num_planes)
-        return factor if factor * factor * num_planes == state[key].shape[0] else None
-
-    return scale
-
-
-def _two_stage_scale(first: str, second: str) -> Callable[[State], int | None]:
-    """The factor of a sub-pixel upsampler: x4 has a second stage, x2 and x3 end after the first."""
-
-    def scale(state: State) -> int | None:
-        return 4 if second in state else math.isqrt(state[first].shape[0] // state[first].shape[1])
-
-    return scale
-
-
-def _rlfn() -> Published:
-    inside = {
-        "fuse": "c5",
-        "attention.reduce": "esa.conv1",
-        "attention.strided": "esa.conv2",
-        "attention.pooled": "esa.conv3",
-        "attention.expand": "esa.conv4",
-        "attention.skip": "esa.conv_f",
-        **{f"body.{2 * index}": f"c{index + 1}_r" for index in range(3)},
-    }
-    blocks = {f"blocks.{at}.{own}": f"block_{at + 1}.{their}" for at in range(6) for own, their in inside.items()}
-    return Published(
-        source="bytedance/RLFN",
-        model="rlfn",
-        marks={
-            "conv_1.weight": (52, 3, 3, 3),
-            "block_6.esa.conv_f.weight": (16, 16, 1, 1),
-            "upsampler.0.weight": (None,) * 4,
-        },
-        layers={"head": "conv_1", **blocks, "mid": "conv_2", "upscale.0.layer": "upsampler.0"},
-        scale=_shuffle_scale("upsampler.0.weight", 3),
-    )
-
-
-def _span(num_channels: int) -> Published:
-    blocks = {
-        f"blocks.{at}.convs.{index}": f"block_{at + 1}.c{index + 1}_r.eval_conv"
-        for at in range(6)
-        for index in range(3)
-    }
-    ends = {"head": "conv_1.eval_conv", "mid": "conv_2.eval_conv", "join": "conv_cat", "upscale.0.layer": "upsampler.0"}
-    return Published(
-        source="hongyuanyu/SPAN (merged)",
-        model=f"span-{num_channels}",
-        marks={
-            "conv_1.eval_conv.weight": (num_channels, 3, 3, 3),
-            "block_6.c3_r.eval_conv.weight": (num_channels, num_channels, 3, 3),
-            "conv_cat.weight": (num_channels, 4 * num_channels, 1, 1),
-            "upsampler.0.weight": (None,) * 4,
-        },
-        layers={**blocks, **ends},
-        scale=_shuffle_scale("upsampler.0.weight", 3),
-    )
-
-
-def _span_branched(num_channels: int) -> Published:
-    """The same network as it is trained: each 3x3 but the last in branches, with or without its merged kernel."""
-    merged = _span(num_channels)
-    layers = {own: their.removesuffix(".eval_conv") for own, their in merged.layers.items()}
-    return replace(
-        merged,
-        source="hongyuanyu/SPAN (training form)",
-        marks={
-            "conv_1.sk.weight": (num_channels, 3, 1, 1),
-            "conv_1.conv.0.weight": (6, 3, 1, 1),
-            "block_6.c3_r.conv.0.weight": (2 * num_channels, num_channels, 1, 1),
-            "conv_cat.weight": (num_channels, 4 * num_channels, 1, 1),
-            "upsampler.0.weight": (None,) * 4,
-        },
-        layers=layers,
-        branched={
-            their: (3 if own == "head" else num_channels, num_channels)
-            for own, their in layers.items()
-            if their != merged.layers[own]
-        },
-    )
-
-
-def _srvgg(num_convs: int) -> Published:
-    last = f"body.{2 * num_convs + 2}"
-    return Published(
-        source="xinntao/Real-ESRGAN (SRVGGNetCompact)",
-        model=f"srvgg-{num_convs}",
-        marks={"body.0.weight": (64, 3, 3, 3), "body.1.weight": (64,), f"{last}.weight": (None, 64, 3, 3)},
-        layers={"last.layer": last},
-        scale=_shuffle_scale(f"{last}.weight", 3),
-    )
-
-
-def _edsr(model: str, num_channels: int, num_blocks: int) -> Published:
-    blocks = {f"body.{at}.{index}": f"body.{at}.body.{index}" for at in range(num_blocks) for index in (0, 2)}
-    mean = 255 * torch.tensor(DIV2K_MEAN)
-    identity = torch.eye(3)
-    return Published(
-        source="sanghyun-son/EDSR-PyTorch",
-        model=model,
-        marks={
-            "head.0.weight": (num_channels, 3, 3, 3),
-            f"body.{num_blocks}.weight": (num_channels, num_channels, 3, 3),
-            "tail.0.0.weight": (None, num_channels, 3, 3),
-            "tail.1.weight": (3, num_channels, 3, 3),
-        },
-        layers={"head": "head.0", **blocks, "upscale.0": "tail.0.0", "upscale.2": "tail.0.2", "tail.layer": "tail.1"},
-        scale=_two_stage_scale("tail.0.0.weight", "tail.0.2.weight"),
-        constants={
-            "sub_mean.weight": identity,
-            "sub_mean.bias": -mean,
-            "add_mean.weight": identity,
-            "add_mean.bias": mean,
-        },
-    )
-
-
-def _edsr_basicsr(model: str, num_channels: int, num_blocks: int) -> Published:
-    blocks = {f"body.{at}.{2 * index}": f"body.{at}.conv{index + 1}" for at in range(num_blocks) for index in range(2)}
-    return Published(
-        source="XPixelGroup/BasicSR (EDSR)",
-        model=model,
-        marks={
-            "conv_first.weight": (num_channels, 3, 3, 3),
-            f"body.{num_blocks - 1}.conv2.weight": (num_channels, num_channels, 3, 3),
-            "conv_after_body.weight": (num_channels, num_channels, 3, 3),
-            "upsample.0.weight": (None, num_channels, 3, 3),
-        },
-        layers={
-            "head": "conv_first",
-            **blocks,
-            f"body.{num_blocks}": "conv_after_body",
-            "upscale.0": "upsample.0",
-            "upscale.2": "upsample.2",
-            "tail.layer": "conv_last",
-        },
-        scale=_two_stage_scale("upsample.0.weight", "upsample.2.weight"),
-    )
-
-
-PUBLISHED: tuple[Published, ...] = (
-    _rlfn(),
-    _span_branched(28),  # before the merged form, whose marks it may carry too
-    _span_branched(48),
-    _span(28),
-    _span(48),
-    _srvgg(32),  # before the shorter chain, whose marks it carries too
-    _srvgg(16),
-    _edsr("edsr-baseline", 64, 16),
-    _edsr("edsr", 256, 32),
-    _edsr_basicsr("edsr-baseline", 64, 16),
-    _edsr_basicsr("edsr", 256, 32),
-    Published(
-        source="yjn870/FSRCNN-pytorch",
-        model="fsrcnn",
-        marks={
-            "first_part.0.weight": (56, 1, 5, 5),
-            "mid_part.0.weight": (12, 56, 1, 1),
-            "last_part.weight": (56, 1, 9, 9),
-        },
-        layers={
-            "first.0": "first_part.0",
-            "first.1": "first_part.1",
-            **{f"middle.{index}": f"mid_part.{index}" for index in range(12)},
-            "last": "last_part",
-        },
-    ),
-    Published(
-        source="yjn870/ESPCN-pytorch",
-        model="espcn",
-        marks={
-            "first_part.0.weight": (64, 1, 5, 5),
-            "first_part.2.weight": (32, 64, 3, 3),
-            "last_part.0.weight": (None, 32, 3, 3),
-        },
-        layers={"head.0": "first_part.0", "body.0": "first_part.2", "upscale.0.layer": "last_part.0"},
-        scale=_shuffle_scale("last_part.0.weight", 1),
-    ),
-    Published(
-        source="yjn870/SRCNN-pytorch",
-        model="srcnn-955",
-        marks={"conv1.weight": (64, 1, 9, 9), "conv2.weight": (32, 64, 5, 5), "conv3.weight": (1, 32, 5, 5)},
-        layers={"first.0": "conv1", "middle.0": "conv2", "last.layer": "conv3"},
-    ),
-    Published(
-        source="huangzehao/caffe-vdsr (VDSR_Official)",
-        model="vdsr",
-        marks={"0.weight": (64, 1, 3, 3), "18.weight": (64, 64, 3, 3), "19.weight": (1, 64, 3, 3)},
-        layers={"head.0": "0", **{f"body.{2 * index}": str(index + 1) for index in range(18)}, "tail": "19"},
-    ),
-)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from youku.models.blocks import Interpolate
 from youku.models.colours import Tensors
+from youku.models.spec import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -56,28 +58,48 @@ class TorchEngine:
         return 2 * largest / (height * width)
 
 
-def keep_in_range(module: nn.Module) -> nn.Module:
-    """Make `module` see its input clipped to [0, 1]: networks that were trained on pictures alone fail outside.
+def keep_in_range(module: nn.Module, spec: ModelSpec, scale: int, least: float = 0.0, most: float = 1.0) -> nn.Module:
+    """Make `module` see its first tensor clipped to a range; what was clipped away is added back enlarged (bicubic).
 
-    Converted to RGB, video leaves that range; SPAN's published weights answer -0.15 with values from -5 to 5.
+    Networks that were trained on pictures alone fail outside of what pictures hold: RGB of video leaves [0, 1] where luma
+    leaves 16-235, and SPAN's published weights answer -0.15 with values from -5 to 5. So 0 stays 0 and 255 stays 255.
     """
+    enlarge = Interpolate(scale, "bicubic", "replicate")
+    excess: list[Tensor] = []  # of the call that is under way
 
     def before(_: nn.Module, args: Tensors) -> Tensors:
-        return (args[0].clamp(0, 1), *args[1:])
+        clipped = args[0].clamp(least, most)
+        first = spec.num_frames // 2 * spec.channels
+        excess[:] = [(args[0] - clipped)[:, first : first + spec.channels]]  # of the middle frame
+        return (clipped, *args[1:])
+
+    def after(_: nn.Module, __: Tensors, output: Tensor | Tensors) -> Tensor | Tensors:
+        beyond = excess.pop()
+        if not bool(beyond.any()):
+            return output
+        made = output if isinstance(output, tuple) else (output,)
+        full = (made[0] + enlarge.to(beyond.device)(beyond), *made[1:])
+        return full if isinstance(output, tuple) else full[0]
 
     module.register_forward_pre_hook(before)
+    module.register_forward_hook(after)
     return module
 
 
 def center(module: nn.Module, mean: float, std: float) -> nn.Module:
-    """Make `module` compute module((x - mean) / std) * std + mean; mean 0 and std 1 leave it as it is."""
+    """Make `module` compute module((x - mean) / std) * std + mean; mean 0 and std 1 leave it as it is.
+
+    x is the first tensor, which the picture's range is that of; chroma of its own stays as it is.
+    """
     if mean == 0 and std == 1:
         return module
 
     def before(_: nn.Module, args: Tensors) -> Tensors:
-        return ((args[0] - mean) / std,)
+        return ((args[0] - mean) / std, *args[1:])
 
-    def after(_: nn.Module, __: Tensors, output: Tensor) -> Tensor:
+    def after(_: nn.Module, __: Tensors, output: Tensor | Tensors) -> Tensor | Tensors:
+        if isinstance(output, tuple):
+            return (output[0] * std + mean, *output[1:])
         return output * std + mean
 
     module.register_forward_pre_hook(before)

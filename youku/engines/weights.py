@@ -16,16 +16,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from youku.engines import pickles, published
+from youku.engines import pickles, published, shipped
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine, center, keep_in_range
 from youku.files import atomic_write
-from youku.models import MODELS, spec_of
+from youku.models import MODELS, check_scale, spec_of
 from youku.models.spec import ModelSpec
-
-SHIPPED_FOLDER = Path(__file__).parents[1] / "weights"
-SHIPPED_MODEL = "fsrcnn"
-SHIPPED_SCALES = (2, 3, 4)
 
 
 def pick_device(name: str) -> torch.device:
@@ -40,13 +36,6 @@ def pick_device(name: str) -> torch.device:
             f"--device {name}: not available here ({str(error).splitlines()[0]}); try --device cpu"
         ) from None
     return device
-
-
-def shipped(model: str | None, scale: int | None) -> Path | None:
-    """The kit's own weights for a model (None: whichever is shipped) and scale (None: 4); None where there are none."""
-    if model not in (None, SHIPPED_MODEL) or (scale or 4) not in SHIPPED_SCALES:
-        return None
-    return SHIPPED_FOLDER / f"{SHIPPED_MODEL}_x{scale or 4}.safetensors"
 
 
 def save(
@@ -125,9 +114,18 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
         wrong.append(f"input_mean = {about['input_mean'][:20]!r}: expected a number")
     if not 0 < _to_number(about.get("input_std", "1")) < math.inf:
         wrong.append(f"input_std = {about['input_std'][:20]!r}: expected a positive number")
+    if not _range_of(about):
+        wrong.append(f"input_range = {about['input_range'][:20]!r}: expected two code values, as 16-235")
     if wrong:
         raise ValueError(f"{path}: its metadata is wrong: {'; '.join(wrong)}; fetch the file again, or train again")
     return state, about
+
+
+def _range_of(about: dict[str, str]) -> tuple[float, ...]:
+    """(least, most) of the input that the network was trained on; empty where what the metadata says is no range."""
+    found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", about.get("input_range", "0-255"))
+    least, most = map(int, found.groups()) if found else (0, 0)
+    return (least / 255, most / 255) if least < most <= 255 else ()
 
 
 def _to_number(text: str) -> float:
@@ -153,12 +151,14 @@ def load(
 ) -> Network:
     """Build the network that a weights file names (or `model` at `scale` where it names none) and load it strictly.
 
-    Without a file: the kit's own weights of `model` (None: the shipped network), or a model that needs none. Values that
-    are not finite are refused unless the network is only to be looked at (`look`). Published networks see clipped input.
+    Without a file: the kit's own weights of `model` for clean input (None: of balanced quality), or a model that needs
+    none. Values that are not finite are refused unless the network is only to be looked at (`look`). Published networks
+    see clipped input.
     """
-    weights = find(weights) if weights else shipped(model, scale)
+    own = shipped.find((model,) if model else shipped.QUALITIES[shipped.DEFAULT], scale or 4)
+    weights = find(weights) if weights else own.path if own else None
     if weights is None:
-        spec, factor = spec_of(model or SHIPPED_MODEL, scale or 4), scale or 4
+        spec, factor = spec_of(model or shipped.QUALITIES[shipped.DEFAULT][0], scale or 4), scale or 4
         if spec.trainable:
             raise ValueError(
                 f"model {spec.name}: the kit has no trained weights for it at x{factor}; "
@@ -170,9 +170,9 @@ def load(
 
         return onnx_file.load(weights, model, scale, half)
     state, about, form = _read_form(weights)
-    name, factor = _named(str(weights), state, about, model, scale)
+    name, factor = _named(str(weights), state, about, form, model, scale)
     try:
-        spec = spec_of(name, factor)
+        spec = check_scale(form.spec, factor) if form else spec_of(name, factor)
     except ValueError as error:
         raise ValueError(f"{weights}: {error}") from None
     module = spec.build(factor)
@@ -182,8 +182,8 @@ def load(
     if broken and not look:
         raise ValueError(f"{weights}: {_few(broken)} hold NaN or infinite values; train again, or fetch the file again")
     module = center(module, float(about.get("input_mean", 0)), float(about.get("input_std", 1)))
-    if form:
-        module = keep_in_range(module)
+    if form or "input_range" in about:  # what pictures hold as code values of the first tensor
+        module = keep_in_range(module, spec, factor, *_range_of(about))
     return _ready(spec, factor, module, device, half, weights)
 
 
@@ -219,23 +219,29 @@ def _read_form(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
 
 
 def _named(
-    path: str, state: dict[str, torch.Tensor], about: dict[str, str], model: str | None, scale: int | None
+    path: str,
+    state: dict[str, torch.Tensor],
+    about: dict[str, str],
+    form: published.Published | None,
+    model: str | None,
+    scale: int | None,
 ) -> tuple[str, int]:
     """Model and scale from the file, checked against what the caller asked for."""
     if "model" not in about:
         return _named_by_caller(path, state, model, scale)
     name, factor = about["model"], about.get("scale", "")
-    if name not in MODELS:
+    spec = form.spec if form else MODELS.get(name)
+    if spec is None:
         raise ValueError(
             f"{path}: says it is {name!r}, which is no network of this kit; `python -m youku models` lists them"
         )
     if model is not None and model != name:
         raise ValueError(f"{path}: holds weights of {name}, not of {model}; drop --model or give other weights")
-    if name in MODELS and MODELS[name].any_scale and scale is not None:
+    if spec.any_scale and scale is not None:
         return name, scale  # what the file says is the scale of training
     if not re.fullmatch("[0-9]{1,2}", factor):
         if scale is None:
-            scales = ", ".join(map(str, MODELS[name].scales))
+            scales = ", ".join(map(str, spec.scales))
             raise ValueError(f"{path}: holds weights of {name}, which do not tell a scale; name it: --scale {scales}")
         return name, scale
     if scale is not None and scale != int(factor):
@@ -249,8 +255,9 @@ def _named_by_caller(
     """Model and scale of a file that does not say them and is of no published form."""
     if model is not None and scale is not None:
         return model, scale
-    near = published.near_misses(state)
-    looks = f"looks like {near[0]}" if near else f"its keys ({_few(list(state))}) are of no network known"
+    if near := published.near_miss(state):
+        raise ValueError(f"{path}: the weights {near}; if this kit trained it, name it with --model and --scale")
+    looks = f"its keys ({_few(list(state))}) are of no network known"
     known = ", ".join(dict.fromkeys(form.model for form in published.PUBLISHED))
     raise ValueError(
         f"{path}: does not say which network it is, and {looks}; if this kit trained it, name it with --model and "

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from youku import contest
 from youku.cli import UsageError, option
+from youku.engines import shipped
 from youku.inference import records
-from youku.video import clips, encoding, fit, y4m
+from youku.video import clips, encoding, fit, pictures, y4m
 from youku.video.clips import ClipKind
 from youku.video.fit import Size
 
@@ -62,6 +63,61 @@ def video_options(
     if encoding.is_video(target):
         encoding.default_encoding(target, options.codec, options.crf)
     return options
+
+
+def choose_weights(
+    source: str, weights: str | None, model: str | None, scale: int | None, quality: str | None, kind: str | None
+) -> tuple[Path | str | None, str]:
+    """The weights file for IN and, where it is the kit's own, which and why; None for a model that brings none.
+
+    `quality` is of shipped.QUALITIES, `kind` of shipped.INPUTS or "auto"; UsageError where they have no effect.
+    """
+    named = (model,) if model else shipped.QUALITIES[quality or shipped.DEFAULT]
+    taken = None if weights else shipped.find(named, scale or 4)
+    for flag, given in (("--quality", quality), ("--input", kind)):
+        if given and (weights or taken is None or (model and flag == "--quality")):
+            raise UsageError(
+                f"{flag} chooses among the kit's own networks; drop it or --{'weights' if weights else 'model'}"
+            )
+    if taken is None:
+        return weights, ""
+    wanted, reason = kind_of_input(source) if kind in (None, "auto") else (kind, "--input")
+    taken = shipped.find((taken.model,), taken.scale, wanted) or taken
+    return (
+        taken.path,
+        f", the kit's own ({shipped.why(taken, None if model else quality or shipped.DEFAULT, wanted, reason)})",
+    )
+
+
+def kind_of_input(source: str) -> tuple[str, str]:
+    """(one of shipped.INPUTS, why) of what IN names: clips were nearly always coded before, pictures mostly not."""
+    name = Path(source).name
+    if Path(source).suffix.lower() in pictures.SUFFIXES:
+        return shipped.CLEAN, f"{name} is a picture"
+    if Path(source).is_dir():
+        return shipped.CODED, f"{name or source} holds clips of the contest, which were coded"
+    if contest.parse_name(name):
+        return shipped.CODED, f"{name} is a clip of the contest, which was coded"
+    if source == "-" or clips.kind_of_source(source) is ClipKind.Y4M:
+        return shipped.CODED, f"{'stdin' if source == '-' else name} is video, which mostly was coded before"
+    return shipped.CODED, f"{name} is a coded video"
+
+
+def size_and_scale(
+    source: str, size: str | None, scale: str | None, frames: str, has_weights: bool
+) -> tuple[Size | None, int | None]:
+    """The size that --size and --scale ask for, where a network's own factor does not give it, and that factor if known."""
+    factor = fit.parse_scale(scale) if scale else None
+    wanted: Size | None = fit.parse_size(size) if size else None
+    if factor is not None and factor.denominator > 1:
+        if wanted is not None:
+            raise UsageError(f"--scale {scale} and --size {size} both say how large; give one")
+        wanted, factor = factor, None
+    if wanted is not None and frames == "scored":
+        raise UsageError("--frames scored makes contest clips, x4 exactly; drop --size and --scale")
+    if wanted is None or factor is not None or has_weights:
+        return wanted, None if factor is None else int(factor)
+    return wanted, network_scale(source, wanted)
 
 
 def network_scale(source: str, size: Size) -> int:

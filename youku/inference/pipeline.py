@@ -20,12 +20,10 @@ from youku.inference.stages import ahead
 from youku.inference.tiles import Step
 from youku.inference.window import Moment, moments
 from youku.models import colours
-from youku.models.colours import Colours, Tensors
+from youku.models.colours import NUM_TURNS, Colours, Tensors, Y
 from youku.threads import own_threads
 from youku.video import interpolate
 from youku.video.y4m import Header, Planes
-
-TURNS = [(quarter_turns, mirrored) for quarter_turns in range(4) for mirrored in (False, True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,23 +90,26 @@ def run_network(network: Network, x: Tensors, options: Options) -> Tensors:
     return output
 
 
-def ensemble(step: Step, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
+def ensemble(step: Step, x: Tensors, memory: Tensors, planes: Colours = Y) -> tuple[Tensors, Tensors]:
     """Mean of `step` over the 8 flips and rotations of a picture, undone, before any rounding; each remembers for itself.
 
-    Source: Timofte et al. 2016, "Seven ways to improve example-based single image super resolution"; "+" in EDSR's tables.
+    A view counts for what turns exactly in those colours: all 8 for luma and RGB, for 4:2:0 chroma those that keep its
+    siting. Source: Timofte et al. 2016, "Seven ways to improve example-based single image super resolution"; "+" in
+    EDSR's tables.
     """
-    total: Tensors = ()
+    totals: list[Tensor | float] = [0.0 for _ in x]
+    numbers = [0 for _ in x]
     kept: Tensors = ()
-    share = len(memory) // len(TURNS)
-    for index, (quarter_turns, mirrored) in enumerate(TURNS):
-        view = tuple(torch.rot90(part.flip(-1) if mirrored else part, quarter_turns, (-2, -1)) for part in x)
+    share = len(memory) // NUM_TURNS
+    for turn in range(NUM_TURNS):
         # (N, C, W, H) at odd quarter turns; memory lies as its view does
-        y, after = step(view, memory[index * share :][:share])
-        turned = (torch.rot90(part, -quarter_turns, (-2, -1)) for part in y)
-        upright = tuple(part.flip(-1) if mirrored else part for part in turned)
-        total = tuple(a + b for a, b in zip(total, upright, strict=True)) if total else upright
+        y, after = step(planes.turned(x, turn), memory[turn * share :][:share])
+        upright = planes.turned_back(y, turn)
+        for at, is_kept in enumerate(planes.kept(turn, *upright[0].shape[-2:])):
+            if is_kept:
+                totals[at], numbers[at] = totals[at] + upright[at], numbers[at] + 1
         kept += after
-    return tuple(part / len(TURNS) for part in total), kept
+    return tuple(torch.as_tensor(total / number) for total, number in zip(totals, numbers, strict=True)), kept
 
 
 def sharpen(luma: Tensor, sigma_px: float, amount: float) -> Tensor:
@@ -169,7 +170,10 @@ def _step(
         return y, kept
 
     with torch.inference_mode():
-        y, memory = ensemble(within_memory, x, memory) if options.ensemble else within_memory(x, memory)
+        if options.ensemble:
+            y, memory = ensemble(within_memory, x, memory, spec.colours)
+        else:
+            y, memory = within_memory(x, memory)
     return y, memory, tile_px
 
 

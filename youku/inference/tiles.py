@@ -122,8 +122,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _scaled(px: int, size_px: int, own_px: int) -> int:
-    """Pixel `px` of a side of `size_px` in a part whose side is `own_px`: larger by a whole factor, or subsampled."""
-    return px * (own_px // size_px) if own_px >= size_px else -(-px // -(-size_px // own_px))
+    """Pixel `px` of a side of `size_px` in a part whose side is `own_px`: larger by whole or half factors, or subsampled.
+
+    Half ones are those of chroma at x3: 3 / 2, and a sample more where the side is odd.
+    """
+    if own_px < size_px:
+        return -(-px // -(-size_px // own_px))
+    return -(-px * (2 * own_px // size_px) // 2)
 
 
 def _empty(part: Tensor, box: Area, height: int, width: int) -> Tensor:

@@ -17,7 +17,7 @@ from youku import files
 from youku.engines import weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
-from youku.models.colours import RGB
+from youku.models.colours import RGB, Tensors
 from youku.models.spec import ModelSpec
 from youku.training import vgg
 from youku.video import pictures
@@ -27,14 +27,13 @@ MOST_SHEET_PX = 100_000_000
 DEEPEST = "pool5"
 
 
-def picture_input(network: Network, rgb: np.ndarray) -> Tensor:
+def picture_input(network: Network, rgb: np.ndarray) -> Tensors:
     """A uint8 picture (H, W, 3) as the network's input (1, T * C, H, W); a multi-frame network sees it in every frame."""
-    x = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255
-    (x,) = network.spec.colours.from_rgb(x)
-    return x.repeat(1, network.spec.num_frames, 1, 1).to(network.device)
+    x = network.spec.colours.from_rgb(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255)
+    return tuple(part.repeat(1, network.spec.num_frames, 1, 1).to(network.device) for part in x)
 
 
-def maps_of(network: Network, layer: str, x: Tensor) -> Tensor:
+def maps_of(network: Network, layer: str, x: Tensors) -> Tensor:
     """What the named layer gives for `x` (1, C, H, W), at its first call, the first of several: (maps, h, w)."""
     layers = {name: module for name, module in network.module.named_modules() if name}
     if layer not in layers:
@@ -50,7 +49,7 @@ def maps_of(network: Network, layer: str, x: Tensor) -> Tensor:
     handle = layers[layer].register_forward_hook(keep)
     try:
         with torch.inference_mode():
-            network.module(x)
+            network.module(*x)
     finally:
         handle.remove()
     if not kept or not isinstance(kept[0], Tensor):
@@ -88,7 +87,7 @@ def write_sheet(network: Network, loss_network: str | None, layer: str, picture:
     from PIL import Image
 
     x = picture_input(network, pictures.read_rgb(picture))
-    maps = maps_of(network, _vgg_module(loss_network, layer, x) if loss_network else layer, x)
+    maps = maps_of(network, _vgg_module(loss_network, layer, x[0]) if loss_network else layer, x)
     path = Path(out) / f"{layer}.png"
     if path.exists() and path.samefile(picture):
         raise ValueError(f"--out {out}: {path.name} there is the input picture; name another folder")

@@ -8,7 +8,7 @@ report's (4.4.2): healthy weights lie about 1e-3 to 1e-4 with a tail to 1e-8; tr
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from youku.engines import pickles
 from youku.engines.network import Network
 from youku.looking import checkerboard
 from youku.looking.checkerboard import GridCheck
+from youku.models.colours import NEUTRAL
 from youku.pages import plots
 
 VANISHED = 1e-30
@@ -86,8 +87,19 @@ def summarise_weights(network: Network, about: Mapping[str, str], prefix: str, w
     spec, grid = network.spec, None
     if with_grid:
         num_channels, halo_px = spec.channels * spec.num_frames, spec.halo_px(network.scale)
-        grid = checkerboard.examine(network.module, num_channels, network.scale, halo_px, network.device)
+        grid = checkerboard.examine(_first_of(network), num_channels, network.scale, halo_px, network.device)
     return WeightsSummary(network=network, about=about, state=state, statistics=tensor_statistics(state), grid=grid)
+
+
+def _first_of(network: Network) -> Callable[[Tensor], Tensor]:
+    """The network on its first tensor, the others being neutral; its first output."""
+
+    def run(x: Tensor) -> Tensor:
+        others = (x.new_full((1, *shape), NEUTRAL) for shape in network.spec.input_shapes(*x.shape[-2:])[1:])
+        made = network.module(x, *others)
+        return made[0] if isinstance(made, tuple) else made
+
+    return run
 
 
 def tensor_statistics(state: Mapping[str, Tensor]) -> list[TensorStatistics]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from youku.models import edsr, enhancenet, fsrcnn, rlfn, span, srcnn, srresnet, srvgg, waifu2x
+from youku.models import disp, edsr, enhancenet, fsrcnn, pairs, rlfn, smfanet, span, srcnn, srresnet, srvgg, waifu2x
 from youku.models.spec import ModelSpec
 
-__all__ = ["MODELS", "ModelSpec", "spec_of"]
+__all__ = ["MODELS", "ModelSpec", "check_scale", "spec_of"]
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
@@ -17,6 +17,7 @@ MODELS: dict[str, ModelSpec] = {
         srcnn.VDSR_20,
         *srresnet.SRRESNET_SPECS,
         srresnet.IMPROVED,
+        srresnet.MODIFIED,
         *edsr.SPECS,
         *enhancenet.ENHANCENET_SPECS,
         *srresnet.PERCEPTUAL_SPECS,
@@ -27,6 +28,9 @@ MODELS: dict[str, ModelSpec] = {
         *span.SPECS,
         *srvgg.SPECS,
         *waifu2x.SPECS,
+        disp.DISP_32,
+        *smfanet.SPECS,
+        *pairs.SPECS,
     )
 }
 """In the order they are listed."""
@@ -36,7 +40,11 @@ def spec_of(name: str, scale: int) -> ModelSpec:
     """The spec of a model that has `scale`; ValueError lists what there is."""
     if name not in MODELS:
         raise ValueError(f"model {name!r}: expected one of {', '.join(MODELS)}")
-    spec = MODELS[name]
+    return check_scale(MODELS[name], scale)
+
+
+def check_scale(spec: ModelSpec, scale: int) -> ModelSpec:
+    """The spec itself; ValueError where it does not have the scale."""
     if scale not in spec.scales:
-        raise ValueError(f"model {name}: has scales {', '.join(map(str, spec.scales))}, not {scale}")
+        raise ValueError(f"model {spec.name}: has scales {', '.join(map(str, spec.scales))}, not {scale}")
     return spec

@@ -26,14 +26,13 @@ from youku.models.cost import Cost, Layer
 
 def all_as_text(entries: Sequence[dict], trident: bool) -> str:
     """The table of networks."""
-    header = ["network", "planes", "frames", "scales", "at", "parameters", "GMAC"]
-    header += ["MACC", "FLOPs"] if trident else []
+    header = ["network", "planes", "frames", "scales", "at", "parameters", "GMAC", *["MACC", "FLOPs"] * trident]
     rows = []
     for entry in entries:
         scales = "any of " * entry["any_scale"] + ",".join(map(str, entry["scales"]))
         row = [entry["name"], entry["colours"], str(entry["frames"]), scales, f"x{entry['scale']}"]
         row += [f"{entry['parameters']:,}", f"{entry['macs'] / 1e9:.2f}"]
-        row += [f"{entry['trident_macc']:,}", f"{entry['trident_flops']:,}"] if trident else []
+        row += [f"{entry['trident_macc']:,}", f"{entry['trident_flops']:,}"] * trident
         field = "whole" if entry["receptive_field_px"] is None else str(entry["receptive_field_px"])
         rows.append([*row, field, "yes" if entry["half_safe"] else "no", entry["source"]])
     return text_table.lay_out([*header, "field px", "half", "source"], rows)
@@ -41,11 +40,10 @@ def all_as_text(entries: Sequence[dict], trident: bool) -> str:
 
 def layers_as_text(cost: Cost, trident: bool) -> str:
     """The table of layers, sums last."""
-    header = ["layer", "kind", "output", "parameters", "MACs", *(["MACC", "FLOPs"] if trident else [])]
+    header = ["layer", "kind", "output", "parameters", "MACs", *["MACC", "FLOPs"] * trident]
 
     def figures(one: Layer | Cost) -> list[str]:
-        numbers = [one.parameters, one.macs, *([one.macc, one.flops] if trident else [])]
-        return [f"{number:,}" for number in numbers]
+        return [f"{number:,}" for number in (one.parameters, one.macs, *(one.macc, one.flops) * trident)]
 
     rows = [[layer.name, layer.kind, "x".join(map(str, layer.output)), *figures(layer)] for layer in cost.layers]
     return text_table.lay_out(header, [*rows, ["sum", "", "", *figures(cost)]])
@@ -81,14 +79,16 @@ def _show_all(args: argparse.Namespace) -> None:
     width, height = args.input or (480, 270)
     specs = [spec for spec in MODELS.values() if args.scale is None or args.scale in spec.scales]
     if not specs:
-        known = sorted({scale for spec in MODELS.values() for scale in spec.scales})
-        raise ValueError(f"--scale {args.scale}: no network has it; expected one of {', '.join(map(str, known))}")
+        known = ", ".join(map(str, sorted({scale for spec in MODELS.values() for scale in spec.scales})))
+        raise ValueError(f"--scale {args.scale}: no network has it; expected one of {known}")
     entries = [costs.network_as_json(spec, args.scale or costs.usual_scale(spec), width, height)[0] for spec in specs]
     if args.json:
         print(json.dumps(entries, indent=2))
     else:
         print(all_as_text(entries, args.trident))
-        print(f"\nfor one {width}x{height} input; `python -m youku models NAME` shows its layers")
+        print(f"\nfor one {width}x{height} input; `python -m youku models NAME` shows its layers\n")
+        print("weights that authors publish; --weights knows them by their keys, at other widths and depths too")
+        print(text_table.lay_out(["network", "on GitHub", "licence", "trained on"], costs.downloads(entries)))
 
 
 def _show_one(args: argparse.Namespace) -> None:
@@ -101,9 +101,7 @@ def _show_one(args: argparse.Namespace) -> None:
             raise cli.UsageError(f"--measure: {spec.name} looks at the whole picture, there is nothing to measure")
         if not spec.trainable:
             raise cli.UsageError(f"--measure: {spec.name} has no weights; its halo is exact by definition")
-        entry["measured_receptive_field_px"] = costs.measure_receptive_field_px(
-            lambda: spec.build(scale), spec.channels * spec.num_frames, scale, spec.halo_px(scale) + 2
-        )
+        entry["measured_receptive_field_px"] = costs.measure_receptive_field_px(spec, scale)
     if args.json:
         print(json.dumps({**entry, "layers": [asdict(layer) for layer in cost.layers]}, indent=2))
         return

@@ -2,8 +2,8 @@
 
 Planes as tensors are float (N, h, w) in code values / (255 << depth - 8), so that 128 is the same number at every depth;
 `layout` is a y4m header's (sub_x, sub_y, siting), sub_x 0 for mono. RGB is BT.601 studio, unclipped. Input and output
-are `Tensors`: one for luma and RGB; planes of different sizes would be one each, with as many going out as come in. A
-network names one of the objects below in its spec; nothing else in the kit asks which one it is.
+are `Tensors`: one for luma and RGB, two for 4:2:0; as many go out as come in. A network names one of the objects below
+in its spec; nothing else in the kit asks which one it is.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from youku.video import color, resize
 
 Layout = tuple[int, int, str]
 Plane = TypeVar("Plane")
+LEFT: Layout = (2, 2, "left")  # of video codecs and of the contest's clips
+NEUTRAL = 128 / 255
 Tensors = tuple[Tensor, ...]
 """What crosses the model border at once: (N, C, h, w) each, of the picture's size, of a multiple, or subsampled."""
+NUM_TURNS = 8  # the flips and quarter turns of a picture
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,11 @@ class Luma:
     name: str = "y"
     """As shown to the user."""
     channels: int = 1
-    """Of one frame, in and out."""
+    """Of the first tensor of one frame, in and out."""
+
+    def shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
+        """(C, h, w) of each tensor of one frame of that size."""
+        return [(1, height, width)]
 
     def needed(self, planes: Sequence[Plane]) -> tuple[Plane, ...]:
         """The planes of a frame that the network looks at."""
@@ -68,9 +75,21 @@ class Luma:
         """The same for frames coded by another matrix and range; luma is taken as it is."""
         return self
 
-    def to_full_range(self, x: Tensor) -> Tensor:
+    def to_full_range(self, x: Tensors) -> Tensors:
         """Network input or target as full-range video would hold it: 16-235 stretched to 0-255, where it is luma."""
-        return (x * 255 - 16) / 219
+        return ((x[0] * 255 - 16) / 219,)
+
+    def turned(self, x: Tensors, turn: int) -> Tensors:
+        """Network input (N, C, h, w) after `turn` % 4 quarter turns and then, from 4 on, a mirroring of the columns."""
+        return _turned(x, turn)
+
+    def turned_back(self, output: Tensors, turn: int) -> Tensors:
+        """Network output for `turned` input as for the upright one, of the tensors that are `kept`."""
+        return _turned_back(output, turn)
+
+    def kept(self, turn: int, height: int, width: int) -> tuple[bool, ...]:
+        """Which tensors of a picture of that size lie after the turn as the network wants them."""
+        return (True,)
 
 
 @dataclass(frozen=True)
@@ -82,6 +101,9 @@ class Rgb:
     matrix: str = "601"
     full_range: bool = False
 
+    def shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
+        return [(3, height, width)]
+
     def needed(self, planes: Sequence[Plane]) -> tuple[Plane, ...]:
         return tuple(planes)
 
@@ -89,7 +111,7 @@ class Rgb:
         luma = planes[0]
         height, width = luma.shape[-2:]
         chroma = [color.upsample_chroma(plane, height, width, layout) for plane in planes[1:]]
-        neutral = [torch.full_like(luma, 128 / 255)] * 2  # mono
+        neutral = [torch.full_like(luma, NEUTRAL)] * 2  # mono
         return (
             color.yuv444_to_rgb(torch.stack([luma, *(chroma or neutral)], dim=-3), self.matrix, self.full_range),
         )  # 3 x (N, H, W) -> (N, 3, H, W)
@@ -115,13 +137,80 @@ class Rgb:
     def coded(self, matrix: str, full_range: bool) -> Rgb:
         return replace(self, matrix=matrix, full_range=full_range)
 
-    def to_full_range(self, x: Tensor) -> Tensor:
+    def to_full_range(self, x: Tensors) -> Tensors:
         return x
+
+    def turned(self, x: Tensors, turn: int) -> Tensors:
+        return _turned(x, turn)
+
+    def turned_back(self, output: Tensors, turn: int) -> Tensors:
+        return _turned_back(output, turn)
+
+    def kept(self, turn: int, height: int, width: int) -> tuple[bool, ...]:
+        return (True,)
+
+
+@dataclass(frozen=True)
+class Yuv420(Luma):
+    """Y' and, at half its size and sited as LEFT, Cb and Cr: the planes of nearly every video, not converted at all.
+
+    What else comes is brought to that for the network to look at: chroma of another siting moves by a fraction of a
+    sample (bicubic) and its output back; that of 4:2:2 and 4:4:4 is halved, mono gets neutral chroma, a picture is
+    converted by BT.601 studio. 4:2:2, 4:4:4 and pictures have finer chroma than the network sees; theirs is interpolated
+    from their own samples, as with `Luma`. Odd sizes have a chroma sample more than half, in and out.
+    """
+
+    name: str = "yuv420"
+
+    def shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
+        return [(1, height, width), (2, -(-height // 2), -(-width // 2))]
+
+    def needed(self, planes: Sequence[Plane]) -> tuple[Plane, ...]:
+        return tuple(planes)
+
+    def from_planes(self, planes: Sequence[Tensor], layout: Layout) -> Tensors:
+        """Planes (N, h, w) to (N, 1, H, W) and (N, 2, ceil(H / 2), ceil(W / 2))."""
+        luma, chroma = planes[0][:, None], list(planes[1:])
+        if not chroma:  # mono
+            (num, height, width), number = self.shapes(*luma.shape[-2:])[1], luma.shape[0]
+            return luma, luma.new_full((number, num, height, width), NEUTRAL)
+        return luma, color.to_420(torch.stack(chroma, dim=1), layout, LEFT)
+
+    def to_planes(self, output: Tensors, layout: Layout) -> list[Tensor]:
+        luma = [output[0][:, 0]]
+        if layout[:2] != LEFT[:2]:
+            return luma
+        return luma + list(color.to_420(output[1], LEFT, layout).unbind(1))
+
+    def from_rgb(self, rgb: Tensor) -> Tensors:
+        yuv = color.rgb_to_yuv444(rgb)
+        return yuv[:, :1], color.to_420(yuv[:, 1:], (1, 1, "center"), LEFT)
+
+    def from_picture(self, low: np.ndarray) -> Tensors:
+        (luma,) = super().from_picture(low)
+        if low.ndim == 2:
+            return self.from_planes([luma[:, 0]], (0, 0, ""))
+        rgb = torch.from_numpy(np.ascontiguousarray(np.moveaxis(low, -1, 0)))[None].float() / 255
+        return luma, self.from_rgb(rgb)[1]  # luma as MATLAB converts it
+
+    def to_full_range(self, x: Tensors) -> Tensors:
+        return *super().to_full_range(x[:1]), (x[1] - NEUTRAL) * (255 / 224) + NEUTRAL
+
+    def turned(self, x: Tensors, turn: int) -> Tensors:
+        """Chroma is resampled to its siting where the turn moves it."""
+        height, width = x[0].shape[-2:]
+        luma, chroma = _turned(x, turn)
+        return luma, color.resited(chroma, *_moved(height, width, turn))
+
+    def kept(self, turn: int, height: int, width: int) -> tuple[bool, ...]:
+        """Luma always; chroma where the turn leaves its siting: it would have to be resampled, and come out softer."""
+        return True, _moved(height, width, turn) == (0.0, 0.0)
 
 
 Colours = Luma | Rgb
 Y = Luma()
 RGB = Rgb()
+YUV420 = Yuv420()
 
 
 def to_tensors(frames: Sequence[Sequence[np.ndarray]], depth: int, device: torch.device) -> list[Tensor]:
@@ -154,6 +243,33 @@ def to_codes(plane: Tensor, depth: int) -> np.ndarray:
     """Float plane to integers of a clip's depth: round half up, clip to the full range (never to 16-235)."""
     codes = (plane.float() * _unit(depth)).add_(0.5).clamp_(0, (1 << depth) - 0.5)  # the cast rounds down
     return codes.cpu().numpy().astype(np.uint8 if depth == 8 else np.uint16)
+
+
+def _turned(x: Tensors, turn: int) -> Tensors:
+    quarter = (torch.rot90(part, turn % 4, (-2, -1)) for part in x)
+    return tuple(part.flip(-1) if turn >= NUM_TURNS // 2 else part for part in quarter)
+
+
+def _turned_back(x: Tensors, turn: int) -> Tensors:
+    unmirrored = (part.flip(-1) if turn >= NUM_TURNS // 2 else part for part in x)
+    return tuple(torch.rot90(part, -turn, (-2, -1)) for part in unmirrored)
+
+
+def _moved(height: int, width: int, turn: int) -> tuple[float, float]:
+    """(rows, columns) of half-size chroma after a turn, in samples, at which its own siting LEFT is to be read.
+
+    A sample k lies on luma 2 k + offset, which turning over an even size makes 1 - offset, over an odd one -offset.
+    """
+
+    def over(offset: float, size: int) -> float:
+        return (1 - size % 2) - offset
+
+    down, right = 0.5, 0.0
+    for _ in range(turn % 4):
+        down, right, height, width = over(right, width), down, width, height
+    if turn >= NUM_TURNS // 2:
+        right = over(right, width)
+    return (0.5 - down) / 2, -right / 2
 
 
 def _unit(depth: int) -> float:

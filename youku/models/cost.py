@@ -12,8 +12,8 @@ where norms and PReLU have weights too, and a deconvolution costs per output pix
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -62,15 +62,15 @@ class Cost:
         return sum(layer.flops for layer in self.layers)
 
 
-def count(build: Callable[[], nn.Module], num_channels: int, height: int, width: int) -> Cost:
-    """Cost of a network for one input (num_channels, height, width) without computing it: shapes alone go through."""
+def count(build: Callable[[], nn.Module], *shapes: tuple[int, int, int]) -> Cost:
+    """Cost of a network for one input of those (C, H, W) without computing it: shapes alone go through."""
     from torch._subclasses.fake_tensor import FakeTensorMode  # unlike "meta", its tensors keep a device for autocast
 
     with FakeTensorMode():
-        return count_module(build(), torch.empty(1, num_channels, height, width))
+        return count_module(build(), *(torch.empty(1, *shape) for shape in shapes))
 
 
-def count_module(module: nn.Module, x: Tensor) -> Cost:
+def count_module(module: nn.Module, *x: Tensor) -> Cost:
     """Cost of running `module` on `x` (1, C, H, W), by forward hooks on every layer; TypeError for weights unknown here."""
     rows: list[Layer] = []
     seen: set[int] = set()
@@ -82,7 +82,7 @@ def count_module(module: nn.Module, x: Tensor) -> Cost:
     training = module.training
     try:
         with torch.no_grad():
-            module.eval()(x)
+            module.eval()(*x)
     finally:
         module.train(training)
         for handle in handles:
@@ -130,14 +130,13 @@ def _positions(x: Tensor) -> int:
     return math.prod(x.shape[2:])
 
 
-def measure_receptive_field_px(build: Callable[[], nn.Module], num_channels: int, scale: int, reach_px: int) -> int:
+def measure_receptive_field_px(spec: ModelSpec, scale: int) -> int:
     """Side in input pixels of the square that the scale x scale outputs of one input pixel depend on.
 
     Measured: which inputs have a gradient, in double precision. All weights are made positive and sum to 1 per output,
-    so that nothing cancels and no ReLU is shut. `reach_px` is how far to look around the pixel; a network that looks at
-    the whole picture fills that window.
+    so that nothing cancels and no ReLU is shut. The window looked at is 2 px wider on each side than the halo.
     """
-    net = build().double().eval().requires_grad_(False)
+    net = spec.build(scale).double().eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     for parameter in net.parameters():
         parameter.copy_(torch.rand(parameter.shape, generator=generator) + 0.5)
@@ -145,13 +144,22 @@ def measure_receptive_field_px(build: Callable[[], nn.Module], num_channels: int
     for layer in net.modules():
         if isinstance(layer, Interpolate):  # works in float32 whatever comes in
             layer.float().register_forward_hook(lambda layer, inputs, output: output.double())
+    reach_px = spec.halo_px(scale) + 2
     side = 2 * reach_px + 1
-    x = torch.rand(1, num_channels, side, side, dtype=torch.float64, generator=generator).requires_grad_()
+    x = [
+        torch.rand(1, *shape, dtype=torch.float64, generator=generator).requires_grad_()
+        for shape in spec.input_shapes(side, side)
+    ]
+    made = net(*x)
     first = reach_px * scale
-    net(x)[..., first : first + scale, first : first + scale].sum().backward()
-    assert x.grad is not None
-    touched = x.grad.abs().amax((0, 1)).nonzero() - reach_px  # (number, 2), from the middle
-    return 2 * int(touched.abs().max()) + 1
+    (made[0] if isinstance(made, tuple) else made)[..., first : first + scale, first : first + scale].sum().backward()
+    furthest = 0
+    for part in x:
+        assert part.grad is not None
+        grid_px = -(-side // part.shape[-1])
+        touched = part.grad.abs().amax((0, 1)).nonzero() * grid_px - reach_px  # (number, 2), from the middle
+        furthest = max(furthest, int(touched.abs().max()))
+    return 2 * furthest + 1
 
 
 def output_px(input_px: int, kernel_px: int, padding_px: int, stride: int) -> int:
@@ -168,7 +176,7 @@ def output_px(input_px: int, kernel_px: int, padding_px: int, stride: int) -> in
 
 def network_as_json(spec: ModelSpec, scale: int, width: int, height: int) -> tuple[dict[str, object], Cost]:
     """One network as numbers (the row of the table, and what --json prints), and its cost for a width x height input."""
-    cost = count(lambda: spec.build(scale), spec.channels * spec.num_frames, height, width)
+    cost = count(lambda: spec.build(scale), *spec.input_shapes(height, width))
     entry = {
         "name": spec.name,
         "scale": scale,
@@ -185,8 +193,14 @@ def network_as_json(spec: ModelSpec, scale: int, width: int, height: int) -> tup
         "half_safe": spec.half_safe,
         "trainable": spec.trainable,
         "source": spec.source,
+        "download": asdict(spec.download) if spec.download else None,
     }
     return entry, cost
+
+
+def downloads(entries: Sequence[dict]) -> list[list[str]]:
+    """(network, where, licence, trained on) of those among the rows whose authors publish weights."""
+    return [[entry["name"], *entry["download"].values()] for entry in entries if entry["download"]]
 
 
 def usual_scale(spec: ModelSpec) -> int:

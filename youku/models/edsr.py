@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from youku.models.blocks import FullPrecision, Residual, SubPixel, conv
 from youku.models.colours import RGB
-from youku.models.spec import ModelSpec
+from youku.models.spec import Download, ModelSpec
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 
@@ -53,6 +53,7 @@ BASELINE = ModelSpec(
     colours=RGB,
     halo_px=lambda scale: 1 + 2 * 16 + 1 + 2,  # head, two conv3 a block, the body's last, upscale and tail
     source="Lim et al. 2017, arXiv:1707.02921",
+    download=Download("sanghyun-son/EDSR-PyTorch", "MIT"),
 )
 SPECS = (
     BASELINE,

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from youku.models.blocks import FullPrecision, Residual, conv
 from youku.models.colours import RGB
-from youku.models.spec import ModelSpec
+from youku.models.spec import Download, ModelSpec
 
 SLOPE = 0.05  # of the leaky ReLUs
 STRIDED_PX, POOL_PX, POOL_STRIDE = 3, 7, 3
@@ -81,4 +81,5 @@ RLFN_52 = ModelSpec(
     halo_px=lambda scale: 0,  # runs untiled
     local=False,
     source="Kong et al. 2022, arXiv:2205.07514",
+    download=Download("bytedance/RLFN", "Apache-2.0"),
 )

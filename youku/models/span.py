@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from youku.models.blocks import FullPrecision, conv
 from youku.models.colours import RGB
 from youku.models.edsr import DIV2K_MEAN
-from youku.models.spec import ModelSpec
+from youku.models.spec import Download, ModelSpec
 
 Conv3 = Callable[[int, int], nn.Module]
 WIDENING = 2
@@ -84,6 +84,7 @@ SPAN_48 = ModelSpec(
     colours=RGB,
     halo_px=lambda scale: 1 + 6 * 3 + 1 + 1,
     source="Wan et al. 2024, arXiv:2311.12770",
+    download=Download("hongyuanyu/SPAN", "Apache-2.0"),
 )
 SPECS = (
     replace(
@@ -91,6 +92,7 @@ SPECS = (
         name="span-28",
         build=lambda scale: SPAN(scale, num_channels=28),
         source=f"{SPAN_48.source}, as entered in NTIRE 2024",
+        download=Download("Amazingren/NTIRE2024_ESR, team 38", "MIT"),
     ),
     SPAN_48,
 )

@@ -2,6 +2,7 @@
 
 Model border: float tensors (N, T * C, H, W) in [0, 1] (code values / 255), T frames of C planes oldest first, in the
 colours that the spec names; output (N, C, scale * H, scale * W) of the middle frame, of the same kind, not clipped.
+Colours of several tensors (4:2:0) are as many arguments and as many outputs, module(luma, chroma) -> (luma, chroma).
 A network with memory is called with what it returned for the frame before: module(x, *memory) -> (y, *memory), where
 each part of the memory is (N, any, H, W) or larger by a whole factor; at the start of a shot there is none.
 """
@@ -14,6 +15,16 @@ from dataclasses import dataclass
 from torch import nn
 
 from youku.models.colours import Colours
+
+
+@dataclass(frozen=True)
+class Download:
+    """Where authors publish trained weights, which `--weights` recognises."""
+
+    place: str
+    """Repository on GitHub."""
+    licence: str
+    trained_on: str = "clean pictures, shrunk by bicubic"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +53,17 @@ class ModelSpec:
     half_safe: bool = True
     """Whether bf16 activations keep the output near float32: under 2/255 of its range on average (tests/test_models.py)."""
     trainable: bool = True
+    download: Download | None = None
+    train_form: Callable[[nn.Module, bool], nn.Module] = lambda module, is_trained: module
+    """Makes a built network, fresh or trained, what is trained in its place; `blocks.plain_state` makes that plain again."""
+
+    def input_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
+        """(T * C, h, w) of each input tensor for a picture of that size."""
+        return [(self.num_frames * num, rows, columns) for num, rows, columns in self.colours.shapes(height, width)]
 
     @property
     def channels(self) -> int:
-        """Planes of one frame."""
+        """Planes of the first tensor of one frame, the one of the picture's size."""
         return self.colours.channels
 
     @property

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from youku.models.blocks import FullPrecision, Interpolate, conv
 from youku.models.colours import Y
-from youku.models.spec import ModelSpec
+from youku.models.spec import Download, ModelSpec
 
 
 def start_he(module: nn.Module) -> None:
@@ -97,7 +97,12 @@ class VDSR(nn.Module):
 
 
 VDSR_20 = replace(
-    SRCNN_915, name="vdsr", build=VDSR, halo_px=after_bicubic(20), source="Kim et al. 2016, arXiv:1511.04587"
+    SRCNN_915,
+    name="vdsr",
+    build=VDSR,
+    halo_px=after_bicubic(20),
+    source="Kim et al. 2016, arXiv:1511.04587",
+    download=Download("huangzehao/caffe-vdsr", "MIT"),
 )
 BICUBIC = ModelSpec(
     name="bicubic",

@@ -25,13 +25,15 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from youku.models.blocks import FullPrecision, Residual, ResizeConv, SubPixel, before_resize_conv, conv
 from youku.models.colours import RGB
-from youku.models.spec import ModelSpec
+from youku.models.spec import Download, ModelSpec
 
 NUM_CHANNELS = 64
 NUM_BLOCKS = 16
+MILD_SLOPE = 0.1  # of BasicSR's leaky ReLUs
 
 
 def residual_block(num_channels: int, activation: nn.Module, bias: bool = True) -> Residual:
@@ -45,30 +47,74 @@ def residual_block(num_channels: int, activation: nn.Module, bias: bool = True) 
     )
 
 
-def blocks(activation: Callable[[], nn.Module], bias: bool) -> nn.Sequential:
+def blocks(activation: Callable[[], nn.Module], bias: bool, num_blocks: int = NUM_BLOCKS) -> nn.Sequential:
     """Residual blocks, conv3, BN: what the long skip goes around."""
     return nn.Sequential(
-        *(residual_block(NUM_CHANNELS, activation(), bias) for _ in range(NUM_BLOCKS)),
+        *(residual_block(NUM_CHANNELS, activation(), bias) for _ in range(num_blocks)),
         conv(NUM_CHANNELS, NUM_CHANNELS, 3, bias),
         nn.BatchNorm2d(NUM_CHANNELS),
     )
 
 
 class SRResNet(nn.Module):
-    """conv9 + PReLU, blocks, conv3 + BN + long skip, sub-pixel upscaling with PReLU, conv9."""
+    """conv9 + PReLU, blocks, conv3 + BN + long skip, sub-pixel upscaling with PReLU, conv9.
 
-    def __init__(self, scale: int, bias: bool = True) -> None:
+    `to_picture` brings what the last layer gives, [-1, 1], to [0, 1]; ports differ there and in the blocks' biases.
+    """
+
+    def __init__(
+        self,
+        scale: int,
+        bias: bool = True,
+        num_blocks: int = NUM_BLOCKS,
+        block_bias: bool = True,
+        to_picture: Callable[[Tensor], Tensor] = lambda signed: (signed + 1) / 2,
+    ) -> None:
         super().__init__()
+        self.to_picture = to_picture
         self.head = nn.Sequential(conv(3, NUM_CHANNELS, 9, bias), nn.PReLU())
-        self.body = blocks(nn.PReLU, bias)
+        self.body = blocks(nn.PReLU, bias and block_bias, num_blocks)
         self.upscale = SubPixel(NUM_CHANNELS, scale, activation=True, bias=bias)
         self.tail = FullPrecision(conv(NUM_CHANNELS, 3, 9, bias))
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.head(x)
         features = features + self.body(features)
-        signed = self.tail(self.upscale(features))  # [-1, 1]
-        return (signed + 1) / 2
+        return self.to_picture(self.tail(self.upscale(features)))
+
+
+class MSRResNet(nn.Module):
+    """BasicSR's modified form: no batch norm, leaky ReLU, one more conv3 at full size, bilinear skip [0, 1] -> [0, 1].
+
+    Its start: He et al. 2015 times 0.1, so that it begins at the skip.
+    """
+
+    def __init__(self, scale: int, num_channels: int = 64, num_blocks: int = 16) -> None:
+        super().__init__()
+        self.scale = scale
+        self.head = conv(3, num_channels)
+        self.body = nn.Sequential(
+            *(
+                Residual(conv(num_channels, num_channels), nn.ReLU(), conv(num_channels, num_channels))
+                for _ in range(num_blocks)
+            )
+        )
+        stages: list[nn.Module] = []
+        for factor in (2, 2) if scale == 4 else (scale,):
+            stages += [conv(num_channels, num_channels * factor**2), nn.PixelShuffle(factor), nn.LeakyReLU(MILD_SLOPE)]
+        self.upscale = nn.Sequential(*stages)
+        self.refine = conv(num_channels, num_channels)
+        self.tail = FullPrecision(conv(num_channels, 3))
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight)
+                layer.weight.data *= 0.1
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.upscale(self.body(F.leaky_relu(self.head(x), MILD_SLOPE)))
+        detail = self.tail(F.leaky_relu(self.refine(features), MILD_SLOPE))
+        return detail + F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
 
 
 class SlidesSRResNet(nn.Module):
@@ -109,6 +155,37 @@ SRRESNET_SPECS = (
         source="Yiin 2020, Deep Belief course 5, epoch402: the original",
     ),
 )
+
+
+MODIFIED = replace(
+    PAPER,
+    name="msrresnet",
+    build=MSRResNet,
+    scales=(2, 3, 4),
+    halo_px=lambda scale: 1 + 2 * 16 + 3,  # head, blocks, upscale, refine and tail at full size
+    source="XPixelGroup/BasicSR, after Ledig et al. 2017",
+    download=Download("XPixelGroup/BasicSR", "Apache-2.0"),
+)
+PORTS: dict[str, Callable[[int, int], nn.Module]] = {
+    "srresnet-tanh": lambda scale, num_blocks: SRResNet(
+        scale, num_blocks=num_blocks, to_picture=lambda x: (torch.tanh(x) + 1) / 2
+    ),
+    "srresnet-unsigned": lambda scale, num_blocks: SRResNet(
+        scale, num_blocks=num_blocks, block_bias=False, to_picture=lambda x: x
+    ),
+}
+"""Forms of common ports, which weights of others name and the table does not: how the last layer becomes a picture."""
+
+
+def ported(name: str, num_blocks: int, scales: tuple[int, ...] = (2, 4)) -> ModelSpec:
+    """The spec of a form of PORTS with so many blocks."""
+    return replace(
+        PAPER,
+        name=f"{name}-{num_blocks}",
+        build=lambda scale: PORTS[name](scale, num_blocks),
+        halo_px=lambda scale: 4 + 2 * num_blocks + 1 + 2 + -(-4 // scale),
+        scales=scales,
+    )
 
 
 DILATIONS_PX = (1, 2, 4, 8)

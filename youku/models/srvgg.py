@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from youku.models.blocks import FullPrecision, conv
 from youku.models.colours import RGB
-from youku.models.spec import ModelSpec
+from youku.models.spec import Download, ModelSpec
 
 SLOPE = 0.25  # that torch's PReLU starts with
 
@@ -46,6 +46,7 @@ SRVGG_16 = ModelSpec(
     colours=RGB,
     halo_px=lambda scale: 1 + 16 + 1,
     source="Wang et al. 2021, arXiv:2107.10833, animevideov3",
+    download=Download("xinntao/Real-ESRGAN", "BSD-3-Clause", "pictures blurred, noisy and coded, with a GAN"),
 )
 SPECS = (
     SRVGG_16,

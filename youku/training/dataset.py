@@ -16,6 +16,7 @@ from torch import Tensor
 
 from youku import stops
 from youku.models import colours
+from youku.models.colours import Tensors
 from youku.models.spec import ModelSpec
 from youku.threads import limit_threads, own_threads
 from youku.training.config import PatchSettings
@@ -24,7 +25,6 @@ from youku.video.y4m import Planes
 
 FLAT_STD = 2.0  # code values; flatter patches (bars, black) are mostly drawn again
 FLAT_REDRAW = 0.7  # models.md section 9: rejection probability
-NUM_TURNS = 8
 Items = TypeVar("Items", list, np.ndarray)
 
 
@@ -62,12 +62,24 @@ class Patch:
 
 @dataclass(frozen=True)
 class Batch:
-    """Network input (N, T C, h, w) and target (N, C, s h, s w) on the device, and where each patch came from."""
+    """Network input (N, T C, h, w) and target (N, C, s h, s w) on the device, and where each patch came from.
 
-    low: Tensor
-    high: Tensor
+    `exact` (N) says of each target tensor, which patches' turns left it in place: half-size chroma moves with most.
+    """
+
+    low: Tensors
+    high: Tensors
     names: tuple[str, ...]
     scale: int
+    exact: tuple[Tensor | None, ...] = (None,)
+    """None: all of them."""
+
+    def target(self, pred: Tensors) -> Tensors:
+        """What `pred` shall become: the truth, and where that is not exact, itself, from which nothing is learned."""
+        return tuple(
+            high if exact is None else torch.where(exact[:, None, None, None], high, own.detach().float())
+            for own, high, exact in zip(pred, self.high, self.exact, strict=True)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +112,7 @@ class Sampler:
             if patch is None or (rng.random() < FLAT_REDRAW and is_flat(patch)):
                 continue
             cuts.append(patch)
-            turns.append(int(rng.integers(NUM_TURNS)) if self.patches.augment else 0)
+            turns.append(int(rng.integers(colours.NUM_TURNS)) if self.patches.augment else 0)
         batch = stack(self.ranks.share(cuts), self.spec, self.device, self.ranks.share(turns))
         return self._add_noise(self._stretch(batch, rng), rng)
 
@@ -122,15 +134,21 @@ class Sampler:
             return batch
         chosen = self.ranks.share(rng.random(self.patches.batch) < self.patches.full_range)
         where = torch.from_numpy(chosen).to(self.device)[:, None, None, None]  # (N, 1, 1, 1)
-        low, high = (torch.where(where, self.spec.colours.to_full_range(x), x) for x in (batch.low, batch.high))
+        low, high = (
+            tuple(torch.where(where, *pair) for pair in zip(self.spec.colours.to_full_range(x), x, strict=True))
+            for x in (batch.low, batch.high)
+        )
         return replace(batch, low=_packed(low), high=_packed(high))
 
     def _add_noise(self, batch: Batch, rng: np.random.Generator) -> Batch:
         if not self.patches.noise:
             return batch
-        shape = (self.patches.batch, *batch.low.shape[1:])
-        values = self.ranks.share(rng.normal(0, self.patches.noise / 255, shape).astype(np.float32))
-        return replace(batch, low=batch.low + torch.from_numpy(values).to(self.device))
+        low = []
+        for part in batch.low:
+            shape = (self.patches.batch, *part.shape[1:])
+            values = self.ranks.share(rng.normal(0, self.patches.noise / 255, shape).astype(np.float32))
+            low.append(part + torch.from_numpy(values).to(self.device))
+        return replace(batch, low=tuple(low))
 
 
 def cut(
@@ -151,19 +169,23 @@ def stack(patches: Sequence[Patch], spec: ModelSpec, device: torch.device, turns
     """Patches of one kind as a batch on the device, each flipped and rotated as its entry of `turns` says."""
     pair = patches[0].pair
 
-    def to_input(places: Sequence[Planes]) -> Tensor:
-        x = pair.to_input(colours.to_tensors(places, pair.depth, device), spec.colours)  # (N, C, h, w)
-        return torch.stack([turned(*entry) for entry in zip(x, turns, strict=True)]) if any(turns) else x
+    def to_input(places: Sequence[Planes]) -> Tensors:
+        x = pair.to_input(colours.to_tensors(places, pair.depth, device), spec.colours)  # (N, C, h, w) each
+        if not any(turns):
+            return x
+        return tuple(torch.stack([turned(*entry) for entry in zip(part, turns, strict=True)]) for part in x)
 
     frames = [to_input(places) for places in zip(*(patch.low for patch in patches), strict=True)]
-    low = frames[0] if len(frames) == 1 else torch.cat(frames, dim=1)  # T of (N, C, h, w) -> (N, T C, h, w)
+    low = tuple(torch.cat(parts, dim=1) for parts in zip(*frames, strict=True))  # T of (N, C, h, w) -> (N, T C, h, w)
     high = to_input([patch.high for patch in patches])
     names = tuple(f"{patch.pair.name} frame {patch.frame}" for patch in patches)
-    return Batch(_packed(low), _packed(high), names, pair.scale)
+    kept = zip(*(spec.colours.kept(turn, *high[0].shape[-2:]) for turn in turns), strict=True)
+    exact = tuple(None if all(part) else torch.tensor(part, device=device) for part in kept) or (None,) * len(high)
+    return Batch(_packed(low), _packed(high), names, pair.scale, exact)
 
 
-def _packed(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
+def _packed(x: Tensors) -> Tensors:
+    return tuple(part.contiguous(memory_format=torch.channels_last) for part in x)
 
 
 def turned(patch: Tensor, turn: int) -> Tensor:

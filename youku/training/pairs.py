@@ -21,7 +21,7 @@ from youku import contest
 from youku.engines.network import Network
 from youku.inference import evaluation, pipeline, window
 from youku.metrics import psnr, vmaf
-from youku.models.colours import Colours, Layout
+from youku.models.colours import Colours, Layout, Tensors
 from youku.video import picture_sets, pictures, resize
 from youku.video.picture_sets import PictureFiles
 from youku.video.y4m import Clip, Planes
@@ -92,10 +92,9 @@ class ClipPair:
             return [self.low.patch(frame, top, left, patch_px, patch_px)], high
         return window.cut_window(self.low, frame, num_frames, top, left, patch_px, patch_px), high
 
-    def to_input(self, planes: Sequence[Tensor], colours: Colours) -> Tensor:
-        """Stacked planes of patches, (N, h, w) each, to what a network of these colours takes: (N, C, h, w)."""
-        (x,) = colours.from_planes(planes, self.layout)
-        return x
+    def to_input(self, planes: Sequence[Tensor], colours: Colours) -> Tensors:
+        """Stacked planes of patches, (N, h, w) each, to what a network of these colours takes: (N, C, h, w) each."""
+        return colours.from_planes(planes, self.layout)
 
     def measure(
         self, network: Network, num_frames: int, with_vmaf: bool, resizer: str = DEFAULT_RESIZER
@@ -167,9 +166,8 @@ class PicturePair:
         big = high[top * scale : (top + patch_px) * scale, left * scale : (left + patch_px) * scale]
         return [(box.transpose(2, 0, 1),)] * num_frames, (big.transpose(2, 0, 1),)  # (h, w, 3) -> (3, h, w)
 
-    def to_input(self, planes: Sequence[Tensor], colours: Colours) -> Tensor:
-        (x,) = colours.from_rgb(planes[0])  # (N, 3, h, w) -> (N, C, h, w)
-        return x
+    def to_input(self, planes: Sequence[Tensor], colours: Colours) -> Tensors:
+        return colours.from_rgb(planes[0])  # (N, 3, h, w) -> (N, C, h, w) each
 
     def measure(
         self, network: Network, num_frames: int, with_vmaf: bool, resizer: str = DEFAULT_RESIZER

@@ -22,6 +22,8 @@ from youku.engines import pickles, weights
 from youku.engines.torch_engine import center
 from youku.files import atomic_write
 from youku.models import spec_of
+from youku.models.blocks import plain_state
+from youku.models.colours import Tensors
 from youku.training import precision, transfer
 from youku.training.adversary import Adversary, NoAdversary, make_adversary
 from youku.training.config import TrainConfig
@@ -69,11 +71,13 @@ class RunState:
         self.twins[scale].load_state_dict(self.average.state_dict())
         return self.twins[scale]
 
-    def forward(self, x: Tensor, scale: int) -> Tensor:
+    def forward(self, x: Tensors, scale: int) -> Tensors:
         """Output of the network for a batch of one scale."""
         if scale not in self.twins:
-            return self.module(x)
-        return functional_call(self.twins[scale], self.module.state_dict(keep_vars=True), (x,))
+            made = self.module(*x)
+        else:
+            made = functional_call(self.twins[scale], self.module.state_dict(keep_vars=True), x)
+        return made if isinstance(made, tuple) else (made,)
 
 
 def make_state(config: TrainConfig, device: torch.device, resume: bool = False, ranks: Ranks = ONE_PROCESS) -> RunState:
@@ -86,13 +90,14 @@ def make_state(config: TrainConfig, device: torch.device, resume: bool = False, 
     taken = None
     if config.init_from and not resume:
         taken = transfer.load_into(module, spec, scale, config.init_from, config.input_mean, config.input_std)
-    module = _ready(module, config, device)
+    module = _ready(spec.train_form(module, taken is not None), config, device)
     optimizer = make_optimizer(module, config, device)
     chosen = precision.choose(config.amp, config.amp_backend, device)
     module, optimizer = chosen.prepare(module, optimizer)
     average = copy.deepcopy(module).requires_grad_(False) if config.ema else module
     adversary = make_adversary(config, config.patch_px * scale, spec.channels, device)
-    twins = {other: _ready(spec.build(other), config, device) for other in config.all_scales[1:]}
+    others = {other: spec.train_form(spec.build(other), False) for other in config.all_scales[1:]}
+    twins = {other: _ready(twin, config, device) for other, twin in others.items()}
     return RunState(module, average, optimizer, chosen, adversary, ranks, twins, taken)
 
 
@@ -209,11 +214,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def save_weights(state: RunState, config: TrainConfig, name: str, about: dict[str, str]) -> None:
-    """Write the averaged weights as a safetensors file of the run's folder; `about` is kept as text."""
+    """Write the averaged weights, branches merged, as a safetensors file of the run's folder; `about` is kept as text."""
     told = {"step": str(state.step), "loss": config.loss_at(max(0, state.step - 1)), **about}
     if config.input_mean != 0 or config.input_std != 1:
         told |= {"input_mean": repr(config.input_mean), "input_std": repr(config.input_std)}
     if state.ranks.is_writer:
         path = config.folder / f"{name}.safetensors"
-        weights.save(path, state.average.state_dict(), config.model, config.all_scales[0], told)
+        weights.save(path, plain_state(state.average), config.model, config.all_scales[0], told)
     state.ranks.barrier()

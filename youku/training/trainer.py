@@ -75,14 +75,15 @@ def train_step(state: RunState, config: TrainConfig, stage: Stage, drawn: Sequen
     for batch in drawn[: len(drawn) - len(micro)]:
         with torch.no_grad(), state.precision.autocast():
             pred = state.forward(batch.low, batch.scale)  # (N, T C, h, w) -> (N, C, s h, s w)
-        stage.adversary.learn(pred, batch.high)
+        stage.adversary.learn(pred[0], batch.high[0])  # of 4:2:0 luma alone
         stage.adversary.step(rate / config.lr)
     total = 0.0
     for batch in micro:
         with state.precision.autocast():
             pred = state.forward(batch.low, batch.scale)  # (N, T C, h, w) -> (N, C, s h, s w)
-            stage.adversary.learn(pred, batch.high, 1 / len(micro))
-            loss = (stage.content(pred, batch.high) + stage.adversary.loss(pred, batch.high)) / len(micro)
+            stage.adversary.learn(pred[0], batch.high[0], 1 / len(micro))
+            content = losses.over_tensors(stage.content, pred, batch.target(pred))
+            loss = (content + stage.adversary.loss(pred[0], batch.high[0])) / len(micro)
         total += loss.item()
         check_finite(total, state.step, batch.names)
         state.precision.backward(loss, state.optimizer)

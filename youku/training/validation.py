@@ -53,18 +53,21 @@ def validate(
 
 
 def save_strip(network: Network, pair: Pair, path: Path) -> None:
-    """Write low (enlarged by nearest neighbour) | pred | high of the middle of a pair's first frame as a PNG."""
+    """Write low (enlarged by nearest neighbour) | pred | high of the middle of a pair's first frame as a PNG.
+
+    In the network's colours; of 4:2:0 luma alone.
+    """
     from PIL import Image
 
     height, width = pair.size
     side_px = min(STRIP_PX, *(side // 2 * 2 for side in (height, width)))
     top, left = ((side - side_px) // 4 * 2 for side in (height, width))
     batch = dataset.stack([dataset.cut(pair, network.spec, 0, top, left, side_px)], network.spec, network.device)
-    (pred,) = pipeline.run_network(network, (batch.low,), pipeline.Options())  # (1, T C, h, w) -> (1, C, s h, s w)
+    pred = pipeline.run_network(network, batch.low, pipeline.Options())[0]  # (1, T C, h, w) -> (1, C, s h, s w)
     channels = network.spec.channels
     middle = network.spec.num_frames // 2 * channels
-    low = batch.low[:, middle : middle + channels].repeat_interleave(network.scale, -1)
-    panels = [low.repeat_interleave(network.scale, -2), pred, batch.high]
+    low = batch.low[0][:, middle : middle + channels].repeat_interleave(network.scale, -1)
+    panels = [low.repeat_interleave(network.scale, -2), pred, batch.high[0]]
     gap = torch.ones(channels, side_px * network.scale, GAP_PX)
     strip = torch.cat([part for panel in panels for part in (panel[0].float().cpu(), gap)][:-1], dim=-1)
     codes = resize.to_integers(strip.numpy() * 255.0)  # (C, H, W) in [0, 1] -> integers

@@ -64,6 +64,28 @@ def downsample_chroma(chroma: Array, layout: Layout, kernel: str = "bilinear") -
     return out
 
 
+def to_420(chroma: Array, layout: Layout, target: Layout) -> Array:
+    """Bring chroma planes (..., h, w) of any layout to half of luma's size, sited as the 4:2:0 layout `target`.
+
+    Halving is anti-aliased: the mean of two samples where the new one lies between them, [1 2 1] / 4 where it lies on one.
+    """
+    (sub_x, sub_y, _), down, right = layout, *_offsets(target)
+    own_down, own_right = _offsets(layout)
+    out = resited(chroma, (down - own_down) / 2 * (sub_y == 2), (right - own_right) / 2 * (sub_x == 2))
+    for axis, factor, offset in ((-2, sub_y, down), (-1, sub_x, right)):
+        if factor == 1:  # halving about pixel centres gives samples at 2 k + 0.5
+            kernel = "box" if offset else "bilinear"
+            out = _rescale(out, -(-out.shape[axis] // 2), axis, kernel, offset - 0.5, 0.5)
+    return out  # (..., ceil(H / 2), ceil(W / 2))
+
+
+def resited(plane: Array, down: float, right: float) -> Array:
+    """Read a plane (..., h, w) at a fraction of a sample further down and to the right: bicubic, edges repeat."""
+    for axis, shift in ((-2, down), (-1, right)):
+        plane = _rescale(plane, plane.shape[axis], axis, "bicubic", shift, 1.0) if shift else plane
+    return plane
+
+
 def chroma_shift(layout: Layout, scale: float) -> tuple[float, float]:
     """(shift_y, shift_x) of `resize` for a chroma plane that grows by `scale` between two pictures of one layout.
 
@@ -80,6 +102,12 @@ def _cosited(layout: Layout) -> tuple[bool, bool]:
     """(down, right): on which subsampled axes a chroma sample lies on a luma sample, and not between two."""
     sub_x, sub_y, siting = layout
     return sub_y == 2 and siting == "topleft", sub_x == 2 and siting in ("left", "topleft")
+
+
+def _offsets(layout: Layout) -> tuple[float, float]:
+    """(down, right) of a halved chroma sample from the first of the two luma samples that it stands for."""
+    down, right = _cosited(layout)
+    return 0.5 * (not down), 0.5 * (not right)
 
 
 def _rescale(plane: Array, size: int, axis: int, kernel: str, shift: float, scale: float) -> Array:

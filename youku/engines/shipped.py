@@ -1,0 +1,61 @@
+"""The kit's own weights, a table written by hand: which network serves which quality, scale and kind of input.
+
+(quality, input, scale) -> a file of youku/weights and a phrase that says why. youku/weights/README.md is their card.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[1] / "weights"
+CLEAN, CODED = "clean", "video"
+INPUTS = (CLEAN, CODED)
+QUALITIES = {"fast": ("fsrcnn",), "balanced": ("pairs-s", "fsrcnn"), "best": ("pairs-m", "pairs-s", "fsrcnn")}
+"""Networks in order of wish: the first that is shipped for the scale is taken."""
+DEFAULT = "balanced"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """Weights that come with the kit."""
+
+    model: str
+    scale: int
+    trained_on: str
+    """One of INPUTS: pictures shrunk, or video that was coded as well."""
+    name: str
+
+    @property
+    def path(self) -> Path:
+        return FOLDER / self.name
+
+
+SHIPPED = (
+    *(Shipped("fsrcnn", scale, CLEAN, f"fsrcnn_x{scale}.safetensors") for scale in (2, 3, 4)),
+    Shipped("pairs-s", 4, CLEAN, "pairs_s_x4_clean.safetensors"),
+    Shipped("pairs-s", 4, CODED, "pairs_s_x4_video.safetensors"),
+    Shipped("pairs-m", 4, CLEAN, "pairs_m_x4_clean.safetensors"),
+    Shipped("pairs-m", 4, CODED, "pairs_m_x4_video.safetensors"),
+)
+
+
+def find(models: tuple[str, ...], scale: int, trained_on: str = CLEAN) -> Shipped | None:
+    """The first of the networks that is shipped for a scale, for that input where there is a choice; None without any."""
+    own = [entry for model in models for entry in SHIPPED if (entry.model, entry.scale) == (model, scale)]
+    return next((entry for entry in own if entry.model == own[0].model and entry.trained_on == trained_on), None) or (
+        own[0] if own else None
+    )
+
+
+def why(taken: Shipped, quality: str | None, wanted: str, reason: str) -> str:
+    """What was taken for (quality, input wanted) and the reason for that input, in a phrase."""
+    chosen = f"--quality {quality}" if quality else f"--model {taken.model}"
+    if quality and taken.model != QUALITIES[quality][0]:
+        chosen += f" has no {QUALITIES[quality][0]} at x{taken.scale}"
+    if taken.trained_on == wanted:
+        return f"{chosen}; for {_KINDS[wanted]} input: {reason}"
+    return f"{chosen}; trained on {_KINDS[taken.trained_on]} input, none is shipped for {_KINDS[wanted]} ({reason})"
+
+
+_KINDS = {CLEAN: "clean", CODED: "compressed"}
