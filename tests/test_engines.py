@@ -247,6 +247,21 @@ def test_an_engine_that_will_not_do(packages: Runtimes, monkeypatch: pytest.Monk
     assert [line.split(" is ")[0] for line in packages.run(size=(5, 5)).splitlines()] == [
         "engine openvino 1.0", "engine onnxruntime 1.0",
     ]  # fmt: skip
+    assert "engine onnxruntime 1.0 is left out" in packages.run(size=(5, 5))  # nothing to remember: it may be mended
+
+
+def test_a_network_without_a_graph(packages: Runtimes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """auto says so in one sentence, tries it once, and torch computes it; by name it is refused."""
+
+    def refuse(made: Network) -> bytes:
+        packages.opened.append("export")
+        raise ValueError("fsrcnn x2 has no ONNX form (no such operator)")
+
+    monkeypatch.setattr(graph, "kept", refuse)
+    assert packages.run() == "engine torch for fsrcnn x2 at 9x8: fsrcnn x2 has no ONNX form (no such operator)"
+    assert packages.run().endswith("no other could run it") and packages.opened == ["export"]
+    with pytest.raises(ValueError, match="--engine openvino: fsrcnn x2 has no ONNX form .*; take --engine torch"):
+        packages.run("openvino")
 
 
 def test_without_packages_torch_runs_and_nothing_is_said(packages: Runtimes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -135,7 +135,7 @@ class ChosenEngine:
         if torchs and not _is_finite(torchs):
             return torchs
         try:
-            chosen = self._opened(self.runtimes[0], x, torchs)
+            chosen = self._opened(self.runtimes[0], self.graph(), x, torchs)
         except ValueError as error:
             instead = "take --engine torch" if torchs else "export the network again"
             raise ValueError(f"--engine {self.runtimes[0].package}: {error}; {instead}") from None
@@ -143,34 +143,46 @@ class ChosenEngine:
         return chosen
 
     def _fastest(self, x: Tensors) -> _Tried:
-        place, what = files.cache_folder("engines") / f"{self._key(x)}.json", self._what(x)
-        known = _recall(place)
+        place, what = self._place(x), self._what(x)
+        known, how = _recall(place)
         tried = {TORCH: _try(self.reference, x)} if self.reference else {}
         if tried and not _is_finite(tried[TORCH]):
             return tried[TORCH]
-        for runtime in [one for one in self.runtimes if known in ("", one.package)]:
-            try:
-                tried[runtime.package] = self._opened(runtime, x, tried.get(TORCH))
-            except (ValueError, MemoryError) as error:
-                self.tell(f"engine {runtime.name} is left out for {what}: {error}")
+        if known != TORCH:
+            tried |= self._opened_all([one for one in self.runtimes if known in ("", one.package)], x, tried.get(TORCH))
         if not tried:
             raise ValueError(f"{what}: none of the engines that are installed can run it")
         if not known and list(tried) == [TORCH]:
-            return tried[TORCH]  # that nothing else would do is said already
-        how = "the fastest when measured before"
+            return tried[TORCH]  # why is said already
         if known not in tried:
             seconds = _measured(tried, x)
             known = min(seconds, key=lambda name: seconds[name] * (1 if name == TORCH else 1 / WORTH))
-            _remember(place, known, seconds)
+            _remember(place, known, "the fastest when measured before")
             how = ", ".join(f"{name} {1e3 * spent:.3g} ms" for name, spent in seconds.items())
         self.tell(f"engine {tried[known].engine.name} for {what}: {how}{tried[known].apart}")
         return tried[known]
 
-    def _opened(self, runtime: Runtime, x: Tensors, torchs: _Tried | None) -> _Tried:
+    def _opened_all(self, runtimes: Sequence[Runtime], x: Tensors, torchs: _Tried | None) -> dict[str, _Tried]:
+        """Those runtimes that can run the network as torch does; of the others it is said why not."""
+        try:
+            data = self.graph()
+        except ValueError as error:
+            self.tell(f"engine torch for {self._what(x)}: {error}")
+            _remember(self._place(x), TORCH, "no other could run it")
+            return {}
+        found = {}
+        for runtime in runtimes:
+            try:
+                found[runtime.package] = self._opened(runtime, data, x, torchs)
+            except (ValueError, MemoryError) as error:
+                self.tell(f"engine {runtime.name} is left out for {self._what(x)}: {error}")
+        return found
+
+    def _opened(self, runtime: Runtime, data: bytes, x: Tensors, torchs: _Tried | None) -> _Tried:
         """What a runtime makes of the picture; ValueError where it cannot run the network, or is too far from torch."""
         from youku.engines.graph_engine import open_engine
 
-        tried = _try(open_engine(runtime, self.graph(), self.scale, self.bytes_per_px), x)
+        tried = _try(open_engine(runtime, data, self.scale, self.bytes_per_px), x)
         if torchs is None:
             return tried
         if [part.shape for part in tried.made[0]] != [part.shape for part in torchs.made[0]]:
@@ -186,13 +198,14 @@ class ChosenEngine:
     def _what(self, x: Tensors) -> str:
         return f"{self.spec.name} x{self.scale} at {x[0].shape[-1]}x{x[0].shape[-2]}"
 
-    def _key(self, x: Tensors) -> str:
-        """What decides which engine is fastest: network, size, machine, versions."""
+    def _place(self, x: Tensors) -> Path:
+        """Where the cache has the fastest engine for this network, size, machine and these versions."""
         from youku.threads import own_threads
 
         versions = [self.reference.name if self.reference else "", *(one.name for one in self.runtimes)]
         parts = [self.spec.name, str(self.scale), *(str(tuple(part.shape)) for part in x), *versions, *_machine()]
-        return hashlib.sha256("\n".join([*parts, str(own_threads())]).encode()).hexdigest()
+        key = hashlib.sha256("\n".join([*parts, str(own_threads())]).encode()).hexdigest()
+        return files.cache_folder("engines") / f"{key}.json"
 
 
 @dataclass(frozen=True)
@@ -229,18 +242,18 @@ def _measured(tried: Mapping[str, _Tried], x: Tensors) -> dict[str, float]:
     return seconds
 
 
-def _recall(place: Path) -> str:
-    """The engine that was fastest, as the cache has it; empty where it has nothing."""
+def _recall(place: Path) -> tuple[str, str]:
+    """The engine that was taken before and why, as the cache has it; empty where it has nothing."""
     with suppress(OSError, ValueError):
         known = files.read_json(place)
         if isinstance(known, dict) and known.get("engine") in NAMES[1:]:
-            return known["engine"]
-    return ""
+            return known["engine"], str(known.get("why"))
+    return "", ""
 
 
-def _remember(place: Path, name: str, seconds: dict[str, float]) -> None:
+def _remember(place: Path, name: str, why: str) -> None:
     with suppress(OSError, ValueError):  # no cache: the next run measures again
-        files.write_json(place, {"engine": name, "seconds": seconds})
+        files.write_json(place, {"engine": name, "why": why})
 
 
 def _machine() -> list[str]:

@@ -83,8 +83,10 @@ def export(network: Network, about: Mapping[str, str], opset: int = OPSET, half:
             assert program is not None
             graph: Any = program.model_proto
         except Exception as error:  # the exporter's own kinds
-            reason = str(error.__cause__ or error).strip().splitlines()[0]
-            raise ValueError(f"{network.spec.name} x{network.scale} has no ONNX form ({reason})") from None
+            while error.__cause__ is not None:
+                error = error.__cause__  # type: ignore[assignment]
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"{network.spec.name} x{network.scale} has no ONNX form ({reason[:200]})") from None
     if graph.opset_import[0].version != opset:  # the converter gives up without an error
         raise ValueError(f"--opset {opset}: {network.spec.name} has no form in it; take {OPSET}")
     _strip(graph)
