@@ -86,7 +86,7 @@ def test_every_family_runs_in_every_runtime_at_any_size(name: str, scale: int) -
 @runtimes
 def test_tiles_ensemble_and_batches_go_through_an_engine(runtime: str) -> None:
     """The pipeline asks nothing but the engine's few names: tiles equal the whole, turned pictures run too."""
-    torchs = weights.load(None, None, 2, CPU)
+    torchs = weights.load(None, "fsrcnn", 2, CPU)
     made = choice.with_engine(torchs, runtime, str)
     x = noise(torchs, 2, 21, 33)
     for options in (Options(), Options(tile_px=8), Options(ensemble=True)):
@@ -141,7 +141,7 @@ class Runtimes:
         self.said: list[str] = []
         self.time = 0.0
         self.spends = {"torch": 4.0, "openvino": 1.0, "onnxruntime": 2.0}
-        self.made = weights.load(None, None, 2, CPU)
+        self.made = weights.load(None, "fsrcnn", 2, CPU)
         monkeypatch.setattr(graph_engine, "find_spec", lambda name: name)
         monkeypatch.setattr(graph_engine, "version", lambda name: "1.0")
         monkeypatch.setattr(graph, "can_export", lambda: True)

@@ -21,7 +21,7 @@ from youku.video import y4m
 
 MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if not importlib.util.find_spec(name)]
 packages = pytest.mark.skipif(bool(MISSING), reason=f"needs pip install {' '.join(MISSING)}")
-SHIPPED = weights.SHIPPED_FOLDER / "fsrcnn_x2.safetensors"
+SHIPPED = Path(export.__file__).parent / "weights" / "fsrcnn_x2.safetensors"
 
 
 @pytest.fixture(scope="module")
