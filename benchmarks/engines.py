@@ -26,7 +26,7 @@ from youku.models import MODELS
 from youku.models.colours import Tensors
 from youku.threads import limit_threads
 
-NETWORKS = (("fsrcnn", 4), ("srvgg-16", 4), ("rlfn", 4))
+NETWORKS = (("fsrcnn", 4), ("pairs-s", 4), ("srvgg-16", 4), ("rlfn", 4))
 REPEATS = 9
 SIZES = ((2, 24, 20), (1, 17, 31), (1, 1, 1), (1, 1, 7), (3, 9, 1))  # pictures, height, width
 

@@ -26,7 +26,18 @@ from youku.video import y4m
 
 CPU = torch.device("cpu")
 SIZES = [(2, 24, 20), (1, 17, 31), (1, 1, 1), (1, 1, 7), (3, 9, 1)]  # pictures, height, width
-FAMILIES = [("fsrcnn", 3), ("vsrnet", 2), ("rlfn", 2), ("span-28", 2), ("srvgg-16", 2), ("waifu2x-upconv7-y", 2)]
+FAMILIES = [
+    ("fsrcnn", 3),
+    ("vsrnet", 2),
+    ("rlfn", 2),
+    ("span-28", 2),
+    ("srvgg-16", 2),
+    ("waifu2x-upconv7-y", 2),
+    ("pairs-t", 4),
+    ("pairs-t", 3),
+    ("smfanet", 2),
+    ("disp", 2),
+]
 """What differs in kind; benchmarks/engines.py --table goes through all."""
 HAS = {name: bool(importlib.util.find_spec(name)) for name in ("openvino", "onnxruntime", "onnx", "onnxscript")}
 exports = pytest.mark.skipif(not (HAS["onnx"] and HAS["onnxscript"]), reason="needs pip install onnx onnxscript")

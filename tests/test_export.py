@@ -231,4 +231,4 @@ def test_what_needs_layers_refuses_a_graph(tmp_path: Path, capsys: pytest.Captur
     """inspect says that it is no weights file."""
     (tmp_path / "g.onnx").write_bytes(b"graph")
     assert look.main([str(tmp_path / "g.onnx")]) == 1
-    assert "neither weights" in capsys.readouterr().err
+    assert "holds no weights" in capsys.readouterr().err

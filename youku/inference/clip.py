@@ -55,7 +55,7 @@ def predict_all(
     how = {"device": str(network.device), "tile": str(options.tile_px), "batch": str(options.batch)}
     how["engine"] = network.engine.name
     num_run = 0
-    for job, num_frames in run_jobs(jobs, partial(_keep_up_to_date, predict, made_by, how, force, video)):
+    for job, num_frames in run_jobs(jobs, partial(_keep_up_to_date, predict, made_by, how, force, video, tell)):
         if num_frames is None:
             tell(f"{job.target}: up to date")
         num_run += num_frames is not None and job.target != "-"
@@ -73,6 +73,7 @@ def _keep_up_to_date(
     how: dict[str, str],
     force: bool,
     video: VideoOptions | None,
+    tell: Tell,
     job: Job,
 ) -> int | None:
     """Frames made; None where the output is up to date. `how` may change roundings: frames are kept for the same alone."""
@@ -94,7 +95,10 @@ def _keep_up_to_date(
     try:
         keeping = segments.keep(target, records.key_of(made_by | how), int(how["batch"])) if source else nullcontext()
         with keeping as kept:
-            num_frames = (kept and kept.num_placed(target)) or predict(job, kept=kept)
+            if num_frames := kept.num_placed(target) if kept else 0:  # killed right before its record was written
+                tell(f"{job.target}: {num_frames} frames")
+            else:
+                num_frames = predict(job, kept=kept)
             files.write_json(record, {**made, "output": records.content_of(target, None)})
     except BaseException:
         if not target.exists():

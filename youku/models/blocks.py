@@ -114,6 +114,14 @@ class Interpolate(nn.Module):
             return enlarged[:, 0].unflatten(0, x.shape[:2]).to(self.kernel.dtype)  # float32, but for a network in fp16
 
 
+def cut(x: Tensor, height: int, width: int) -> Tensor:
+    """The first rows and columns of (N, C, H, W); gathered in an exported graph, where a slice could turn out shorter."""
+    if not torch.compiler.is_compiling():
+        return x[..., :height, :width]
+    rows, columns = (torch.arange(size, device=x.device) for size in (height, width))
+    return x.index_select(-2, rows).index_select(-1, columns)
+
+
 def pad(x: Tensor, margin_px: int, edge: str) -> Tensor:
     """`margin_px` more on each side of (N, C, H, W), "replicate" or "symmetric" (see resize.EDGES)."""
     if edge == "replicate":

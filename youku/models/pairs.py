@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import Interpolate, Residual, add_branch, conv
+from youku.models.blocks import Interpolate, Residual, add_branch, conv, cut
 from youku.models.colours import LEFT, YUV420, Tensors
 from youku.models.spec import ModelSpec
 from youku.video import color
@@ -57,7 +57,7 @@ class Pairs(nn.Module):
 
     def forward(self, luma: Tensor, chroma: Tensor) -> Tensors:
         (height, width), scale = luma.shape[-2:], self.scale
-        on_grid = self.to_luma_grid(chroma)[..., :height, :width]  # (N, 2, H, W)
+        on_grid = cut(self.to_luma_grid(chroma), height, width)  # (N, 2, H, W)
         head = self.head(torch.cat([luma, on_grid], dim=1) - 0.5)
         features = self.mid(self.body(head)) + head
         detail = self.upscale["planes"](features)  # (N, s^2 + 2 (s / 2)^2, H, W)
@@ -65,10 +65,13 @@ class Pairs(nn.Module):
             chroma_detail = F.pixel_shuffle(self.upscale["chroma"](features), scale)
         else:
             chroma_detail = F.pixel_shuffle(detail[:, scale * scale :], scale // 2)
-        rows, columns = -(-scale * height // 2), -(-scale * width // 2)  # of chroma, up to s - 1 fewer than its base
+        rows, columns = (
+            (scale * height + 1) // 2,
+            (scale * width + 1) // 2,
+        )  # of chroma, up to s - 1 fewer than its base
         return (
             self.luma_base(luma) + F.pixel_shuffle(detail[:, : scale * scale], scale),
-            self.chroma_base(chroma)[..., :rows, :columns] + chroma_detail[..., :rows, :columns],
+            cut(self.chroma_base(chroma), rows, columns) + cut(chroma_detail, rows, columns),
         )  # bases in float32, so only the small details may be 16 bit
 
 

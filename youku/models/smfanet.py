@@ -22,6 +22,19 @@ from youku.models.spec import Download, ModelSpec
 POOL_PX = 8  # side of a cell of the grid, about
 
 
+def grid_max(x: Tensor, rows: int, columns: int) -> Tensor:
+    """`F.adaptive_max_pool2d` of (N, C, H, W), which ONNX does not have: in an exported graph over rows, then columns."""
+    if not torch.compiler.is_compiling():
+        return F.adaptive_max_pool2d(x, (rows, columns))
+    for axis, number in ((-2, rows), (-1, columns)):
+        size, num = (torch.full((), value, device=x.device) for value in (x.shape[axis], number))
+        cells = torch.arange(number, device=x.device)
+        first, last = cells * size // num, ((cells + 1) * size + num - 1) // num - 1  # as adaptive pooling has them
+        spans = torch.minimum(first[:, None] + torch.arange(2 * POOL_PX, device=x.device), last[:, None])
+        x = x.index_select(axis, spans.flatten()).unflatten(axis, (number, 2 * POOL_PX)).amax(axis)
+    return x
+
+
 class FeatureAggregation(nn.Module):
     """One half of the channels in doubled form makes a gate for itself, the other goes through a local branch; summed."""
 
@@ -43,9 +56,7 @@ class FeatureAggregation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         own, gated = self.split(x).chunk(2, dim=1)
         height, width = x.shape[-2:]
-        pooled = self.pooled(
-            F.adaptive_max_pool2d(gated, (height // POOL_PX, width // POOL_PX))
-        )  # (N, C, H / 8, W / 8)
+        pooled = self.pooled(grid_max(gated, height // POOL_PX, width // POOL_PX))  # (N, C, H / 8, W / 8)
         with torch.autocast(x.device.type, enabled=False):
             spread = gated.float().var((-2, -1), keepdim=True)  # (N, C, 1, 1), of the whole picture
         gate = F.gelu(self.gate(pooled * self.alpha + spread * self.beta))
@@ -100,8 +111,8 @@ class SMFANet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        missing = (0, max(0, POOL_PX - width), 0, max(0, POOL_PX - height))
-        head = self.head(F.pad(x, missing, mode="replicate") if any(missing) else x)
+        missing = (0, torch.sym_max(0, POOL_PX - width), 0, torch.sym_max(0, POOL_PX - height))
+        head = self.head(F.pad(x, missing, mode="replicate"))
         return self.upscale(self.body(head) + head)[..., : height * self.scale, : width * self.scale]
 
 
