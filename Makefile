@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python -m youku
 
 # What `make train` and `make submission` work on; override on the command line.
 ARGS ?=
-RECIPE ?= fsrcnn
+RECIPE ?= pairs-s
 NAME ?= $(RECIPE)
 TEST_SET ?= round1-test
 LOW ?= data/clips/test

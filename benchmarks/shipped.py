@@ -1,4 +1,4 @@
-"""The kit's x4 networks on the first pair of folders that `degrade` made: PSNR in dB of frames spread over the clip.
+"""The kit's networks of one scale on the first pair of folders that `degrade` made: PSNR in dB of frames spread over the clip.
 
 python -m youku degrade street.264 street --preset youku && python benchmarks/shipped.py street
 """
@@ -35,21 +35,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--frames", type=int, default=5)
+    parser.add_argument("--scale", type=int, default=4)
     args = parser.parse_args()
     for folder in args.folders:
-        pair = find_pairs([str(folder)], 4)[0]
+        pair = find_pairs([str(folder)], args.scale)[0]
         assert isinstance(pair, ClipPair), f"{folder}: holds pictures, expected clips"
         indices = [int(pair.num_frames * (at + 0.5) / args.frames) for at in range(args.frames)]
         lows, highs = (list(map(clip.frame, indices)) for clip in (pair.low, pair.high))
         header = pair.low.header
-        rows = [["bicubic", *figures((interpolate.upscale(low, header, 4) for low in lows), highs)]]
+        rows = [["bicubic", *figures((interpolate.upscale(low, header, args.scale) for low in lows), highs)]]
         for entry in shipped.SHIPPED:
-            if entry.scale == 4:
+            if entry.scale == args.scale:
                 network = weights.load(entry.path, None, None, torch.device("cpu"))
                 outputs = pipeline.upscale_frames(network, header, lows, pipeline.Options())
                 rows.append([f"{entry.model}, {entry.trained_on}", *figures(outputs, highs)])
         print(f"{folder}: frames {', '.join(map(str, indices))}")
-        print(text_table.lay_out(["x4", "Y", "yuv", "U, V"], rows))
+        print(text_table.lay_out([f"x{args.scale}", "Y", "yuv", "U, V"], rows))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from PIL import Image
 from tests.conftest import write_pair
 from youku import predict
 from youku import train as verb
-from youku.engines import weights
+from youku.engines import shipped, weights
 from youku.inference import pipeline
 from youku.metrics import psnr
 from youku.models import MODELS
@@ -795,3 +795,14 @@ def test_the_first_validation_says_where_bicubic_stands(pairs: Path) -> None:
     clips = find_pairs([str(pairs)], 4)
     low = against_bicubic(99.0, clips, 2)
     assert re.fullmatch(r"bicubic has \d+\.\d{3} dB there: \d+\.\d{3} dB above it", low)
+
+
+def test_a_run_begins_from_the_shipped_weights(pairs: Path) -> None:
+    """`shipped` names the kit's own for compressed input, of another scale where there is none of this; none is told."""
+    assert shipped.start_of("a.pth", "pairs-s", 4) == "a.pth"
+    assert shipped.start_of("shipped", "pairs-m", 4).endswith("pairs_m_x4_video.safetensors")
+    assert shipped.start_of("shipped", "pairs-m", 2).endswith("pairs_m_x4_video.safetensors")
+    made = states.make_state(settings(pairs, model="fsrcnn", init_from="shipped"), torch.device("cpu"))
+    assert made.transfer is not None and not made.transfer.new
+    with pytest.raises(ValueError, match="the kit brings no weights of espcn, but of fsrcnn, pairs-s"):
+        states.make_state(settings(pairs, model="espcn", init_from="shipped"), torch.device("cpu"))

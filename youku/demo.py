@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli, contest, files, report
-from youku.engines import shipped
 from youku.exchange import scorefile, submission, totals
 from youku.exchange.score_clips import score_submission
 from youku.inference.jobs import list_jobs
@@ -82,8 +81,6 @@ def demo_config(out: Path, steps: int | None = None, seed: int | None = None) ->
     """The recipe "demo" with its folders below `out`, and with other steps or another seed where they are given."""
     values = read_recipe("demo")
     values |= {"name": "demo", "runs": str(out / "runs"), "data": (str(out / "clips" / "train"),)}
-    start = shipped.find((values["model"],), contest.SCALE, shipped.CODED)
-    values |= {"init_from": str(start.path)} if start else {}
     values |= {"steps": steps, "val_every": steps} if steps is not None else {}
     return TrainConfig(**values | ({"seed": seed} if seed is not None else {}))
 

@@ -14,6 +14,7 @@ INPUTS = (CLEAN, CODED)
 QUALITIES = {"fast": ("fsrcnn",), "balanced": ("pairs-s", "fsrcnn"), "best": ("pairs-m", "pairs-s", "fsrcnn")}
 """Networks in order of wish: the first that is shipped for the scale is taken."""
 DEFAULT = "balanced"
+OWN = "shipped"  # what --init-from calls the kit's own weights
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,24 @@ def find(models: tuple[str, ...], scale: int, trained_on: str = CLEAN) -> Shippe
     return next((entry for entry in own if entry.model == own[0].model and entry.trained_on == trained_on), None) or (
         own[0] if own else None
     )
+
+
+def start_of(path: str, model: str, scale: int) -> str:
+    """The file to begin training from: `path`, or for OWN the kit's weights of the model, for compressed input if it can be.
+
+    Those of another scale serve where there are none of this one. ValueError where the kit has none of the model.
+    """
+    if path != OWN:
+        return path
+    scales = sorted(
+        {entry.scale for entry in SHIPPED if entry.model == model}, key=lambda other: (other != scale, -other)
+    )
+    if not scales:
+        known = ", ".join(dict.fromkeys(entry.model for entry in SHIPPED))
+        raise ValueError(f"--init-from {OWN}: the kit brings no weights of {model}, but of {known}; name a file")
+    entry = find((model,), scales[0], CODED)
+    assert entry is not None
+    return str(entry.path)
 
 
 def why(taken: Shipped, quality: str | None, wanted: str, reason: str) -> str:

@@ -101,7 +101,7 @@ class NetworkSettings:
         "", "factors mixed in every step, such as 2,3,4 (networks on the interpolated picture)", FACTORS
     )
     init: str = option("paper", "fresh weights: " + ", ".join(INITS), one_of(INITS))
-    init_from: str = option("", "start from this weights file, also of another scale: layers that fit are taken")
+    init_from: str = option("", "weights to start from, also of another scale; shipped: the kit's own")
     train_only: tuple[str, ...] = option(
         (), "train only these layers (first part of their names), keep the others", metavar="LAYER"
     )

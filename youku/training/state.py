@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from youku.engines import weights
+from youku.engines import shipped, weights
 from youku.engines.torch_engine import center
 from youku.files import atomic_write, printable
 from youku.models import spec_of
@@ -90,7 +90,8 @@ def make_state(config: TrainConfig, device: torch.device, resume: bool = False, 
     transfer.initialise(module, config.init)
     taken = None
     if config.init_from and not resume:
-        taken = transfer.load_into(module, spec, scale, config.init_from, config.input_mean, config.input_std)
+        start = shipped.start_of(config.init_from, config.model, scale)
+        taken = transfer.load_into(module, spec, scale, start, config.input_mean, config.input_std)
     module = _ready(spec.train_form(module, taken is not None), config, device)
     optimizer = make_optimizer(module, config, device)
     chosen = precision.choose(config.amp, config.amp_backend, device)
