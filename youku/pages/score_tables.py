@@ -39,6 +39,7 @@ HEADLINE = (
     ("SSIM", "", "ssim", 4),
     ("VMAF NEG", "", "vmaf_neg", 3),
 )
+ALWAYS = ("score", "psnr", "vmaf", "ssim")
 PLANES = {"yuv": "YUV", "y": "Y", "rgb": "RGB"}
 CLIP_MEASURES = (("PSNR (dB)", "psnr", 3), ("VMAF", "vmaf", 2), ("SSIM", "ssim", 4))
 CURVES = ("submission", "second", "third")  # of one, two or three submissions
@@ -66,8 +67,14 @@ def gain_number(gain: float | None, digits: int) -> ShownNumber:
 
 
 def totals(score: Score, wanted: Sequence[tuple[str, str, str, int]]) -> list[tuple[Any, ...]]:
-    """The wanted totals: label, unit, submission, bicubic, gain."""
-    return [(label, unit, *versus(score["totals"], key, digits)) for label, unit, key, digits in wanted]
+    """The wanted totals: label, unit, submission, bicubic, gain; of those that only `score --all` measures, what there is."""
+    sides = score["totals"]
+    known = [
+        entry
+        for entry in wanted
+        if entry[2] in ALWAYS or any(side.get(entry[2]) is not None for side in sides.values())
+    ]
+    return [(label, unit, *versus(sides, key, digits)) for label, unit, key, digits in known]
 
 
 def versus(sides: dict[str, Any], key: str, digits: int) -> tuple[ShownNumber, ShownNumber, ShownNumber]:
