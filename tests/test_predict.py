@@ -138,7 +138,8 @@ def test_the_kit_brings_a_network(tmp_path: Path, scale: int, capsys: pytest.Cap
         (["--input", "clean"], "pairs_s_x4_clean", "--quality balanced; for clean input: --input"),
         (["--quality", "best"], "pairs_m_x4_video", "--quality best; for compressed input"),
         (["--quality", "fast"], "fsrcnn_x4", "trained on clean input, none is shipped for compressed"),
-        (["--quality", "best", "--scale", "2"], "fsrcnn_x2", "--quality best has no pairs-m at x2; trained on clean"),
+        (["--quality", "best", "--scale", "3"], "fsrcnn_x3", "--quality best has no pairs-m at x3; trained on clean"),
+        (["--scale", "2"], "pairs_s_x2_video", "--quality balanced; for compressed input"),
         (["--model", "pairs-m", "--input", "clean"], "pairs_m_x4_clean", "--model pairs-m; for clean input"),
     ],
 )
