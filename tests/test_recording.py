@@ -308,3 +308,13 @@ def test_leaving_early_leaves_nothing_open(tmp_path: Path) -> None:
         next(iter(opened))
         raise ValueError("my own trouble")
     assert not [link for link in Path("/proc/self/fd").iterdir() if link.exists() and link.resolve() == path.resolve()]
+
+
+def test_closing_while_frames_are_read_is_no_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As a stop does, from another thread: the frames end there, and nothing is said against the file."""
+    with open_recording(make(tmp_path / "a.mp4", "-pix_fmt", "yuv420p")) as opened:
+        frames = iter(opened)
+        next(frames)
+        opened.close()
+        assert len(list(frames)) < 9 and not opened.faults
+    assert not caplog.messages

@@ -170,6 +170,15 @@ def test_the_bicubic_row_is_measured_once(made: Path, tmp_path: Path, monkeypatc
     assert run(with_artefacts=True)["clips"][1]["bicubic"] == first["clips"][1]["bicubic"] and len(upscaled) == num_all
 
 
+def test_a_file_in_the_place_of_the_cache_stops_nothing(
+    made: Path, full: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "youku").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    score = score_submission(made / "pred", made / "clips", made / "clips", TEST_SET, with_vmaf=False)
+    assert score["totals"]["bicubic"]["psnr"] == full["totals"]["bicubic"]["psnr"]
+
+
 def test_zip_and_folder_score_the_same(made: Path, tmp_path: Path) -> None:
     """The bytes inside the zip are what is scored; one or two clips at once change nothing."""
     packed = make_submission(made / "pred", "half", made / "clips", TEST_SET, tmp_path)

@@ -21,3 +21,14 @@ def test_one_thread_that_waits_asleep(first: str, given: dict[str, str], wanted:
     line = f"import os, youku; {first}from youku import threads; threads.take_one(); {TOLD}"
     done = subprocess.run([sys.executable, "-c", line], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == wanted
+
+
+def test_doctor_counts_the_threads_that_networks_have() -> None:
+    """Not the one of a process that runs none."""
+    env = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"} | {
+        "CUDA_VISIBLE_DEVICES": ""
+    }
+    line = [sys.executable, "-c", f"import os, youku; {TOLD}"]
+    number = subprocess.run(line, env=env, capture_output=True, text=True, check=True).stdout.split()[0]
+    told = subprocess.run([sys.executable, "-m", "youku", "doctor"], env=env, capture_output=True, text=True).stdout
+    assert f"cpu, {number} threads" in told or "mps" in told

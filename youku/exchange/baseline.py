@@ -43,8 +43,8 @@ def read(path: Path, num_frames: int) -> tuple[FrameValues, set[str]] | None:
 
 
 def write(path: Path, values: FrameValues, versions: set[str]) -> None:
-    """Keep a row; JSON has no infinity, so one with an exact match is not kept, and a full or closed cache is no error."""
+    """Keep a row; JSON has no infinity, so one with an exact match is not kept, and no cache or a full one is no error."""
     rows = asdict(values)
     if all(math.isfinite(value) for row in rows.values() for value in row):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # a file in the place of its folder
             files.write_json(path, {"values": rows, "versions": sorted(versions)})

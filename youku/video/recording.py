@@ -136,6 +136,7 @@ class Recording:
                 yield frame
             num_packets += bool(packet is not None and packet.size)
             self.faults += [f"{words} at frame {num_frames}" for words in said[:1]]
+        is_all = is_all and not self._is_closed  # what a stop left unread is no fault of the file
         kind, cut = self._container.format.name, None
         if is_all and not self.faults and kind != "avi" and num_packets < video.frames:
             # avi's index counts frames that are not there, only the one before lasts longer
