@@ -329,3 +329,22 @@ def test_the_same_frames_give_the_same_video(films: Path, tmp_path: Path) -> Non
         predict(job, "bicubic")
         made.add(Path(job.target).read_bytes())
     assert len(made) == 1
+
+
+def test_a_damaged_clip_says_what_can_be_made_of_it(tmp_path: Path) -> None:
+    """The same command would meet the same damage: the frames before it are offered, and come."""
+    header = y4m.make_header(96, 64)
+    with y4m.create(tmp_path / "a.y4m", header) as writer:
+        for index in range(6):
+            writer.write(textured_frame(header, index))
+    data = bytearray((tmp_path / "a.y4m").read_bytes())
+    at = len(header.encode()) + 4 * (6 + header.frame_bytes)
+    data[at : at + 5] = b"FRAMF"
+    (tmp_path / "a.y4m").write_bytes(bytes(data))
+    told: list[str] = []
+    jobs = [Job(str(tmp_path / "a.y4m"), str(tmp_path / "b.y4m"), frames) for frames in (None, range(4))]
+    with pytest.raises(y4m.Y4MError, match="frame 4 at byte"):
+        predict_all(network("bicubic"), jobs[:1], Options(), tell=told.append)
+    assert told[-1] == f"{jobs[0].target}: 4 frames came before the damage; --frames 0-3 makes them alone"
+    assert predict_all(network("bicubic"), jobs[1:], Options(), tell=told.append) == 1
+    assert y4m.Clip(tmp_path / "b.y4m").num_frames == 4 and hidden(tmp_path) == []

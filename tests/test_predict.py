@@ -123,7 +123,7 @@ def test_the_kit_brings_a_network(tmp_path: Path, scale: int, capsys: pytest.Cap
     """Without --weights the shipped network of that scale enlarges, and it is said."""
     clip = clip_of(tmp_path / "in.y4m")
     taken = shipped.find(shipped.QUALITIES[shipped.DEFAULT], scale, shipped.CODED)
-    assert taken is not None and taken.model == ("pairs-s" if scale == 4 else "fsrcnn")
+    assert taken is not None and taken.model == ("fsrcnn" if scale == 3 else "pairs-s")
     assert run(str(clip.path), str(tmp_path / "own.y4m"), "--scale", str(scale)) == 0
     assert f"{taken.model} x{scale}, the kit's own (--quality balanced" in capsys.readouterr().err
     assert run(str(clip.path), str(tmp_path / "named.y4m"), "--weights", str(taken.path)) == 0

@@ -34,7 +34,7 @@ from youku.training.config import TrainConfig
 from youku.training.dataset import Sampler, batches, in_turn
 from youku.training.pairs import find_pairs
 from youku.training.validation import against_bicubic, validate
-from youku.video import y4m
+from youku.video import ffmpeg, y4m
 
 REPO = Path(__file__).parents[1]
 
@@ -806,3 +806,21 @@ def test_a_run_begins_from_the_shipped_weights(pairs: Path) -> None:
     assert made.transfer is not None and not made.transfer.new
     with pytest.raises(ValueError, match="the kit brings no weights of espcn, but of fsrcnn, pairs-s"):
         states.make_state(settings(pairs, model="espcn", init_from="shipped"), torch.device("cpu"))
+
+
+def test_what_best_means_follows_the_data(pairs: Path, tmp_path: Path) -> None:
+    """Clips are validated by the score where it can be measured, pictures by PSNR; the run's config says which."""
+    told: list[str] = []
+    made = settings(pairs, val_metric="auto", steps=1, val_every=1)
+    run.start(made, progress=False, say=told.append)
+    wanted = "score" if ffmpeg.has_libvmaf() else "psnr"
+    assert run.resumed_config(made.folder).val_metric == wanted
+    (tmp_path / "p").mkdir()
+    for name in "ab":
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)).save(
+            tmp_path / f"p/{name}.png"
+        )
+    pictures = settings(tmp_path / "p", val_metric="auto", steps=1, val_every=1, name="pictures")
+    run.start(pictures, progress=False, say=told.append)
+    assert run.resumed_config(pictures.folder).val_metric == "psnr"
+    assert any(line.startswith("validated by PSNR alone: ") and ".png" in line for line in told)

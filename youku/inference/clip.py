@@ -126,7 +126,11 @@ def predict_clip(
         number = job.frames[error.index] if job.frames and not whole else error.index
         raise ValueError(f"{job.source}: frame {number}: {error}") from None
     except BaseException as error:
-        if kept and (num_frames := kept.num_frames()):
+        if isinstance(error, y4m.Y4MError) and kept and (num_frames := kept.num_frames()) and not job.frames:
+            tell(
+                f"{job.target}: {num_frames} frames came before the damage; --frames 0-{num_frames - 1} makes them alone"
+            )
+        elif kept and (num_frames := kept.num_frames()):
             tell(f"{job.target}: {num_frames} frames are kept; the same command goes on after them")
         elif not kept and not isinstance(error, Exception):
             tell("no frame is kept: what goes through a pipe cannot be gone on with; name files to be able to")

@@ -22,6 +22,7 @@ from youku.video.resize import SHRINKERS
 if TYPE_CHECKING:
     from youku.training.losses import Terms
 
+METRICS = ("auto", "psnr", "score")
 RECIPES = Path(__file__).parent / "recipes"
 # what the rooms that compute offer, by name: --help shows it without loading them and torch (a test compares)
 INITS = ("paper", "gaussian", "xavier", "kaiming")  # transfer.INITS
@@ -82,7 +83,7 @@ class DataSettings:
     val_frames: int = option(4, "frames of each validation clip, spread evenly; whole frames are scored", at_least(1))
     val_every: int = option(1000, "steps between validations", at_least(1))
     val_metric: str = option(
-        "score", "what 'best' means: psnr, or score = 0.8 PSNR + 0.2 VMAF (clips only)", one_of(("psnr", "score"))
+        "auto", "what 'best' means: psnr, score = 0.8 PSNR + 0.2 VMAF, or auto: the score of clips", one_of(METRICS)
     )
     early_stop: int = option(0, "stop after so many validations without a new best; 0 never stops early", at_least(0))
 

@@ -6,6 +6,7 @@ folder has one writer: a second run of it is refused and writes nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import platform
@@ -26,6 +27,7 @@ from youku.training.config import TrainConfig
 from youku.training.pairs import Pair, PictureStore, find_pairs
 from youku.training.progress import Say, silent
 from youku.training.trainer import Ending
+from youku.video import ffmpeg
 
 
 def start(
@@ -33,10 +35,14 @@ def start(
 ) -> Ending:
     """Prepare the run folder and train; returns how it ended. Sentences on the way go to `say`."""
     train_pairs, val_pairs = load_pairs(config)
-    if config.val_metric == "score":
-        for pair in val_pairs:
-            if pair.lacks_vmaf:
-                raise ValueError(f"{pair.source}: {pair.lacks_vmaf}; use --val-metric psnr, or validate on others")
+    lacks = next((f"{pair.source}: {pair.lacks_vmaf}" for pair in val_pairs if pair.lacks_vmaf), "")
+    if config.val_metric == "auto":  # what the data allow
+        lacks = lacks or ("" if ffmpeg.has_libvmaf() else f"{ffmpeg.binary()} has no libvmaf")
+        config = dataclasses.replace(config, val_metric="psnr" if lacks else "score")
+        say(f"validated by {'PSNR alone: ' + lacks if lacks else 'the contest score'}")
+    elif config.val_metric == "score":
+        if lacks:
+            raise ValueError(f"{lacks}; use --val-metric psnr, or validate on others")
         vmaf.require()
     folder = config.folder
     if folder.is_dir():  # said before the rehearsal
@@ -54,7 +60,7 @@ def start(
             with files.atomic_write(folder / "config.toml") as file:
                 file.write(fields.to_toml(config, provenance(command)).encode())
         factors = ", ".join(f"x{scale}" for scale in config.all_scales)
-        say(f"{config.model} {factors}: {len(train_pairs)} pairs to train, {len(val_pairs)} held out")
+        say(f"{config.model} {factors}: {len(train_pairs)} pairs to train, {len(val_pairs)} to validate on")
         return trainer.train(config, train_pairs, val_pairs, resume, progress, say)
 
 
