@@ -38,7 +38,7 @@ def usage() -> str:
     """The verbs, a line each."""
     lines = [f"youku {youku.__version__}: low-resolution clips in, scored submission out", ""]
     lines += ["usage: python -m youku VERB [flags]      python -m youku VERB --help", ""]
-    return "\n".join(lines + [f"  {verb:<10}{summary}" for verb, (_, summary) in VERBS.items()])
+    return "\n".join(lines + [f"  {verb:<12}{summary}" for verb, (_, summary) in VERBS.items()])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -155,6 +155,10 @@ def _predict_opened(
     scaled = interpolate.scaled_header(header, network.scale)
     target = fit.target_header(header, job.size) if job.size else scaled
     busy = Busy()
+    if source and source.num_frames and job.frames and job.frames[-1] >= source.num_frames:
+        tell(
+            f"{job.source}: says that it has {source.num_frames} frames, {job.frames[0]}-{job.frames[-1]} are asked for"
+        )
     with _create(job, target, opened, video, tell, kept) as writer:
         num_kept = writer.num_kept if kept else 0
         num_frames = _num_expected(opened, job)

@@ -156,7 +156,7 @@ def limits(rows: list[Row]) -> list[str]:
         if share is not None and share < 0.8:
             told.append(f"{what}: {share:.0%} of the bare network; reading, colours and writing take the rest")
         elif share is not None:
-            told.append(f"{what}: limited by the network ({share:.0%} of it alone)")
+            told.append(f"{what}: limited by the network")
     frame_mb = 1920 * 1080 * 1.5 / 1e6
     predicted = next((value for what, (value, _) in found.items() if what.startswith("predict")), 0.0)
     if (written := found.get("write, synced", (0.0, None))[0]) and predicted * frame_mb > 0.8 * written:
