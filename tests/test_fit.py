@@ -54,7 +54,7 @@ def test_size_and_scale_of_predict(tmp_path: Path, capsys: pytest.CaptureFixture
     clip = clip_of(tmp_path / "in.y4m", width=34, height=26, num_frames=2)
     cases = (
         (["--scale", "1.5"], (52, 40), "pairs-s x2"),  # 51 x 39 is no size of 4:2:0
-        (["--size", "100x100"], (100, 76), "fsrcnn x3"),
+        (["--size", "100x100"], (100, 76), "pairs-s x3"),
         (["--size", "400x400"], (400, 306), "pairs-s x4"),
         (["--size", "100x100", "--weights", str(save_weights(tmp_path / "w.safetensors"))], (100, 76), "fsrcnn x4"),
         (["--scale", "2.5", "--model", "bicubic"], (86, 66), "bicubic x3"),

@@ -123,7 +123,7 @@ def test_the_kit_brings_a_network(tmp_path: Path, scale: int, capsys: pytest.Cap
     """Without --weights the shipped network of that scale enlarges, and it is said."""
     clip = clip_of(tmp_path / "in.y4m")
     taken = shipped.find(shipped.QUALITIES[shipped.DEFAULT], scale, shipped.CODED)
-    assert taken is not None and taken.model == ("fsrcnn" if scale == 3 else "pairs-s")
+    assert taken is not None and taken.model == "pairs-s"
     assert run(str(clip.path), str(tmp_path / "own.y4m"), "--scale", str(scale)) == 0
     assert f"{taken.model} x{scale}, the kit's own (--quality balanced" in capsys.readouterr().err
     assert run(str(clip.path), str(tmp_path / "named.y4m"), "--weights", str(taken.path)) == 0
@@ -138,7 +138,11 @@ def test_the_kit_brings_a_network(tmp_path: Path, scale: int, capsys: pytest.Cap
         (["--input", "clean"], "pairs_s_x4_clean", "--quality balanced; for clean input: --input"),
         (["--quality", "best"], "pairs_m_x4_video", "--quality best; for compressed input"),
         (["--quality", "fast"], "fsrcnn_x4", "trained on clean input, none is shipped for compressed"),
-        (["--quality", "best", "--scale", "3"], "fsrcnn_x3", "--quality best has no pairs-m at x3; trained on clean"),
+        (
+            ["--quality", "best", "--scale", "3"],
+            "pairs_s_x3_video",
+            "--quality best has no pairs-m at x3; for compressed",
+        ),
         (["--scale", "2"], "pairs_s_x2_video", "--quality balanced; for compressed input"),
         (["--model", "pairs-m", "--input", "clean"], "pairs_m_x4_clean", "--model pairs-m; for clean input"),
     ],

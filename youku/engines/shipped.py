@@ -36,6 +36,8 @@ SHIPPED = (
     *(Shipped("fsrcnn", scale, CLEAN, f"fsrcnn_x{scale}.safetensors") for scale in (2, 3, 4)),
     Shipped("pairs-s", 2, CLEAN, "pairs_s_x2_clean.safetensors"),
     Shipped("pairs-s", 2, CODED, "pairs_s_x2_video.safetensors"),
+    Shipped("pairs-s", 3, CLEAN, "pairs_s_x3_clean.safetensors"),
+    Shipped("pairs-s", 3, CODED, "pairs_s_x3_video.safetensors"),
     Shipped("pairs-s", 4, CLEAN, "pairs_s_x4_clean.safetensors"),
     Shipped("pairs-s", 4, CODED, "pairs_s_x4_video.safetensors"),
     Shipped("pairs-m", 4, CLEAN, "pairs_m_x4_clean.safetensors"),
