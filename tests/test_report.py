@@ -790,3 +790,9 @@ def test_side_by_side_in_both_themes(pair: Opened, width: int, scheme: str) -> N
     link = pair.page.evaluate("getComputedStyle(document.querySelector('.back')).color")
     assert link == {"light": "rgb(10, 106, 140)", "dark": "rgb(95, 185, 220)"}[scheme]
     pair.check()
+
+
+def test_a_name_that_no_text_can_hold_is_shown_escaped(folder: Path, tmp_path: Path) -> None:
+    """Half a surrogate pair, as JSON may hold it, among the tools of a score."""
+    odd = edited(folder, tmp_path / "odd", lambda score: score["tools"].update({"\ud800": "1"}))
+    assert "\\ud800" in report.write_report(odd).read_text()

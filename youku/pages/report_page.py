@@ -92,7 +92,7 @@ def write_page(
         strips=strips,
         notes=[*notes, *pictures.notes],
         stage_width=report_pictures.STAGE_WIDTH_PX,
-    ).encode()
+    ).encode(errors="backslashreplace")  # a score may name what UTF-8 cannot hold
     if len(page) > MOST_PAGE_BYTES:
         raise ValueError(
             f"{out}: expected a page of at most {MOST_PAGE_BYTES / 1e6:.0f} MB, got {len(page) / 1e6:.1f} MB; "
