@@ -223,6 +223,7 @@ def test_missing_score_is_one_clear_error(tmp_path: Path) -> None:
         (lambda score: score["protocol"].pop("vmaf_pool"), "vmaf_pool missing"),
         (lambda score: score["clips"].clear(), "holds no clips"),
         (lambda score: score["clips"][0].pop("frames"), "'frames' is missing"),
+        (lambda score: score["clips"][0].update(width=0), "expected sides of 1 to 32768 pixels"),
         (lambda score: score["clips"][1]["frames"].pop(), "clip 00151 has 7 frames and 8 values"),
         (
             lambda score: score["totals"]["submission"].update(psnr="high"),

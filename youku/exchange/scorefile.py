@@ -18,6 +18,7 @@ KEYS = ("name", "test_set", "created", "protocol", "tools", "paths", "totals", "
 SCORE = {"name": str, "test_set": str, "created": str, "protocol": dict, "tools": dict, "paths": dict, "totals": dict}
 CLIP = {"id": int, "file": str, "low": str, "high": str, "whole": bool, "frames": [int], "width": int, "height": int}
 MOST_LETTERS = 500  # of what is wrong: a file may have put anything into it
+MAX_SIDE_PX = 32768
 MAX_VALUE = 1e6  # no measure comes near; sums and figures stay finite
 
 
@@ -93,6 +94,8 @@ def _clip(clip: dict[str, Any], planes: str) -> dict[str, Any]:
     name, frames = f"clip {clip['id']:05d}", clip["frames"]
     if not 0 <= clip["id"] <= 99999 or not frames or frames[0] < 0:
         raise ValueError(f"{name}: expected an id of 0 to 99999 and frames from 0 on")
+    if not all(0 < clip[side] <= MAX_SIDE_PX for side in ("width", "height")):
+        raise ValueError(f"{name}: expected sides of 1 to {MAX_SIDE_PX} pixels")
     if any(after <= before for before, after in itertools.pairwise(frames)):
         raise ValueError(f"{name}: expected frames in ascending order")
     systems: dict[str, Any] = {}
