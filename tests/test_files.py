@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from youku import files
 from youku.__main__ import main
-from youku.video import y4m
+from youku.video import segments, y4m
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -196,10 +198,17 @@ def test_disk_full_leaves_nothing(
     assert "out.y4m of 8 frames needs 3.69 MB, the disk has" in error and "free some space" in error
     assert list(small_disk.iterdir()) == []
     monkeypatch.setattr(files, "free_bytes", lambda folder: 1 << 40)  # it fills while the frames are written
+    monkeypatch.setattr(segments, "SAVE_EVERY_SEC", math.inf)  # before the first second is over
     assert main(["predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]) == 1
     error = capsys.readouterr().err
     assert "the disk is full" in error and "Traceback" not in error
     assert list(small_disk.iterdir()) == []
+    monkeypatch.setattr(segments, "SAVE_EVERY_SEC", -1.0)  # later: whole frames are kept to go on from, as after a stop
+    assert main(["predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]) == 1
+    error = capsys.readouterr().err
+    assert "the disk is full" in error and re.search(r"out\.y4m: [12] frames are kept", error), error
+    (kept,) = small_disk.iterdir()
+    assert kept.name.startswith(".out.y4m.") and kept.suffix == ".part"
 
 
 def test_read_only_output_is_one_sentence(small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
