@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from av.video.format import VideoFormat
@@ -193,6 +194,21 @@ def test_a_file_cut_short(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     _, frames = read(path)
     assert 0 < len(frames) < 10
     assert len(caplog.messages) == 1 and f" at frame {len(frames)}; {len(frames)} of 10 frames" in caplog.text
+    with pytest.raises(ValueError, match="damaged: .*; fetch or make the file again"):
+        read(path, whole=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.avi", "mpeg4"), ("a.flv", "flv"), ("a.mxf", "mpeg2video"), ("a.ogv", "libtheora"), ("a.wmv", "wmv2")],
+)
+def test_a_file_that_ends_between_two_packets(tmp_path: Path, name: str, codec: str) -> None:
+    """Its decoder meets no damage and some demuxers keep silent; what the format says of its end tells."""
+    path = make(tmp_path / name, "-pix_fmt", "yuv420p", "-c:v", codec, source="testsrc2=s=96x64:r=25:d=0.4")
+    assert len(read(path, whole=True)[1]) == 10
+    with av.open(str(path)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.pos]
+    path.write_bytes(path.read_bytes()[: places[-2]])
     with pytest.raises(ValueError, match="damaged: .*; fetch or make the file again"):
         read(path, whole=True)
 

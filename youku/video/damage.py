@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 FREE_BYTES = 1 << 26  # what any file may claim
 MOST_RATIO = 2000  # and above that, bytes a byte of the file: deflate, the best packer of samples here, gives 1032
@@ -28,20 +29,63 @@ def worded(path: str | Path, what: str) -> Iterator[None]:
         raise ValueError(f"{path}: not {what} or a damaged one ({told}); make it again") from None
 
 
+def _avi(file: BinaryIO, size: int) -> bool:
+    """The head of a RIFF file says how long it is; 0 and all ones are left by unfinished writers."""
+    return size < int.from_bytes(file.read(8)[4:], "little") + 8 < 1 << 32
+
+
+def _flv(file: BinaryIO, size: int) -> bool:
+    """Every tag is followed by its length, and the metadata may say the file's."""
+    claimed = file.read(1 << 16).partition(b"filesize\0")[2][:8]
+    if len(claimed) == 8 and size < struct.unpack(">d", claimed)[0]:
+        return True
+    file.seek(max(0, size - 4))
+    length = int.from_bytes(file.read(4), "big")
+    file.seek(max(0, size - 4 - length))
+    return length != 11 + int.from_bytes(file.read(4)[1:], "big")
+
+
+def _mxf(file: BinaryIO, size: int) -> bool:
+    """The head (SMPTE 377, behind a run-in of at most 64 KiB) says where the footer lies; 0 in files never closed."""
+    head = file.read(1 << 17)
+    key = head.find(bytes.fromhex("060e2b34020501010d0102010102"))
+    length = head[key + 16 : key + 17]
+    value = key + 17 + (length[0] & 127 if length > b"\x7f" else 0)
+    return key >= 0 and size < int.from_bytes(head[value + 24 : value + 32], "big") + 17
+
+
+def _ogg(file: BinaryIO, size: int) -> bool:
+    """The last page of a stream is marked (RFC 3533), and every page says how many bytes it has."""
+    file.seek(max(0, size - 27 - 255 - 255 * 255))
+    page = file.read().rpartition(b"OggS")[2]
+    lengths = page[23 : 23 + page[22]] if len(page) > 22 else b""
+    return not lengths or not page[1] & 4 or len(page) < 23 + page[22] + sum(lengths)
+
+
+def _dv(file: BinaryIO, size: int) -> bool:
+    """10 sequences of 12,000 bytes a frame in 60 Hz, 12 in 50 Hz."""
+    return all(size % frame for frame in (120_000, 144_000))
+
+
+def _asf(file: BinaryIO, size: int) -> bool:
+    """The file properties say how long the file is, unless it was broadcast (ASF specification, 3.2)."""
+    head = file.read(1 << 17)
+    start = head.find(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))
+    is_broadcast = bool(head[start + 88 : start + 89] != b"" and head[start + 88] & 1)
+    return start >= 0 and not is_broadcast and size < int.from_bytes(head[start + 40 : start + 48], "little")
+
+
+def _mpegts(file: BinaryIO, size: int) -> bool:
+    return all(size % packet for packet in (188, 192, 204))
+
+
+_CUTS = {"avi": _avi, "flv": _flv, "mxf": _mxf, "ogg": _ogg, "dv": _dv, "asf": _asf, "mpegts": _mpegts}
+
+
 def ends_early(path: str | Path, kind: str) -> str | None:
     """What shows that a video is cut short where its demuxer (FFmpeg's name, `kind`) keeps silent; None for nothing."""
-    size = Path(path).stat().st_size
     with open(path, "rb") as file:
-        if kind == "avi":  # the head of a RIFF file says how long it is; 0 and all ones are left by unfinished writers
-            claimed = int.from_bytes(file.read(8)[4:], "little")
-            is_cut = size < claimed + 8 < 1 << 32
-        elif kind == "flv":  # every tag is followed by its length
-            file.seek(max(0, size - 4))
-            length = int.from_bytes(file.read(4), "big")
-            file.seek(max(0, size - 4 - length))
-            is_cut = length != 11 + int.from_bytes(file.read(4)[1:], "big")
-        else:
-            is_cut = kind == "mpegts" and all(size % packet for packet in (188, 192, 204))
+        is_cut = kind in _CUTS and _CUTS[kind](file, Path(path).stat().st_size)
     return "the file is cut short" if is_cut else None
 
 
