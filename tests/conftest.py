@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,13 @@ import pytest
 from youku import contest
 from youku.video import interpolate, y4m
 from youku.video.y4m import Header, Planes
+
+
+def pytest_configure() -> None:
+    """What the suite starts is stopped by signals that `nohup` or a shell's `&` would have it ignore."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def textured_frame(header: Header, index: int) -> Planes:

@@ -7,6 +7,7 @@ import inspect
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -27,10 +28,44 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
     assert all(f"  {verb}" in usage() for verb in VERBS) and usage() in capsys.readouterr().out
 
 
-def test_unknown_verb_names_the_known_ones(capsys: pytest.CaptureFixture) -> None:
-    """A typo is answered with the choices."""
-    assert main(["trian"]) == 2
-    assert "expected one of download, degrade" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("line", "status", "sentence"),
+    [
+        ("trian", 2, "error: no verb 'trian'; did you mean train?"),
+        ("xyzzy", 2, f"error: no verb 'xyzzy'; expected one of {', '.join(VERBS)}"),
+        ("train --stepz=3", 2, "error: no flag --stepz; did you mean --steps?"),
+        ("train --recipe pairs-z", 1, "error: recipe 'pairs-z': did you mean pairs-s? (or a path ending in .toml)"),
+        ("train --model edsr-basline", 1, "error: model 'edsr-basline': did you mean edsr-baseline?"),
+        ("predict a b --qqq", 2, "error: no flag --qqq; `python -m youku predict --help` says what there is"),
+        (
+            "predict",
+            2,
+            "usage: python -m youku predict [flags] IN OUT\n"
+            "error: the following arguments are required: IN, OUT; `python -m youku predict --help` says what there is",
+        ),
+    ],
+)
+def test_a_mistyped_name_is_answered_in_one_line(
+    line: str, status: int, sentence: str, capsys: pytest.CaptureFixture
+) -> None:
+    """With the nearest name, or else with what there is; never with the usage of every flag."""
+    try:
+        assert main(line.split()) == status
+    except SystemExit as ended:
+        assert ended.code == status
+    assert capsys.readouterr().err == sentence + "\n"
+
+
+def test_the_help_of_train_fits_two_screens(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 50 lines and 120 columns; the common flags come first, then those of each group."""
+    monkeypatch.setenv("COLUMNS", "120")
+    with suppress(SystemExit):
+        main(["train", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 100 and max(map(len, lines)) <= 120
+    flags = [line.split()[0] for line in lines if line.startswith("  --")]
+    assert flags[:7] == ["--recipe", "--list", "--resume", "--data", "--name", "--model", "--scale"]
+    assert len(flags) > 50 and sum(line.endswith(":") for line in lines) == 7
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -69,7 +69,9 @@ def _run(arguments: list[str]) -> int:
         print(youku.__version__)
         return 0
     if verb not in VERBS:
-        print(f"error: no verb {verb!r}; expected one of {', '.join(VERBS)}", file=sys.stderr)
+        from youku import nearest
+
+        print(f"error: no verb {verb!r}; {nearest.expected(verb, VERBS)}", file=sys.stderr)
         return 2
     return int(import_module(f"youku.{VERBS[verb][0]}").main(arguments[1:]))
 

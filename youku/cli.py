@@ -10,11 +10,12 @@ import dataclasses
 import errno
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
-from youku import files, stops, threads
+from youku import files, nearest, stops, threads
 
 Item = TypeVar("Item")
 
@@ -94,14 +95,48 @@ def say(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal, up to 120 columns."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28, width=min(120, shutil.get_terminal_size((120, 50)).columns) - 2)
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        """One or more as "NAME ...", which fits into the column."""
+        return re.sub(r"^(\S+) \[\1 \.\.\.\]$", r"\1 ...", super()._format_args(action, default_metavar))
+
+
+class Parser(argparse.ArgumentParser):
+    """No abbreviations; a usage of one line; an error of one line, with the flag that was meant where one is near."""
+
+    def __init__(self, verb: str, doc: str | None) -> None:
+        super().__init__(f"python -m youku {verb}", description=doc, allow_abbrev=False, formatter_class=_Help)
+
+    def format_usage(self) -> str:
+        formatter = self._get_formatter()
+        formatter.add_usage(None, self._get_positional_actions(), [])
+        return formatter.format_help().replace(self.prog, f"{self.prog} [flags]", 1)
+
+    def format_help(self) -> str:
+        self.usage = self.format_usage().removeprefix("usage: ").strip()
+        return super().format_help()
+
+    def error(self, message: str) -> NoReturn:
+        """One sentence on stderr, after the usage where something is missing; exit status 2."""
+        rest = message.partition("unrecognized arguments: ")[2]
+        flag = next((word.partition("=")[0] for word in rest.split() if word.startswith("-")), "")
+        if flag:
+            message = f"no flag {flag}"
+        elif not rest:
+            self.print_usage(sys.stderr)
+        near = nearest.near(flag, self._option_string_actions)
+        advice = f"did you mean {near}?" if near else f"`{self.prog} --help` says what there is"
+        self.exit(2, f"error: {message}; {advice}\n")
+
+
 def make_parser(verb: str, doc: str | None, opens_videos: bool = False) -> argparse.ArgumentParser:
-    """A parser without abbreviations whose help opens with the verb's module docstring."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m youku {verb}",
-        description=doc,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    """A parser whose help opens with the verb's module docstring."""
+    parser = Parser(verb, doc)
     if opens_videos:
         parser.add_argument("--allow-playlists", action="store_true", help=PLAYLISTS)
     return parser
@@ -131,7 +166,8 @@ def run(
         try:
             return action(args)
         except UsageError as error:
-            parser.error(str(error))
+            parser.print_usage(sys.stderr)
+            parser.exit(2, f"error: {error}\n")
 
     return guard(act, parser.prog.split()[-1], is_process=argv is None)
 

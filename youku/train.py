@@ -26,6 +26,7 @@ from youku.training import config as configs
 from youku.training import fields
 from youku.training.config import TrainConfig
 
+COMMON = ("data", "name", "model", "scale", "init_from", "steps", "batch", "amp", "device", "seed")  # first in the help
 MAY_CHANGE = ("resume", "vgg_weights", "list")  # where a file lies is no setting of the run
 
 
@@ -34,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--recipe", help="name in youku/training/recipes, or a TOML file")
     parser.add_argument("--list", action="store_true", help="print the recipes, a line or two each, and end")
     parser.add_argument("--resume", metavar="RUN", help="go on with this run folder; beside it only --vgg-weights")
-    fields.add_flags(parser, TrainConfig)
+    fields.add_flags(parser, TrainConfig, first=COMMON)
     return parser
 
 

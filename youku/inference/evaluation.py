@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from youku import nearest
 from youku.engines.network import Network
 from youku.metrics import psnr
 from youku.video import color, resize
@@ -121,7 +122,7 @@ def pooled(errors: Sequence[Error]) -> float:
 def protocol_of(name: str, scale: int) -> Protocol:
     """The protocol of that name; ValueError lists the choices, or the factors that it has."""
     if name not in PROTOCOLS:
-        raise ValueError(f"protocol {name!r}: expected one of {', '.join(PROTOCOLS)}")
+        raise ValueError(f"protocol {name!r}: {nearest.expected(name, PROTOCOLS)}")
     rule = PROTOCOLS[name]
     if rule.scales is not None and scale not in rule.scales:
         raise ValueError(

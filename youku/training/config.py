@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from youku.models import MODELS, UNTRAINED, spec_of
+from youku import nearest
+from youku.models import MODELS, spec_of
 from youku.training import fields
 from youku.training.fields import POSITIVE, at_least, each, expect, one_of, option, to_number
 from youku.video.resize import SHRINKERS
@@ -71,7 +72,7 @@ class DataSettings:
         "name of the run: its folder is RUNS/NAME",
         expect(_is_folder_name, "a plain folder name, without / \\\\ : or a dot at its end"),
     )
-    runs: str = option("runs", "folder of all runs")
+    runs: str = option("runs", "folder of all runs", metavar="FOLDER")
     data: tuple[str, ...] = option(
         ("data/clips/train",), "folders of contest clip pairs, or of pictures", expect(bool, "at least one folder")
     )
@@ -96,13 +97,11 @@ class DataSettings:
 class NetworkSettings:
     """The network, what it starts from and which of its layers learn."""
 
-    model: str = option("fsrcnn", "network: " + ", ".join(name for name in MODELS if name not in UNTRAINED))
+    model: str = option("fsrcnn", "network; `python -m youku models` lists them")
     scale: int = option(4, "factor: 2, 3 or 4")
-    scales: str = option(
-        "", "factors mixed in every step, such as 2,3,4 (networks on the interpolated picture)", FACTORS
-    )
+    scales: str = option("", "factors mixed in a step, such as 2,3,4 (interpolating networks)", FACTORS, metavar="LIST")
     init: str = option("paper", "fresh weights: " + ", ".join(INITS), one_of(INITS))
-    init_from: str = option("", "weights to start from, also of another scale; shipped: the kit's own")
+    init_from: str = option("", "weights to start from, of any scale; shipped: the kit's own", metavar="WEIGHTS")
     train_only: tuple[str, ...] = option(
         (), "train only these layers (first part of their names), keep the others", metavar="LAYER"
     )
@@ -127,10 +126,10 @@ class NetworkSettings:
 class LossSettings:
     """What is made small, in one stage or two."""
 
-    loss: str = option("l1", "loss or weighted sum such as l1+0.2*ssim; terms: " + ", ".join(TERMS))
-    vgg_weights: str = option("", "file with VGG weights, for the losses that look through one")
+    loss: str = option("l1", "loss or weighted sum such as l1+0.2*ssim; terms: " + ", ".join(TERMS), metavar="LOSS")
+    vgg_weights: str = option("", "file with VGG weights, for the losses that look through one", metavar="FILE")
     pretrain_steps: int = option(0, "steps of a first stage on --pretrain-loss, before --loss", at_least(0))
-    pretrain_loss: str = option("l2", "loss of the first stage")
+    pretrain_loss: str = option("l2", "loss of the first stage", metavar="LOSS")
     discriminator: str = option("srgan", "adversary of a GAN loss: srgan, enhancenet", one_of(DISCRIMINATORS))
     d_lr: float = option(1e-4, "learning rate of the discriminator", POSITIVE)
     d_steps: int = option(1, "steps of the discriminator for one of the network", at_least(1), COUNT)
@@ -158,7 +157,7 @@ class PatchSettings:
     accumulate: int = option(1, "batches whose gradients are summed before the optimiser steps", at_least(1), COUNT)
     steps: int = option(20000, "optimiser steps", at_least(1))
     augment: bool = option(True, "flip and rotate patches at random")
-    rescale: str = option("1", "sizes at which pictures are used, such as 1,0.9,0.8,0.7,0.6 (FSRCNN)", ZOOMS)
+    rescale: str = option("1", "sizes of pictures, such as 1,0.9,0.8,0.7,0.6 (FSRCNN)", ZOOMS, metavar="LIST")
     resizers: tuple[str, ...] = option(
         ("matlab-bicubic",),
         "how pictures are shrunk, drawn at random for each patch: " + ", ".join(SHRINKERS),
@@ -239,8 +238,8 @@ def read_recipe(recipe: str) -> dict[str, Any]:
     """Fields of a recipe, by name (youku/training/recipes) or path; unknown keys and wrong types are all listed."""
     path = Path(recipe) if recipe.endswith(".toml") else RECIPES / f"{recipe}.toml"
     if path.parent == RECIPES and not path.exists():
-        there = ", ".join(sorted(entry.stem for entry in RECIPES.glob("*.toml")))
-        raise ValueError(f"recipe {recipe!r}: expected a path ending in .toml or one of {there}")
+        there = sorted(entry.stem for entry in RECIPES.glob("*.toml"))
+        raise ValueError(f"recipe {recipe!r}: {nearest.expected(recipe, there)} (or a path ending in .toml)")
     return fields.read(path, TrainConfig)
 
 
@@ -255,7 +254,8 @@ def _network_problems(config: NetworkSettings) -> Iterator[str]:
         try:
             spec = spec_of(config.model, scale)
         except ValueError as error:
-            yield str(error)
+            near = "" if config.model in MODELS else nearest.near(config.model, MODELS)
+            yield f"model {config.model!r}: did you mean {near}?" if near else str(error)
             return
         if not spec.trainable:
             yield f"model {config.model}: has nothing to train"

@@ -15,7 +15,7 @@ import math
 import re
 import reprlib
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,12 @@ Bound = Callable[[Any], str]
 """Value -> what was expected instead; empty for a good one."""
 
 
-def option(default: Any, text: str, *bounds: Bound, metavar: str = "FOLDER") -> Any:
-    """A field with its help text and bounds; `metavar` names the entries of a list."""
+METAVARS = {int: "N", float: "X", str: "NAME", tuple: "FOLDER", bool: ""}
+
+
+def option(default: Any, text: str, *bounds: Bound, metavar: str = "") -> Any:
+    """A field with its help text and bounds; `metavar` names its value, or the entries of a list, in the help."""
+    metavar = metavar or METAVARS[type(default)]
     return dataclasses.field(default=default, metadata={"help": text, "bounds": bounds, "metavar": metavar})
 
 
@@ -79,19 +83,33 @@ def problems(settings: Any) -> Iterator[str]:
         yield from (f"{shown}: {wrong}" for bound in bounds if (wrong := bound(value)))
 
 
-def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
-    """One flag a field of the dataclass `kind`; an absent one is None, which leaves the recipe's or default value."""
-    for item in dataclasses.fields(kind):
-        flag, text, default = "--" + item.name.replace("_", "-"), item.metadata["help"], item.default
-        shown = " ".join(default) if isinstance(default, tuple) else default
-        text = f"{text} (default {shown})" if shown not in ("", None) else text
-        text = text.replace("%", "%%")
-        if isinstance(default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
-        elif isinstance(default, tuple):
-            parser.add_argument(flag, nargs="+", metavar=item.metadata["metavar"], help=text)
-        else:
-            parser.add_argument(flag, type=type(default), metavar=type(default).__name__.upper(), help=text)
+def add_flags(parser: argparse.ArgumentParser, kind: type, first: Sequence[str] = ()) -> None:
+    """One flag a field of the dataclass `kind`; an absent one is None, which leaves the recipe's or default value.
+
+    In the help those named `first` come first, then a group for each base of `kind`, under the first line of that base.
+    """
+    items = {item.name: item for item in dataclasses.fields(kind)}
+    for name in first:
+        _add_flag(parser, items.pop(name))
+    for base in reversed(kind.__mro__[1:-1]):
+        group = parser.add_argument_group((base.__doc__ or base.__name__).splitlines()[0].rstrip("."))
+        for item in dataclasses.fields(base):
+            if item.name in items:
+                _add_flag(group, items.pop(item.name))
+
+
+def _add_flag(parser: argparse._ActionsContainer, item: dataclasses.Field[Any]) -> None:
+    flag, text, default = "--" + item.name.replace("_", "-"), item.metadata["help"], item.default
+    shown = " ".join(default) if isinstance(default, tuple) else default
+    text = f"{text} (default {shown})" if shown not in ("", None) and not isinstance(shown, bool) else text
+    text, metavar = text.replace("%", "%%"), item.metadata["metavar"]
+    if isinstance(default, bool):
+        text = f"{text} (on by default)" if default else text
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+    elif isinstance(default, tuple):
+        parser.add_argument(flag, nargs="+", metavar=metavar, help=text)
+    else:
+        parser.add_argument(flag, type=type(default), metavar=metavar, help=text)
 
 
 def given(args: argparse.Namespace, kind: type) -> dict[str, Any]:

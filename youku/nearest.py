@@ -1,0 +1,21 @@
+"""What a mistyped name may have meant.
+
+A word and the names that there are -> the end of a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def near(word: str, names: Iterable[str]) -> str:
+    """The name that is nearest to a word, empty where none is near."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word[:100], list(names), n=1)), "")
+
+
+def expected(word: str, names: Iterable[str]) -> str:
+    """The question whether the nearest was meant, or all that there are."""
+    there = list(names)
+    return f"did you mean {found}?" if (found := near(word, there)) else f"expected one of {', '.join(there)}"
