@@ -254,3 +254,18 @@ def test_bugs_are_not_dressed_as_user_errors() -> None:
 
     with pytest.raises(ZeroDivisionError):
         cli.run(cli.make_parser("x", "doc"), action, [])
+
+
+def test_a_log_gets_lines_instead_of_a_bar(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One every ten seconds, so none of a short run; nothing is drawn over, and none is empty."""
+    assert list(cli.watch(range(3), "a.y4m", 3)) == [0, 1, 2]
+    with cli.bar(total=3, is_shown=False) as bar:
+        bar.update()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(cli, "LOG_SEC", 0)
+    with cli.bar(total=4, desc="score", unit="frame", mininterval=0, leave=False) as bar:
+        bar.update(2)
+        bar.set_postfix_str("1/2 a.y4m")
+    told = capsys.readouterr().err
+    assert told.endswith("\n") and not set("\r█") & set(told) and "" not in told.splitlines()
+    assert any(line.startswith("score:  50%") and "2/4" in line and "1/2 a.y4m" in line for line in told.splitlines())

@@ -12,12 +12,17 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from youku import files, nearest, stops, threads
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 Item = TypeVar("Item")
+LOG_SEC = 10  # between lines of a bar where stderr is no terminal
 
 # What a stop leaves of each verb's work, and what the same command does next; a room that knows better says `stops.keeps`.
 ANEW = "nothing half made is kept; the same command begins anew"
@@ -83,11 +88,31 @@ def unwatched(items: Iterable[Item], name: str = "", total: int | None = None) -
 def watch(
     items: Iterable[Item], name: str = "", total: int | None = None, *, is_kept: bool = True, unit: str = "frame"
 ) -> Iterable[Item]:
-    """A bar on stderr; one that is not kept is for terminals alone and leaves no trace."""
+    """Items pass through under a bar; one that is not kept leaves no trace on a terminal."""
+    return bar(items, desc=name or None, total=total, unit=unit, leave=is_kept)
+
+
+def bar(items: Iterable[Any] | None = None, *, is_shown: bool = True, **how: Any) -> tqdm[Any]:
+    """tqdm's bar on stderr, with its arguments: drawn over on a terminal, a line every ten seconds in a log."""
     from tqdm import tqdm
 
-    disable = False if is_kept else None
-    return tqdm(items, name or None, total, unit=unit, disable=disable, leave=is_kept, file=sys.stderr)
+    is_terminal = sys.stderr.isatty()
+    return tqdm(items, disable=not is_shown, ascii=not is_terminal, file=sys.stderr if is_terminal else _Log(), **how)
+
+
+class _Log:
+    """A file for bars that keeps what they draw every ten seconds, each as a line on stderr."""
+
+    def __init__(self) -> None:
+        self._told_at = time.monotonic()
+
+    def write(self, drawn: str) -> None:
+        if (line := drawn.strip()) and time.monotonic() - self._told_at >= LOG_SEC:
+            self._told_at = time.monotonic()
+            say(line)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def say(sentence: str) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -67,12 +66,10 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _write_video(args: argparse.Namespace, opened: Sequence[Version], sheet: Sheet) -> tuple[int, list[float | None]]:
-    from tqdm import tqdm
-
     compare_clips.check_counts(opened, args.frames)
     frames = compare_clips.in_step(opened, args.frames)
     total = args.frames or opened[0].num_frames
-    bar = tqdm(frames, total=total, unit="frame", disable=not sys.stderr.isatty())
+    bar = cli.watch(frames, total=total)
     return compare_clips.write_video(opened, bar, sheet, args.matrix, args.out, args.crf)
 
 

@@ -18,14 +18,14 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from youku import contest, files, stops
+from youku import cli, contest, files, stops
 from youku.exchange import objects
 from youku.exchange.archive import Mark, Notice, Wanted, remember, verify
 from youku.exchange.fetch import Stopped, aside_path, fetch, forget, part_path
 from youku.exchange.objects import FetchError
 from youku.exchange.zips import DamagedZip, unpack
 
-_BAR: dict[str, Any] = {"unit": "B", "unit_scale": True, "disable": None}
+_BAR: dict[str, Any] = {"unit": "B", "unit_scale": True}
 
 
 @dataclass
@@ -86,7 +86,7 @@ def make_plan(
     for item in wanted:
         if item.zip_path.is_dir():
             raise ValueError(f"{item.zip_path}: expected a zip, found a folder; move it away and run again")
-    looked_at = tqdm(wanted, desc="look at the clips", unit="archive", disable=None, leave=False)
+    looked_at = cli.bar(wanted, desc="look at the clips", unit="archive", leave=False)
     plan = Plan({item: ids for item in looked_at if (ids := item.missing(num_frames))}, base_url, num_frames)
     with objects.make_session() as session:
         for item in plan.missing:
@@ -117,7 +117,7 @@ def download(
     refused = {plan.unreachable: [item.archive.name for item in plan.sizes]} if plan.unreachable else {}
     files.require_free(data, plan.needed_bytes(jobs, delete_zips), "fetching and unpacking the archives")
     known = None not in plan.sizes.values()
-    total = tqdm(total=sum(filter(None, plan.sizes.values())) if known else None, desc="total", **_BAR)
+    total = cli.bar(total=sum(filter(None, plan.sizes.values())) if known else None, desc="total", **_BAR)
     with total, stops.workers(jobs) as (pool, stop):
         futures = {
             pool.submit(_bring, item, plan, retries, delete_zips, haul, total, stop): item
@@ -172,7 +172,7 @@ def _bring(
 
 def _fetch(item: Wanted, plan: Plan, retries: int, haul: Haul, total: tqdm, stop: threading.Event) -> None:
     name = item.archive.name
-    with tqdm(total=plan.sizes.get(item), desc=name, leave=False, **_BAR) as bar:
+    with cli.bar(total=plan.sizes.get(item), desc=name, leave=False, **_BAR) as bar:
 
         def step(have_bytes: int, total_bytes: int | None) -> None:
             bar.total = total_bytes
@@ -188,7 +188,7 @@ def _unpack(item: Wanted, plan: Plan, haul: Haul, stop: threading.Event) -> None
     """Unpack what is missing, and remember each clip as its archive has it: the stream was checked against its CRC."""
     name, marks = item.archive.name, dict[str, Mark]()
     targets = {item.clip_path(clip_id).name: item.clip_path(clip_id) for clip_id in plan.missing[item]}
-    with tqdm(total=len(targets), desc=f"unpack {name}", unit="clip", disable=None, leave=False) as bar:
+    with cli.bar(total=len(targets), desc=f"unpack {name}", unit="clip", leave=False) as bar:
 
         def on_clip(path: Path, crc: int) -> None:
             marks[path.name] = Mark(0, crc).of(path)

@@ -73,8 +73,6 @@ def score_submission(
     `low` and `high` are folders of LR and GT clips; `jobs` clips are measured at once (default: from the CPU count).
     `everything` adds what the score does not need: PSNR over RGB, VMAF NEG, VMAF of the clips that were sampled.
     """
-    from tqdm import tqdm
-
     reading = reading or Reading()
     submission = open_submission(path)
     clips = _pair_up(submission, test_set, Path(low), Path(high))
@@ -84,7 +82,7 @@ def score_submission(
     threads = max(1, (os.cpu_count() or 1) // jobs)
     num_frames = sum(len(clip.frames) for clip in clips)
     with (
-        tqdm(total=num_frames, unit="frame", desc="score", disable=not progress, leave=False) as bar,
+        cli.bar(total=num_frames, unit="frame", desc="score", is_shown=progress, leave=False) as bar,
         stops.workers(jobs, "score", limit_threads, (1,)) as (pool, stop),
     ):
         how = partial(totals.wanted_of, reading, everything=everything, with_vmaf=with_vmaf)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import youku
-from youku import contest, files
+from youku import cli, contest, files
 from youku.contest import TestSet
 from youku.exchange import zips
 from youku.exchange.submission_checks import Likeness, count_faults, guess_test_set, header_faults, name_faults
@@ -139,12 +139,11 @@ def check_submission(
 
 
 def _check_clips(submission: Submission, test_set: TestSet, low: Path | None, progress: bool) -> dict[str, ClipCheck]:
-    from tqdm import tqdm
-
     wanted = {test_set.name(clip_id): clip_id for clip_id in test_set.ids}
     names = [name for name in wanted if name in submission.members and name not in submission.wrong]
+    num_frames = sum(len(test_set.frames(wanted[name])) for name in names)
     clips = {}
-    with tqdm(unit="frame", desc="check", disable=not progress, leave=False) as bar:
+    with cli.bar(total=num_frames, unit="frame", desc="check", is_shown=progress, leave=False) as bar:
         for done, name in enumerate(names, 1):
             bar.set_postfix_str(f"{done}/{len(names)} {name}")
             low_name = contest.low_name(wanted[name])
@@ -209,8 +208,6 @@ def make_submission(
 
     Returns the manifest plus "path" (of the zip) and "up_to_date" (True when nothing had to be written).
     """
-    from tqdm import tqdm
-
     if not re.fullmatch(r"[^\W_][\w.-]*", name):
         raise ValueError(f"--name {name!r}: expected letters, digits, '_', '-' and '.', no space (it names the zip)")
     if not 0 <= level <= 9:
@@ -227,7 +224,7 @@ def make_submission(
     if (manifest := _current_manifest(zip_path, manifest_path, paths, verdict, level)) is not None:
         return {**manifest, "path": str(zip_path), "up_to_date": True}
     files.require_free(folder, verdict.num_bytes, "the zip, uncompressed at worst,")
-    with tqdm(total=verdict.num_bytes, unit="B", unit_scale=True, desc="zip", disable=not progress, leave=False) as bar:
+    with cli.bar(total=verdict.num_bytes, unit="B", unit_scale=True, desc="zip", is_shown=progress, leave=False) as bar:
         digests = zips.pack(paths, zip_path, level, bar.update)
     manifest = _manifest(zip_path, paths, verdict, level, digests)
     files.write_json(manifest_path, manifest)

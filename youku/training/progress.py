@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 import torch
 
-from youku import files, stops
+from youku import cli, files, stops
 from youku.files import atomic_write
 from youku.training.config import TrainConfig
 from youku.training.dataset import Ranks
@@ -70,15 +70,13 @@ class LogWriter:
     """
 
     def __init__(self, config: TrainConfig, step: int, validated: int, progress: bool, say: Say, ranks: Ranks) -> None:
-        from tqdm import tqdm
-
         self._listener, self._file, self._board = say, None, None
         if ranks.is_writer:
             self._file = _open_log(config.folder / "log.jsonl", step, validated)
             self._board = _open_board(config.folder / "tensorboard", step) if config.tensorboard else None
-        self.bar = tqdm(
-            total=config.steps, initial=step, desc=config.name, unit="step", disable=not (progress and ranks.is_writer),
-            file=sys.stderr, dynamic_ncols=True, mininterval=0.5,
+        self.bar = cli.bar(
+            total=config.steps, initial=step, desc=config.name, unit="step", is_shown=progress and ranks.is_writer,
+            dynamic_ncols=True, mininterval=0.5,
         )  # fmt: skip
 
     def say(self, text: str) -> None:
