@@ -235,17 +235,17 @@ def test_audio_of_the_first_is_carried_over(clips: tuple[Path, ...], tmp_path: P
 def test_different_lengths_name_both_counts(
     clips: tuple[Path, ...], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    """No video of unequal clips, nothing left behind; --frames takes what both have; a decoded clip is counted too."""
+    """No video of unequal clips, nothing left behind; --max-frames takes what both have; a decoded clip is counted too."""
     high, pred, _ = clips
     short, out = write(tmp_path / "short.y4m", list(y4m.Clip(pred))[:3]), tmp_path / "cmp.mp4"
     assert main(["compare", str(high), str(short), "--out", str(out)]) == 1
     err = capsys.readouterr().err
-    assert "high.y4m has 4" in err and "short.y4m has 3" in err and "--frames 3" in err
+    assert "high.y4m has 4" in err and "short.y4m has 3" in err and "--max-frames 3" in err
     streamed = compare_clips.Version(high, HEADER, iter(y4m.Clip(high)))
     with ExitStack() as stack, pytest.raises(ValueError, match=r"high.y4m has 4, .*short.y4m has 3"):
         list(compare_clips.in_step([streamed, compare_clips.open_version(short, stack)], None))
     assert not out.exists() and not list(tmp_path.glob(".cmp*"))
-    assert main(["compare", str(high), str(short), "--out", str(out), "--frames", "3"]) == 0
+    assert main(["compare", str(high), str(short), "--out", str(out), "--max-frames", "3"]) == 0
 
 
 def test_deep_clips_compare_with_shallow_ones(clips: tuple[Path, ...]) -> None:

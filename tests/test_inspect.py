@@ -298,10 +298,10 @@ def test_clip_as_json_and_as_picture(barred: Path, tmp_path: Path, capsys: pytes
 
 
 def test_any_video_is_a_clip(barred: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """A coded video is decoded; --frames looks at its start alone."""
+    """A coded video is decoded; --max-frames looks at its start alone."""
     video = tmp_path / "film.mp4"
     ffmpeg.run(ffmpeg.build(str(barred), str(video), {}, {"c:v": "libx264", "format": "mp4"}), "test clip")
-    assert main(["inspect", str(video), "--frames", "2", "--json"]) == 0
+    assert main(["inspect", str(video), "--max-frames", "2", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["frames"] == 2 and told["cuts"] == [] and told["bars"]["top"] in (23, 24, 25)
 
@@ -328,7 +328,7 @@ def test_a_start_is_not_taken_for_the_clip(
     path = barred.with_suffix(".mp4") if is_coded else barred
     if is_coded:
         ffmpeg.run(ffmpeg.build(str(barred), str(path), {}, {"c:v": "libx264", "format": "mp4"}), "test clip")
-    asked = [] if limit is None else ["--frames", str(limit)]
+    asked = [] if limit is None else ["--max-frames", str(limit)]
     assert main(["inspect", str(path), *asked, "--png", str(barred.with_suffix(".png"))]) == 0
     out = capsys.readouterr().out
     assert out.startswith("decoded    YUV4MPEG2 W384" if is_coded else "header     YUV4MPEG2 W384")
@@ -351,8 +351,8 @@ def test_interlaced_and_mono_clips(tmp_path: Path, capsys: pytest.CaptureFixture
     ("arguments", "status", "words"),
     [
         (["film.y4m", "--layers", "first", "--checkerboard"], 2, "--layers, --checkerboard: for weights"),
-        (["film.y4m", "--frames", "0"], 2, "expected 1 or more"),
-        (["best.safetensors", "--frames", "2"], 2, "--frames is for clips"),
+        (["film.y4m", "--max-frames", "0"], 2, "expected 1 or more"),
+        (["best.safetensors", "--max-frames", "2"], 2, "--max-frames is for clips"),
         (["notes.txt"], 1, "no weights (safetensors, .pth), and is neither a y4m clip nor a video"),
         (["absent.y4m"], 1, "expected a clip or a weights file, found nothing"),
         (["."], 1, "found a folder"),

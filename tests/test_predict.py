@@ -167,7 +167,7 @@ def test_quality_and_input_choose(
         ("film.mkv", shipped.CODED, "a coded video"),
         ("-", shipped.CODED, "stdin"),
         ("photo.PNG", shipped.CLEAN, "a picture"),
-        (".", shipped.CODED, "clips of the contest"),
+        (".", shipped.CODED, "holds video"),
     ],
 )
 def test_what_was_coded_is_told_by_its_name(source: str, kind: str, why: str) -> None:
@@ -207,6 +207,27 @@ def test_all_that_is_shipped_is_there_and_nothing_else() -> None:
         _, about = weights.read(entry.path)
         assert (about["model"], about["scale"]) == (entry.model, str(entry.scale))
         assert about.get("trained_on", shipped.CLEAN) == entry.trained_on and entry.name in card
+
+
+def test_a_folder_of_any_clips(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """All of them, each under its own name; two that would become one, a file as output and an empty folder are told."""
+    folder, out = tmp_path / "films", tmp_path / "out"
+    folder.mkdir()
+    for name in ("a.y4m", "b.y4m"):
+        clip_of(folder / name, "420mpeg2", 16, 12, 1)
+    (folder / "notes.txt").write_text("no clip")
+    assert run(str(folder), str(out), "--model", "bicubic", "--scale", "2") == 0
+    assert sorted(path.name for path in out.glob("*.y4m")) == ["a_x2.y4m", "b_x2.y4m"]
+    assert run(str(folder), str(tmp_path / "o.mkv"), "--model", "bicubic") == 1
+    assert "is a folder, so the output must be a folder too" in capsys.readouterr().err
+    (folder / "a.mkv").write_bytes(b"x")
+    assert run(str(folder), str(out), "--model", "bicubic", "--scale", "2") == 1
+    assert "a.y4m would both become" in capsys.readouterr().err
+    (tmp_path / "none").mkdir()
+    assert run(str(tmp_path / "none"), str(out)) == 1
+    assert "expected clips named Youku_00000_l.y4m, or videos, found none" in capsys.readouterr().err
+    clip_of(tmp_path / "none" / "Youku_00000_h_GT.y4m", "420mpeg2", 16, 12, 1)
+    assert run(str(tmp_path / "none"), str(out)) == 1
 
 
 def test_folder_is_predicted_as_the_contest_scores_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

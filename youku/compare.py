@@ -31,8 +31,8 @@ def _check(args: argparse.Namespace) -> None:
         raise cli.UsageError(f"--out {args.out}: expected a name that ends in .mp4 or .png")
     if (suffix == ".png") != (args.frame is not None):
         raise cli.UsageError("--frame N goes with --out FILE.png, and FILE.png with --frame N")
-    if (args.frame is not None and args.frame < 0) or (args.frames is not None and args.frames < 1):
-        raise cli.UsageError("expected --frame 0 or more, --frames 1 or more")
+    if (args.frame is not None and args.frame < 0) or (args.max_frames is not None and args.max_frames < 1):
+        raise cli.UsageError("expected --frame 0 or more, --max-frames 1 or more")
     if args.wipe and args.heat:
         raise cli.UsageError("--heat lies under versions side by side; drop --wipe or --heat")
     if not 0 <= args.crf <= 51 or (args.magnify is not None and args.magnify < 1) or args.heat_max <= 0:
@@ -66,9 +66,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _write_video(args: argparse.Namespace, opened: Sequence[Version], sheet: Sheet) -> tuple[int, list[float | None]]:
-    compare_clips.check_counts(opened, args.frames)
-    frames = compare_clips.in_step(opened, args.frames)
-    total = args.frames or opened[0].num_frames
+    compare_clips.check_counts(opened, args.max_frames)
+    frames = compare_clips.in_step(opened, args.max_frames)
+    total = args.max_frames or opened[0].num_frames
     bar = cli.watch(frames, total=total)
     return compare_clips.write_video(opened, bar, sheet, args.matrix, args.out, args.crf)
 
@@ -94,7 +94,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("clips", nargs="+", metavar="CLIP", help="two or three versions, the reference first")
     parser.add_argument("--out", required=True, metavar="FILE", help="cmp.mp4, or cmp.png with --frame")
     parser.add_argument("--frame", type=int, metavar="N", help="draw this frame alone (from 0), as PNG")
-    parser.add_argument("--frames", type=int, metavar="N", help="compare the first N frames, whatever the lengths")
+    parser.add_argument("--max-frames", type=int, metavar="N", help="compare the first N frames, whatever the lengths")
     parser.add_argument("--labels", metavar="A,B,C", help="names above the pictures (default: the files')")
     parser.add_argument("--wipe", action="store_true", help="one picture, split by a moving line")
     parser.add_argument("--zoom", metavar="X,Y,W,H", help="show this region again below, magnified")

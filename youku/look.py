@@ -33,7 +33,7 @@ OF_WEIGHTS = ("model", "scale", "layers", "histogram", "features", "picture", "o
 
 def _run_clip(args: argparse.Namespace, path: Path) -> int:
     _check_clip_flags(args)
-    found = clip_summary.summarise_clip(path, args.frames, partial(cli.watch, is_kept=False))
+    found = clip_summary.summarise_clip(path, args.max_frames, partial(cli.watch, is_kept=False))
     if args.png:
         title = f"{path.name}: {found.header.width}x{found.header.height}, {found.counted} frames"
         clip_summary.draw_clip(found.survey, title, args.png)
@@ -97,8 +97,8 @@ def _check_weights_flags(args: argparse.Namespace) -> str | None:
         raise cli.UsageError("--features LAYER, --picture IN.png and --out DIR go together; give all three or none")
     if args.json and args.histogram:
         raise cli.UsageError("--histogram is text and --json is for programs; drop one of them")
-    if args.frames is not None:
-        raise cli.UsageError(f"--frames is for clips, {args.file} holds weights; drop it")
+    if args.max_frames is not None:
+        raise cli.UsageError(f"--max-frames is for clips, {args.file} holds weights; drop it")
     net = feature_maps.loss_network_of(args.file)
     if net and (senseless := [f"--{name}" for name in ("model", "scale", "checkerboard") if vars(args)[name]]):
         raise ValueError(
@@ -114,8 +114,8 @@ def _check_clip_flags(args: argparse.Namespace) -> None:
         raise cli.UsageError(
             f"{', '.join(wrong)}: for weights, {args.file} holds none; drop it, or name a weights file"
         )
-    if args.frames is not None and args.frames < 1:
-        raise cli.UsageError(f"--frames {args.frames}: expected 1 or more")
+    if args.max_frames is not None and args.max_frames < 1:
+        raise cli.UsageError(f"--max-frames {args.max_frames}: expected 1 or more")
     if args.png and Path(args.png).exists() and Path(args.png).samefile(args.file):
         raise cli.UsageError(f"--png {args.png}: is the clip itself; name another file")
 
@@ -123,7 +123,7 @@ def _check_clip_flags(args: argparse.Namespace) -> None:
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("inspect", __doc__, opens_videos=True)
     parser.add_argument("file", metavar="FILE", help="clip (y4m, any video) or weights (of a run, anyone's, or VGG's)")
-    parser.add_argument("--frames", type=int, metavar="N", help="of a clip, look at the first N frames")
+    parser.add_argument("--max-frames", type=int, metavar="N", help="of a clip, look at the first N frames")
     parser.add_argument(
         "--model", metavar="NAME", choices=list(MODELS), help="network, where the weights file does not name it"
     )

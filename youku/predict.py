@@ -38,7 +38,7 @@ from youku.video import ffmpeg
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("predict", __doc__, opens_videos=True)
-    parser.add_argument("source", metavar="IN", help="clip, video, folder of contest clips, or - for y4m on stdin")
+    parser.add_argument("source", metavar="IN", help="clip, video, folder of them, or - for y4m on stdin")
     parser.add_argument("target", metavar="OUT", help="y4m file, video, folder, or - for stdout")
     of_weights = "best.safetensors of a run, published weights (safetensors, .pth), export's .onnx; else the kit's own"
     parser.add_argument("--weights", help=of_weights)

@@ -95,7 +95,7 @@ def kind_of_input(source: str) -> tuple[str, str]:
     if Path(source).suffix.lower() in pictures.SUFFIXES:
         return shipped.CLEAN, f"{name} is a picture"
     if Path(source).is_dir():
-        return shipped.CODED, f"{name or source} holds clips of the contest, which were coded"
+        return shipped.CODED, f"{name or source} holds video, which mostly was coded before"
     if contest.parse_name(name):
         return shipped.CODED, f"{name} is a clip of the contest, which was coded"
     if source == "-" or clips.kind_of_source(source) is ClipKind.Y4M:
@@ -130,17 +130,21 @@ def network_scale(source: str, size: Size) -> int:
 
 
 def list_jobs(source: str, target: str, frames: str, test_set: str, label: str) -> list[Job]:
-    """One job a clip; for a folder, named as the contest asks ("scored") or all as whole results ("all").
+    """One job a clip; for a folder of the contest, named as it asks ("scored") or all as whole results ("all").
+    Of a folder without clips of the contest every clip and video is taken.
 
     `label` ends the name of an output that is given as a folder. ValueError for an output that is its own input.
     """
     is_folder = Path(source).is_dir()
     jobs = (
-        _folder_jobs(source, target, frames, test_set)
+        _folder_jobs(source, target, frames, test_set, label)
         if is_folder
         else [_file_job(source, target, frames, test_set, label)]
     )
+    sources: dict[str, str] = {}
     for job in jobs:
+        if (other := sources.setdefault(job.target, job.source)) != job.source:
+            raise ValueError(f"{other} and {job.source} would both become {job.target}; rename one of them")
         if job.target != "-":
             records.record_of(job.target)
             if Path(job.target).exists() and job.source != "-" and Path(job.target).samefile(job.source):
@@ -163,16 +167,20 @@ def _file_job(source: str, target: str, frames: str, test_set: str, label: str) 
     return Job(source, target, _wanted(frames, test_set, known[0] if known else None, source))
 
 
-def _folder_jobs(folder: str, target: str, frames: str, test_set: str) -> list[Job]:
-    if target == "-" or Path(target).is_file():
+def _folder_jobs(folder: str, target: str, frames: str, test_set: str, label: str) -> list[Job]:
+    is_file = Path(target).suffix.lower() in (".y4m", *encoding.SUFFIXES) and not Path(target).is_dir()
+    if target == "-" or is_file or Path(target).is_file():
         raise ValueError(f"{target}: {folder} is a folder, so the output must be a folder too")
-    known = ((contest.parse_name(path.name), path) for path in sorted(Path(folder).iterdir()))
-    lows = {name[0]: path for name, path in known if name and path.name == contest.low_name(name[0])}
+    named = {path: contest.parse_name(path.name) for path in sorted(Path(folder).iterdir())}
+    lows = {name[0]: path for path, name in named.items() if name and path.name == contest.low_name(name[0])}
     if frames == "scored":
         lows = {clip_id: path for clip_id, path in lows.items() if clip_id in contest.test_set(test_set).ids}
-    if not lows:
-        raise ValueError(f"{folder}: expected clips named {contest.low_name(0)}, found none to predict")
-    jobs = []
+    films = [path for path in named if path.suffix.lower() in clips.VIDEO_SUFFIXES and path.is_file()]
+    if frames == "scored" or any(named.values()):  # a folder of the contest holds its clips alone
+        films = []
+    if not lows and not films:
+        raise ValueError(f"{folder}: expected clips named {contest.low_name(0)}, or videos, found none to predict")
+    jobs = [_file_job(str(path), f"{target}/", frames, test_set, label) for path in films]
     for clip_id, path in lows.items():
         result = contest.test_set(test_set).name(clip_id) if frames == "scored" else contest.result_name(clip_id, True)
         jobs.append(Job(str(path), str(Path(target) / result), _wanted(frames, test_set, clip_id, str(path))))
