@@ -363,3 +363,12 @@ def test_too_few_files_may_be_open(tmp_path: Path) -> None:
     line = [sys.executable, "-c", code, str(tmp_path / "in.y4m"), str(tmp_path / "out.yuv")]
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
     assert done.returncode == 1 and "too many open files" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_relative_cache_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """$XDG_CACHE_HOME counts where it is absolute; else the cache of the user's home is taken."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "here")
+    assert files.cache_folder("pace") == tmp_path / ".cache/youku/pace"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "there"))
+    assert files.cache_folder("pace") == tmp_path / "there/youku/pace"

@@ -125,7 +125,10 @@ def test_the_kit_brings_a_network(tmp_path: Path, scale: int, capsys: pytest.Cap
     taken = shipped.find(shipped.QUALITIES[shipped.DEFAULT], scale, shipped.CODED)
     assert taken is not None and taken.model == "pairs-s"
     assert run(str(clip.path), str(tmp_path / "own.y4m"), "--scale", str(scale)) == 0
-    assert f"{taken.model} x{scale}, the kit's own (--quality balanced" in capsys.readouterr().err
+    assert (
+        f"1 clip by {taken.model} x{scale} on cpu; the kit's own of --quality balanced, trained on"
+        in capsys.readouterr().err
+    )
     assert run(str(clip.path), str(tmp_path / "named.y4m"), "--weights", str(taken.path)) == 0
     assert "kit's own" not in capsys.readouterr().err
     assert (tmp_path / "own.y4m").read_bytes() == (tmp_path / "named.y4m").read_bytes()
@@ -134,17 +137,21 @@ def test_the_kit_brings_a_network(tmp_path: Path, scale: int, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("arguments", "file", "said"),
     [
-        ([], "pairs_s_x4_video", "for compressed input: in.y4m is video, which mostly was coded before"),
-        (["--input", "clean"], "pairs_s_x4_clean", "--quality balanced; for clean input: --input"),
-        (["--quality", "best"], "pairs_m_x4_video", "--quality best; for compressed input"),
-        (["--quality", "fast"], "fsrcnn_x4", "trained on clean input, none is shipped for compressed"),
+        ([], "pairs_s_x4_video", "trained on compressed input; in.y4m is video, which mostly was coded before"),
+        (["--input", "clean"], "pairs_s_x4_clean", "--quality balanced, trained on clean input; --input"),
+        (["--quality", "best"], "pairs_m_x4_video", "--quality best, trained on compressed input"),
+        (
+            ["--quality", "fast"],
+            "fsrcnn_x4",
+            "--quality fast, trained on clean input, as none is shipped for compressed input",
+        ),
         (
             ["--quality", "best", "--scale", "3"],
             "pairs_s_x3_video",
-            "--quality best has no pairs-m at x3; for compressed",
+            "--quality best, which has no pairs-m at x3, trained on compressed",
         ),
-        (["--scale", "2"], "pairs_s_x2_video", "--quality balanced; for compressed input"),
-        (["--model", "pairs-m", "--input", "clean"], "pairs_m_x4_clean", "--model pairs-m; for clean input"),
+        (["--scale", "2"], "pairs_s_x2_video", "--quality balanced, trained on compressed input"),
+        (["--model", "pairs-m", "--input", "clean"], "pairs_m_x4_clean", "own pairs-m, trained on clean input"),
     ],
 )
 def test_quality_and_input_choose(

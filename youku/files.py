@@ -268,5 +268,9 @@ def stamp(path: str | Path) -> str:
 
 
 def cache_folder(name: str) -> Path:
-    """Where what can be made again is kept for this user: $XDG_CACHE_HOME/youku/NAME, else ~/.cache/youku/NAME."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "youku" / name
+    """Where what can be made again is kept for this user: $XDG_CACHE_HOME/youku/NAME, else ~/.cache/youku/NAME.
+
+    A relative path is no $XDG_CACHE_HOME (XDG Base Directory Specification).
+    """
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (named if named.is_absolute() else Path.home() / ".cache") / "youku" / name

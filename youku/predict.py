@@ -125,8 +125,10 @@ def _run(args: argparse.Namespace) -> int:
     jobs = [replace(job, deinterlace=args.deinterlace, size=size) for job in jobs]
     files.protect(args.weights, *(job.source for job in jobs))
     files.refuse_input(*(job.target for job in jobs))
-    own = f" with {network.path}" if args.weights and Path(args.weights).is_dir() else own
-    cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
+    own = f"; {network.path}" if args.weights and Path(args.weights).is_dir() else own
+    cli.say(
+        f"{len(jobs)} clip{'s' * (len(jobs) != 1)} by {network.spec.name} x{network.scale} on {network.device}{own}"
+    )
     anew = args.force or args.allow_playlists  # whose files may have changed
     predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
     return 0

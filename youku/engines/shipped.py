@@ -73,12 +73,11 @@ def start_of(path: str, model: str, scale: int) -> str:
 
 def why(taken: Shipped, quality: str | None, wanted: str, reason: str) -> str:
     """What was taken for (quality, input wanted) and the reason for that input, in a phrase."""
-    chosen = f"--quality {quality}" if quality else f"--model {taken.model}"
+    chosen = f"the kit's own of --quality {quality}" if quality else f"the kit's own {taken.model}"
     if quality and taken.model != QUALITIES[quality][0]:
-        chosen += f" has no {QUALITIES[quality][0]} at x{taken.scale}"
-    if taken.trained_on == wanted:
-        return f"{chosen}; for {_KINDS[wanted]} input: {reason}"
-    return f"{chosen}; trained on {_KINDS[taken.trained_on]} input, none is shipped for {_KINDS[wanted]} ({reason})"
+        chosen += f", which has no {QUALITIES[quality][0]} at x{taken.scale}"
+    lacks = "" if taken.trained_on == wanted else f", as none is shipped for {_KINDS[wanted]} input"
+    return f"{chosen}, trained on {_KINDS[taken.trained_on]} input{lacks}; {reason}"
 
 
 _KINDS = {CLEAN: "clean", CODED: "compressed"}

@@ -83,10 +83,7 @@ def choose_weights(
         return weights, ""
     wanted, reason = kind_of_input(source) if kind in (None, "auto") else (kind, "--input")
     taken = shipped.find((taken.model,), taken.scale, wanted) or taken
-    return (
-        taken.path,
-        f", the kit's own ({shipped.why(taken, None if model else quality or shipped.DEFAULT, wanted, reason)})",
-    )
+    return taken.path, f"; {shipped.why(taken, None if model else quality or shipped.DEFAULT, wanted, reason)}"
 
 
 def kind_of_input(source: str) -> tuple[str, str]:
