@@ -44,6 +44,13 @@ def test_plane_equals_scikit_image(height: int, width: int) -> None:
     assert ssim.plane(pred, high) == pytest.approx(reference(pred, high, 255), abs=1e-5)
 
 
+def test_plane_forgets_the_tile_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many tiles in a row, the last ones cut off below: what lies beyond their edge never grows into the value."""
+    monkeypatch.setattr(ssim, "TILE_PX", (16, 16))
+    pred, high = ((image * 1023).astype(np.uint16) for image in pair(27, 1100))
+    assert ssim.plane(pred, high, 10) == pytest.approx(reference(pred, high, 1023), abs=1e-5)
+
+
 def test_equal_images_are_one() -> None:
     """SSIM(x, x) = 1."""
     _, high = pair()

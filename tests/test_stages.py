@@ -16,7 +16,7 @@ from youku.engines import weights
 from youku.inference.clip import predict_clip
 from youku.inference.jobs import Job
 from youku.inference.pipeline import Options
-from youku.inference.stages import Busy
+from youku.inference.stages import Busy, side_by_side
 
 
 def test_reading_is_timed_and_waiting_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,3 +51,22 @@ def test_a_prediction_ends_with_its_speed_and_what_was_busy(tmp_path: Path, mode
         r".*out\.y4m: 3 frames, ([\d.e+]+) frames/s \(busy: reading (\d+)%, network (\d+)%, writing (\d+)%\)", told[-1]
     )
     assert line and float(line[1]) > 0 and int(line[3]) > 0
+
+
+def test_side_by_side_keeps_order_and_what_came_before_an_error() -> None:
+    """However long each takes; a damaged source is told after the frames before it, and makes no more."""
+
+    def items() -> Iterator[int]:
+        yield from range(7)
+        raise ValueError("damaged")
+
+    def act(number: int) -> int:
+        time.sleep(0.02 if number % 3 == 0 else 0)
+        return number * number
+
+    made = side_by_side(act, items(), 3)
+    assert [next(made) for _ in range(7)] == [number * number for number in range(7)]
+    with pytest.raises(ValueError, match="damaged"):
+        next(made)
+    with pytest.raises(ZeroDivisionError):
+        list(side_by_side(lambda number: 1 // number, range(5), 2))

@@ -7,6 +7,7 @@ network. Integer planes in, integer planes out (y4m.Planes); a luma network's ch
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from youku.models.colours import NUM_TURNS, Colours, Tensors, Y
 from youku.threads import own_threads
 from youku.video import interpolate
 from youku.video.y4m import Header, Planes
+
+MOST_SIDE_BY_SIDE = 4  # frames that are enlarged at once where there is no network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +138,13 @@ def _require_finite(output: Tensors, numbers: Sequence[int]) -> None:
 
 
 def _interpolate_all(scale: int, header: Header, seen: Iterable[Moment], busy: Busy) -> Iterator[Planes]:
-    for moment in seen:
-        with busy.at("network"):
-            planes = interpolate.upscale(moment.middle, header, scale)
-        yield planes
+    number = min(MOST_SIDE_BY_SIDE, os.cpu_count() or 1)
+
+    def enlarge(moment: Moment) -> Planes:
+        with busy.at("network", number):
+            return interpolate.upscale(moment.middle, header, scale)
+
+    return stages.side_by_side(enlarge, seen, number)
 
 
 def _forward_all(

@@ -6,13 +6,17 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TypeVar
 
+from youku import stops
 from youku.threads import limit_threads
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 STAGES = ("reading", "network", "writing")
 AHEAD = 2  # items waiting between two stages
 
@@ -24,13 +28,13 @@ class Busy:
         self.began, self.seconds = time.monotonic(), dict.fromkeys(STAGES, 0.0)
 
     @contextmanager
-    def at(self, stage: str) -> Iterator[None]:
-        """The block is work of one of STAGES."""
+    def at(self, stage: str, number: int = 1) -> Iterator[None]:
+        """The block is work of one of STAGES, which `number` threads do."""
         began = time.monotonic()
         try:
             yield
         finally:
-            self.seconds[stage] += time.monotonic() - began
+            self.seconds[stage] += (time.monotonic() - began) / number
 
     def reading(self, items: Iterable[Item]) -> Iterator[Item]:
         """The same items, each timed while it comes."""
@@ -92,6 +96,25 @@ def ahead(items: Iterable[Item], depth: int = AHEAD, num_threads: int = 1) -> It
         thread.join()
         if isinstance(items, Generator):
             items.close()
+
+
+def side_by_side(act: Callable[[Item], Made], items: Iterable[Item], number: int) -> Iterator[Made]:
+    """What `act` makes of each item, in their order, made by `number` threads; an error comes in its item's turn."""
+    coming, is_over = iter(items), False
+    waiting: deque[Future[Made]] = deque()
+    with stops.workers(number, "side by side", limit_threads, (1,)) as (pool, _):
+        while waiting or not is_over:
+            while not is_over and len(waiting) < 2 * number:
+                try:
+                    waiting.append(pool.submit(act, next(coming)))
+                except StopIteration:
+                    is_over = True
+                except Exception as error:
+                    is_over = True
+                    waiting.append(Future())
+                    waiting[-1].set_exception(error)
+            if waiting:
+                yield waiting.popleft().result()
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -8,6 +8,8 @@ The interface is pytorch-ssim's: `ssim(img1, img2, window_size, size_average)` a
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -15,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from youku.video import resize
-
 SIGMA_PX = 1.5
 WINDOW_PX = 11
-BLOCK_PX = 32  # rows, and columns, that one product blurs
+BORDER_PX = WINDOW_PX - 1  # what the window is wider than one sample
+TILE_PX = 64, 960  # rows and columns of window positions that are measured at once, multiples of RUN_PX
+RUN_PX = 16  # samples along the window that one product blurs
 K1, K2 = 0.01, 0.03
 # exponents of the five scales, finest first [Wang et al. 2003, section 3.2]
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -96,32 +98,63 @@ def ms_ssim(img1: Tensor, img2: Tensor, size_average: bool = True, data_range: f
 
 
 def plane(pred: np.ndarray, high: np.ndarray, depth: int = 8) -> float:
-    """SSIM of two integer planes (H, W) of `depth` bits; no gradient, float32, few rows at a time (3 times faster)."""
+    """SSIM of two integer planes (H, W) of `depth` bits: no gradient, float32, a tile at a time that stays in the cache.
+
+    With s = pred + high and d = pred - high the formula is (S - D + 2 C1) (Vs - Vd + 2 C2) / (S + D + 2 C1) / (Vs + Vd +
+    2 C2), S and D the squares of their means and V their variances, so that two maps and their squares are blurred.
+    """
     first, second = (torch.empty(()).expand(1, 1, *values.shape) for values in (pred, high))
     _check(first, second, WINDOW_PX)
-    (height, width), peak, total = pred.shape, float((1 << depth) - 1), 0.0
-    padded = -(-(width - WINDOW_PX + 1) // BLOCK_PX) * BLOCK_PX + WINDOW_PX - 1  # whole blocks of columns
-    for top in range(0, height - WINDOW_PX + 1, BLOCK_PX):
-        rows = slice(top, min(top + BLOCK_PX + WINDOW_PX - 1, height))
-        maps = torch.zeros(4, rows.stop - top, padded)
-        for index, values in enumerate((pred, high)):
-            maps[index, :, :width] = torch.from_numpy(values[rows].astype(np.float32)).div_(peak)
-        torch.mul(maps[0], maps[0], out=maps[2]).addcmul_(maps[1], maps[1])
-        torch.mul(maps[0], maps[1], out=maps[3])
-        tall = _banded()[: maps.shape[1] - WINDOW_PX + 1, : maps.shape[1]] @ maps  # (4, R + 10, W) -> (4, R, W)
-        blurred = resize.filter_columns(tall.flatten(0, 1), _banded(), BLOCK_PX).view(4, tall.shape[1], -1)
-        luminance, contrast = _factors(blurred[:, :, : width - WINDOW_PX + 1], 1.0)
-        total += float((luminance * contrast).sum(dtype=torch.float64))
-    return total / ((height - WINDOW_PX + 1) * (width - WINDOW_PX + 1))
+    height, width = (side - BORDER_PX for side in pred.shape)  # positions of the window
+    side_px = min(TILE_PX[1], -(-width // RUN_PX) * RUN_PX)
+    c1, c2 = (torch.tensor(2.0 * (k * ((1 << depth) - 1)) ** 2) for k in (K1, K2))
+    maps, blur = _tile_blur(side_px)
+    codes, (plus, minus), total = maps[:2].numpy(), maps[:2], 0.0
+    for top, left in itertools.product(range(0, height, TILE_PX[0]), range(0, width, side_px)):
+        rows, columns = min(TILE_PX[0], height - top), min(side_px, width - left)
+        area = slice(top, top + rows + BORDER_PX), slice(left, left + columns + BORDER_PX)
+        if (rows, columns) != (TILE_PX[0], side_px):
+            maps.zero_()  # of the tile before: it would grow from one to the next
+        for values, out in zip((pred, high), codes, strict=True):
+            out[: rows + BORDER_PX, : columns + BORDER_PX] = values[area]
+        plus.add_(minus)
+        torch.sub(plus, minus, alpha=2, out=minus)
+        torch.mul(maps[:2], maps[:2], out=maps[2:])
+        means, squares = blur()
+        squares.addcmul_(means, means, value=-1)  # variances
+        means.mul_(means)
+        value = (means[0] - means[1]).add_(c1).mul_((squares[0] - squares[1]).add_(c2))
+        value.div_(means[0].add_(means[1]).add_(c1).mul_(squares[0].add_(squares[1]).add_(c2)))
+        total += float(value[:columns, :rows].sum())
+    return total / (height * width)
 
 
-@lru_cache(maxsize=1)
-def _banded() -> Tensor:
-    """(BLOCK_PX, BLOCK_PX + 10): each row the window, a sample further on."""
-    matrix = torch.zeros(BLOCK_PX, BLOCK_PX + WINDOW_PX - 1)
-    for row in range(BLOCK_PX):
-        matrix[row, row : row + WINDOW_PX] = torch.tensor(gaussian(WINDOW_PX))
-    return matrix
+def _tile_blur(side_px: int) -> tuple[Tensor, Callable[[], Tensor]]:
+    """Room for the maps (4, rows + 10, side + RUN_PX) of a tile, and what blurs them to (2, 2, side, rows), columns first.
+
+    A product with a small banded matrix blurs RUN_PX samples of many columns at once; the first one's output lies turned
+    over, so that the second is the same product. The output is the same memory each time.
+    """
+    band = torch.zeros(RUN_PX, RUN_PX + BORDER_PX)
+    for row in range(RUN_PX):
+        band[row, row : row + WINDOW_PX] = torch.tensor(gaussian(WINDOW_PX))
+    rows, line, num_runs = TILE_PX[0], side_px + RUN_PX, 4 * (side_px // RUN_PX + 1) - 1
+    maps, tall = torch.zeros(4, rows + BORDER_PX, line), torch.empty(4, line, rows)
+    wide = torch.empty(num_runs + 1, RUN_PX, rows)
+    downs = [
+        (maps[index, top : top + RUN_PX + BORDER_PX].T, tall[index, :, top : top + RUN_PX])
+        for index, top in itertools.product(range(4), range(0, rows, RUN_PX))
+    ]
+    runs = tall.as_strided((num_runs, RUN_PX + BORDER_PX, rows), (RUN_PX * rows, rows, 1))
+    bands, blurred = band.expand(num_runs, *band.shape), wide.view(2, 2, line, rows)[:, :, :side_px]
+
+    def blur() -> Tensor:
+        for values, out in downs:
+            torch.mm(values, band.T, out=out)
+        torch.bmm(bands, runs, out=wide[:num_runs])
+        return blurred
+
+    return maps, blur
 
 
 @lru_cache(maxsize=16)

@@ -5,7 +5,7 @@ A batch is a pure function of (seed, step), so a resumed run sees exactly what a
 
 from __future__ import annotations
 
-from collections import deque
+import itertools
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from youku import stops
+from youku.inference import stages
 from youku.models import colours
 from youku.models.colours import Tensors
 from youku.models.spec import ModelSpec
-from youku.threads import limit_threads, own_threads
+from youku.threads import own_threads
 from youku.training.config import PatchSettings
 from youku.training.pairs import DEFAULT_RESIZER, Pair
 from youku.video.y4m import Planes
@@ -202,11 +202,4 @@ def in_turn(samplers: Sequence[Sampler]) -> Callable[[int], Batch]:
 def batches(draw: Callable[[int], Batch], first: int, num_workers: int) -> Generator[Batch, None, None]:
     """Batches number `first`, `first` + 1, ... without end, cut in threads ahead of the consumer, in order."""
     own_threads()  # the network keeps all of its threads, the workers take one each
-    with stops.workers(num_workers, "patches", limit_threads, (1,)) as (pool, _):
-        waiting: deque = deque()
-        index = first
-        while True:
-            while len(waiting) < 2 * num_workers:
-                waiting.append(pool.submit(draw, index))
-                index += 1
-            yield waiting.popleft().result()
+    yield from stages.side_by_side(draw, itertools.count(first), num_workers)

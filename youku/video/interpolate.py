@@ -2,7 +2,7 @@
 
 `upscale` is the kit's bicubic baseline; every network that predicts luma alone takes its chroma from here.
 Source: the phase rule of `color.chroma_shift`. Planes in, planes out; float32 inside, one rounding at the end. A few
-rows at a time go through two products with small banded matrices, so that what is in between stays in the cache.
+rows at a time go through products with small banded matrices, so that what is in between stays in the cache.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from youku.video import color, resize
 from youku.video.y4m import Header, Planes
 
 BLOCK_PX = 8  # samples of the smaller side that make one block of rows, or one column of a product
+MOST_BLOCKS = 4  # of rows at a time: what lies between the passes stays in the cache
 
 
 def upscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
@@ -53,23 +54,24 @@ def scaled_header(header: Header, scale: int) -> Header:
 def _resample(
     plane: np.ndarray, shape: tuple[int, int], scale: float, kernel: str, shifts: tuple[float, float], header: Header
 ) -> np.ndarray:
-    """(H, W) codes to `shape`, a block of rows at a time; edges repeat."""
+    """(H, W) codes to `shape`, the pass that leaves less first, a few blocks of rows at a time; edges repeat."""
     import torch  # a second to load: only where a tensor is made
 
-    kind = torch.uint8 if header.depth == 8 else torch.int32
     (rows, step, margin_y), (columns, _, margin_x) = (resize.band(scale, kernel, shift, BLOCK_PX) for shift in shifts)
     (height, width), (tall, wide) = plane.shape, shape
     num_down, num_right = -(-tall // rows.shape[0]), -(-wide // columns.shape[0])  # blocks of the output
     below, beside = num_down * step - height + margin_y, num_right * step - width + margin_x
     padded = np.pad(plane, ((margin_y, max(below, 0)), (margin_x, max(beside, 0))), mode="edge")
-    out, half, most = torch.empty(shape, dtype=kind), torch.tensor(0.5), (1 << header.depth) - 0.5
-    for index in range(num_down):
-        block = padded[index * step :][: rows.shape[1], : num_right * step + 2 * margin_x]
-        x = torch.from_numpy(block.astype(np.float32))  # (step + 2 margin, n step + 2 margin)
+    out, most = np.empty(shape, header.dtype), (1 << header.depth) - 0.5
+    for first in range(0, num_down, MOST_BLOCKS):
+        num = min(MOST_BLOCKS, num_down - first)
+        block = padded[first * step :][: num * step + 2 * margin_y, : num_right * step + 2 * margin_x]
+        x = torch.from_numpy(block.astype(np.float32))  # (num step + 2 margin, n step + 2 margin)
         if scale > 1:
-            x = torch.addmm(half, rows, resize.filter_columns(x, columns, step))
+            x = resize.filter_rows(resize.filter_columns(x, columns, step), rows, step)
         else:
-            x = resize.filter_columns(rows @ x, columns, step).add_(half)
+            x = resize.filter_columns(resize.filter_rows(x, rows, step), columns, step)
         # what is cut off after a half was added is rounded half up
-        out[index * rows.shape[0] :][: rows.shape[0]] = x.clamp_(0, most)[: tall - index * rows.shape[0], :wide]
-    return out.numpy().astype(header.dtype, copy=False)
+        codes = x.add_(0.5).clamp_(0, most).numpy()[: tall - first * rows.shape[0], :wide]
+        np.copyto(out[first * rows.shape[0] :][: len(codes)], codes, casting="unsafe")
+    return out

@@ -203,6 +203,14 @@ def filter_columns(x: torch.Tensor, matrix: torch.Tensor, step: int) -> torch.Te
     return (groups @ matrix.T).view(num_rows, -1)
 
 
+def filter_rows(x: torch.Tensor, matrix: torch.Tensor, step: int) -> torch.Tensor:
+    """(n step + taps, W) to (n outputs, W): the (outputs, step + taps) matrix times each group of rows."""
+    num_rows, line = x.shape
+    num_groups = (num_rows - matrix.shape[1]) // step + 1
+    groups = x.as_strided((num_groups, matrix.shape[1], line), (step * line, line, 1))
+    return (matrix.expand(num_groups, -1, -1) @ groups).flatten(0, 1)
+
+
 def _inside(index: np.ndarray, size: int, edge: str) -> np.ndarray:
     """Fold indices outside 0 .. size-1 back: mirrored with the edge sample repeated, or clamped."""
     if edge == "replicate":
