@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli, contest, files
-from youku.exchange.intervals import told
+from youku.exchange.intervals import told, verdict
 from youku.exchange.score_clips import score_submission
 from youku.exchange.scorefile import plain, write_score
 from youku.exchange.totals import CHOICES, Reading, format_artefacts, format_table
@@ -63,7 +63,7 @@ def _score(args: argparse.Namespace) -> int:
         print(format_table(score))
         own, gain = (score["interval"][key] for key in ("submission", "difference"))
         if own:
-            print(f"\n95 % interval over clips: score {told(own)}, difference {told(gain, sign='+')}")
+            print(f"\n95 % interval over clips: score {told(own)}; above bicubic {verdict(gain)}")
         if args.artefacts:
             print("\n" + format_artefacts(score))
         print("\n" + "\n".join(map(str, written)))

@@ -92,6 +92,8 @@ def score_submission(
         measured = _measure_all(pool, stop, measure, clips, bar)
     pairs = list(zip(clips, measured, strict=True))
     values = {system: [(clip.whole, one.values[system]) for clip, one in pairs] for system in SYSTEMS}
+    rows = [_clip_row(clip, one, reading) for clip, one in pairs]
+    own = {system: intervals.clips_of(rows, asdict(reading), system) for system in SYSTEMS}
     score = {
         "name": name or _name(submission.path),
         "test_set": str(test_set),
@@ -101,10 +103,10 @@ def score_submission(
         "paths": {"submission": str(path), "low": str(low), "high": str(high)},
         "totals": {system: totals.totals_of(values[system], reading) for system in SYSTEMS},
         "interval": {
-            **{system: intervals.of_score(values[system], reading) for system in SYSTEMS},
-            "difference": intervals.of_score(values["submission"], reading, values["bicubic"]),
+            **{system: intervals.of_score(own[system]) for system in SYSTEMS},
+            "difference": intervals.of_score(own["submission"], own["bicubic"]),
         },
-        "clips": [_clip_row(clip, one, reading) for clip, one in pairs],
+        "clips": rows,
     }
     if with_artefacts:
         score["artefacts"] = {
