@@ -109,7 +109,7 @@ def _cells(entry: Entry, first: Entry) -> list[str]:
     """A row; `first` is the best entry of its kind."""
     score, protocol = entry.score, entry.score["protocol"]
     own, best = (intervals.clips_of(one.score["clips"], protocol) for one in (entry, first))
-    ours, theirs = (score["totals"][system] for system in SYSTEMS)
+    ours, theirs = (score["totals"][system] for system in SYSTEMS[:2])
     numbers = [(ours, "score", 3), (theirs, "score", 3), (ours, "psnr", 3), (ours, "vmaf", 3), (ours, "vmaf_neg", 3)]
     numbers += [(ours, "ssim", 4)]
     pages = sorted(page.name for page in entry.folder.glob("*.html"))
