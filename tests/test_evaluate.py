@@ -15,7 +15,7 @@ from youku import evaluate
 from youku.engines import half, weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
-from youku.inference import evaluation, picture_scores, pipeline
+from youku.inference import evaluation, picture_scores, pipeline, timing
 from youku.inference.evaluation import PROTOCOLS, Picture
 from youku.inference.pipeline import Options
 from youku.metrics import fsim
@@ -70,6 +70,7 @@ RED_EDSR_STEP = 10 * 65.738 / 256
         ("y_crop_4", 4, 4, (10, 10, 10), Y_STEP),
         ("rgb_crop_s", 3, 3, (10, 0, 0), 10 / math.sqrt(3)),
         ("rgb_crop_s6", 3, 9, (10, 0, 0), 10 / math.sqrt(3)),
+        ("vid4", 4, 8, (10, 10, 10), Y_STEP),
         ("y_diff_edsr", 2, 2, (10, 10, 10), EDSR_STEP),
         ("y_diff_edsr", 4, 4, (10, 0, 0), RED_EDSR_STEP),
     ],
@@ -167,7 +168,7 @@ def test_pooled_is_below_the_mean_and_right() -> None:
             lambda: evaluation.enlarge(fresh("edsr-baseline"), FLAT[..., 0], Options()),
             "works on RGB, here is luma",
         ),
-        (lambda: picture_scores.Runs(iterations=0), "--iterations 0: expected a batch and iterations of 1 or more"),
+        (lambda: timing.Runs(iterations=0), "--iterations 0: expected a batch and iterations of 1 or more"),
     ],
 )
 def test_faults_are_one_sentence(act, message: str) -> None:
@@ -196,6 +197,7 @@ def test_json_agrees_with_the_protocols(folder: Path, capsys: pytest.CaptureFixt
     """The verb's numbers are those of the functions, its mean the mean of the pictures' dB."""
     command = [str(folder), "--model", "bicubic", "--scale", "3", "--protocol", *PROTOCOLS, "--pooled", "--json"]
     command.remove("y_crop_4")
+    command.remove("vid4")
     assert evaluate.main(command) == 0
     protocols = json.loads(capsys.readouterr().out)["sets"][0]["protocols"]
     for protocol, by_network in protocols.items():
@@ -208,7 +210,7 @@ def test_json_agrees_with_the_protocols(folder: Path, capsys: pytest.CaptureFixt
         assert [row["psnr"] for row in told["pictures"]] == pytest.approx(values, abs=1e-4)
         assert told["mean"]["psnr"] == pytest.approx(sum(values) / 2, abs=1e-4)
         assert told["mean"]["pooled_psnr"] < told["mean"]["psnr"]
-    assert set(protocols) == set(PROTOCOLS) - {"y_crop_4"}
+    assert set(protocols) == set(PROTOCOLS) - {"y_crop_4", "vid4"}
 
 
 def test_fsim_is_added_where_asked(folder: Path, capsys: pytest.CaptureFixture) -> None:
@@ -253,10 +255,10 @@ def test_time_prints_a_median(folder: Path, tmp_path: Path, capsys: pytest.Captu
 def test_time_takes_turns_and_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two pictures, one warm-up run each, then 2 + 3 timed: the medians of what the clock said."""
     clock = iter([90, 90, 1, 2, 3, 4, 8])
-    monkeypatch.setattr(picture_scores, "_forward_ms", lambda network, batch, options: float(next(clock)))
+    monkeypatch.setattr(timing, "_forward_ms", lambda network, batch, options: float(next(clock)))
     inputs = [(torch.zeros(1, 1, 4, 4),), (torch.zeros(1, 1, 4, 6),)]
-    runs = picture_scores.Runs(time_batch=8, warm_up=2, iterations=5)
-    assert picture_scores.measure_ms(fresh("bicubic"), inputs, Options(), runs) == (3.0, (3.0, 3.0))
+    runs = timing.Runs(time_batch=8, warm_up=2, iterations=5)
+    assert timing.measure_ms(fresh("bicubic"), inputs, Options(), runs) == (3.0, (3.0, 3.0))
 
 
 def test_a_resizer_changes_the_score(folder: Path, capsys: pytest.CaptureFixture) -> None:
@@ -278,6 +280,9 @@ def test_a_resizer_changes_the_score(folder: Path, capsys: pytest.CaptureFixture
         (["--scale", "2", "--protocol", "y_crop_4"], 1, "defined for x4, not x2"),
         (["--save", "{folder}"], 1, "whose pictures are the input"),
         (["--tile-px", "0"], 2, "--tile-px 0: expected 1 or more"),
+        (["--truth", "{folder}"], 2, "--model has no effect on pictures that exist already"),
+        (["--quality", "fast"], 2, "--quality chooses among the kit's own networks"),
+        (["{folder}", "--low", "{folder}"], 1, "--low belongs to one FOLDER"),
         (["{folder}", "--save", "{folder}/../kept"], 1, "two sets are named set"),
     ],
 )
@@ -303,6 +308,40 @@ def test_an_exact_match_is_null_in_json() -> None:
     assert table["y_crop_s"]["bicubic"]["mean"] == {"psnr": None, "ssim": 1.0, "pooled_psnr": None}
 
 
+def test_pictures_that_exist_are_measured_as_if_they_were_just_made(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """--save, then --truth: the same PSNR under every protocol of RGB pictures, two folders side by side."""
+    file = shipped(tmp_path, "edsr-baseline", 4)
+    command = ["--protocol", "all", "--json", "--device", "cpu"]
+    assert evaluate.main([str(folder), "--weights", str(file), "--save", str(tmp_path), *command]) == 0
+    made = tmp_path / "set_edsr-baseline_x4"
+    own = json.loads(capsys.readouterr().out)["sets"][0]["protocols"]
+    (tmp_path / "other").mkdir()
+    for path in made.iterdir():
+        Image.open(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "other" / path.name)
+    assert evaluate.main([str(made), str(tmp_path / "other"), "--truth", str(folder), *command[:3]]) == 0
+    told = json.loads(capsys.readouterr().out)["sets"][0]["protocols"]
+    assert set(told) == set(own) == set(PROTOCOLS) - {"vid4"}
+    for protocol, by_network in told.items():
+        assert by_network[made.name] == own[protocol]["edsr-baseline"] and set(own[protocol]) >= {"lanczos"}
+        assert by_network["other"]["mean"]["psnr"] != by_network[made.name]["mean"]["psnr"]
+
+
+def test_vid4_leaves_the_ends_of_a_clip_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Of six frames the middle two; four frames are too few."""
+    for index in range(6):
+        Image.fromarray(smooth_picture(48, 60, index)).save(tmp_path / f"Frame{index}.png")
+    command = [str(tmp_path), "--model", "lanczos", "--protocol", "vid4", "--json"]
+    assert evaluate.main(command) == 0
+    rows = json.loads(capsys.readouterr().out)["sets"][0]["protocols"]["vid4"]["lanczos"]["pictures"]
+    assert [row["name"] for row in rows] == ["Frame2", "Frame3"]
+    for index in (4, 5):
+        (tmp_path / f"Frame{index}.png").unlink()
+    assert evaluate.main(command) == 1
+    assert "leaves out 2 frames at each end of a clip, and here are 4 pictures" in capsys.readouterr().err
+
+
 @needs_set5
 @pytest.mark.parametrize(("scale", "expected"), [(2, 33.66), (3, 30.39), (4, 28.42)])
 def test_bicubic_table_of_set5(scale: int, expected: float, capsys: pytest.CaptureFixture) -> None:
@@ -324,4 +363,4 @@ def test_half_is_left_out_where_it_would_be_slower(
         monkeypatch.setattr(half, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
         assert evaluate.main([str(tmp_path), "--half", "--device", "cpu"]) == 0
         assert ("--half: cpu has no fast bfloat16 arithmetic" in capsys.readouterr().err) == (not has_bf16)
-    assert used == [False, False, True, False]  # the network, then bicubic
+    assert used == [False, False, False, True, False, False]  # the network, then bicubic and Lanczos

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ import pytest
 from youku import contest
 from youku.exchange import intervals
 from youku.exchange.intervals import Clips
-from youku.exchange.totals import FrameValues, Reading, totals_of
+from youku.exchange.totals import FrameValues, Reading, clip_values, totals_of
 
 READING = Reading()
+Values = list[tuple[bool, FrameValues]]
 
 
-def make(num_whole: int, num_sampled: int, gain: float = 0.0, seed: int = 0) -> Clips:
+def make(num_whole: int, num_sampled: int, gain: float = 0.0, seed: int = 0) -> Values:
     """Clips of very different difficulty; VMAF of the whole ones alone."""
     rng, clips = np.random.default_rng(seed), []
     for index in range(num_whole + num_sampled):
@@ -27,15 +29,21 @@ def make(num_whole: int, num_sampled: int, gain: float = 0.0, seed: int = 0) -> 
     return clips
 
 
+def clips_of(values: Values, reading: Reading = READING) -> Clips:
+    """As a score's rows have them."""
+    rows = [{"whole": whole, "frames": row.psnr_y, "submission": clip_values(row, reading)} for whole, row in values]
+    return intervals.clips_of(rows, asdict(reading))
+
+
 def test_the_interval_holds_the_total_and_is_the_same_each_time() -> None:
     """For both ways of pooling; 45 more clips make it narrower."""
     for reading in (READING, Reading(psnr_pool="frame", vmaf_clips="all")):
         clips = make(5, 45)
-        low, high = intervals.of_score(clips, reading) or (0, 0)
+        low, high = intervals.of_score(clips_of(clips, reading)) or (0, 0)
         total = totals_of(clips, reading)["score"]
         assert total is not None and low < total < high
-        assert (low, high) == intervals.of_score(clips, reading)
-    few = intervals.of_score(make(5, 3), READING)
+        assert (low, high) == intervals.of_score(clips_of(clips, reading))
+    few = intervals.of_score(clips_of(make(5, 3)))
     assert few is not None and few[1] - few[0] > high - low
 
 
@@ -43,28 +51,40 @@ def test_coverage_is_about_95_percent() -> None:
     """Of scores by PSNR whose true mean is known: the interval of 40 clips holds it in about 19 of 20 draws."""
     truth, hits = contest.PSNR_WEIGHT * 30 + contest.VMAF_WEIGHT * 50, 0
     for seed in range(100):
-        low, high = intervals.of_score(make(40, 0, seed=seed), READING) or (0, 0)
+        low, high = intervals.of_score(clips_of(make(40, 0, seed=seed))) or (0, 0)
         hits += low <= truth <= high
     assert 87 <= hits <= 100
 
 
 def test_a_difference_is_paired() -> None:
     """Half a decibel on every clip is certain, though the clips differ by three; the other way round it is negative."""
-    better, worse = make(5, 45, gain=0.5), make(5, 45)
-    low, high = intervals.of_score(better, READING, worse) or (0, 0)
+    better, worse = clips_of(make(5, 45, gain=0.5)), clips_of(make(5, 45))
+    low, high = intervals.of_score(better, worse) or (0, 0)
     assert 0.4 < low <= contest.PSNR_WEIGHT * 0.5 + contest.VMAF_WEIGHT * 0.5 <= high < 0.6
-    back = intervals.of_score(worse, READING, better)
+    back = intervals.of_score(worse, better)
     assert back == pytest.approx((-high, -low), abs=0.01)
 
 
 @pytest.mark.parametrize("clips", [make(2, 45), make(5, 2), make(0, 0), make(0, 5)])
-def test_too_few_clips_have_none(clips: Clips) -> None:
+def test_too_few_clips_have_none(clips: Values) -> None:
     """Nor has a score without VMAF, or an exact match."""
-    assert intervals.of_score(clips, READING) is None and intervals.told(None) == "too few clips"
+    assert intervals.of_score(clips_of(clips)) is None and intervals.told(None) == intervals.UNKNOWN
 
 
 def test_an_exact_match_has_none() -> None:
     """inf dB."""
     clips = make(5, 5)
     clips[0][1].psnr_yuv[0] = math.inf
-    assert intervals.of_score(clips, READING) is None
+    assert intervals.of_score(clips_of(clips)) is None
+
+
+def test_what_the_clips_do_not_tell_apart_is_said() -> None:
+    """An interval that holds 0 is no difference, in words; one that does not is one."""
+    same, noisy = make(5, 45), make(5, 45)
+    for index, (_, row) in enumerate(noisy):
+        row.psnr_yuv[:] = [value + (0.2 if index % 2 else -0.2) for value in row.psnr_yuv]
+    close = intervals.of_score(clips_of(noisy), clips_of(same))
+    assert "no difference that these clips show" in intervals.verdict(close)
+    far = intervals.of_score(clips_of(make(5, 45, gain=0.5)), clips_of(same))
+    assert intervals.verdict(far).endswith(", a difference") and intervals.verdict(None) == intervals.UNKNOWN
+    assert intervals.verdict((-1.0, -0.5)) == "-1.00 to -0.50, a difference"

@@ -85,7 +85,7 @@ def test_cells_are_escaped_and_pages_linked(root: Path) -> None:
         line for line in leaderboard.format_board(leaderboard.read_entries(root)[0]).splitlines() if "41" in line
     )
     assert row.startswith(
-        r"| a\|b \<i\> | 150-199 | 1 | 41.250 | 41.250 | 30.000 | n/a | 50.000 | 0.9000 | yuv by clip | "
+        r"| a\|b \<i\> | 150-199 | 1 | 41.250 | n/a | the first | 41.250 | 30.000 | n/a | 50.000 | 0.9000 | yuv by clip | "
     )
     assert row.endswith("| 2026-01-02 | [report](best%20one/report.html) |")
     assert r"full clips, vmaf\_v0.6.1, mean" in row

@@ -21,6 +21,7 @@ CPU = torch.device("cpu")
 CASES = [(name, scale) for name, spec in MODELS.items() for scale in spec.scales]
 COUNTS = {
     ("bicubic", 2): 0, ("bicubic", 3): 0, ("bicubic", 4): 0, ("bicubic", 8): 0,
+    ("lanczos", 2): 0, ("lanczos", 3): 0, ("lanczos", 4): 0, ("lanczos", 8): 0,
     ("srcnn", 2): 8_129, ("srcnn", 3): 8_129, ("srcnn", 4): 8_129,
     ("srcnn-935", 2): 24_513, ("srcnn-935", 3): 24_513, ("srcnn-935", 4): 24_513,
     ("srcnn-955", 2): 57_281, ("srcnn-955", 3): 57_281, ("srcnn-955", 4): 57_281,
@@ -247,10 +248,11 @@ def test_deconvolution_equals_conv_transpose(scale: int) -> None:
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_bicubic_model_equals_resize(scale: int) -> None:
-    """The bicubic network is the resize module's kernel with replicated edges."""
-    (x,) = picture("bicubic", 11, 14)
-    expected = resize.resize(x, 11 * scale, 14 * scale, "bicubic", "replicate")
-    torch.testing.assert_close(MODELS["bicubic"].build(scale)(x), expected, atol=1e-5, rtol=0)
+    """The bicubic and the Lanczos network are the resize module's kernels with replicated edges."""
+    for name in ("bicubic", "lanczos"):
+        (x,) = picture(name, 11, 14)
+        expected = resize.resize(x, 11 * scale, 14 * scale, name, "replicate")
+        torch.testing.assert_close(MODELS[name].build(scale)(x), expected, atol=1e-5, rtol=0)
 
 
 def test_ensemble_of_an_equivariant_network_changes_nothing() -> None:

@@ -49,6 +49,57 @@ def test_div2k_layout_is_found_from_root_and_from_hr(tmp_path: Path, kind: str, 
     assert pair.low == tmp_path / f"DIV2K_train_LR_{kind}/X2/0001x2.png"
 
 
+def test_selfexsr_layout_takes_neither_low_resolution_nor_results_for_truth(tmp_path: Path) -> None:
+    """img_001_SRF_4_HR.png with _LR.png beside it, from the root or the folder; another factor is refused."""
+    for name, side in (("HR", 16), ("LR", 4), ("SRCNN", 16), ("bicubic", 16)):
+        for index in (1, 2):
+            save(tmp_path / f"image_SRF_4/img_00{index}_SRF_4_{name}.png", side, side)
+    for named in ("", "image_SRF_4"):
+        found = picture_sets.find(tmp_path / named, 4)
+        assert [pair.name for pair in found] == ["img_001", "img_002"]
+        low, high = picture_sets.load(found[0], 4)
+        assert (low.shape, high.shape) == ((4, 4, 3), (16, 16, 3)) and found[0].low is not None
+    with pytest.raises(ValueError, match="holds pictures of x4 .*not of x2; check --scale"):
+        picture_sets.find(tmp_path / "image_SRF_4", 2)
+
+
+@pytest.mark.parametrize(("high", "low"), [("{}_HR", "{}_LR"), ("{}", "{}x4")])
+def test_twins_in_one_folder_are_no_truth(tmp_path: Path, high: str, low: str) -> None:
+    """Found by name; a picture without a twin among others with one is refused."""
+    for name in ("a", "b"):
+        save(tmp_path / f"{high.format(name)}.png", 16, 8)
+        save(tmp_path / f"{low.format(name)}.png", 4, 2)
+    assert [(pair.name, pair.low) for pair in picture_sets.find(tmp_path, 4)] == [
+        (name, tmp_path / f"{low.format(name)}.png") for name in ("a", "b")
+    ]
+    (tmp_path / f"{low.format('b')}.png").unlink()
+    with pytest.raises(ValueError, match=rf"found none for {high.format('b')}\.png"):
+        picture_sets.find(tmp_path, 4)
+
+
+def test_low_resolution_from_a_folder_of_its_own(tmp_path: Path) -> None:
+    """Whatever the set brings."""
+    save(tmp_path / "GT/Frame001.png", 16, 8)
+    save(tmp_path / "LRx4_BD/Frame001.png", 4, 2)
+    (pair,) = picture_sets.find(tmp_path / "GT", 4, low=tmp_path / "LRx4_BD")
+    assert pair.low == tmp_path / "LRx4_BD/Frame001.png"
+
+
+def test_what_was_made_of_a_truth_is_found_by_its_name(tmp_path: Path) -> None:
+    """baby.png, babyx4.png, baby_SRNET.png; img_1 is not img_10; none and two are refused, all at once."""
+    for name in ("img_1", "img_10", "img_2", "img_3"):
+        save(tmp_path / f"HR/{name}.png", 8, 8)
+    truths = picture_sets.find(tmp_path / "HR", 4)
+    for name in ("img_1_SR", "img_10x4", "img_2", "img_3.out"):
+        save(tmp_path / f"made/{name}.png", 8, 8)
+    made = picture_sets.match_made(tmp_path / "made", truths, 4)
+    assert [path.stem for path in made] == ["img_1_SR", "img_2", "img_3.out", "img_10x4"]
+    save(tmp_path / "made/img_1_b.png", 8, 8)
+    (tmp_path / "made/img_2.png").unlink()
+    with pytest.raises(ValueError, match=r"img_1\.png \(img_1_SR\.png, img_1_b\.png\), img_2\.png \(none\)"):
+        picture_sets.match_made(tmp_path / "made", truths, 4)
+
+
 def test_two_hr_folders_are_not_guessed_between(tmp_path: Path) -> None:
     """A root with training and validation pictures: the user names one."""
     for part in ("train", "valid"):

@@ -17,6 +17,7 @@ import pytest
 import skimage.data
 
 from youku import contest, report
+from youku.exchange import leaderboard
 from youku.pages import crops, plots, report_frames, report_page, score_tables
 from youku.video import color, interpolate, y4m
 
@@ -208,6 +209,32 @@ def test_totals_show_values_and_difference(folder: Path, text: str) -> None:
     difference = f"{ours - theirs:+.3f}".replace("-", "\u2212")
     assert f"<td>{ours:.3f}</td><td>{theirs:.3f}</td>" in text
     assert difference in text
+
+
+def test_differences_inside_the_interval_are_called_so(folder: Path, tmp_path: Path) -> None:
+    """Six clips by PSNR and VMAF: 1 dB on each is a difference from bicubic, 0.3 up and down is none between two."""
+
+    def change(score: dict[str, Any], steps: tuple[float, ...], name: str) -> None:
+        first = score["clips"][0]
+        score["clips"] = [
+            {**first, "id": index, "submission": {"psnr_yuv": 31 + index + step, "vmaf": 50.0}}
+            for index, step in enumerate(steps)
+        ]
+        for clip in score["clips"]:
+            clip["bicubic"] = {"psnr_yuv": 30.0 + clip["id"], "vmaf": 40.0}
+            clip |= {"file": contest.result_name(clip["id"], True), "low": contest.low_name(clip["id"])}
+            clip["high"] = contest.high_name(clip["id"])
+        score["name"] = name
+
+    ours = edited(folder, tmp_path / "ours", lambda score: change(score, (0.0,) * 6, "ours"))
+    other = edited(folder, tmp_path / "other", lambda score: change(score, (0.3, -0.3) * 3, "other"))
+    page = report.write_report(ours, others=[other], num_clips=0).read_text()
+    assert re.search(r"ours: score 3[56]\.\d\d to 3[78]\.\d\d; above bicubic", page)
+    assert "above bicubic +2.80 to +2.80, a difference." in page
+    assert re.search(r"other above ours: -0\.\d\d to \+0\.\d\d, no difference that these clips show\.", page)
+    leaderboard.write_board(tmp_path, leaderboard.read_entries(tmp_path)[0])
+    rows = (tmp_path / "README.md").read_text()
+    assert "| the first |" in rows and re.search(r"\| -0\.\d\d to \+0\.\d\d, no difference", rows)
 
 
 def test_missing_score_is_one_clear_error(tmp_path: Path) -> None:

@@ -93,6 +93,8 @@ def test_bicubic_row_is_on_the_same_frames(made: Path, full: dict[str, Any]) -> 
     low, high = y4m.Clip(made / "clips" / clip["low"]), y4m.Clip(made / "clips" / clip["high"])
     wanted = [psnr.yuv(interpolate.upscale(low.frame(i), low.header, 4), high.frame(i)) for i in (0, 25)]
     assert clip["bicubic"]["per_frame"]["psnr_yuv"] == wanted
+    lanczos = [psnr.yuv(interpolate.upscale(low.frame(i), low.header, 4, "lanczos"), high.frame(i)) for i in (0, 25)]
+    assert clip["lanczos"]["per_frame"]["psnr_yuv"] == lanczos != wanted
     assert full["totals"]["submission"]["psnr"] > full["totals"]["bicubic"]["psnr"] + 3
 
 
@@ -140,7 +142,7 @@ def test_only_what_the_score_needs_is_measured(made: Path, full: dict[str, Any])
     )
 
 
-def test_the_bicubic_row_is_measured_once(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_references_are_measured_once(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second run takes it from the cache, equal; a changed clip, a damaged entry and --artefacts measure it again."""
     clips = tmp_path / "clips"
     shutil.copytree(made / "clips", clips)
@@ -155,14 +157,14 @@ def test_the_bicubic_row_is_measured_once(made: Path, tmp_path: Path, monkeypatc
     first = run()
     num_all = len(upscaled)
     second = run()
-    assert len(upscaled) == num_all == sum(len(clip["frames"]) for clip in first["clips"])
+    assert len(upscaled) == num_all == 2 * sum(len(clip["frames"]) for clip in first["clips"])
     assert second["clips"] == first["clips"] and second["totals"] == first["totals"]
     changed = clips / first["clips"][0]["high"]
     data = bytearray(changed.read_bytes())
     data[-1] ^= 255
     changed.write_bytes(bytes(data))
-    assert run()["clips"][1:] == first["clips"][1:] and len(upscaled) == num_all + len(first["clips"][0]["frames"])
-    for entry in (Path(os.environ["XDG_CACHE_HOME"]) / "youku/bicubic").iterdir():
+    assert run()["clips"][1:] == first["clips"][1:] and len(upscaled) == num_all + 2 * len(first["clips"][0]["frames"])
+    for entry in (Path(os.environ["XDG_CACHE_HOME"]) / "youku").glob("[bl]*/*"):
         entry.write_text('{"values": {"psnr_yuv": [1, "x"]}, "versions": []}')
     upscaled.clear()
     assert run()["clips"][1:] == first["clips"][1:] and len(upscaled) == num_all
@@ -222,7 +224,7 @@ def test_written_files_hold_the_agreed_keys(full: dict[str, Any], tmp_path: Path
     with (tmp_path / "score.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["id"], row["system"]) for row in rows[:2]] == [("150", "submission"), ("150", "bicubic")]
-    assert len(rows) == 12
+    assert len(rows) == 18
 
 
 def test_score_without_vmaf_is_read_back(made: Path, tmp_path: Path) -> None:
@@ -248,7 +250,7 @@ def test_command_line_prints_both_rows_and_writes_beside(
     ]
     assert score.main(line) == 0
     out = capsys.readouterr().out
-    assert all(words in out for words in ("bicubic", "run ", "difference", "00155", "libvmaf not run"))
+    assert all(words in out for words in ("bicubic", "lanczos", "run ", "difference", "00155", "libvmaf not run"))
     assert (tmp_path / "run/score.json").is_file()
     assert score.main([*line, "--json", "--out", str(tmp_path / "elsewhere")]) == 0
     assert json.loads(capsys.readouterr().out)["test_set"] == "150-155"

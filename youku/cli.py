@@ -180,13 +180,35 @@ def add_flags(parser: argparse.ArgumentParser, settings: type, *names: str, **de
         parser.add_argument("--" + name.replace("_", "-"), default=default, **fields[name].metadata)
 
 
+def free_the_last(parser: argparse.ArgumentParser, flag: str, num_wanted: int, argv: list[str]) -> list[str]:
+    """`FLAG A IN OUT` as `IN OUT FLAG A`, for a flag of several values before positionals, of which `num_wanted` must be.
+
+    `parser` knows the flags and no positional.
+    """
+    if flag not in argv:
+        return argv
+    first = argv.index(flag) + 1
+    end = next((at for at in range(first, len(argv)) if re.match("-.", argv[at])), len(argv))
+    if end - first < 2:
+        return argv
+    _, others = parser.parse_known_args(argv[: first - 1] + argv[end:])
+    last = end - max(0, num_wanted - len(others))
+    return argv[: first - 1] + argv[last:end] + argv[first - 1 : last] + argv[end:]
+
+
 def run(
-    parser: argparse.ArgumentParser, action: Callable[[argparse.Namespace], int], argv: Sequence[str] | None
+    parser: argparse.ArgumentParser,
+    action: Callable[[argparse.Namespace], int],
+    argv: Sequence[str] | None,
+    arrange: Callable[[list[str]], list[str]] = list,
 ) -> int:
-    """Parse `argv`, run `action`, turn user and system errors into one sentence on stderr; returns the exit status."""
+    """Parse `argv`, run `action`, turn user and system errors into one sentence on stderr; returns the exit status.
+
+    `arrange` puts the arguments in order before they are parsed.
+    """
 
     def act() -> int:
-        args = parser.parse_args(argv)
+        args = parser.parse_args(arrange(list(sys.argv[1:] if argv is None else argv)))
         files.allow_playlists(vars(args).get("allow_playlists", False))
         try:
             return action(args)

@@ -1,4 +1,4 @@
-"""Evaluate a network on test pictures under named protocols: PSNR and SSIM of each picture, beside bicubic.
+"""Evaluate a network on test pictures under named protocols: PSNR and SSIM of each picture, beside bicubic and Lanczos.
 
 FOLDER is a folder of pictures, a set in Set5's layout (HR/, LR_bicubic/X4/) or DIV2K's, or an evaluation file of
 FSRCNN-pytorch (x.h5) -> a table on stdout, or JSON. Low resolution that a set does not bring is made by MATLAB's
@@ -6,7 +6,11 @@ bicubic; `--resizer` makes it by another in any case. The mean is that of the pi
 `--pooled` adds dB of the pooled squared error. `--save` keeps the pictures, `--time` runs the FSRCNN document's
 benchmark. Protocols and their sources: youku/inference/evaluation.py.
 
+With --truth, FOLDERs hold pictures that exist already, each named as its truth (or with more behind), made by whatever.
+
     python -m youku evaluate bench/Set5 --weights runs/fsrcnn/best.safetensors --protocol y_crop_s rgb_crop_s
+    python -m youku evaluate calendar_GT --low calendar_LRx4_BI --protocol vid4
+    python -m youku evaluate mine/ theirs/ --truth bench/Set5/HR --scale 4 --protocol all
 
 Run: python -m youku evaluate FOLDER...
 """
@@ -21,31 +25,37 @@ from pathlib import Path
 from typing import Any
 
 from youku import cli, files
-from youku.engines import choice
+from youku.engines import choice, mean
 from youku.engines.network import Network
-from youku.inference import evaluation, picture_scores
+from youku.inference import evaluation, picture_scores, timing
 from youku.inference.evaluation import PROTOCOLS
-from youku.inference.picture_scores import PictureSet, Runs
-from youku.models import MODELS
+from youku.inference.jobs import choose_weights
+from youku.inference.picture_scores import PictureSet
+from youku.inference.timing import Runs
+from youku.models import MODELS, UNTRAINED
 from youku.video import picture_sets
 from youku.video.resize import SHRINKERS
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("evaluate", __doc__)
+    parser = _make_flags()
     parser.add_argument("folders", metavar="FOLDER", nargs="+", help="folder of pictures, set, or evaluation file .h5")
-    parser.add_argument(
-        "--weights",
-        metavar="FILE",
-        help="safetensors of a run, published weights, or export's .onnx (default: the kit's own for clean input)",
-    )
+    return parser
+
+
+def _make_flags() -> argparse.ArgumentParser:
+    parser = cli.make_parser("evaluate", __doc__)
+    parser.add_argument("--truth", metavar="SET", help="FOLDERs are pictures to compare with those of SET; no network")
+    choice.add_weights(parser)
     parser.add_argument(
         "--model", choices=MODELS, metavar="NAME", help="the network; weights of this kit name it themselves"
     )
     parser.add_argument("--scale", type=int, metavar="N", help="factor (default: the weights' own, 4 without)")
     parser.add_argument(
-        "--protocol", nargs="+", choices=PROTOCOLS, default=["y_crop_s"], metavar="NAME", help=", ".join(PROTOCOLS)
-    )
+        "--protocol", nargs="+", choices=("all", *PROTOCOLS), default=["y_crop_s"], metavar="NAME",
+        help=f"{', '.join(PROTOCOLS)}; all: every one of single pictures",
+    )  # fmt: skip
+    parser.add_argument("--low", metavar="FOLDER", help="the low resolution, where the set does not bring it")
     parser.add_argument("--fsim", action="store_true", help="add FSIM on Y, uncropped (pictures of 48 px or more)")
     parser.add_argument("--pooled", action="store_true", help="add dB of the squared error pooled over all pictures")
     parser.add_argument("--kind", choices=picture_sets.KINDS, default="bicubic", help="which LR_ folder of a set")
@@ -65,24 +75,45 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
+    results = _run_made(args) if args.truth else _run_networks(args)
+    if args.json:
+        print(json.dumps({"sets": results}, indent=2))
+    return 0
+
+
+def _run_made(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Figures of pictures that exist already."""
+    own, default_of = {"folders", "truth", "scale", "protocol", "fsim", "pooled", "json"}, make_parser().get_default
+    if idle := [name.replace("_", "-") for name in vars(args).keys() - own if vars(args)[name] != default_of(name)]:
+        raise cli.UsageError(f"--{min(idle)} has no effect on pictures that exist already; drop it or --truth")
+    scale, truth, folders = args.scale or 4, PictureSet(folder=Path(args.truth)), [Path(name) for name in args.folders]
+    protocols = evaluation.of_names(args.protocol, scale)
+    scores = picture_scores.score_made(folders, truth, scale, protocols, args.fsim)
+    result = {"set": args.truth, "scale": scale, "protocols": picture_scores.as_json(scores, args.pooled)}
+    if not args.json:
+        print(picture_scores.as_text(scores, f"{truth.name} x{scale}", args.pooled))
+    return [result]
+
+
+def _run_networks(args: argparse.Namespace) -> list[dict[str, Any]]:
     runs = Runs(time_batch=args.time_batch, warm_up=args.warm_up, iterations=args.iterations)
     if runs != Runs() and not args.time:
         raise cli.UsageError("--time-batch, --warm-up and --iterations have no effect without --time")
     if args.tile_px is not None and args.tile_px < 1:
         raise cli.UsageError(f"--tile-px {args.tile_px}: expected 1 or more")
-    from youku.engines import half, torch_engine, weights  # with torch, which --help does without
+    chosen, own = choose_weights(None, bool(args.weights), args.model, args.scale, args.quality, args.input)
+    network = mean.load(args.weights or [chosen], args.model, args.scale, args.device, args.half, args.engine, cli.say)
+    if own:
+        cli.say(f"{network.spec.name} x{network.scale}{own}")
+    from youku.engines import weights  # with torch, which --help does without
 
-    device = torch_engine.pick_device(args.device)
-    is_half = args.half and half.chosen(device, "--half", cli.say) is not None
-    network = weights.load(args.weights, args.model, args.scale, device, is_half)
-    networks = [choice.with_engine(network, args.engine, cli.say)]
-    if networks[0].spec.name != "bicubic":
-        networks.append(weights.load(None, "bicubic", networks[0].scale, device))
-    files.protect(args.weights, *(path for folder in args.folders for path in [Path(folder), *Path(folder).rglob("*")]))
-    results = [_evaluate(networks, pictures, runs, args) for pictures in _sets(args)]
-    if args.json:
-        print(json.dumps({"sets": results}, indent=2))
-    return 0
+    others = [name for name in UNTRAINED if name != network.spec.name]
+    networks = [network, *(weights.load(None, name, network.scale, network.device) for name in others)]
+    files.protect(
+        *network.paths, *(path for folder in args.folders for path in [Path(folder), *Path(folder).rglob("*")])
+    )
+    sets = picture_scores.find_sets(args.folders, args.kind, args.resizer, args.low, bool(args.save))
+    return [_evaluate(networks, pictures, runs, args) for pictures in sets]
 
 
 def _evaluate(
@@ -95,8 +126,9 @@ def _evaluate(
     name, scale = network.spec.name, network.scale
     watch = partial(cli.watch, is_kept=False, unit="it")
     of_pictures = partial(watch, name=f"{pictures.name} x{scale}")
-    keep = _folder_to_keep(pictures, f"{name}_x{scale}", args)
-    scores = picture_scores.score_all(networks, pictures, args.protocol, options, keep, args.fsim, of_pictures)
+    keep = picture_scores.folder_to_keep(pictures, f"{name}_x{scale}", args.save)
+    protocols = evaluation.of_names(args.protocol, scale)
+    scores = picture_scores.score_all(networks, pictures, protocols, options, keep, args.fsim, of_pictures)
     result = {"set": str(pictures.folder), "scale": scale, "model": name, "ensemble": args.ensemble}
     result |= {"resizer": pictures.resizer, "protocols": picture_scores.as_json(scores, args.pooled)}
     if not args.json:
@@ -104,39 +136,14 @@ def _evaluate(
         print(picture_scores.as_text(scores, f"{pictures.name} x{scale}{made}", args.pooled))
     if args.time:
         inputs = [evaluation.picture_input(network, sample.low) for sample in picture_scores.samples(pictures, scale)]
-        median_ms, _ = picture_scores.measure_ms(network, inputs, options, runs, partial(watch, name="timing"))
-        result["time"] = {"median_ms": median_ms, "batch": args.time_batch, "device": str(network.device)}
+        result["time"], told = timing.measure(network, inputs, options, runs, partial(watch, name="timing"))
         if not args.json:
-            print(
-                f"{name}: {median_ms:.2f} ms a batch of {args.time_batch} on {network.device}, "
-                f"median of {args.iterations} runs after {args.warm_up} warm-up"
-            )
+            print(told)
     return result
 
 
-def _sets(args: argparse.Namespace) -> list[PictureSet]:
-    sets = [PictureSet(folder=Path(folder), kind=args.kind, resizer=args.resizer) for folder in args.folders]
-    names = [pictures.name for pictures in sets]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if args.save and twice:
-        raise ValueError(f"--save: two sets are named {', '.join(twice)}; evaluate them one by one")
-    return sets
-
-
-def _folder_to_keep(pictures: PictureSet, made_by: str, args: argparse.Namespace) -> Path | None:
-    """Where --save puts the pictures of a set: never into the folder that they came from."""
-    if not args.save:
-        return None
-    folder, source = Path(args.save) / f"{pictures.name}_{made_by}", pictures.folder.resolve()
-    if source == folder.resolve() or source in folder.resolve().parents:
-        raise ValueError(
-            f"--save {folder}: lies in {pictures.folder}, whose pictures are the input; name another folder"
-        )
-    return folder
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
+    return cli.run(make_parser(), _run, argv, partial(cli.free_the_last, _make_flags(), "--weights", 1))
 
 
 if __name__ == "__main__":

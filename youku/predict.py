@@ -5,7 +5,8 @@ OUT is a y4m file, a video (.mp4, .mkv, .mov, .webm), "-" for y4m on stdout, or 
 the same weights, options and input is skipped on a re-run; a broken or outdated one is made again. Without --weights
 the kit's own networks enlarge: --quality fast (FSRCNN), balanced (pairs-s, the default) or best (pairs-m), at x2 and x3
 FSRCNN alone; --input video takes those trained on compressed video, clean those trained on pictures, auto (default)
-decides by IN. Whole frames or tiles give the same picture for local networks.
+decides by IN. Several --weights: the mean of their outputs, before it is rounded. Whole frames or tiles give the same
+picture for local networks.
 --size 3840x2160 and --scale 1.5 reach any size by the network and then bicubic, aspect kept.
 
 A run that is stopped, by Ctrl-C, SIGKILL or a power cut, keeps what it finished in a hidden folder beside OUT: a y4m
@@ -26,10 +27,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from youku import cli, files
-from youku.engines import choice, shipped
+from youku.engines import choice, mean
 from youku.engines.network import Network
 from youku.inference.jobs import VideoOptions, choose_weights, list_jobs, size_and_scale, video_options
 from youku.models import MODELS
@@ -37,13 +39,15 @@ from youku.video import ffmpeg
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("predict", __doc__, opens_videos=True)
+    parser = _make_flags()
     parser.add_argument("source", metavar="IN", help="clip, video, folder of them, or - for y4m on stdin")
     parser.add_argument("target", metavar="OUT", help="y4m file, video, folder, or - for stdout")
-    of_weights = "best.safetensors of a run, published weights (safetensors, .pth), export's .onnx; else the kit's own"
-    parser.add_argument("--weights", help=of_weights)
-    parser.add_argument("--quality", choices=list(shipped.QUALITIES), help="of the kit's own networks (balanced)")
-    parser.add_argument("--input", choices=("auto", *shipped.INPUTS), help="what they were trained on (auto: by IN)")
+    return parser
+
+
+def _make_flags() -> argparse.ArgumentParser:
+    parser = cli.make_parser("predict", __doc__, opens_videos=True)
+    choice.add_weights(parser)
     parser.add_argument(
         "--model", choices=list(MODELS), help="network, where the weights file does not name it; bicubic"
     )
@@ -90,19 +94,13 @@ def parse_sharpen(text: str) -> tuple[float, float]:
     return sigma_px, amount
 
 
-def _load(args: argparse.Namespace, file: Path | str | None, scale: int | None) -> Network:
-    """The network; what would have no effect on it is refused, what would slow it down is left out and said."""
-    from youku.engines import half, torch_engine, weights  # with torch, which --help does without
-
-    device = torch_engine.pick_device(args.device)
-    is_half = args.half and half.chosen(device, "--half", cli.say) is not None
-    network = weights.load(file, args.model, scale, device, is_half)
+def _check_options(args: argparse.Namespace, network: Network) -> None:
+    """ValueError for what would have no effect on the network, or another than meant."""
     if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
         raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
     if args.tile and not network.spec.local:
         whole = f"{network.spec.name} looks at the whole picture, so tiles would change its output"
         raise ValueError(f"--tile {args.tile}: {whole}; drop --tile")
-    return choice.with_engine(network, args.engine, cli.say)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -117,25 +115,26 @@ def _run(args: argparse.Namespace) -> int:
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
     video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
     size, scale = size_and_scale(args.source, args.size, args.scale, args.frames, bool(args.weights))
-    file, own = choose_weights(args.source, args.weights, args.model, scale, args.quality, args.input)
-    network = _load(args, file, scale)
+    file, own = choose_weights(args.source, bool(args.weights), args.model, scale, args.quality, args.input)
+    network = mean.load(args.weights or [file], args.model, scale, args.device, args.half, args.engine, cli.say)
+    _check_options(args, network)
     options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
     label, test_set = args.size or f"x{args.scale or network.scale}", args.test_set or "round1-test"
     jobs = list_jobs(args.source, args.target, args.frames, test_set, label)
     jobs = [replace(job, deinterlace=args.deinterlace, size=size) for job in jobs]
-    files.protect(args.weights, *(job.source for job in jobs))
+    files.protect(*network.paths, *(job.source for job in jobs))
     files.refuse_input(*(job.target for job in jobs))
-    own = f"; {network.path}" if args.weights and Path(args.weights).is_dir() else own
-    cli.say(
-        f"{len(jobs)} clip{'s' * (len(jobs) != 1)} by {network.spec.name} x{network.scale} on {network.device}{own}"
-    )
+    if args.weights and any(Path(name).is_dir() for name in args.weights):
+        own = f"; {', '.join(map(str, network.paths))}"
+    number = f"{len(jobs)} clip{'s' * (len(jobs) != 1)}"
+    cli.say(f"{number} by {network.spec.name} x{network.scale} on {network.device}{own}")
     anew = args.force or args.allow_playlists  # whose files may have changed
     predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
     return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
+    return cli.run(make_parser(), _run, argv, partial(cli.free_the_last, _make_flags(), "--weights", 2))
 
 
 if __name__ == "__main__":

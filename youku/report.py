@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli, files
-from youku.exchange import leaderboard, scorefile
+from youku.exchange import intervals, leaderboard, scorefile
 from youku.pages import report_page
 
 
@@ -36,7 +36,10 @@ def write_report(
     out = out or folder / report_page.page_name(folders)
     report_page.check_request(folders, low, high, out, num_clips, num_frames)
     scores = [scorefile.read_score(place) for place in folders]
-    report_page.write_page(scores, folders, out, low, high, num_clips, num_frames)
+    report_page.check_alike(scores, folders)
+    names = report_page.names_of(scores, folders)
+    certainty = intervals.sentences(scores, list(names.values()))
+    report_page.write_page(scores, folders, names, certainty, out, low, high, num_clips, num_frames)
     return out
 
 

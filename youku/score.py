@@ -1,10 +1,11 @@
-"""Score the shipped bytes of a zip or folder against the ground truth, beside a bicubic row on the same frames.
+"""Score the shipped bytes of a zip or folder against the ground truth, beside bicubic and Lanczos on the same frames.
 
 ZIP_OR_FOLDER, LR clips, GT clips -> a table, score.json and score.csv next to the zip (or --out). One pass over each
 clip, frames streamed: PSNR of planes, SSIM of luma, VMAF of the clips that count; then score = 0.8 PSNR + 0.2 VMAF.
 An exact match is inf dB, and so is every mean that contains one. `--all` adds what the score does not need: PSNR over
 RGB, VMAF-NEG, VMAF of the sampled clips. `--artefacts` adds flicker between frames, overshoot beside edges and colour
-shift, which none of these figures shows. The bicubic row is measured once for a test set and kept in the user's cache.
+shift, which none of these figures shows. The rows of bicubic and Lanczos are measured once for a test
+set and kept in the user's cache.
 
     python -m youku score submissions/fsrcnn/fsrcnn.zip --low data/clips/val --high data/clips/val --test-set val
 """
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli, contest, files
-from youku.exchange.intervals import told
+from youku.exchange.intervals import told, verdict
 from youku.exchange.score_clips import score_submission
 from youku.exchange.scorefile import plain, write_score
 from youku.exchange.totals import CHOICES, Reading, format_artefacts, format_table
@@ -63,7 +64,7 @@ def _score(args: argparse.Namespace) -> int:
         print(format_table(score))
         own, gain = (score["interval"][key] for key in ("submission", "difference"))
         if own:
-            print(f"\n95 % interval over clips: score {told(own)}, difference {told(gain, sign='+')}")
+            print(f"\n95 % interval over clips: score {told(own)}; above bicubic {verdict(gain)}")
         if args.artefacts:
             print("\n" + format_artefacts(score))
         print("\n" + "\n".join(map(str, written)))

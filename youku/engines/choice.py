@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from youku import files
+from youku.engines import shipped
 from youku.engines.network import Engine, Network
 
 if TYPE_CHECKING:
@@ -43,6 +44,16 @@ Tell = Callable[[str], object]
 def add_flag(parser: argparse.ArgumentParser) -> None:
     text = "what computes the network: auto (default) takes the fastest one installed that gives torch's picture"
     parser.add_argument("--engine", choices=NAMES, default="auto", help=text)
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """--weights of several files, and what chooses the kit's own."""
+    text = "best.safetensors of a run, published weights (safetensors, .pth), export's .onnx, or several: their mean (the kit's)"
+    parser.add_argument("--weights", nargs="+", metavar="FILE", help=text)
+    parser.add_argument("--quality", choices=list(shipped.QUALITIES), help="of the kit's own networks (balanced)")
+    parser.add_argument(
+        "--input", choices=("auto", *shipped.INPUTS), help="what they were trained on (auto: by what comes)"
+    )
 
 
 def with_engine(network: Network, name: str, tell: Tell) -> Network:

@@ -49,6 +49,12 @@ class Network:
     scale: int
     engine: Engine
     path: Path | None = None
+    beside: tuple[Path, ...] = ()
+    """Files of the other networks of a mean."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (*((self.path,) if self.path else ()), *self.beside)
 
     @property
     def device(self) -> torch.device:

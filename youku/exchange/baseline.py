@@ -1,4 +1,4 @@
-"""The bicubic row of a clip, measured once: kept in the user's cache under what decides it, so that it costs no second run.
+"""The rows of bicubic and Lanczos of a clip, measured once and kept in the user's cache under what decides them.
 
 A pair of clips (LR, GT), its scored frames and what is measured -> FrameValues. A file whose stamp has changed is another
 file; an entry that is damaged, or cannot be written, is measured again.
@@ -21,11 +21,11 @@ from youku.exchange.totals import FrameValues
 VERSION = 2  # counts up when the kit enlarges or measures otherwise
 
 
-def entry(low: Path, high: Path, frames: Sequence[int], measured: dict[str, Any]) -> Path:
-    """The file that holds the row of this pair, whether it is there or not."""
+def entry(system: str, low: Path, high: Path, frames: Sequence[int], measured: dict[str, Any]) -> Path:
+    """The file that holds the row of a reference for this pair, whether it is there or not."""
     pair = [(str(path.resolve()), files.stamp(path)) for path in (low, high)]
     decided_by = json.dumps([VERSION, pair, list(frames), measured], sort_keys=True)
-    return files.cache_folder("bicubic") / f"{hashlib.sha256(decided_by.encode()).hexdigest()[:40]}.json"
+    return files.cache_folder(system) / f"{hashlib.sha256(decided_by.encode()).hexdigest()[:40]}.json"
 
 
 def read(path: Path, num_frames: int) -> tuple[FrameValues, set[str]] | None:

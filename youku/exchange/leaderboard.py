@@ -14,11 +14,23 @@ from typing import Any
 from urllib.parse import quote
 
 from youku import files
-from youku.exchange import scorefile
+from youku.exchange import intervals, scorefile
 from youku.exchange.totals import SYSTEMS
 
 BEGIN, END = "<!-- leaderboard: begin -->", "<!-- leaderboard: end -->"
-HEADS = ("Submission", "Test set", "Clips", "Score", "Bicubic", "PSNR", "VMAF", "VMAF NEG", "SSIM")
+HEADS = (
+    "Submission",
+    "Test set",
+    "Clips",
+    "Score",
+    "95 %",
+    "Above the first",
+    "Bicubic",
+    "PSNR",
+    "VMAF",
+    "VMAF NEG",
+    "SSIM",
+)
 PROTOCOL_HEADS = ("PSNR of", "VMAF of", "Scored", "Pages")
 
 
@@ -38,7 +50,7 @@ def read_entries(root: Path) -> tuple[list[Entry], list[str]]:
     for path in sorted(root.glob("*/score.json")):
         try:
             entry = Entry(path.parent, scorefile.read_score(path.parent))
-            " | ".join(_cells(entry)).encode()  # a folder's name may hold what UTF-8 cannot
+            " | ".join(_cells(entry, entry)).encode()  # a folder's name may hold what UTF-8 cannot
             entries.append(entry)
         except (ValueError, OSError) as error:
             fault = str(error) if str(path) in str(error) else f"{path}: {error}"
@@ -51,10 +63,12 @@ def format_board(entries: Sequence[Entry]) -> str:
     if not entries:
         return "No submission has been scored yet: `make submission score report`."
     heads = (*HEADS, *PROTOCOL_HEADS)
-    rule = ["---", "---", *["---:"] * 7, *["---"] * 4]
-    rows = [heads, rule, *(_cells(entry) for entry in entries)]
+    rule = ["---", "---", *["---:"] * 9, *["---"] * 4]
+    firsts = {_kind(entry.score): entry for entry in reversed(entries)}
+    rows = [heads, rule, *(_cells(entry, firsts[_kind(entry.score)]) for entry in entries)]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return f"Best score first. Compare only rows of one test set and one protocol.\n\n{table}"
+    about = "Best score first. Compare only rows of one test set and one protocol; intervals are over other clips (bootstrap)."
+    return f"{about}\n\n{table}"
 
 
 def write_board(root: Path, entries: Sequence[Entry]) -> Path:
@@ -86,18 +100,30 @@ def _rank(entry: Entry) -> tuple[float, float, str]:
     return score, psnr, entry.folder.name
 
 
-def _cells(entry: Entry) -> list[str]:
+def _kind(score: dict[str, Any]) -> tuple[object, ...]:
+    """What two scores must share to be compared: clips, frames, protocol."""
+    return (*((clip["id"], *clip["frames"]) for clip in score["clips"]), *score["protocol"].values())
+
+
+def _cells(entry: Entry, first: Entry) -> list[str]:
+    """A row; `first` is the best entry of its kind."""
     score, protocol = entry.score, entry.score["protocol"]
-    ours, theirs = (score["totals"][system] for system in SYSTEMS)
+    own, best = (intervals.clips_of(one.score["clips"], protocol) for one in (entry, first))
+    ours, theirs = (score["totals"][system] for system in SYSTEMS[:2])
     numbers = [(ours, "score", 3), (theirs, "score", 3), (ours, "psnr", 3), (ours, "vmaf", 3), (ours, "vmaf_neg", 3)]
     numbers += [(ours, "ssim", 4)]
     pages = sorted(page.name for page in entry.folder.glob("*.html"))
     links = [f"[{_plain(name.removesuffix('.html'))}]({quote(f'{entry.folder.name}/{name}')})" for name in pages]
+    head, *others = (_number(figures.get(key), digits) for figures, key, digits in numbers)
+    interval, above = intervals.of_score(own), intervals.of_score(own, best)
     return [
         _plain(score["name"]),
         _plain(score["test_set"]),
         str(len(score["clips"])),
-        *(_number(figures.get(key), digits) for figures, key, digits in numbers),
+        head,
+        intervals.told(interval) if interval else "n/a",
+        "the first" if entry is first else intervals.verdict(above) if above else "n/a",
+        *others,
         _plain(f"{protocol['psnr_planes']} by {protocol['psnr_pool']}"),
         _plain(f"{protocol['vmaf_clips']} clips, {protocol['vmaf_model']}, {protocol['vmaf_pool']}"),
         _plain(str(score["created"])[:10]),

@@ -1,7 +1,7 @@
-"""Score the shipped bytes of a zip or folder against the ground truth, beside bicubic on the same frames.
+"""Score the shipped bytes of a zip or folder against the ground truth, beside bicubic and Lanczos on the same frames.
 
 Submission, LR clips, GT clips -> the content of score.json. One pass over each clip, frames streamed; the figures are
-those of `totals`: what the reading of the rules needs, or everything. The bicubic row of a clip is measured once and
+those of `totals`: what the reading of the rules needs, or everything. The references of a clip are measured once and
 kept (`baseline`). Every count and size is compared before anything is measured.
 """
 
@@ -23,7 +23,7 @@ from youku import cli, contest, stops
 from youku.contest import TestSet
 from youku.exchange import baseline, intervals, totals
 from youku.exchange.submission import Submission, open_submission
-from youku.exchange.totals import SYSTEMS, FrameValues, Reading, Wanted
+from youku.exchange.totals import REFERENCES, SYSTEMS, FrameValues, Reading, Wanted
 from youku.metrics import vmaf
 from youku.metrics.artefacts import Artefacts, Gauge
 from youku.threads import limit_threads
@@ -90,6 +90,8 @@ def score_submission(
         measured = _measure_all(pool, stop, measure, clips, bar)
     pairs = list(zip(clips, measured, strict=True))
     values = {system: [(clip.whole, one.values[system]) for clip, one in pairs] for system in SYSTEMS}
+    rows = [_clip_row(clip, one, reading) for clip, one in pairs]
+    own = {system: intervals.clips_of(rows, asdict(reading), system) for system in SYSTEMS}
     score = {
         "name": name or _name(submission.path),
         "test_set": str(test_set),
@@ -99,10 +101,10 @@ def score_submission(
         "paths": {"submission": str(path), "low": str(low), "high": str(high)},
         "totals": {system: totals.totals_of(values[system], reading) for system in SYSTEMS},
         "interval": {
-            **{system: intervals.of_score(values[system], reading) for system in SYSTEMS},
-            "difference": intervals.of_score(values["submission"], reading, values["bicubic"]),
+            **{system: intervals.of_score(own[system]) for system in SYSTEMS},
+            "difference": intervals.of_score(own["submission"], own["bicubic"]),
         },
-        "clips": [_clip_row(clip, one, reading) for clip, one in pairs],
+        "clips": rows,
     }
     if with_artefacts:
         score["artefacts"] = {
@@ -172,23 +174,27 @@ def _measure(
     on_frame: Callable[[int], object],
     clip: ScoredClip,
 ) -> Measured:
-    """Stream one clip once and measure on each of its frames what was shipped, and bicubic where no run before has."""
+    """Stream one clip once and measure on each of its frames what was shipped, and the references where no run before has."""
     header, wanted = clip.high.header, how(clip.whole)
     if wanted.vmaf and (lack := vmaf.lacks(header)):
         cli.say(f"{clip.name}: {lack}; scored without it")
         wanted = replace(wanted, vmaf=False, neg=False)
-    kept_at = baseline.entry(clip.low.path, clip.high.path, clip.frames, {"model": vmaf_model, **asdict(wanted)})
-    kept = None if with_artefacts else baseline.read(kept_at, len(clip.frames))
+    measured_by = {"model": vmaf_model, **asdict(wanted)}
+    places = {
+        name: baseline.entry(name, clip.low.path, clip.high.path, clip.frames, measured_by) for name in REFERENCES
+    }
+    read = {name: baseline.read(place, len(clip.frames)) for name, place in places.items() if not with_artefacts}
+    kept = {name: found for name, found in read.items() if found}
+    names = [name for name in SYSTEMS if name not in kept]
     with submission.open(clip.name) as reader:
         if not _alike(reader.header, header):
             raise ValueError(f"{clip.name}: {_form(reader.header)}, its GT clip is {_form(header)}; {CHECK_IT}")
-        measured = _stream(
-            clip, reader, SYSTEMS[: 1 if kept else 2], wanted, vmaf_model, threads, with_artefacts, on_frame
-        )
-    if kept:
-        measured.values["bicubic"], versions = kept
-        return replace(measured, versions=measured.versions | versions)
-    baseline.write(kept_at, measured.values["bicubic"], measured.versions)
+        measured = _stream(clip, reader, names, wanted, vmaf_model, threads, with_artefacts, on_frame)
+    for name in names[1:]:
+        baseline.write(places[name], measured.values[name], measured.versions)
+    for name, (values, versions) in kept.items():
+        measured.values[name] = values
+        measured.versions.update(versions)
     return measured
 
 
@@ -216,8 +222,9 @@ def _stream(
             if num_frames < len(clip.frames):
                 index = clip.frames[num_frames]
                 high, systems = clip.high.frame(index), {"submission": pred}
-                if "bicubic" in names:
-                    systems["bicubic"] = interpolate.upscale(clip.low.frame(index), clip.low.header, contest.SCALE)
+                for name in names[1:]:
+                    low = clip.low.frame(index)
+                    systems[name] = interpolate.upscale(low, clip.low.header, contest.SCALE, name)
                 totals.measure_frame(systems, high, header, measured.values, wanted.rgb)
                 for name, planes in systems.items():
                     if name in meters:

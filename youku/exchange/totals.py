@@ -18,7 +18,8 @@ from youku.metrics.artefacts import Artefacts
 from youku.text_table import lay_out, minus
 from youku.video.y4m import Header, Planes
 
-SYSTEMS = ("submission", "bicubic")  # what was shipped, and the row that is always beside it
+REFERENCES = ("bicubic", "lanczos")  # kernels whose rows are always beside it; the first is what gains are taken from
+SYSTEMS = ("submission", *REFERENCES)
 CURVES = ("psnr_yuv", "psnr_y", "ssim", "vmaf", "vmaf_neg")  # per-frame lists kept in score.json
 # what is disputed -> the options, the likeliest first, and what they choose
 CHOICES = {
@@ -152,7 +153,7 @@ CLIP_COLUMNS = (("psnr_yuv", "PSNR yuv", 3, True), ("ssim", "SSIM", 4, False), (
 
 
 def format_table(score: dict[str, Any]) -> str:
-    """The totals of both systems and their difference, the protocol and tools, then one line a clip."""
+    """The totals of all systems and the gain over bicubic, the protocol and tools, then one line a clip."""
     protocol, tools = score["protocol"], score["tools"]
     legend = (
         f"\nscore = {contest.PSNR_WEIGHT} PSNR + {contest.VMAF_WEIGHT} VMAF; PSNR {protocol['psnr_planes']} by "
@@ -166,7 +167,7 @@ def format_table(score: dict[str, Any]) -> str:
     rows = [_clip_cells(clip)[: None if with_neg else -1] for clip in score["clips"]]
     return "\n".join(
         [
-            _both_systems(score["test_set"], score["name"], score["totals"], TOTALS, TOTAL_HEADS),
+            _all_systems(score["test_set"], score["name"], score["totals"], TOTALS, TOTAL_HEADS),
             legend,
             lay_out([*header, *(["NEG"] if with_neg else [])], rows),
         ]
@@ -177,31 +178,32 @@ def format_artefacts(score: dict[str, Any]) -> str:
     """Both systems and their difference, from a score's "artefacts" entries."""
     window_px, tolerance = artefacts.WINDOW_PX, artefacts.TOLERANCE
     return (
-        _both_systems("artefacts", score["name"], score["artefacts"], ARTEFACTS, ARTEFACT_HEADS)
+        _all_systems("artefacts", score["name"], score["artefacts"], ARTEFACTS, ARTEFACT_HEADS)
         + "\nflicker, shifts in code values; overshoot in % of the samples beside edges: beyond the "
         f"{window_px}x{window_px} truth by more than {tolerance}; means over clips, less is better"
     )
 
 
-def _both_systems(
+def _all_systems(
     corner: str, name: str, table: dict[str, dict[str, float | None]], columns: Sequence[str], heads: Sequence[str]
 ) -> str:
-    """Rows bicubic, submission and their difference; a column that was not measured is left out."""
+    """Rows of the references, submission and its difference from bicubic; a column that was not measured is left out."""
     known = [column for column in columns if any(table[system][column] is not None for system in SYSTEMS)]
     heads = [head for head, column in zip(heads, columns, strict=True) if column in known]
     columns = known
-    ours, theirs = ([table[system][column] for column in columns] for system in SYSTEMS)
-    differences = [minus(a, b) for a, b in zip(ours, theirs, strict=True)]
+    ours, *references = ([table[system][column] for column in columns] for system in SYSTEMS)
+    differences = [minus(a, b) for a, b in zip(ours, references[0], strict=True)]
+    shown = [*((label, values, "") for label, values in zip(REFERENCES, references, strict=True)), (name, ours, "")]
     digits = [4 if column == "ssim" else 3 for column in columns]
     rows = [
         [label, *(_cell(value, places, sign) for value, places in zip(values, digits, strict=True))]
-        for label, values, sign in (("bicubic", theirs, ""), (name, ours, ""), ("difference", differences, "+"))
+        for label, values, sign in (*shown, ("difference", differences, "+"))
     ]
     return lay_out([corner, *heads], rows)
 
 
 def _clip_cells(clip: dict[str, Any]) -> list[str]:
-    ours, theirs = (clip[system] for system in SYSTEMS)
+    ours, theirs = (clip[system] for system in SYSTEMS[:2])
     cells = [f"{clip['id']:05d}", str(len(clip["frames"]))]
     for key, _, digits, gain in CLIP_COLUMNS:
         cells += [_cell(ours[key], digits), _cell(theirs[key], digits)]

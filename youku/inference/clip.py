@@ -46,7 +46,7 @@ def predict_all(
     """Run every job that is not up to date; returns how many were run."""
     made_by = {
         "model": f"{network.spec.name} x{network.scale}",
-        "weights": files.sha256(network.path) if network.path else "none",
+        "weights": " ".join(map(files.sha256, network.paths)) or "none",
         "half": str(network.half),
         "ensemble": str(options.ensemble),
         "sharpen": str(options.sharpen),

@@ -57,6 +57,8 @@ class Protocol:
     source: str
     crop_px: Callable[[int], int] = lambda scale: scale
     needs_rgb: bool = False
+    num_left_out: int = 0
+    """Pictures not counted at each end: the set is the frames of one clip."""
     scales: tuple[int, ...] | None = None
     """Factors that it is defined for; None: all."""
 
@@ -131,6 +133,23 @@ def protocol_of(name: str, scale: int) -> Protocol:
     return rule
 
 
+def of_names(names: Sequence[str], scale: int) -> list[str]:
+    """The protocols of those names; "all" stands for every one of single pictures that has the factor."""
+    if list(names) != ["all"]:
+        return [name for name in names if protocol_of(name, scale)]
+    return [name for name, rule in PROTOCOLS.items() if not rule.num_left_out and scale in (rule.scales or [scale])]
+
+
+def counted(protocol: str, names: Sequence[str]) -> slice:
+    """Which pictures of a set, in order, the mean is over; ValueError where none is left."""
+    left_out = PROTOCOLS[protocol].num_left_out
+    if len(names) <= 2 * left_out:
+        raise ValueError(
+            f"protocol {protocol}: leaves out {left_out} frames at each end of a clip, and here are {len(names)} pictures"
+        )
+    return slice(left_out, len(names) - left_out)
+
+
 def on_luma(pred: Picture, high: Picture) -> tuple[np.ndarray, np.ndarray]:
     """MATLAB's Y of both, the truth's not rounded."""
     return pred.luma, high.luma
@@ -185,6 +204,12 @@ PROTOCOLS: dict[str, Protocol] = {
         samples=on_planes,
         crop_px=lambda scale: 0,
         source="the Youku score's Y plane: rounded luma, nothing cropped",
+    ),
+    "vid4": Protocol(
+        samples=on_luma,
+        crop_px=lambda scale: 8,
+        num_left_out=2,
+        source="DUF, RBPN and most of Vid4's tables: Y, 8 px off each side, a clip's first and last two frames left out",
     ),
 }
 

@@ -66,28 +66,30 @@ def video_options(
 
 
 def choose_weights(
-    source: str, weights: str | None, model: str | None, scale: int | None, quality: str | None, kind: str | None
-) -> tuple[Path | str | None, str]:
-    """The weights file for IN and, where it is the kit's own, which and why; None for a model that brings none.
+    source: str | None, has_weights: bool, model: str | None, scale: int | None, quality: str | None, kind: str | None
+) -> tuple[Path | None, str]:
+    """The kit's own weights for IN (None: test pictures), which and why; nothing where others are given or it has none.
 
     `quality` is of shipped.QUALITIES, `kind` of shipped.INPUTS or "auto"; UsageError where they have no effect.
     """
     named = (model,) if model else shipped.QUALITIES[quality or shipped.DEFAULT]
-    taken = None if weights else shipped.find(named, scale or 4)
+    taken = None if has_weights else shipped.find(named, scale or 4)
     for flag, given in (("--quality", quality), ("--input", kind)):
-        if given and (weights or taken is None or (model and flag == "--quality")):
+        if given and (has_weights or taken is None or (model and flag == "--quality")):
             raise UsageError(
-                f"{flag} chooses among the kit's own networks; drop it or --{'weights' if weights else 'model'}"
+                f"{flag} chooses among the kit's own networks; drop it or --{'weights' if has_weights else 'model'}"
             )
     if taken is None:
-        return weights, ""
+        return None, ""
     wanted, reason = kind_of_input(source) if kind in (None, "auto") else (kind, "--input")
     taken = shipped.find((taken.model,), taken.scale, wanted) or taken
     return taken.path, f"; {shipped.why(taken, None if model else quality or shipped.DEFAULT, wanted, reason)}"
 
 
-def kind_of_input(source: str) -> tuple[str, str]:
+def kind_of_input(source: str | None) -> tuple[str, str]:
     """(one of shipped.INPUTS, why) of what IN names: clips were nearly always coded before, pictures mostly not."""
+    if source is None:
+        return shipped.CLEAN, "test pictures were shrunk, not coded"
     name = Path(source).name
     if Path(source).suffix.lower() in pictures.SUFFIXES:
         return shipped.CLEAN, f"{name} is a picture"

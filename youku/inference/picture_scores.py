@@ -1,15 +1,11 @@
-"""Test pictures through networks: the figures of each under named protocols, as a text table and as data; the time.
+"""Test pictures through networks: the figures of each under named protocols, as a text table and as data.
 
 PictureSet -> Samples one by one -> Scores, protocol by protocol and network by network. Protocols: `evaluation`.
-Low-resolution planes -> milliseconds for a batch, as the FSRCNN document measures: Set5 x4, batch 8, 100 warm-up runs,
-median of 1,000. Its batch is read as copies of one picture, since the pictures of a set differ in size; they take turns.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from youku import cli, text_table
+from youku import text_table
 from youku.engines.network import Network
 from youku.files import atomic_path
 from youku.inference import evaluation
@@ -25,12 +21,11 @@ from youku.inference.evaluation import PROTOCOLS, Error, Picture
 from youku.metrics import fsim, psnr
 from youku.video import clips, hdf5, picture_sets
 from youku.video.clips import ClipKind
+from youku.video.picture_sets import PictureFiles
+from youku.video.pictures import read_rgb
 
 if TYPE_CHECKING:
-    import torch
-
     from youku.inference.pipeline import Options
-    from youku.models.colours import Tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +35,39 @@ class PictureSet:
     folder: Path
     kind: str = "bicubic"
     resizer: str | None = None
+    low: Path | None = None
+    """A folder of low resolution that lies elsewhere."""
 
     @property
     def name(self) -> str:
         return self.folder.absolute().name if self.folder.is_dir() else self.folder.stem
+
+
+def find_sets(
+    folders: Sequence[str], kind: str, resizer: str | None, low: str | None, is_kept: bool
+) -> list[PictureSet]:
+    """A set a folder; ValueError where --low cannot be meant, or two of them would be kept (`is_kept`) under one name."""
+    if low and (len(folders) > 1 or resizer):
+        raise ValueError("--low belongs to one FOLDER and goes without --resizer; evaluate the sets one by one")
+    where = Path(low) if low else None
+    sets = [PictureSet(folder=Path(name), kind=kind, resizer=resizer, low=where) for name in folders]
+    names = [pictures.name for pictures in sets]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if is_kept and twice:
+        raise ValueError(f"--save: two sets are named {', '.join(twice)}; evaluate them one by one")
+    return sets
+
+
+def folder_to_keep(pictures: PictureSet, made_by: str, save: str | None) -> Path | None:
+    """Where --save puts the pictures of a set: never into the folder that they came from."""
+    if not save:
+        return None
+    folder, source = Path(save) / f"{pictures.name}_{made_by}", pictures.folder.resolve()
+    if source == folder.resolve() or source in folder.resolve().parents:
+        raise ValueError(
+            f"--save {folder}: lies in {pictures.folder}, whose pictures are the input; name another folder"
+        )
+    return folder
 
 
 @dataclass(frozen=True)
@@ -79,10 +103,12 @@ def samples(pictures: PictureSet, scale: int) -> Iterator[Sample]:
     if clips.kind_of(pictures.folder) is ClipKind.HDF5:
         if pictures.resizer is not None:
             raise ValueError(f"{pictures.folder}: brings its own low resolution; leave --resizer out")
+        if pictures.low is not None:
+            raise ValueError(f"{pictures.folder}: brings its own low resolution; leave --low out")
         for pair in hdf5.read_evaluation(pictures.folder, scale):
             yield Sample(pair.name, pair.low, Picture(pair.high))
         return
-    for files in picture_sets.find(pictures.folder, scale, pictures.kind):
+    for files in picture_sets.find(pictures.folder, scale, pictures.kind, pictures.low):
         low, high = picture_sets.load(files, scale, pictures.resizer)
         yield Sample(files.name, low, evaluation.read_picture(high))
 
@@ -102,8 +128,6 @@ def score_all(
     """
     from youku.inference.pipeline import Options
 
-    for protocol in protocols:
-        evaluation.protocol_of(protocol, networks[0].scale)
     scores: Scores = {protocol: {network.spec.name: [] for network in networks} for protocol in protocols}
     seen: set[str] = set()
     for sample in watch(samples(pictures, networks[0].scale)):
@@ -116,7 +140,46 @@ def score_all(
                 scores[protocol][network.spec.name].append(score(sample, pred, protocol, network.scale, with_fsim))
             if keep and not index:
                 save_picture(keep / f"{sample.name}.png", pred)
-    return scores
+    return _counted(scores)
+
+
+def score_made(
+    made: Sequence[Path],
+    truth: PictureSet,
+    scale: int,
+    protocols: Sequence[str],
+    with_fsim: bool = False,
+    watch: Callable[[Iterable[PictureFiles]], Iterable[PictureFiles]] = iter,
+) -> Scores:
+    """Pictures that exist already, a folder a system, against those of the set; a truth is cropped to what was made of it."""
+    truths = picture_sets.find(truth.folder, scale)
+    found = {name: iter(picture_sets.match_made(folder, truths, scale)) for name, folder in _named(made).items()}
+    scores: Scores = {protocol: {name: [] for name in found} for protocol in protocols}
+    for files in watch(truths):
+        whole = read_rgb(files.high)
+        for name, paths in found.items():
+            pred = read_rgb(path := next(paths))
+            high = evaluation.read_picture(picture_sets.cropped(whole, pred.shape[:2], files.high, path))
+            sample, picture = Sample(files.name, pred, high), evaluation.read_picture(pred)
+            for protocol in protocols:
+                scores[protocol][name].append(score(sample, picture, protocol, scale, with_fsim))
+    return _counted(scores)
+
+
+def _named(folders: Sequence[Path]) -> dict[str, Path]:
+    """Folders by their names, or by their paths where a name repeats."""
+    names = [folder.absolute().name for folder in folders]
+    return {
+        name if names.count(name) == 1 else str(folder): folder for name, folder in zip(names, folders, strict=True)
+    }
+
+
+def _counted(scores: Scores) -> Scores:
+    """Without the pictures that a protocol leaves out."""
+    return {
+        protocol: {name: own[evaluation.counted(protocol, [one.name for one in own])] for name, own in by_name.items()}
+        for protocol, by_name in scores.items()
+    }
 
 
 def score(sample: Sample, pred: Picture, protocol: str, scale: int, with_fsim: bool = False) -> Score:
@@ -182,61 +245,3 @@ def as_text(scores: Scores, title: str, pooled: bool) -> str:
 
 def _cells(figures: dict[str, float], keys: Sequence[str]) -> list[str]:
     return [f"{figures[key]:.2f}" if key == "psnr" else f"{figures[key]:.4f}" for key in keys]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Runs:
-    """How much is run; the defaults are the document's."""
-
-    time_batch: int = cli.option(8, "pictures a run (8)", type=int, metavar="N")
-    warm_up: int = cli.option(100, "runs not counted (100)", type=int, metavar="N")
-    iterations: int = cli.option(1000, "runs timed (1000)", type=int, metavar="N")
-
-    def __post_init__(self) -> None:
-        if self.time_batch < 1 or self.iterations < 1 or self.warm_up < 0:
-            raise ValueError(
-                f"--time-batch {self.time_batch}, --warm-up {self.warm_up}, --iterations {self.iterations}: "
-                "expected a batch and iterations of 1 or more, a warm-up of 0 or more"
-            )
-
-
-def measure_ms(
-    network: Network,
-    inputs: Sequence[Tensors],
-    options: Options,
-    runs: Runs,
-    watch: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> tuple[float, tuple[float, ...]]:
-    """Run batches of each network input (1, T C, h, w) in turn, already on the device; the runs go through `watch`.
-
-    Returns the medians of one batch: over all runs, and over each picture's own (nan where it had none).
-    """
-    batches = [tuple(part.repeat(runs.time_batch, 1, 1, 1) for part in x) for x in inputs]
-    taken: list[list[float]] = [[] for _ in inputs]
-    for step in watch(range(runs.warm_up + runs.iterations)):
-        which = step % len(batches)
-        elapsed_ms = _forward_ms(network, batches[which], options)
-        if step >= runs.warm_up:
-            taken[which].append(elapsed_ms)
-    each = tuple(statistics.median(values) if values else float("nan") for values in taken)
-    return statistics.median([value for values in taken for value in values]), each
-
-
-def _forward_ms(network: Network, batch: Tensors, options: Options) -> float:
-    from youku.inference import pipeline  # with torch
-
-    _wait(network.device)
-    start = time.perf_counter()
-    pipeline.run_network(network, batch, options)
-    _wait(network.device)
-    return 1000 * (time.perf_counter() - start)
-
-
-def _wait(device: torch.device) -> None:
-    """Until the device has finished what it was given."""
-    import torch
-
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()

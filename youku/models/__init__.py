@@ -17,6 +17,7 @@ __all__ = ["FILES", "MODELS", "UNTRAINED", "check_scale", "spec_of"]
 # network -> the file beside this one that holds its class and, in SPECS, its spec; in the order they are listed
 FILES = {
     "bicubic": "srcnn",
+    "lanczos": "srcnn",
     "srcnn": "srcnn",
     "srcnn-935": "srcnn",
     "srcnn-955": "srcnn",
@@ -62,7 +63,7 @@ FILES = {
     "pairs-m": "pairs",
     "pairs-l": "pairs",
 }
-UNTRAINED = ("bicubic",)  # have no weights
+UNTRAINED = ("bicubic", "lanczos")  # have no weights
 
 
 class Models(Mapping[str, "ModelSpec"]):

@@ -1,9 +1,10 @@
-"""SRCNN, VDSR, VSRnet and bicubic itself: luma enlarged by bicubic, then repaired by convolutions at full size.
+"""SRCNN, VDSR, VSRnet, bicubic itself and Lanczos: luma enlarged by bicubic, then repaired by convolutions at full size.
 
 (N, 1, H, W) -> (N, 1, s H, s W), luma in [0, 1]; one set of weights serves every scale.
 
 - bicubic: the baseline every network is measured against, in the same pipeline. Keys' kernel, a = -0.5, half-pixel
   centres, edges repeat as for the planes of a clip (video.interpolate). No parameters.
+- lanczos: the same with Lanczos' kernel of three lobes.
 - SRCNN 9-1-5, 9-3-5, 9-5-5: 8,129 / 24,513 / 57,281 learnable parameters, of which weights 8,032 / 24,416 / 57,184 as
   the papers count. Same padding, where the paper trains with valid convolutions. Source: Dong, Loy, He, Tang 2014/2016,
   arXiv:1501.00092.
@@ -114,6 +115,13 @@ BICUBIC = ModelSpec(
     trainable=False,
     source="Keys 1981; MATLAB imresize kernel",
 )
+LANCZOS = replace(
+    BICUBIC,
+    name="lanczos",
+    build=lambda scale: Interpolate(scale, "lanczos", "replicate"),
+    halo_px=lambda scale: 3,
+    source="Duchon 1979; three lobes, MATLAB imresize lanczos3",
+)
 
 
 LAYERS = (("first", 1, 64, 9), ("middle", 64, 32, 5), ("last", 32, 1, 5))  # (name, channels in and out, kernel px)
@@ -213,4 +221,4 @@ VSRNET_SPECS = (
     FIVE_FRAMES,
     replace(FIVE_FRAMES, name="vsrnet-symmetric", build=lambda scale: VSRnet(scale, symmetric=True)),
 )
-SPECS = (BICUBIC, *SRCNN_SPECS, VDSR_20, *VSRNET_SPECS)
+SPECS = (BICUBIC, LANCZOS, *SRCNN_SPECS, VDSR_20, *VSRNET_SPECS)

@@ -61,22 +61,22 @@ def check_alike(scores: Sequence[dict[str, Any]], folders: Sequence[Path]) -> No
 def write_page(
     scores: Sequence[dict[str, Any]],
     folders: Sequence[Path],
+    names: dict[str, str],
+    certainty: Sequence[str],
     out: Path,
     low: Path | None,
     high: Path | None,
     num_clips: int,
     num_frames: int,
 ) -> None:
-    """Write the page of the submission in the first folder, the others beside it.
+    """Write the page of the submission in the first folder, the others beside it, all `check_alike`.
 
+    `names` are of `names_of`, `certainty` the sentences about how far the scores would move with other clips.
     `num_clips` worst and best clips and the `num_frames` worst frames by each measure are pictured. `low` and `high`
-    replace the LR and GT folders named in the score. ValueError for submissions scored differently, and for a page
-    above `MOST_PAGE_BYTES`.
+    replace the LR and GT folders named in the score. ValueError for a page above `MOST_PAGE_BYTES`.
     """
-    check_alike(scores, folders)
     for score, folder in zip(scores, folders, strict=True):
         report_frames.check_names(score["clips"], folder / "score.json")
-    names = _names(scores, folders)
     sources, notes = report_frames.find_sources(scores, folders, names, low, high)
     clips = scores[0]["clips"]
     if not num_clips:
@@ -87,6 +87,7 @@ def write_page(
     strips = [report_pictures.make_filmstrip(clip, sources, pictures.anchors(clip)) for clip in clips]
     page = _fill_in(
         **_words(scores, names),
+        certainty=certainty,
         comparisons=pictures.viewers,
         worst=pictures.worst,
         strips=strips,
@@ -145,7 +146,7 @@ def _words(scores: Sequence[dict[str, Any]], names: dict[str, str]) -> dict[str,
     }
 
 
-def _names(scores: Sequence[dict[str, Any]], folders: Sequence[Path]) -> dict[str, str]:
+def names_of(scores: Sequence[dict[str, Any]], folders: Sequence[Path]) -> dict[str, str]:
     """What the page calls the submission of each layer: their own names, or their folders' where names repeat."""
     if len(scores) == 1:
         return {"sr": "Submission"}

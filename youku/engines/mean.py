@@ -1,0 +1,108 @@
+"""The mean of several networks, before anything is rounded: an ensemble of training runs as one network.
+
+Networks of one scale that take and give the same planes -> a Network whose engine runs them all, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from youku.engines import choice
+from youku.engines.choice import Tell
+from youku.engines.network import Engine, Network
+
+if TYPE_CHECKING:
+    import torch
+
+    from youku.models.colours import Tensors
+
+MUST_AGREE = ("colours", "num_frames", "aligned")  # of their specs
+
+
+def load(
+    files: Sequence[str | Path | None],
+    model: str | None,
+    scale: int | None,
+    device: str,
+    half: bool,
+    engine: str,
+    tell: Tell,
+) -> Network:
+    """The network of one weights file, or the mean of several, each run by what --engine chooses; None is `weights.load`'s.
+
+    --half is left out where it would slow it down; `tell` hears that, and what runs.
+    """
+    from youku.engines import half as halves
+    from youku.engines import torch_engine, weights
+
+    where = torch_engine.pick_device(device)
+    is_half = half and halves.chosen(where, "--half", tell) is not None
+    found = [weights.load(file, model, scale, where, is_half) for file in files]
+    return of([choice.with_engine(network, engine, tell) for network in found])
+
+
+def of(networks: Sequence[Network]) -> Network:
+    """The mean of the networks' outputs, their one where it is one; ValueError where they do not fit together."""
+    first = networks[0]
+    if len(networks) == 1:
+        return first
+    for other in networks[1:]:
+        if other.scale != first.scale:
+            raise ValueError(
+                f"--weights: {first.path} is for x{first.scale}, {other.path} for x{other.scale}; a mean needs one scale"
+            )
+        if unlike := [name for name in MUST_AGREE if getattr(other.spec, name) != getattr(first.spec, name)]:
+            kinds = [
+                f"{one.spec.name} ({one.spec.colours.name}, {one.spec.num_frames} frames)" for one in (first, other)
+            ]
+            raise ValueError(
+                f"--weights: {kinds[0]} and {kinds[1]} differ in {', '.join(unlike)}; a mean needs one kind of network"
+            )
+    specs = [network.spec for network in networks]
+    spec = replace(
+        first.spec,
+        name=f"mean-of-{len(networks)}-{'+'.join(dict.fromkeys(one.name for one in specs))}",
+        halo_px=lambda scale: max(one.halo_px(scale) for one in specs),
+        memory=any(one.memory for one in specs),
+        local=all(one.local for one in specs),
+    )
+    paths = tuple(network.path for network in networks[1:] if network.path)
+    return Network(spec, first.scale, MeanEngine(tuple(network.engine for network in networks)), first.path, paths)
+
+
+@dataclass(frozen=True)
+class MeanEngine:
+    """Engines of one device; the memory of all is handed on as one."""
+
+    engines: tuple[Engine, ...]
+    _lengths: list[int] = field(default_factory=list, init=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        return ", ".join(engine.name for engine in self.engines)
+
+    @property
+    def device(self) -> torch.device:
+        return self.engines[0].device
+
+    @property
+    def half(self) -> bool:
+        return self.engines[0].half
+
+    def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
+        remembered, rest = [], memory
+        for length in self._lengths if memory else [0] * len(self.engines):
+            remembered.append(rest[:length])
+            rest = rest[length:]
+        made = [engine.step(x, part) for engine, part in zip(self.engines, remembered, strict=True)]
+        self._lengths[:] = [len(part) for _, part in made]
+        outputs = (sum(parts[1:], parts[0]) / len(parts) for parts in zip(*(out for out, _ in made), strict=True))
+        return tuple(outputs), tuple(tensor for _, part in made for tensor in part)
+
+    def bytes_per_px(self, x: Tensors) -> float:
+        """Of the hungriest, and one output more a network."""
+        outputs = sum(part.numel() * 4 for part in self.step(x, ())[0]) / (x[0].shape[-2] * x[0].shape[-1])
+        return max(engine.bytes_per_px(x) for engine in self.engines) + outputs * len(self.engines)
