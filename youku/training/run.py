@@ -24,7 +24,8 @@ from youku.engines import torch_engine
 from youku.metrics import vmaf
 from youku.training import fields, precision, trainer
 from youku.training.config import TrainConfig
-from youku.training.pairs import Pair, PictureStore, find_pairs
+from youku.training.pairs import Pair, find_pairs
+from youku.training.picture_pair import PictureStore
 from youku.training.progress import Say, silent
 from youku.training.trainer import Ending
 from youku.video import ffmpeg

@@ -76,13 +76,13 @@ def train_step(state: RunState, config: TrainConfig, stage: Stage, drawn: Sequen
     micro = drawn[-accumulate_at(config, state.step) * len(config.all_scales) :]
     for batch in drawn[: len(drawn) - len(micro)]:
         with torch.no_grad(), state.precision.autocast():
-            pred = state.forward(batch.low, batch.scale)  # (N, T C, h, w) -> (N, C, s h, s w)
+            pred = state.forward(batch.low, batch.scale, batch.num_moments)  # (N, T C, h, w) -> (N, C, s h, s w)
         stage.adversary.learn(pred[0], batch.high[0])  # of 4:2:0 luma alone
         stage.adversary.step(rate / config.lr)
     total = 0.0
     for batch in micro:
         with state.precision.autocast():
-            pred = state.forward(batch.low, batch.scale)  # (N, T C, h, w) -> (N, C, s h, s w)
+            pred = state.forward(batch.low, batch.scale, batch.num_moments)  # (N, T C, h, w) -> (N, C, s h, s w)
             stage.adversary.learn(pred[0], batch.high[0], 1 / len(micro))
             content = losses.over_tensors(stage.content, pred, batch.target(pred))
             loss = (content + stage.adversary.loss(pred[0], batch.high[0])) / len(micro)
