@@ -17,6 +17,7 @@ def problems(config: TrainConfig) -> Iterator[str]:
     """Everything that does not fit, the network's first."""
     yield from _network_problems(config)
     yield from _loss_problems(config)
+    yield from _teacher_problems(config)
 
 
 def _is_set(config: TrainConfig, name: str) -> bool:
@@ -81,3 +82,11 @@ def _loss_problems(config: TrainConfig) -> Iterator[str]:
         yield f"pretrain_loss = {config.pretrain_loss}: the first stage has no adversary; put it into --loss"
     if config.pretrain_steps >= config.steps:
         yield f"pretrain_steps = {config.pretrain_steps}: expected less than steps = {config.steps}"
+
+
+def _teacher_problems(config: TrainConfig) -> Iterator[str]:
+    for name in ("teacher_share", "unlabelled"):
+        if not config.teacher and _is_set(config, name):
+            yield f"{name}: has no effect without a teacher; give --teacher too, or leave it out"
+    if config.teacher and "," in config.scales:
+        yield "teacher: enlarges by one factor; drop --scales"

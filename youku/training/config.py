@@ -78,6 +78,7 @@ class DataSettings:
     lr_type: str = option("bicubic", "low-resolution folder beside DIV2K-style pictures: bicubic, unknown, ...")
     every: int = option(1, "train on every N-th frame of a clip", at_least(1))
     num_pairs: int = option(0, "train on so many clips or pictures only, spread evenly; 0 takes all", at_least(0))
+    unlabelled: tuple[str, ...] = option((), "folders of low-resolution pictures whose truth is what --teacher makes")
     val_data: tuple[str, ...] = option((), "folders for validation; without them clips are held out of --data")
     val_clips: int = option(4, "clips (or pictures) held out for validation, spread evenly over the ids", at_least(1))
     val_frames: int = option(4, "frames of each validation clip, spread evenly; whole frames are scored", at_least(1))
@@ -128,6 +129,8 @@ class LossSettings:
     """What is made small, in one stage or two."""
 
     loss: str = option("l1", "loss or weighted sum such as l1+0.2*ssim; terms: " + ", ".join(TERMS))
+    teacher: str = option("", "weights, or a folder of pictures made by a network, to learn from beside the truth")
+    teacher_share: float = option(1.0, "weight of the L1 distance from the teacher's output", at_least(0))
     vgg_weights: str = option("", "file with VGG weights, for the losses that look through one")
     pretrain_steps: int = option(0, "steps of a first stage on --pretrain-loss, before --loss", at_least(0))
     pretrain_loss: str = option("l2", "loss of the first stage")

@@ -59,6 +59,7 @@ class Patch:
     frame: int
     low: list[Planes]
     high: list[Planes]
+    taught: list[Planes] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class Batch:
     exact: tuple[Tensor | None, ...] = (None,)
     """None: all of them."""
     num_moments: int = 1
+    taught: Tensor | None = None
+    """What a teacher makes of `low`, as the first of `high`; the truth where it makes nothing."""
 
     def target(self, pred: Tensors) -> Tensors:
         """What `pred` shall become: the truth, and where that is not exact, itself, from which nothing is learned."""
@@ -118,7 +121,7 @@ class Sampler:
             turns.append(int(rng.integers(colours.NUM_TURNS)) if self.patches.augment else 0)
         return stack(
             self.ranks.share(cuts), self.spec, self.device, self.ranks.share(turns),
-            lambda low, high: self._add_noise(*self._stretch(low, high, rng), rng),
+            lambda low, truths: self._add_noise(*self._stretch(low, truths, rng), rng),
         )  # fmt: skip
 
     def _cut_somewhere(self, rng: np.random.Generator) -> Patch | None:
@@ -136,31 +139,36 @@ class Sampler:
         moments, camera = self.patches.sequence, int(rng.integers(2**62))
         patch = cut(pair, self.spec, frame, top, left, side_px, resizer, moments, camera)
         is_turned = self.patches.augment and bool(rng.integers(2))  # in time
-        return replace(patch, low=patch.low[::-1], high=patch.high[::-1]) if is_turned else patch
+        if not is_turned:
+            return patch
+        taught = patch.taught and patch.taught[::-1]
+        return replace(patch, low=patch.low[::-1], high=patch.high[::-1], taught=taught)
 
-    def _stretch(self, low: Tensors, high: Tensors, rng: np.random.Generator) -> tuple[Tensors, Tensors]:
+    def _stretch(self, low: Tensors, truths: list[Tensors], rng: np.random.Generator) -> tuple[Tensors, list[Tensors]]:
         """Some patches as full-range video would hold them: pictures' luma never leaves 16-235, real clips' does."""
         if not self.patches.full_range:
-            return low, high
+            return low, truths
         chosen = self.ranks.share(rng.random(self.patches.batch) < self.patches.full_range)
 
         def stretched(x: Tensors) -> Tensors:
             where = torch.from_numpy(np.tile(chosen, len(x[0]) // len(chosen))).to(self.device)[:, None, None, None]
             return tuple(torch.where(where, *pair) for pair in zip(self.spec.colours.to_full_range(x), x, strict=True))
 
-        return stretched(low), stretched(high)
+        return stretched(low), [*map(stretched, truths)]
 
-    def _add_noise(self, low: Tensors, high: Tensors, rng: np.random.Generator) -> tuple[Tensors, Tensors]:
+    def _add_noise(
+        self, low: Tensors, truths: list[Tensors], rng: np.random.Generator
+    ) -> tuple[Tensors, list[Tensors]]:
         """Noise on every frame of the input, the same wherever the frame is seen."""
         if not self.patches.noise:
-            return low, high
+            return low, truths
         noisy = []
         for part in low:
             num_times = len(part) // len(self.ranks.share(list(range(self.patches.batch))))
             shape = (self.patches.batch, num_times, *part.shape[1:])
             values = self.ranks.share(rng.normal(0, self.patches.noise / 255, shape).astype(np.float32))
             noisy.append(part + torch.from_numpy(values).to(self.device).transpose(0, 1).flatten(0, 1))
-        return tuple(noisy), high
+        return tuple(noisy), truths
 
 
 def cut(
@@ -181,8 +189,10 @@ def cut(
             aligned=spec.aligned, resizer=resizer, camera=camera,
         )
     )  # fmt: skip
-    needed = spec.colours.needed  # a picture is one plane (3, h, w)
-    return Patch(pair, frame, [needed(planes) for planes in made.low], [needed(planes) for planes in made.high])
+    low, high, taught = (  # a picture is one plane (3, h, w)
+        [spec.colours.needed(planes) for planes in frames] for frames in (made.low, made.high, made.taught or [])
+    )
+    return Patch(pair, frame, low, high, taught or None)
 
 
 def is_flat(patch: Patch) -> bool:
@@ -190,13 +200,13 @@ def is_flat(patch: Patch) -> bool:
     return bool(patch.low[len(patch.low) // 2][0].std() < FLAT_STD)
 
 
-Change = Callable[[Tensors, Tensors], tuple[Tensors, Tensors]]
-"""(low frames, high frames) -> the same, damaged or stretched."""
+Change = Callable[[Tensors, list[Tensors]], tuple[Tensors, list[Tensors]]]
+"""(low frames, [high ones, a teacher's]) -> the same, damaged or stretched."""
 
 
 def stack(
     patches: Sequence[Patch], spec: ModelSpec, device: torch.device, turns: Sequence[int] = (),
-    change: Change = lambda low, high: (low, high),
+    change: Change = lambda low, truths: (low, truths),
 ) -> Batch:  # fmt: skip
     """Patches of one kind as a batch on the device, each flipped and rotated as its entry of `turns` says.
 
@@ -204,22 +214,32 @@ def stack(
     """
     pair, number, num_moments = patches[0].pair, len(patches), len(patches[0].high)
 
-    def to_input(frames: Sequence[Sequence[Planes]]) -> Tensors:
-        places = [planes for at_once in zip(*frames, strict=True) for planes in at_once]
-        x = pair.to_input(colours.to_tensors(places, pair.depth, device), spec.colours)  # (F N, C, h, w) each
+    def in_order(frames: Sequence[Sequence[Planes]]) -> list[Planes]:
+        return [planes for at_once in zip(*frames, strict=True) for planes in at_once]
+
+    def as_turned(x: Tensors) -> Tensors:
         if not any(turns):
             return x
-        own = [*turns] * len(frames[0])
-        return tuple(torch.stack([turned(*entry) for entry in zip(part, own, strict=True)]) for part in x)
+        return tuple(torch.stack([turned(patch, turns[at % number]) for at, patch in enumerate(part)]) for part in x)
 
-    low, high = change(to_input([patch.low for patch in patches]), to_input([patch.high for patch in patches]))
+    def to_input(frames: Sequence[Sequence[Planes]]) -> Tensors:
+        x = colours.to_tensors(in_order(frames), pair.depth, device)
+        return as_turned(pair.to_input(x, spec.colours))  # (F N, C, h, w) each
+
+    high = to_input([patch.high for patch in patches])
+    truths = [high]
+    if any(patch.taught for patch in patches):
+        taught = in_order([patch.taught or patch.high for patch in patches])
+        truths.append((*as_turned((pair.first_of(taught, spec.colours, device),)), *high[1:]))
+    low, (high, *others) = change(to_input([patch.low for patch in patches]), truths)
     low = tuple(  # of every moment its window: (F N, C, h, w) -> (moments N, T C, h, w)
         torch.cat([part[at * number :][: num_moments * number] for at in range(spec.num_frames)], dim=1) for part in low
     )
     names = tuple(f"{patch.pair.name} frame {patch.frame}" for patch in patches)
     kept = zip(*(spec.colours.kept(turn, *high[0].shape[-2:]) for turn in [*turns] * num_moments), strict=True)
     exact = tuple(None if all(part) else torch.tensor(part, device=device) for part in kept) or (None,) * len(high)
-    return Batch(_packed(low), _packed(high), names, pair.scale, exact, num_moments)
+    own = _packed(others[0][:1])[0] if others else None
+    return Batch(_packed(low), _packed(high), names, pair.scale, exact, num_moments, own)
 
 
 def _packed(x: Tensors) -> Tensors:

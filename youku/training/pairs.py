@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from youku import contest
 from youku.engines.network import Network
 from youku.inference import pipeline, window
 from youku.metrics import psnr, vmaf
-from youku.models.colours import Colours, Layout, Tensors
+from youku.models.colours import Colours, Layout, Tensors, to_tensors
 from youku.training.cuts import DEFAULT_RESIZER, Cut, Place, refuse_zoom
 from youku.training.picture_pair import PicturePair, PictureStore
 from youku.video import picture_sets, pictures
-from youku.video.y4m import Clip
+from youku.video.y4m import Clip, Planes
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class ClipPair:
 
     low: Clip
     high: Clip
+    taught: Clip | None = None
+    """What a teacher makes of `low`."""
     has_own_low = True
     """Its low resolution is a file: it can be neither shrunk otherwise nor used at another size."""
 
@@ -86,11 +89,18 @@ class ClipPair:
         low = window.cut_frames(self.low, numbers, place.frame, *box, place.aligned)
         middle = numbers[place.num_frames // 2 :][: place.num_moments]
         big = tuple(px * self.scale for px in box)
-        return Cut(low, [self.high.patch(number, *big) for number in middle])
+        high, taught = (
+            [clip.patch(number, *big) for number in middle] if clip else None for clip in (self.high, self.taught)
+        )
+        return Cut(low, high or [], taught)
 
     def to_input(self, planes: Sequence[Tensor], colours: Colours) -> Tensors:
         """Stacked planes of patches, (N, h, w) each, to what a network of these colours takes: (N, C, h, w) each."""
         return colours.from_planes(planes, self.layout)
+
+    def first_of(self, frames: Sequence[Planes], colours: Colours, device: torch.device) -> Tensor:
+        """Frames of a teacher, or the truth's, as the first tensor of what a network of these colours makes."""
+        return self.to_input(to_tensors(frames, self.depth, device), colours)[0]
 
     def measure(
         self, network: Network, num_frames: int, with_vmaf: bool, resizer: str = DEFAULT_RESIZER

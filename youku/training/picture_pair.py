@@ -9,21 +9,23 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from youku.engines.network import Network
 from youku.inference import pipeline
-from youku.models.colours import Colours, Tensors
+from youku.models.colours import Colours, Tensors, to_tensors
 from youku.training.cuts import DEFAULT_RESIZER, Cut, Place, refuse_zoom
 from youku.video import camera, picture_sets, pictures, resize
 from youku.video.picture_sets import PictureFiles
 from youku.video.y4m import Planes
 
+GRAY_CODES = 2  # what coding leaves between the channels of a gray picture
 MARGIN_PX = 3  # around a view in low-resolution pixels: what its shrinking reads
 
 
@@ -37,6 +39,8 @@ class PicturePair:
     """Its low resolution where the set brings one; otherwise it is shrunk here."""
     zoom: float = 1.0
     """Size at which the picture is used."""
+    taught: tuple[tuple[str, Path], ...] = ()
+    """(resizer, what a teacher makes of the picture so shrunk); one with a low resolution of its own has one entry."""
     store: PictureStore = field(default_factory=lambda: PictureStore(), compare=False, repr=False)
     """Where decoded pictures are kept, shared by the pairs of a run."""
     num_frames = 1
@@ -78,8 +82,14 @@ class PicturePair:
             return self._seen(high, place)
         top, left, side, scale = place.top, place.left, place.side_px, self.scale
         box = low[top : top + side, left : left + side]
-        big = high[top * scale : (top + side) * scale, left * scale : (left + side) * scale]
-        return Cut([_plane(box)] * place.num_lows, [_plane(big)] * place.num_moments)
+        box_of_high = (slice(top * scale, (top + side) * scale), slice(left * scale, (left + side) * scale))
+        made = dict(self.taught).get("" if self.has_own_low else place.resizer)
+        taught = self.store.picture(made)[box_of_high] if made else None
+        return Cut(
+            [_plane(box)] * place.num_lows,
+            [_plane(high[box_of_high])] * place.num_moments,
+            None if taught is None else [_plane(taught)] * place.num_moments,
+        )
 
     def _seen(self, high: np.ndarray, place: Place) -> Cut:
         scale, margin_px = self.scale, min(MARGIN_PX, (min(self.size) - place.side_px) // 2)
@@ -97,6 +107,15 @@ class PicturePair:
     def to_input(self, planes: Sequence[Tensor], colours: Colours) -> Tensors:
         return colours.from_rgb(planes[0])  # (N, 3, h, w) -> (N, C, h, w) each
 
+    def first_of(self, frames: Sequence[Planes], colours: Colours, device: torch.device) -> Tensor:
+        """Pictures of a teacher, or the truth's, as the first tensor of what a network of these colours makes."""
+
+        def of(picture: Tensor) -> Tensor:
+            is_luma = len(picture) == colours.channels == 1
+            return picture[None] if is_luma else colours.from_rgb(picture.expand(3, -1, -1)[None])[0]
+
+        return torch.cat([of(to_tensors([planes], 8, device)[0][0]) for planes in frames])  # (N, C, h, w)
+
     def measure(
         self, network: Network, num_frames: int, with_vmaf: bool, resizer: str = DEFAULT_RESIZER
     ) -> tuple[list[float], float]:
@@ -113,7 +132,7 @@ class PictureStore:
 
     def __init__(self, max_bytes: int = 2 << 30) -> None:
         self.max_bytes, self.num_bytes = max_bytes, 0
-        self.kept: OrderedDict[tuple[PicturePair, str], tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self.kept: OrderedDict[Hashable, tuple[np.ndarray, ...]] = OrderedDict()
         self.sizes: dict[Path, tuple[int, int]] = {}
         self.lock = threading.Lock()
 
@@ -125,19 +144,26 @@ class PictureStore:
 
     def pictures(self, pair: PicturePair, resizer: str) -> tuple[np.ndarray, np.ndarray]:
         """(low, high) uint8 RGB pictures (H, W, 3); high is cropped to a multiple of the scale."""
-        key = (pair, resizer)
+        low, high = self._get((pair, resizer), lambda: _read_pair(pair, resizer))
+        return low, high
+
+    def picture(self, path: Path) -> np.ndarray:
+        """One file as uint8 RGB (H, W, 3), or luma (H, W, 1) where all its channels are the same."""
+        return self._get(path, lambda: (_read_gray_too(path),))[0]
+
+    def _get(self, key: Hashable, make: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
         with self.lock:
             if key in self.kept:
                 self.kept.move_to_end(key)
                 return self.kept[key]
-        made = _read_pair(pair, resizer)
+        made = make()
         with self.lock:
             if key not in self.kept:
                 self.kept[key] = made
-                self.num_bytes += made[0].nbytes + made[1].nbytes
+                self.num_bytes += sum(part.nbytes for part in made)
             while self.num_bytes > self.max_bytes and len(self.kept) > 1:
                 _, old = self.kept.popitem(last=False)
-                self.num_bytes -= old[0].nbytes + old[1].nbytes
+                self.num_bytes -= sum(part.nbytes for part in old)
         return made
 
 
@@ -152,3 +178,8 @@ def _read_pair(pair: PicturePair, resizer: str) -> tuple[np.ndarray, np.ndarray]
     picture = pictures.read_rgb(pair.path)
     height, width = (max(1, int(side * pair.zoom)) for side in picture.shape[:2])
     return picture_sets.reduce(resize.imresize(picture, height, width), pair.path, pair.scale, resizer)
+
+
+def _read_gray_too(path: Path) -> np.ndarray:
+    rgb = pictures.read_rgb(path)
+    return rgb[..., 1:2] if int(np.ptp(rgb, axis=2).max()) <= GRAY_CODES else rgb
