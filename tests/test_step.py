@@ -20,7 +20,7 @@ from youku.training.adversary import Adversary, NoAdversary
 from youku.training.config import PatchSettings, TrainConfig
 from youku.training.dataset import Batch, Patch, Sampler, in_turn
 from youku.training.losses import Term
-from youku.training.pairs import PicturePair
+from youku.training.picture_pair import PicturePair
 from youku.training.precision import GradientLimit
 
 CPU = torch.device("cpu")
@@ -206,4 +206,4 @@ def test_what_counts_as_flat(tmp_path: Path, deviation: float, flat: bool) -> No
     plane = np.tile([100 - deviation, 100 + deviation], (8, 4))
     frames = [(plane * 0,), (plane,), (plane * 9,)]
     pair = picture_pair(tmp_path / "a.png", np.zeros((16, 16, 3)))
-    assert dataset.is_flat(Patch(pair, 0, frames, (plane,))) == flat
+    assert dataset.is_flat(Patch(pair, 0, frames, [(plane,)])) == flat

@@ -60,6 +60,7 @@ def last(made: TrainConfig) -> dict:
         {"model": "srresnet", "accumulate": 2, "loss": "l1+0.2*ssim", "patch_px": 8},
         {"amp": True},
         {"model": "pairs-t"},
+        {"model": "recurrent-t", "sequence": 3},
     ],
 )
 def test_resume_is_bit_identical(pairs: Path, changes: dict) -> None:

@@ -13,10 +13,11 @@ from PIL import Image
 
 from tests.test_train import settings
 from youku.engines import weights
-from youku.training import pairs as data
+from youku.training import picture_pair as data
 from youku.training import run, saving, state, trainer
 from youku.training.config import TrainConfig
-from youku.training.pairs import PicturePair, find_pairs
+from youku.training.pairs import find_pairs
+from youku.training.picture_pair import PicturePair
 from youku.video import resize
 
 

@@ -72,7 +72,7 @@ def _run(args: argparse.Namespace, command: str) -> int:
 
     say = functools.partial(print, file=sys.stderr)
     config = read_settings(args)
-    files.protect(args.recipe, config.init_from, config.vgg_weights)
+    files.protect(args.recipe, config.init_from, config.vgg_weights, config.teacher)
     written = ("config.toml", "last.pt", "last.safetensors", "best.safetensors")
     files.refuse_input(*(config.folder / name for name in written))
     stops.keeps(lambda: _kept(config.folder))

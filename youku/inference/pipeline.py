@@ -6,7 +6,6 @@ network. Integer planes in, integer planes out (y4m.Planes); a luma network's ch
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -77,13 +76,12 @@ def upscale_frames(
         return
     seen = moments(
         ahead(busy.reading(frames)), header, spec.num_frames, wanted,
-        needed=spec.colours.needed, aligned=spec.aligned, memory=spec.memory,
+        needed=spec.colours.needed, aligned=spec.aligned, memory=spec.memory, warm_up=spec.warm_up_frames,
     )  # fmt: skip
     if spec.num_frames > 1:
         seen = ahead(seen)  # motion compensation is a stage of its own
     batches = stages.batches(seen, 1 if spec.memory else options.batch)
-    numbers = itertools.count() if wanted is None or spec.memory else iter(wanted)
-    computed = _forward_all(network, header, coded, batches, options, numbers, pin, busy)
+    computed = _forward_all(network, header, coded, batches, options, pin, busy)
     outputs = ahead(computed, num_threads=num_threads)
     yield from ahead(_finish_all(network, header, coded, outputs, options))
 
@@ -153,7 +151,6 @@ def _forward_all(
     coded: Colours,
     batches: Iterable[list[Moment]],
     options: Options,
-    numbers: Iterator[int],
     pin: Callable[[int], int],
     busy: Busy,
 ) -> Iterator[tuple[list[Planes], Tensors]]:
@@ -169,7 +166,7 @@ def _forward_all(
         memory = () if batch[0].opens_shot else memory
         with busy.at("network"):
             output, memory, tile_px = _step(network, x, memory, options, tile_px)
-            _require_finite(output, list(itertools.islice(numbers, len(batch))))  # waits for a GPU to be done
+            _require_finite(output, [moment.index for moment in batch])  # waits for a GPU to be done
         if batch[-1].is_wanted:
             yield [moment.middle for moment in batch], output
 

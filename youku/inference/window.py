@@ -21,6 +21,8 @@ from youku.video.y4m import Clip, Header, Planes
 class Moment:
     """What a network sees at one frame of a clip."""
 
+    index: int
+    """Number of the middle frame."""
     frames: list[Planes]
     """T of them, oldest first; the middle one has all its planes."""
     opens_shot: bool
@@ -42,10 +44,12 @@ def moments(
     needed: Callable[[Planes], Planes] = tuple,
     aligned: bool = False,
     memory: bool = False,
+    warm_up: int = 0,
 ) -> Iterator[Moment]:
     """The moment of every frame, or of the `wanted` ones (increasing frame numbers) among all frames of a clip.
 
-    `needed` picks the planes that are used of the neighbours. With `memory` the frames before the wanted ones come too.
+    `needed` picks the planes that are used of the neighbours. With `memory` the `warm_up` frames before a wanted one come
+    too, or for 0 all of them; what is remembered ends where frames are left out.
     Reads width // 2 frames ahead and ends without an error where the clip does.
     """
     radius = width // 2
@@ -53,7 +57,8 @@ def moments(
     source, num_read = iter(frames), 0
     held: dict[int, Planes] = {}
     cuts: set[int] = {0}
-    for middle in _middles(wanted, memory):
+    last = -1
+    for middle in _middles(wanted, memory, warm_up):
         while num_read <= middle + radius and (planes := next(source, None)) is not None:
             if num_read > max(0, middle - looks_back) and _is_cut(held[num_read - 1], planes, header):
                 cuts.add(num_read)
@@ -64,16 +69,28 @@ def moments(
             return
         indices = neighbours(middle, width, num_read, cuts.__contains__)
         seen = _gather(held, indices, middle, header, needed, aligned)
-        yield Moment(seen, middle in cuts, wanted is None or middle in wanted)
+        yield Moment(middle, seen, middle in cuts or middle > last + 1, wanted is None or middle in wanted)
+        last = middle
 
 
 def cut_window(
     clip: Clip, index: int, width: int, top: int, left: int, height: int, width_px: int, aligned: bool = True
 ) -> list[Planes]:
     """The window of one frame, cut to a box in luma pixels (on whole chroma samples) and compensated within the box."""
-    indices = neighbours(index, width, clip.num_frames, lambda number: _opens_shot(clip, number))
-    boxes = {number: clip.patch(number, top, left, height, width_px) for number in set(indices)}
-    return _gather(boxes, indices, index, clip.header, tuple, aligned)
+    return cut_frames(clip, around(clip, index, width), index, top, left, height, width_px, aligned)
+
+
+def around(clip: Clip, index: int, length: int) -> list[int]:
+    """`length` frame numbers around one of its shot, as `neighbours` finds them; of an even number one more before it."""
+    return neighbours(index, length | 1, clip.num_frames, lambda number: _opens_shot(clip, number))[:length]
+
+
+def cut_frames(
+    clip: Clip, numbers: Sequence[int], middle: int, top: int, left: int, height: int, width_px: int, aligned: bool
+) -> list[Planes]:
+    """A box in luma pixels of those frames, where asked compensated within it to the one called `middle`."""
+    boxes = {number: clip.patch(number, top, left, height, width_px) for number in {middle, *numbers}}
+    return _gather(boxes, numbers, middle, clip.header, tuple, aligned)
 
 
 def neighbours(middle: int, width: int, num_frames: int, opens_shot: Callable[[int], bool]) -> list[int]:
@@ -86,11 +103,16 @@ def neighbours(middle: int, width: int, num_frames: int, opens_shot: Callable[[i
     return before[:-1] + after
 
 
-def _middles(wanted: Sequence[int] | None, memory: bool) -> Iterable[int]:
-    """Frames that are run: those that are wanted, and with memory also all before them."""
+def _middles(wanted: Sequence[int] | None, memory: bool, warm_up: int) -> Iterator[int]:
+    """Frames that are run: those that are wanted, and with memory also those before them."""
     if wanted is None:
-        return itertools.count()
-    return range(max(wanted, default=-1) + 1) if memory else wanted
+        yield from itertools.count()
+        return
+    following = 0
+    for index in wanted:
+        first = index if not memory else index - warm_up if warm_up else 0
+        yield from range(max(following, first), index + 1)
+        following = index + 1
 
 
 def _gather(

@@ -62,6 +62,10 @@ FILES = {
     "pairs-s": "pairs",
     "pairs-m": "pairs",
     "pairs-l": "pairs",
+    "recurrent-t": "recurrent",
+    "recurrent-s": "recurrent",
+    "recurrent-m": "recurrent",
+    "recurrent-l": "recurrent",
 }
 UNTRAINED = ("bicubic", "lanczos")  # have no weights
 

@@ -29,58 +29,82 @@ def conv_prelu(num_in: int, num_out: int) -> list[nn.Module]:
     return [conv(num_in, num_out), nn.PReLU(num_out)]
 
 
-class Pairs(nn.Module):
-    """Head, residual pairs, one more convolution with a long skip, convolution to the planes' samples, pixel shuffles."""
+class Bases(nn.Module):
+    """The planes s times larger by interpolation, and chroma on the luma grid; nothing here learns."""
 
-    def __init__(self, scale: int, num_channels: int, num_blocks: int) -> None:
+    def __init__(self, scale: int) -> None:
         super().__init__()
         self.scale = scale
         self.to_luma_grid = Interpolate(2, "bilinear", "replicate", 0.25)  # luma column j reads chroma j / 2
         self.luma_base = Interpolate(scale, "bicubic", "replicate")
         self.chroma_base = Interpolate(scale, "bicubic", "replicate", color.chroma_shift(LEFT, scale)[1])
-        self.head = nn.Sequential(*conv_prelu(3, num_channels))
-        self.body = nn.Sequential(
-            *(
-                Residual(*conv_prelu(num_channels, num_channels), *conv_prelu(num_channels, num_channels))
-                for _ in range(num_blocks)
-            )
-        )
-        self.mid = nn.Sequential(*conv_prelu(num_channels, num_channels))
-        shuffled = 0 if scale % 2 else 2 * (scale // 2) ** 2  # chroma samples an input pixel
-        last = {"planes": conv(num_channels, scale * scale + shuffled)}
-        if not shuffled:
-            last["chroma"] = nn.Conv2d(num_channels, 2 * scale * scale, 3, stride=2, padding=1)
-        for layer in last.values():
-            nn.init.normal_(layer.weight, 0.0, START_STD)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        self.upscale = nn.ModuleDict(last)
 
-    def forward(self, luma: Tensor, chroma: Tensor) -> Tensors:
-        (height, width), scale = luma.shape[-2:], self.scale
-        on_grid = cut(self.to_luma_grid(chroma), height, width)  # (N, 2, H, W)
-        head = self.head(torch.cat([luma, on_grid], dim=1) - 0.5)
-        features = self.mid(self.body(head)) + head
-        detail = self.upscale["planes"](features)  # (N, s^2 + 2 (s / 2)^2, H, W)
-        if scale % 2:
-            chroma_detail = F.pixel_shuffle(self.upscale["chroma"](features), scale)
-        else:
-            chroma_detail = F.pixel_shuffle(detail[:, scale * scale :], scale // 2)
-        rows, columns = (
-            (scale * height + 1) // 2,
-            (scale * width + 1) // 2,
-        )  # of chroma, up to s - 1 fewer than its base
+    def on_grid(self, luma: Tensor, chroma: Tensor) -> Tensor:
+        """(N, T, H, W) and (N, 2, ceil(H / 2), ceil(W / 2)) -> (N, T + 2, H, W) around 0."""
+        return torch.cat([luma, cut(self.to_luma_grid(chroma), *luma.shape[-2:])], dim=1) - 0.5
+
+    def forward(self, luma: Tensor, chroma: Tensor, detail: Tensor, chroma_detail: Tensor) -> Tensors:
+        """What is missing of the bases added to them: luma's as (N, s^2, H, W), chroma's at its own size or beyond."""
+        rows, columns = ((self.scale * side + 1) // 2 for side in luma.shape[-2:])  # up to s - 1 fewer than the base
         return (
-            self.luma_base(luma) + F.pixel_shuffle(detail[:, : scale * scale], scale),
+            self.luma_base(luma) + F.pixel_shuffle(detail, self.scale),
             cut(self.chroma_base(chroma), rows, columns) + cut(chroma_detail, rows, columns),
         )  # bases in float32, so only the small details may be 16 bit
 
 
+def last_layers(scale: int, num_channels: int) -> nn.ModuleDict:
+    """Features (N, C, H, W) -> details: "planes" of luma and, where it has a whole factor over the grid, of chroma."""
+    shuffled = 0 if scale % 2 else 2 * (scale // 2) ** 2  # chroma samples an input pixel
+    last = {"planes": conv(num_channels, scale * scale + shuffled)}
+    if not shuffled:
+        last["chroma"] = nn.Conv2d(num_channels, 2 * scale * scale, 3, stride=2, padding=1)
+    for layer in last.values():
+        nn.init.normal_(layer.weight, 0.0, START_STD)
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return nn.ModuleDict(last)
+
+
+def details(last: nn.ModuleDict, features: Tensor, scale: int) -> Tensors:
+    """(N, s^2, H, W) of luma, not shuffled yet, and (N, 2, s H / 2, s W / 2), or a sample more, of chroma."""
+    planes = last["planes"](features)  # (N, s^2 + 2 (s / 2)^2, H, W)
+    if scale % 2:
+        return planes, F.pixel_shuffle(last["chroma"](features), scale)
+    return planes[:, : scale * scale], F.pixel_shuffle(planes[:, scale * scale :], scale // 2)
+
+
+def residual_pairs(num_channels: int, num_blocks: int) -> nn.Sequential:
+    """The body: x + PReLU(conv3(PReLU(conv3(x)))) a block."""
+    return nn.Sequential(
+        *(
+            Residual(*conv_prelu(num_channels, num_channels), *conv_prelu(num_channels, num_channels))
+            for _ in range(num_blocks)
+        )
+    )
+
+
+class Pairs(nn.Module):
+    """Head, residual pairs, one more convolution with a long skip, convolution to the planes' samples, pixel shuffles."""
+
+    def __init__(self, scale: int, num_channels: int, num_blocks: int) -> None:
+        super().__init__()
+        self.bases = Bases(scale)
+        self.head = nn.Sequential(*conv_prelu(3, num_channels))
+        self.body = residual_pairs(num_channels, num_blocks)
+        self.mid = nn.Sequential(*conv_prelu(num_channels, num_channels))
+        self.upscale = last_layers(scale, num_channels)
+
+    def forward(self, luma: Tensor, chroma: Tensor) -> Tensors:
+        head = self.head(self.bases.on_grid(luma, chroma))
+        features = self.mid(self.body(head)) + head
+        return self.bases(luma, chroma, *details(self.upscale, features, self.bases.scale))
+
+
 def branched(module: nn.Module, is_trained: bool) -> nn.Module:
     """The form that is trained: a collapsed branch beside the kernels of the blocks and of `mid`."""
-    assert isinstance(module, Pairs)
-    for layer in [*module.body.modules(), *module.mid.modules()]:
-        if isinstance(layer, nn.Conv2d):
-            add_branch(layer, KEPT_SHARE if is_trained else 1.0)
+    for name in ("body", "mid"):
+        for layer in module.get_submodule(name).modules():
+            if isinstance(layer, nn.Conv2d):
+                add_branch(layer, KEPT_SHARE if is_trained else 1.0)
     return module
 
 

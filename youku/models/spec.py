@@ -48,6 +48,8 @@ class ModelSpec:
     """Whether the neighbours come motion-compensated to the middle frame."""
     memory: bool = False
     """Whether it hands tensors on from frame to frame of a shot; it then sees every frame, in order."""
+    warm_up_frames: int = 0
+    """Frames run before one that is picked out of a clip, for its memory to settle; 0: all of the clip before it."""
     local: bool = True
     """False where the network looks at the whole picture (pooled attention): it then runs untiled."""
     half_safe: bool = True

@@ -1,22 +1,21 @@
 """What a training run is told: frozen settings in parts, of which every field is a flag and a recipe key.
 
-A field stands with its default, its help and its bounds; what must agree between fields is checked below them, and all
-that is wrong is said at once. Defaults < recipe < flags; the result is saved beside the run and never changed.
+A field stands with its default, its help and its bounds; `agreement` checks what must fit between fields, and all that is
+wrong is said at once. Defaults < recipe < flags; the result is saved beside the run and never changed.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from youku import nearest
-from youku.models import MODELS, spec_of
-from youku.training import fields
+from youku.training import agreement, fields
 from youku.training.fields import POSITIVE, at_least, each, expect, one_of, option, to_number
 from youku.video.resize import SHRINKERS
 
@@ -79,6 +78,7 @@ class DataSettings:
     lr_type: str = option("bicubic", "low-resolution folder beside DIV2K-style pictures: bicubic, unknown, ...")
     every: int = option(1, "train on every N-th frame of a clip", at_least(1))
     num_pairs: int = option(0, "train on so many clips or pictures only, spread evenly; 0 takes all", at_least(0))
+    unlabelled: tuple[str, ...] = option((), "folders of low-resolution pictures whose truth is what --teacher makes")
     val_data: tuple[str, ...] = option((), "folders for validation; without them clips are held out of --data")
     val_clips: int = option(4, "clips (or pictures) held out for validation, spread evenly over the ids", at_least(1))
     val_frames: int = option(4, "frames of each validation clip, spread evenly; whole frames are scored", at_least(1))
@@ -127,6 +127,8 @@ class LossSettings:
     """What is made small, in one stage or two."""
 
     loss: str = option("l1", "loss or weighted sum such as l1+0.2*ssim; terms: " + ", ".join(TERMS), metavar="LOSS")
+    teacher: str = option("", "weights, or a folder of pictures made by a network, to learn from beside the truth")
+    teacher_share: float = option(1.0, "weight of the L1 distance from the teacher's output", at_least(0))
     vgg_weights: str = option("", "file with VGG weights, for the losses that look through one", metavar="FILE")
     pretrain_steps: int = option(0, "steps of a first stage on --pretrain-loss, before --loss", at_least(0))
     pretrain_loss: str = option("l2", "loss of the first stage", metavar="LOSS")
@@ -156,7 +158,8 @@ class PatchSettings:
     batch: int = option(16, "patches a step", at_least(1), COUNT)
     accumulate: int = option(1, "batches whose gradients are summed before the optimiser steps", at_least(1), COUNT)
     steps: int = option(20000, "optimiser steps", at_least(1))
-    augment: bool = option(True, "flip and rotate patches at random")
+    sequence: int = option(10, "frames in a row that one step of a network with memory learns from", at_least(1), COUNT)
+    augment: bool = option(True, "flip and rotate patches at random; sequences run backwards too")
     rescale: str = option("1", "sizes of pictures, such as 1,0.9,0.8,0.7,0.6 (FSRCNN)", ZOOMS, metavar="LIST")
     resizers: tuple[str, ...] = option(
         ("matlab-bicubic",),
@@ -225,7 +228,7 @@ class TrainConfig(MachineSettings, OptimiserSettings, PatchSettings, LossSetting
     """Settings of one run; units are in the names or the help texts. A function that needs one part takes that."""
 
     def __post_init__(self) -> None:
-        if problems := [*fields.problems(self), *_network_problems(self), *_loss_problems(self)]:
+        if problems := [*fields.problems(self), *agreement.problems(self)]:
             raise ValueError("; ".join(problems))
 
 
@@ -241,60 +244,3 @@ def read_recipe(recipe: str) -> dict[str, Any]:
         there = sorted(entry.stem for entry in RECIPES.glob("*.toml"))
         raise ValueError(f"recipe {recipe!r}: {nearest.expected(recipe, there)} (or a path ending in .toml)")
     return fields.read(path, TrainConfig)
-
-
-def _network_problems(config: NetworkSettings) -> Iterator[str]:
-    try:
-        scales = config.all_scales
-    except ValueError:  # its bounds have told
-        return
-    if config.scales and config.scale not in (4, *scales):
-        yield f"scale = {config.scale}: is not among scales = {config.scales}; leave one of them out"
-    for scale in scales:
-        try:
-            spec = spec_of(config.model, scale)
-        except ValueError as error:
-            near = "" if config.model in MODELS else nearest.near(config.model, MODELS)
-            yield f"model {config.model!r}: did you mean {near}?" if near else str(error)
-            return
-        if not spec.trainable:
-            yield f"model {config.model}: has nothing to train"
-        if len(scales) > 1 and not spec.any_scale:
-            able = ", ".join(name for name, other in MODELS.items() if other.any_scale and other.trainable)
-            yield f"scales = {config.scales}: {config.model} has weights for one scale only; use {able}"
-            return
-
-
-def _loss_problems(config: TrainConfig) -> Iterator[str]:
-    if config.lr_min > config.lr and config.schedule in ("step", "cosine"):
-        yield f"lr_min = {config.lr_min}: expected at most lr = {config.lr}"
-    wrong = []
-    for parse in (lambda: config.terms, lambda: config.pretrain_terms):
-        try:
-            parse()
-        except ValueError as error:
-            wrong.append(str(error))
-    if wrong:
-        yield from wrong
-        return
-    adversarial, none = config.terms.adversarial, f"has no effect on loss {config.loss}"
-    if config.vgg_weights and not (config.terms.features or config.pretrain_terms.features):
-        yield f"vgg_weights = {config.vgg_weights}: {none}; leave it out"
-    if config.discriminator != LossSettings.discriminator and not adversarial:
-        yield f"discriminator: {none}, which has no adversary; leave it out"
-    if config.d_lr != LossSettings.d_lr and not adversarial:
-        yield f"d_lr: {none}, which has no adversary; leave it out"
-    if config.amp_backend == "apex" and adversarial:
-        yield "amp_backend = apex: trains one network, not a GAN; use --amp-backend torch"
-    if adversarial and adversarial.computes.penalty_weight and config.discriminator == "srgan":
-        yield f"loss {adversarial.text}: needs a discriminator without batch norm; add --discriminator enhancenet"
-    if adversarial and "," in config.scales:
-        yield "loss with an adversary: its patches have one size, so it takes one scale; drop --scales"
-    if config.pretrain_loss != LossSettings.pretrain_loss and not config.pretrain_steps:
-        yield f"pretrain_loss = {config.pretrain_loss}: has no effect without pretrain_steps; give both"
-    if config.d_steps > 1 and not adversarial:
-        yield f"d_steps = {config.d_steps}: {none}, which has no adversary"
-    if config.pretrain_terms.adversarial:
-        yield f"pretrain_loss = {config.pretrain_loss}: the first stage has no adversary; put it into --loss"
-    if config.pretrain_steps >= config.steps:
-        yield f"pretrain_steps = {config.pretrain_steps}: expected less than steps = {config.steps}"

@@ -20,7 +20,8 @@ from youku.models.colours import Tensors
 from youku.models.spec import ModelSpec
 from youku.threads import own_threads
 from youku.training.config import PatchSettings
-from youku.training.pairs import DEFAULT_RESIZER, Pair
+from youku.training.cuts import DEFAULT_RESIZER, Place
+from youku.training.pairs import Pair
 from youku.video.y4m import Planes
 
 FLAT_STD = 2.0  # code values; flatter patches (bars, black) are mostly drawn again
@@ -52,19 +53,21 @@ ONE_PROCESS = Ranks()
 
 @dataclass(frozen=True)
 class Patch:
-    """The planes of one place of a pair: T low-resolution frames, oldest first, and the high one."""
+    """The planes of one place of a pair, oldest first: low-resolution frames, and the high ones (`cuts.Cut`)."""
 
     pair: Pair
     frame: int
     low: list[Planes]
-    high: Planes
+    high: list[Planes]
+    taught: list[Planes] | None = None
 
 
 @dataclass(frozen=True)
 class Batch:
     """Network input (N, T C, h, w) and target (N, C, s h, s w) on the device, and where each patch came from.
 
-    `exact` (N) says of each target tensor, which patches' turns left it in place: half-size chroma moves with most.
+    Of a network with memory N is moments x patches: all patches at the first moment, then all at the second. `exact` (N)
+    says of each target tensor which turns left it in place: half-size chroma moves with most.
     """
 
     low: Tensors
@@ -73,6 +76,9 @@ class Batch:
     scale: int
     exact: tuple[Tensor | None, ...] = (None,)
     """None: all of them."""
+    num_moments: int = 1
+    taught: Tensor | None = None
+    """What a teacher makes of `low`, as the first of `high`; the truth where it makes nothing."""
 
     def target(self, pred: Tensors) -> Tensors:
         """What `pred` shall become: the truth, and where that is not exact, itself, from which nothing is learned."""
@@ -113,8 +119,10 @@ class Sampler:
                 continue
             cuts.append(patch)
             turns.append(int(rng.integers(colours.NUM_TURNS)) if self.patches.augment else 0)
-        batch = stack(self.ranks.share(cuts), self.spec, self.device, self.ranks.share(turns))
-        return self._add_noise(self._stretch(batch, rng), rng)
+        return stack(
+            self.ranks.share(cuts), self.spec, self.device, self.ranks.share(turns),
+            lambda low, truths: self._add_noise(*self._stretch(low, truths, rng), rng),
+        )  # fmt: skip
 
     def _cut_somewhere(self, rng: np.random.Generator) -> Patch | None:
         """A patch of a pair, frame and place drawn at random; None of a pair that is too small."""
@@ -126,38 +134,65 @@ class Sampler:
         frame = self.every * int(rng.integers(-(-pair.num_frames // self.every)))
         top, left = (2 * int(rng.integers((side - side_px) // 2 + 1)) for side in (height, width))
         resizer = resizers[int(rng.integers(len(resizers)))] if len(resizers) > 1 else resizers[0]
-        return cut(pair, self.spec, frame, top, left, side_px, resizer)
+        if not self.spec.memory:
+            return cut(pair, self.spec, frame, top, left, side_px, resizer)
+        moments, camera = self.patches.sequence, int(rng.integers(2**62))
+        patch = cut(pair, self.spec, frame, top, left, side_px, resizer, moments, camera)
+        is_turned = self.patches.augment and bool(rng.integers(2))  # in time
+        if not is_turned:
+            return patch
+        taught = patch.taught and patch.taught[::-1]
+        return replace(patch, low=patch.low[::-1], high=patch.high[::-1], taught=taught)
 
-    def _stretch(self, batch: Batch, rng: np.random.Generator) -> Batch:
+    def _stretch(self, low: Tensors, truths: list[Tensors], rng: np.random.Generator) -> tuple[Tensors, list[Tensors]]:
         """Some patches as full-range video would hold them: pictures' luma never leaves 16-235, real clips' does."""
         if not self.patches.full_range:
-            return batch
+            return low, truths
         chosen = self.ranks.share(rng.random(self.patches.batch) < self.patches.full_range)
-        where = torch.from_numpy(chosen).to(self.device)[:, None, None, None]  # (N, 1, 1, 1)
-        low, high = (
-            tuple(torch.where(where, *pair) for pair in zip(self.spec.colours.to_full_range(x), x, strict=True))
-            for x in (batch.low, batch.high)
-        )
-        return replace(batch, low=_packed(low), high=_packed(high))
 
-    def _add_noise(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        def stretched(x: Tensors) -> Tensors:
+            where = torch.from_numpy(np.tile(chosen, len(x[0]) // len(chosen))).to(self.device)[:, None, None, None]
+            return tuple(torch.where(where, *pair) for pair in zip(self.spec.colours.to_full_range(x), x, strict=True))
+
+        return stretched(low), [*map(stretched, truths)]
+
+    def _add_noise(
+        self, low: Tensors, truths: list[Tensors], rng: np.random.Generator
+    ) -> tuple[Tensors, list[Tensors]]:
+        """Noise on every frame of the input, the same wherever the frame is seen."""
         if not self.patches.noise:
-            return batch
-        low = []
-        for part in batch.low:
-            shape = (self.patches.batch, *part.shape[1:])
+            return low, truths
+        noisy = []
+        for part in low:
+            num_times = len(part) // len(self.ranks.share(list(range(self.patches.batch))))
+            shape = (self.patches.batch, num_times, *part.shape[1:])
             values = self.ranks.share(rng.normal(0, self.patches.noise / 255, shape).astype(np.float32))
-            low.append(part + torch.from_numpy(values).to(self.device))
-        return replace(batch, low=tuple(low))
+            noisy.append(part + torch.from_numpy(values).to(self.device).transpose(0, 1).flatten(0, 1))
+        return tuple(noisy), truths
 
 
 def cut(
-    pair: Pair, spec: ModelSpec, frame: int, top: int, left: int, side_px: int, resizer: str = DEFAULT_RESIZER
+    pair: Pair,
+    spec: ModelSpec,
+    frame: int,
+    top: int,
+    left: int,
+    side_px: int,
+    resizer: str = DEFAULT_RESIZER,
+    num_moments: int = 1,
+    camera: int = 0,
 ) -> Patch:
     """One place in low-resolution pixels: the planes that the network of `spec` needs."""
-    low, high = pair.cut(frame, top, left, side_px, spec.num_frames, resizer)
-    needed = spec.colours.needed  # a picture is one plane (3, h, w)
-    return Patch(pair, frame, [needed(picture) for picture in low], needed(high))
+    made = pair.cut(
+        Place(
+            frame=frame, top=top, left=left, side_px=side_px, num_frames=spec.num_frames, num_moments=num_moments,
+            aligned=spec.aligned, resizer=resizer, camera=camera,
+        )
+    )  # fmt: skip
+    low, high, taught = (  # a picture is one plane (3, h, w)
+        [spec.colours.needed(planes) for planes in frames] for frames in (made.low, made.high, made.taught or [])
+    )
+    return Patch(pair, frame, low, high, taught or None)
 
 
 def is_flat(patch: Patch) -> bool:
@@ -165,23 +200,46 @@ def is_flat(patch: Patch) -> bool:
     return bool(patch.low[len(patch.low) // 2][0].std() < FLAT_STD)
 
 
-def stack(patches: Sequence[Patch], spec: ModelSpec, device: torch.device, turns: Sequence[int] = ()) -> Batch:
-    """Patches of one kind as a batch on the device, each flipped and rotated as its entry of `turns` says."""
-    pair = patches[0].pair
+Change = Callable[[Tensors, list[Tensors]], tuple[Tensors, list[Tensors]]]
+"""(low frames, [high ones, a teacher's]) -> the same, damaged or stretched."""
 
-    def to_input(places: Sequence[Planes]) -> Tensors:
-        x = pair.to_input(colours.to_tensors(places, pair.depth, device), spec.colours)  # (N, C, h, w) each
+
+def stack(
+    patches: Sequence[Patch], spec: ModelSpec, device: torch.device, turns: Sequence[int] = (),
+    change: Change = lambda low, truths: (low, truths),
+) -> Batch:  # fmt: skip
+    """Patches of one kind as a batch on the device, each flipped and rotated as its entry of `turns` says.
+
+    `change` sees the frames (F N, C, h, w), all patches at the first time, then at the second, before they are windows.
+    """
+    pair, number, num_moments = patches[0].pair, len(patches), len(patches[0].high)
+
+    def in_order(frames: Sequence[Sequence[Planes]]) -> list[Planes]:
+        return [planes for at_once in zip(*frames, strict=True) for planes in at_once]
+
+    def as_turned(x: Tensors) -> Tensors:
         if not any(turns):
             return x
-        return tuple(torch.stack([turned(*entry) for entry in zip(part, turns, strict=True)]) for part in x)
+        return tuple(torch.stack([turned(patch, turns[at % number]) for at, patch in enumerate(part)]) for part in x)
 
-    frames = [to_input(places) for places in zip(*(patch.low for patch in patches), strict=True)]
-    low = tuple(torch.cat(parts, dim=1) for parts in zip(*frames, strict=True))  # T of (N, C, h, w) -> (N, T C, h, w)
+    def to_input(frames: Sequence[Sequence[Planes]]) -> Tensors:
+        x = colours.to_tensors(in_order(frames), pair.depth, device)
+        return as_turned(pair.to_input(x, spec.colours))  # (F N, C, h, w) each
+
     high = to_input([patch.high for patch in patches])
+    truths = [high]
+    if any(patch.taught for patch in patches):
+        taught = in_order([patch.taught or patch.high for patch in patches])
+        truths.append((*as_turned((pair.first_of(taught, spec.colours, device),)), *high[1:]))
+    low, (high, *others) = change(to_input([patch.low for patch in patches]), truths)
+    low = tuple(  # of every moment its window: (F N, C, h, w) -> (moments N, T C, h, w)
+        torch.cat([part[at * number :][: num_moments * number] for at in range(spec.num_frames)], dim=1) for part in low
+    )
     names = tuple(f"{patch.pair.name} frame {patch.frame}" for patch in patches)
-    kept = zip(*(spec.colours.kept(turn, *high[0].shape[-2:]) for turn in turns), strict=True)
+    kept = zip(*(spec.colours.kept(turn, *high[0].shape[-2:]) for turn in [*turns] * num_moments), strict=True)
     exact = tuple(None if all(part) else torch.tensor(part, device=device) for part in kept) or (None,) * len(high)
-    return Batch(_packed(low), _packed(high), names, pair.scale, exact)
+    own = _packed(others[0][:1])[0] if others else None
+    return Batch(_packed(low), _packed(high), names, pair.scale, exact, num_moments, own)
 
 
 def _packed(x: Tensors) -> Tensors:

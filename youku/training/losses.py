@@ -219,6 +219,11 @@ def over_tensors(loss: Loss, pred: Tensors, high: Tensors) -> Tensor:
     return torch.stack(values).sum()
 
 
+def to_teacher(pred: Tensor, taught: Tensor | None, share: float) -> Tensor | float:
+    """`share` times the L1 distance of the first tensor from a teacher's output; 0 without one."""
+    return share * F.l1_loss(pred.float(), taught) if taught is not None else 0.0
+
+
 def _split(part: str, text: str) -> tuple[float, str, str, str]:
     """(weight, term, name, argument) of one summand of `text`, its argument unchecked."""
     weight, star, term = part.rpartition("*")

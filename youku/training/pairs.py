@@ -1,32 +1,30 @@
-"""Training pairs: y4m clips by memory map, picture folders shrunk on the fly or with a low-resolution folder of their own.
+"""Training pairs: y4m clips by memory map, and pictures (`picture_pair`); folders -> pairs.
 
 Clip pairs are Youku_NNNNN_l.y4m / Youku_NNNNN_h_GT.y4m in one folder; picture folders are what `video.picture_sets`
-finds: plain, Set5-style or DIV2K's layout. Folders -> pairs; both kinds answer the same calls: two patches of a box,
-what a network takes of them, how well a network does on the pair.
+finds: plain, Set5-style or DIV2K's layout. Both kinds answer the same calls: what lies at a place (`cuts`), what a
+network takes of that, how well a network does on the pair.
 """
 
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from youku import contest
 from youku.engines.network import Network
 from youku.inference import pipeline, window
 from youku.metrics import psnr, vmaf
-from youku.models.colours import Colours, Layout, Tensors
-from youku.video import picture_sets, pictures, resize
-from youku.video.picture_sets import PictureFiles
+from youku.models.colours import Colours, Layout, Tensors, to_tensors
+from youku.training.cuts import DEFAULT_RESIZER, Cut, Place, refuse_zoom
+from youku.training.picture_pair import PicturePair, PictureStore
+from youku.video import picture_sets, pictures
 from youku.video.y4m import Clip, Planes
-
-DEFAULT_RESIZER = "matlab-bicubic"
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,8 @@ class ClipPair:
 
     low: Clip
     high: Clip
+    taught: Clip | None = None
+    """What a teacher makes of `low`."""
     has_own_low = True
     """Its low resolution is a file: it can be neither shrunk otherwise nor used at another size."""
 
@@ -75,26 +75,32 @@ class ClipPair:
 
     def zoomed(self, zoom: float) -> ClipPair:
         """The same at another size."""
-        _check_zoom(self, zoom)
+        refuse_zoom(self.name, True, zoom)
         return self
 
     def shrunk_afresh(self) -> ClipPair:
         """The same without a low resolution of its own."""
         raise ValueError("clips bring their own low resolution; give pictures with --val-data")
 
-    def cut(
-        self, frame: int, top: int, left: int, patch_px: int, num_frames: int = 1, resizer: str = DEFAULT_RESIZER
-    ) -> tuple[list[Planes], Planes]:
-        """(`num_frames` low-resolution patches around `frame`, the high one) of a box in low-resolution luma pixels."""
-        scale = self.scale
-        high = self.high.patch(frame, top * scale, left * scale, patch_px * scale, patch_px * scale)
-        if num_frames == 1:
-            return [self.low.patch(frame, top, left, patch_px, patch_px)], high
-        return window.cut_window(self.low, frame, num_frames, top, left, patch_px, patch_px), high
+    def cut(self, place: Place) -> Cut:
+        """The planes at a place; beyond the ends of its shot the nearest frame of the shot stands in."""
+        numbers = window.around(self.low, place.frame, place.num_lows)
+        box = (place.top, place.left, place.side_px, place.side_px)
+        low = window.cut_frames(self.low, numbers, place.frame, *box, place.aligned)
+        middle = numbers[place.num_frames // 2 :][: place.num_moments]
+        big = tuple(px * self.scale for px in box)
+        high, taught = (
+            [clip.patch(number, *big) for number in middle] if clip else None for clip in (self.high, self.taught)
+        )
+        return Cut(low, high or [], taught)
 
     def to_input(self, planes: Sequence[Tensor], colours: Colours) -> Tensors:
         """Stacked planes of patches, (N, h, w) each, to what a network of these colours takes: (N, C, h, w) each."""
         return colours.from_planes(planes, self.layout)
+
+    def first_of(self, frames: Sequence[Planes], colours: Colours, device: torch.device) -> Tensor:
+        """Frames of a teacher, or the truth's, as the first tensor of what a network of these colours makes."""
+        return self.to_input(to_tensors(frames, self.depth, device), colours)[0]
 
     def measure(
         self, network: Network, num_frames: int, with_vmaf: bool, resizer: str = DEFAULT_RESIZER
@@ -112,121 +118,7 @@ class ClipPair:
         return psnrs, float(np.mean(vmaf.measure(preds, highs, self.high.header, with_neg=False).vmaf))
 
 
-@dataclass(frozen=True)
-class PicturePair:
-    """A picture file and its reduction; patches are (3, h, w) uint8 RGB. To a multi-frame network it stands still."""
-
-    path: Path
-    scale: int
-    low_path: Path | None = None
-    """Its low resolution where the set brings one; otherwise it is shrunk here."""
-    zoom: float = 1.0
-    """Size at which the picture is used."""
-    store: PictureStore = field(default_factory=lambda: PictureStore(), compare=False, repr=False)
-    """Where decoded pictures are kept, shared by the pairs of a run."""
-    num_frames = 1
-    layout = (1, 1, "rgb")
-    depth = 8
-    lacks_vmaf = "VMAF: is for clips, and this is a picture"
-
-    @property
-    def name(self) -> str:
-        return self.path.name
-
-    @property
-    def source(self) -> Path:
-        return self.path.resolve()
-
-    @property
-    def has_own_low(self) -> bool:
-        return self.low_path is not None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """From the file's head alone."""
-        if self.low_path is not None:
-            return self.store.size(self.low_path)
-        height, width = self.store.size(self.path)
-        return int(height * self.zoom) // self.scale, int(width * self.zoom) // self.scale
-
-    def zoomed(self, zoom: float) -> PicturePair:
-        _check_zoom(self, zoom)
-        return replace(self, zoom=zoom)
-
-    def shrunk_afresh(self) -> PicturePair:
-        return replace(self, low_path=None)
-
-    def cut(
-        self, frame: int, top: int, left: int, patch_px: int, num_frames: int = 1, resizer: str = DEFAULT_RESIZER
-    ) -> tuple[list[Planes], Planes]:
-        """As ClipPair's; `resizer` says how the picture is shrunk (video.resize)."""
-        low, high = self.store.pictures(self, resizer)
-        scale = self.scale
-        box = low[top : top + patch_px, left : left + patch_px]
-        big = high[top * scale : (top + patch_px) * scale, left * scale : (left + patch_px) * scale]
-        return [(box.transpose(2, 0, 1),)] * num_frames, (big.transpose(2, 0, 1),)  # (h, w, 3) -> (3, h, w)
-
-    def to_input(self, planes: Sequence[Tensor], colours: Colours) -> Tensors:
-        return colours.from_rgb(planes[0])  # (N, 3, h, w) -> (N, C, h, w) each
-
-    def measure(
-        self, network: Network, num_frames: int, with_vmaf: bool, resizer: str = DEFAULT_RESIZER
-    ) -> tuple[list[float], float]:
-        """As ClipPair's, but of the one picture under the protocol y_crop_s, as `evaluate` measures it."""
-        from youku.inference import evaluation  # of pictures alone
-
-        low, high = self.store.pictures(self, resizer)
-        pred = evaluation.enlarge(network, low, pipeline.Options())
-        return [evaluation.error(pred, evaluation.read_picture(high), "y_crop_s", self.scale).psnr], math.nan
-
-
-class PictureStore:
-    """Decoded picture pairs, the last used kept up to a number of bytes, and sizes of files; threads share it."""
-
-    def __init__(self, max_bytes: int = 2 << 30) -> None:
-        self.max_bytes, self.num_bytes = max_bytes, 0
-        self.kept: OrderedDict[tuple[PicturePair, str], tuple[np.ndarray, np.ndarray]] = OrderedDict()
-        self.sizes: dict[Path, tuple[int, int]] = {}
-        self.lock = threading.Lock()
-
-    def size(self, path: Path) -> tuple[int, int]:
-        """Height and width from a file's head; they are asked for at every patch that is drawn."""
-        if path not in self.sizes:
-            self.sizes[path] = pictures.read_size(path)
-        return self.sizes[path]
-
-    def pictures(self, pair: PicturePair, resizer: str) -> tuple[np.ndarray, np.ndarray]:
-        """(low, high) uint8 RGB pictures (H, W, 3); high is cropped to a multiple of the scale."""
-        key = (pair, resizer)
-        with self.lock:
-            if key in self.kept:
-                self.kept.move_to_end(key)
-                return self.kept[key]
-        made = _read_pair(pair, resizer)
-        with self.lock:
-            if key not in self.kept:
-                self.kept[key] = made
-                self.num_bytes += made[0].nbytes + made[1].nbytes
-            while self.num_bytes > self.max_bytes and len(self.kept) > 1:
-                _, old = self.kept.popitem(last=False)
-                self.num_bytes -= old[0].nbytes + old[1].nbytes
-        return made
-
-
 Pair = ClipPair | PicturePair
-
-
-def _check_zoom(pair: Pair, zoom: float) -> None:
-    if pair.has_own_low and zoom != 1:
-        raise ValueError(f"--rescale: {pair.name} brings its own low resolution, which has one size; drop --rescale")
-
-
-def _read_pair(pair: PicturePair, resizer: str) -> tuple[np.ndarray, np.ndarray]:
-    if pair.zoom == 1:
-        return picture_sets.load(PictureFiles(pair.path, pair.low_path), pair.scale, None if pair.low_path else resizer)
-    picture = pictures.read_rgb(pair.path)
-    height, width = (max(1, int(side * pair.zoom)) for side in picture.shape[:2])
-    return picture_sets.reduce(resize.imresize(picture, height, width), pair.path, pair.scale, resizer)
 
 
 def find_pairs(

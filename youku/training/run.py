@@ -22,9 +22,10 @@ import youku
 from youku import files
 from youku.engines import torch_engine
 from youku.metrics import vmaf
-from youku.training import fields, precision, trainer
+from youku.training import fields, precision, teacher, trainer
 from youku.training.config import TrainConfig
-from youku.training.pairs import Pair, PictureStore, find_pairs
+from youku.training.pairs import Pair, find_pairs
+from youku.training.picture_pair import PictureStore
 from youku.training.progress import Say, silent
 from youku.training.trainer import Ending
 from youku.video import ffmpeg
@@ -52,6 +53,7 @@ def start(
         if config.amp_backend == "apex":
             precision.choose(config.amp, config.amp_backend, torch_engine.pick_device(config.device))
         trainer.rehearse(config, train_pairs)
+    train_pairs = teacher.with_taught(config, train_pairs, say, progress)
     with sole_writer(folder):
         _check_new(folder, resume)
         if resume:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
 from youku.engines import shipped, weights
@@ -72,13 +73,22 @@ class RunState:
         self.twins[scale].load_state_dict(self.average.state_dict())
         return self.twins[scale]
 
-    def forward(self, x: Tensors, scale: int) -> Tensors:
-        """Output of the network for a batch of one scale."""
+    def forward(self, x: Tensors, scale: int, num_moments: int = 1) -> Tensors:
+        """Output of the network for a batch of one scale, run over the moments in order from no memory on."""
         if scale not in self.twins:
-            made = self.module(*x)
+            step: Callable[..., Any] = self.module
         else:
-            made = functional_call(self.twins[scale], self.module.state_dict(keep_vars=True), x)
-        return made if isinstance(made, tuple) else (made,)
+            twin, own = self.twins[scale], self.module.state_dict(keep_vars=True)
+            step = lambda *args: functional_call(twin, own, args)  # noqa: E731
+        outputs: list[Tensors] = []
+        memory: Tensors = ()
+        with parametrize.cached():  # branches are merged once for all moments
+            for moment in zip(*(part.chunk(num_moments) for part in x), strict=True):
+                made = step(*moment, *memory)
+                made = made if isinstance(made, tuple) else (made,)
+                outputs.append(made[: len(x)])
+                memory = made[len(x) :]
+        return outputs[0] if num_moments == 1 else tuple(map(torch.cat, zip(*outputs, strict=True)))
 
 
 def make_state(config: TrainConfig, device: torch.device, resume: bool = False, ranks: Ranks = ONE_PROCESS) -> RunState:

@@ -30,6 +30,7 @@ from youku.training.pairs import Pair
 from youku.training.precision import GradientLimit
 from youku.training.progress import Figures, LogWriter, Say, Stop, silent, stop_flag
 from youku.training.saving import Saver, saver
+from youku.training.schedule import accumulate_at, batches_before, batches_of, learning_rate
 from youku.training.state import RunState, check_finite, make_state, restore, save_weights, train_mode
 from youku.training.validation import Validation
 
@@ -76,15 +77,16 @@ def train_step(state: RunState, config: TrainConfig, stage: Stage, drawn: Sequen
     micro = drawn[-accumulate_at(config, state.step) * len(config.all_scales) :]
     for batch in drawn[: len(drawn) - len(micro)]:
         with torch.no_grad(), state.precision.autocast():
-            pred = state.forward(batch.low, batch.scale)  # (N, T C, h, w) -> (N, C, s h, s w)
+            pred = state.forward(batch.low, batch.scale, batch.num_moments)  # (N, T C, h, w) -> (N, C, s h, s w)
         stage.adversary.learn(pred[0], batch.high[0])  # of 4:2:0 luma alone
         stage.adversary.step(rate / config.lr)
     total = 0.0
     for batch in micro:
         with state.precision.autocast():
-            pred = state.forward(batch.low, batch.scale)  # (N, T C, h, w) -> (N, C, s h, s w)
+            pred = state.forward(batch.low, batch.scale, batch.num_moments)  # (N, T C, h, w) -> (N, C, s h, s w)
             stage.adversary.learn(pred[0], batch.high[0], 1 / len(micro))
             content = losses.over_tensors(stage.content, pred, batch.target(pred))
+            content = content + losses.to_teacher(pred[0], batch.taught, config.teacher_share)
             loss = (content + stage.adversary.loss(pred[0], batch.high[0])) / len(micro)
         total += loss.item()
         check_finite(total, state.step, batch.names)
@@ -107,37 +109,6 @@ def update_average(state: RunState, decay: float) -> None:
     torch._foreach_lerp_([p.data for p in mine], [p.data for p in theirs], 1 - now)
     for own, other in zip(state.average.buffers(), state.module.buffers(), strict=True):
         own.copy_(other)
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """The rate of a step: linear warm-up, then constant, step or cosine."""
-    if step < config.warmup:
-        return config.lr * (step + 1) / config.warmup
-    if config.schedule == "cosine":
-        done = (step - config.warmup) / max(1, config.steps - config.warmup)
-        return config.lr_min + (config.lr - config.lr_min) * (1 + math.cos(math.pi * min(1.0, done))) / 2
-    if config.schedule == "step":
-        return max(config.lr_min, config.lr * config.lr_gamma ** (step // config.lr_step))
-    return config.lr
-
-
-def accumulate_at(config: TrainConfig, step: int) -> int:
-    """Batches (of each scale) that one step sums."""
-    return config.accumulate * (2 ** (step // config.lr_step) if config.schedule == "batch" else 1)
-
-
-def batches_before(config: TrainConfig, step: int) -> int:
-    """Batches that the steps before `step` used up, over all scales; the discriminator's own ones come first."""
-    doublings = step // config.lr_step if config.schedule == "batch" else 0
-    rest = step - doublings * config.lr_step
-    used = config.lr_step * (2**doublings - 1) + rest * 2**doublings
-    extra = (config.d_steps - 1) * max(0, step - config.pretrain_steps)
-    return config.accumulate * used * len(config.all_scales) + extra
-
-
-def batches_of(config: TrainConfig, step: int) -> range:
-    """Numbers of the batches that a step uses."""
-    return range(batches_before(config, step), batches_before(config, step + 1))
 
 
 @dataclass(frozen=True)

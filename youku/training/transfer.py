@@ -1,7 +1,8 @@
 """The weights that a run starts from: drawn anew, or those of another scale or a relative, with what was taken of them.
 
 Between scales, the layers that enlarge are new: EDSR keeps head, body and tail [Lim et al. 2017], FSRCNN all but its
-deconvolution [Dong et al. 2016]. A network whose weights serve every scale keeps everything. VSRnet starts from SRCNN.
+deconvolution [Dong et al. 2016]. A network whose weights serve every scale keeps everything. VSRnet starts from SRCNN,
+the recurrent networks from pairs.
 """
 
 from __future__ import annotations
@@ -74,6 +75,10 @@ def load_into(
         from youku.models.srcnn import from_srcnn
 
         state = from_srcnn(state, symmetric=spec.name == "vsrnet-symmetric").state_dict()
+    if spec.name.startswith("recurrent") and name.startswith("pairs"):
+        from youku.models.recurrent import from_pairs
+
+        state = from_pairs(state, module)
     fixed = spec.any_scale or (name in MODELS and MODELS[name].any_scale) or factor == str(scale)
     done = load_fitting(module, state, () if fixed else SCALE_LAYERS)
     if not done.loaded:

@@ -21,7 +21,8 @@ from youku.files import atomic_path, make_folder
 from youku.inference import pipeline
 from youku.metrics import psnr
 from youku.training import dataset
-from youku.training.pairs import DEFAULT_RESIZER, Pair
+from youku.training.cuts import DEFAULT_RESIZER
+from youku.training.pairs import Pair
 from youku.video import resize
 
 STRIP_PX = 64  # side of the patch in a strip in input pixels, less where the picture is smaller

@@ -1,0 +1,94 @@
+"""What must agree between the settings of a run: each field is good by itself, and here are those that do not go together.
+
+TrainConfig -> a phrase a problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from youku import nearest
+from youku.models import MODELS, spec_of
+
+TrainConfig = Any  # of training.config, which calls this module
+
+
+def problems(config: TrainConfig) -> Iterator[str]:
+    """Everything that does not fit, the network's first."""
+    yield from _network_problems(config)
+    yield from _loss_problems(config)
+    yield from _teacher_problems(config)
+
+
+def _is_set(config: TrainConfig, name: str) -> bool:
+    """Whether a field is not as it is by default."""
+    return bool(getattr(config, name) != type(config).__dataclass_fields__[name].default)
+
+
+def _network_problems(config: TrainConfig) -> Iterator[str]:
+    try:
+        scales = config.all_scales
+    except ValueError:  # its bounds have told
+        return
+    if config.scales and config.scale not in (4, *scales):
+        yield f"scale = {config.scale}: is not among scales = {config.scales}; leave one of them out"
+    for scale in scales:
+        try:
+            spec = spec_of(config.model, scale)
+        except ValueError as error:
+            near = "" if config.model in MODELS else nearest.near(config.model, MODELS)
+            yield f"model {config.model!r}: did you mean {near}?" if near else str(error)
+            return
+        if not spec.trainable:
+            yield f"model {config.model}: has nothing to train"
+        if _is_set(config, "sequence") and not spec.memory:
+            yield f"sequence = {config.sequence}: has no effect on {config.model}, which has no memory; leave it out"
+            return
+        if len(scales) > 1 and not spec.any_scale:
+            able = ", ".join(name for name, other in MODELS.items() if other.any_scale and other.trainable)
+            yield f"scales = {config.scales}: {config.model} has weights for one scale only; use {able}"
+            return
+
+
+def _loss_problems(config: TrainConfig) -> Iterator[str]:
+    if config.lr_min > config.lr and config.schedule in ("step", "cosine"):
+        yield f"lr_min = {config.lr_min}: expected at most lr = {config.lr}"
+    wrong = []
+    for parse in (lambda: config.terms, lambda: config.pretrain_terms):
+        try:
+            parse()
+        except ValueError as error:
+            wrong.append(str(error))
+    if wrong:
+        yield from wrong
+        return
+    adversarial, none = config.terms.adversarial, f"has no effect on loss {config.loss}"
+    if config.vgg_weights and not (config.terms.features or config.pretrain_terms.features):
+        yield f"vgg_weights = {config.vgg_weights}: {none}; leave it out"
+    if _is_set(config, "discriminator") and not adversarial:
+        yield f"discriminator: {none}, which has no adversary; leave it out"
+    if _is_set(config, "d_lr") and not adversarial:
+        yield f"d_lr: {none}, which has no adversary; leave it out"
+    if config.amp_backend == "apex" and adversarial:
+        yield "amp_backend = apex: trains one network, not a GAN; use --amp-backend torch"
+    if adversarial and adversarial.computes.penalty_weight and config.discriminator == "srgan":
+        yield f"loss {adversarial.text}: needs a discriminator without batch norm; add --discriminator enhancenet"
+    if adversarial and "," in config.scales:
+        yield "loss with an adversary: its patches have one size, so it takes one scale; drop --scales"
+    if _is_set(config, "pretrain_loss") and not config.pretrain_steps:
+        yield f"pretrain_loss = {config.pretrain_loss}: has no effect without pretrain_steps; give both"
+    if config.d_steps > 1 and not adversarial:
+        yield f"d_steps = {config.d_steps}: {none}, which has no adversary"
+    if config.pretrain_terms.adversarial:
+        yield f"pretrain_loss = {config.pretrain_loss}: the first stage has no adversary; put it into --loss"
+    if config.pretrain_steps >= config.steps:
+        yield f"pretrain_steps = {config.pretrain_steps}: expected less than steps = {config.steps}"
+
+
+def _teacher_problems(config: TrainConfig) -> Iterator[str]:
+    for name in ("teacher_share", "unlabelled"):
+        if not config.teacher and _is_set(config, name):
+            yield f"{name}: has no effect without a teacher; give --teacher too, or leave it out"
+    if config.teacher and "," in config.scales:
+        yield "teacher: enlarges by one factor; drop --scales"
