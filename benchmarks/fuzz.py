@@ -26,7 +26,7 @@ from types import FrameType
 
 from benchmarks import damaged_media, damaged_text, damaged_weights
 from benchmarks.damage import Kind
-from youku import cli, files
+from youku import files, system_errors
 from youku.text_table import lay_out
 
 KINDS = damaged_media.KINDS | damaged_weights.KINDS | damaged_text.KINDS
@@ -65,7 +65,7 @@ def judge(kind: Kind, path: Path, base_bytes: int) -> str:
     except ValueError as error:
         outcome = _of_sentence(str(error), path)
     except OSError as error:  # the system's own, which the verbs turn into a sentence
-        outcome = "refused" if error.filename and cli.explain(error) else "traceback"
+        outcome = "refused" if error.filename and system_errors.explain(error) else "traceback"
     except Exception:  # whatever it is, that is what is counted here
         outcome = "traceback"
     finally:

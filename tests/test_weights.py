@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from youku import cli
+from youku import system_errors
 from youku.engines import pickles, weights
 from youku.models import MODELS
 
@@ -253,7 +253,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_old_file(tmp_path: Path) -> N
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("OSError") and path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-    assert cli.explain(OSError(28, "No space left on device")).startswith("the disk is full")
+    assert system_errors.explain(OSError(28, "No space left on device")).startswith("the disk is full")
 
 
 def test_damage_is_always_one_sentence(tmp_path: Path) -> None:

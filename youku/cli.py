@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import errno
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
-from youku import files, nearest, stops, threads
+from youku import files, nearest, stops, system_errors, threads
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -39,36 +38,6 @@ KEPT = {
 PLAYLISTS = "open inputs that lead to other local files (m3u8, ffconcat); name only those you trust"
 # they may take every thread; doctor says how many there are
 WITH_NETWORK = {"train", "experiment", "predict", "evaluate", "demo", "inspect", "look", "bench", "doctor", "export"}
-
-DISK = "free some space or choose another folder, then run again"
-# errno -> what it means and what to do: every sentence about the system is here
-ADVICE = {
-    errno.ENOSPC: f"the disk is full; {DISK}",
-    errno.EDQUOT: f"the disk quota is used up; {DISK}",
-    errno.EFBIG: "larger than a file may be here (`ulimit -f`, or the file system); choose another folder or raise the limit",
-    errno.EACCES: "permission denied; choose a folder you may write to",
-    errno.EPERM: "permission denied; choose a folder you may write to",
-    errno.EROFS: "the file system is read-only; choose another folder",
-    errno.EMFILE: "too many open files; raise the limit with `ulimit -n 4096` and run again",
-    errno.ENFILE: "too many open files on this machine; close other programs and run again",
-    errno.ENOENT: "no such file or folder; check the path",
-    errno.EISDIR: "expected a file, found a folder; check the path",
-    errno.ENOTDIR: "expected a folder, found a file; check the path",
-    errno.ENAMETOOLONG: "the name is too long for the file system (mostly 255 bytes); choose a shorter one",
-    errno.ELOOP: "its links lead in a circle; check the path",
-    errno.ENOMEM: "not enough memory; close other programs, raise `ulimit -v`, or take smaller tiles, batches or --jobs",
-    errno.EAGAIN: "can't start another thread or process; close other programs or raise `ulimit -u`, and run again",
-    errno.EBADF: "stdin or stdout is closed; run again with both open, or name files",
-}
-# the same in words, from libraries that have their own kinds of error
-WORDS = (
-    (r"can't start new thread|thread creation failed|resource temporarily unavailable", errno.EAGAIN),
-    (r"no space left on device", errno.ENOSPC),
-    (r"disk quota exceeded", errno.EDQUOT),
-    (r"file too large", errno.EFBIG),
-    (r"too many open files", errno.EMFILE),
-    (r"not enough memory|out of memory|bad_alloc|allocate memory|unable to mmap|failed to map segment", errno.ENOMEM),
-)
 
 
 class UsageError(ValueError):
@@ -253,7 +222,7 @@ def _told(act: Callable[[], int], verb: str, is_process: bool) -> int:
         _give_up_stdout()
         return 1
     except (OSError, MemoryError, RuntimeError, ImportError) as error:
-        sentence = explain(error)
+        sentence = system_errors.explain(error)
         if not sentence:
             raise
         _give_up_stdout()
@@ -284,20 +253,6 @@ def _open_streams() -> None:
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
-
-
-def explain(error: BaseException) -> str:
-    """One sentence for a system error: which file, what, what to do; empty for an error that is none of the system's."""
-    filename = getattr(error, "filename", None)
-    where = f"{filename}: " if filename else ""
-    if isinstance(error, OSError) and error.errno in ADVICE:
-        return where + ADVICE[error.errno]
-    if isinstance(error, MemoryError):
-        return f"{where}{ADVICE[errno.ENOMEM]}{f' ({error})' if str(error) else ''}"
-    for words, number in WORDS:
-        if re.search(words, str(error), re.IGNORECASE):
-            return where + ADVICE[number]
-    return where + (error.strerror or str(error)) if isinstance(error, OSError) else ""
 
 
 def _fail(message: str) -> int:

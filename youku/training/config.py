@@ -84,7 +84,7 @@ class DataSettings:
     val_frames: int = option(4, "frames of each validation clip, spread evenly; whole frames are scored", at_least(1))
     val_every: int = option(1000, "steps between validations", at_least(1))
     val_metric: str = option(
-        "auto", "what 'best' means: psnr, score = 0.8 PSNR + 0.2 VMAF, or auto: the score of clips", one_of(METRICS)
+        "auto", "what 'best' means: psnr, score (0.8 PSNR + 0.2 VMAF), auto: the score of clips", one_of(METRICS)
     )
     early_stop: int = option(0, "stop after so many validations without a new best; 0 never stops early", at_least(0))
 
@@ -126,7 +126,7 @@ class NetworkSettings:
 class LossSettings:
     """What is made small, in one stage or two."""
 
-    loss: str = option("l1", "loss or weighted sum such as l1+0.2*ssim; terms: " + ", ".join(TERMS), metavar="LOSS")
+    loss: str = option("l1", "loss or sum such as l1+0.2*ssim of " + ", ".join(TERMS), metavar="LOSS")
     teacher: str = option("", "weights, or a folder of pictures made by a network, to learn from beside the truth")
     teacher_share: float = option(1.0, "weight of the L1 distance from the teacher's output", at_least(0))
     vgg_weights: str = option("", "file with VGG weights, for the losses that look through one", metavar="FILE")
@@ -169,7 +169,7 @@ class PatchSettings:
         metavar="NAME",
     )
     full_range: float = option(
-        0.0, "share of luma patches stretched from 16-235 to 0-255, as full-range video has it", at_least(0), SHARE
+        0.0, "share of luma patches stretched from 16-235 to 0-255 (full-range video)", at_least(0), SHARE
     )
     noise: float = option(0.0, "sigma of Gaussian noise added to the input, in code values", at_least(0))
 
@@ -189,7 +189,7 @@ class OptimiserSettings:
     weight_decay: float = option(0.0, "weight decay of the optimiser", at_least(0))
     schedule: str = option(
         "cosine",
-        "constant, step, cosine; batch doubles the batch where step would cut the rate",
+        "constant, step, cosine; batch: doubles the batch where step cuts the rate",
         one_of(("constant", "step", "cosine", "batch")),
     )
     lr_min: float = option(1e-6, "where cosine ends, and the floor of the step schedule", at_least(0))
@@ -199,7 +199,7 @@ class OptimiserSettings:
     ema: float = option(0.999, "decay of the weight average that is validated and saved; 0 turns it off", DECAY)
     clip_norm: float = option(0.0, "clip the gradient norm to this; 0 turns it off", at_least(0))
     clip_element: float = option(
-        0.0, "clip each gradient element to this divided by the learning rate (VDSR); 0: off", at_least(0)
+        0.0, "clip each gradient element to this over the learning rate (VDSR); 0: off", at_least(0)
     )
 
 
