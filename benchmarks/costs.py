@@ -2,7 +2,7 @@
 
 CPU seconds of the command and its children (user and system); wall seconds stand beside them. ffmpeg does the raw work.
 
-python benchmarks/costs.py [--only open degrade score start busy] [--repeats 3]
+python benchmarks/costs.py [--only open degrade score submit start busy] [--repeats 3]
 """
 
 from __future__ import annotations
@@ -151,6 +151,31 @@ def measure_score(work: Path, repeats: int) -> None:
     show("score of 5 + 5 clips, CPU / libvmaf + reading", (cpu - begin) / other, 2.2, "", beside)
 
 
+def measure_submit(work: Path, repeats: int) -> None:
+    """submit of one clip of 50 frames, checks and reading back with it, against Info-ZIP's deflate; both synced."""
+    pred, low = work / "pred", work / "low"
+    for folder in (pred, low):
+        folder.mkdir()
+    write_scene(pred / contest.test_set("150-150").name(150), WIDTH, HEIGHT, 50)
+    write_scene(low / contest.low_name(150), WIDTH // 4, HEIGHT // 4, 50)
+    words = ("submit", pred, "--name", "a", "--low", low, "--test-set", "150-150", "--out")
+    number = iter(range(1000))
+
+    def rival() -> tuple[float, float]:
+        target = work / f"{next(number)}.zip"
+        return seconds(["sh", "-c", f"zip -6 -q -j {target} {pred}/*.y4m && sync {target}"])
+
+    acts = [lambda: seconds(youku(*words, work / f"out{next(number)}")), rival]
+    (cpu, wall), (other, other_wall) = median(acts, repeats)
+    show(
+        "submit / zip -6, wall",
+        wall / other_wall,
+        1.1,
+        "",
+        f"{wall:.1f} / {other_wall:.1f} s; CPU {cpu:.1f} / {other:.1f} s",
+    )
+
+
 def measure_start(work: Path, repeats: int) -> None:
     """CPU seconds from nothing to the first word."""
     tiny = work / "tiny.y4m"
@@ -200,6 +225,7 @@ PARTS = {
     "open": measure_open,
     "degrade": measure_degrade,
     "score": measure_score,
+    "submit": measure_submit,
     "start": measure_start,
     "busy": measure_busy,
 }

@@ -7,13 +7,15 @@ import stat
 import struct
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from youku import contest
-from youku.exchange import zips
+from youku.exchange import deflate, zips
 from youku.exchange.submission import check_submission, open_submission
 
 CLIP = contest.result_name(200, True)
@@ -154,3 +156,35 @@ def test_a_name_of_any_length_stays_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(zips.DamagedZip, match=f"{name}: File name in directory") as caught:
         zips.unpack(path, {name: tmp_path / "out" / name}, 1 << 20)
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("num_bytes", [0, 1, 1000, 3000, 7777])
+def test_deflate_gives_one_stream_whatever_the_threads(num_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks and pieces of any length unpack to what went in; a block looks back into the one before it."""
+    monkeypatch.setattr(deflate, "BLOCK_BYTES", 1000)
+    data = bytes(random.Random(0).choices(range(256), k=900)) * 9
+    streams = set()
+    for number, piece in ((1, 10_000), (3, 333), (2, 1000)):
+        with ThreadPoolExecutor(number) as pool:
+            packer = deflate.Deflater(pool, number, 6)
+            pieces = [data[at : min(at + piece, num_bytes)] for at in range(0, num_bytes, piece)]
+            streams.add(b"".join([packer.compress(each) for each in pieces]) + packer.flush())
+    assert len(streams) == 1
+    stream = streams.pop()
+    assert zlib.decompress(stream, -zlib.MAX_WBITS) == data[:num_bytes]
+    assert len(stream) < 1200  # 900 random bytes and repeats of them
+
+
+def test_packing_deflates_in_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same zip on a machine of one core and of eight, not made by zipfile's own compressor."""
+    monkeypatch.setattr(deflate, "BLOCK_BYTES", 1 << 10)
+    (tmp_path / "a.y4m").write_bytes(data := random.Random(0).randbytes(500) * 20)
+    found = []
+    for number in (1, 8):
+        monkeypatch.setattr(zips.os, "cpu_count", lambda number=number: number)
+        zips.pack([tmp_path / "a.y4m"], tmp_path / "a.zip")
+        found.append((tmp_path / "a.zip").read_bytes())
+    assert found[0] == found[1]
+    plain = zlib.compressobj(zips.DEFAULT_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    assert plain.compress(data) + plain.flush() not in found[0]
+    assert zipfile.ZipFile(tmp_path / "a.zip").read("a.y4m") == data
