@@ -19,6 +19,7 @@ VERBS = {
     "convert",
     "train",
     "experiment",
+    "soup",
     "curves",
     "predict",
     "submit",

@@ -24,6 +24,7 @@ from youku.engines.published import PUBLISHED, Published
 from youku.engines.torch_engine import keep_in_range
 from youku.inference import evaluation, pipeline, tiles
 from youku.inference.pipeline import Options
+from youku.looking import checkerboard
 from youku.models import MODELS
 from youku.models.blocks import Interpolate
 from youku.models.colours import LEFT, NEUTRAL, RGB, Tensors
@@ -297,12 +298,43 @@ def test_black_stays_black_and_white_white(file: str) -> None:
     keeps_luma(weights.load(DATA / f"weights/{file}.safetensors", None, None, CPU))
 
 
-@pytest.mark.parametrize("entry", [entry for entry in shipped.SHIPPED if entry.model != "fsrcnn"], ids=lambda e: e.name)
+@pytest.mark.parametrize("entry", shipped.SHIPPED, ids=lambda e: e.name)
 def test_shipped_networks_keep_black_and_white(entry: shipped.Shipped) -> None:
     """So do the kit's own, which were trained on pictures' 16-235; their chroma stays neutral within two codes."""
     network = weights.load(entry.path, None, None, CPU)
-    (_, chroma) = keeps_luma(network)
-    assert (chroma[..., 30:-30] * 255 - 128).abs().max() < 2
+    _, *chroma = keeps_luma(network)
+    assert all((part[..., 30:-30] * 255 - 128).abs().max() < 2 for part in chroma)
+
+
+@pytest.mark.parametrize("entry", [entry for entry in shipped.SHIPPED if entry.model == "fsrcnn"], ids=lambda e: e.name)
+def test_a_flat_frame_is_flat_to_its_corners(entry: shipped.Shipped) -> None:
+    """Whatever its level, and without a grid: FSRCNN's zero padding gave 12 to 20 codes more in the corners."""
+    network = weights.load(entry.path, None, None, CPU)
+    for level in (0, 16, 30, 128, 235, 255):
+        (made,), _ = network.engine.step((torch.full((1, 1, 20, 24), level / 255),), ())
+        assert made.shape == (1, 1, 20 * entry.scale, 24 * entry.scale)
+        assert (made * 255 - level).abs().max() < 1.1, level
+    halo_px = network.spec.halo_px(entry.scale)
+    assert not checkerboard.examine(network.module, 1, entry.scale, halo_px).fires
+
+
+def test_repeated_edges_leave_the_inside_as_it_was(tmp_path: Path) -> None:
+    """Beyond the network's reach not a bit moves; metadata that names neither form, or planes of two sizes, is refused."""
+    spec = MODELS["fsrcnn"]
+    torch.manual_seed(0)
+    state, outs = spec.build(2).state_dict(), []
+    x = torch.rand(1, 1, 24, 30)
+    for edges in ("zero", "replicate"):
+        weights.save(tmp_path / "w.safetensors", state, "fsrcnn", 2, {"edges": edges})
+        outs.append(weights.load(tmp_path / "w.safetensors", None, None, CPU).engine.step((x,), ())[0][0])
+    reach = 2 * spec.halo_px(2)
+    first, second = (out[..., reach:-reach, reach:-reach] for out in outs)
+    assert torch.allclose(first, second, atol=1e-6) and (outs[0] - outs[1]).abs().max() > 1e-3
+    weights.save(tmp_path / "w.safetensors", state, "fsrcnn", 2, {"edges": "mirrored"})
+    assert "edges = 'mirrored': expected zero or replicate" in complaint(tmp_path / "w.safetensors")
+    own = MODELS["pairs-t"].build(2).state_dict()
+    weights.save(tmp_path / "w.safetensors", own, "pairs-t", 2, {"edges": "replicate"})
+    assert "edges = replicate is for networks of one tensor" in complaint(tmp_path / "w.safetensors")
 
 
 def keeps_luma(network: Network) -> Tensors:

@@ -18,6 +18,7 @@ VERBS = {
     "convert": ("convert", "y4m <-> yuv, bmp, png; every 25th frame; videos <-> y4m, pictures"),
     "train": ("train", "train a network on clip pairs"),
     "experiment": ("experiment", "change one thing at a time, train, and print the table"),
+    "soup": ("soup", "average the weights of several runs, kept only where validation rises"),
     "predict": ("predict", "enlarge clips and videos with a network"),
     "submit": ("submit", "check every rule, then pack a submission"),
     "score": ("score", "PSNR, SSIM, VMAF and the contest's score, beside bicubic"),

@@ -37,7 +37,19 @@ KEPT = {
 
 PLAYLISTS = "open inputs that lead to other local files (m3u8, ffconcat); name only those you trust"
 # they may take every thread; doctor says how many there are
-WITH_NETWORK = {"train", "experiment", "predict", "evaluate", "demo", "inspect", "look", "bench", "doctor", "export"}
+WITH_NETWORK = {
+    "train",
+    "experiment",
+    "soup",
+    "predict",
+    "evaluate",
+    "demo",
+    "inspect",
+    "look",
+    "bench",
+    "doctor",
+    "export",
+}
 
 
 class UsageError(ValueError):

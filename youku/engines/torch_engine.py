@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from youku.models.blocks import Interpolate
 from youku.models.colours import Tensors
@@ -97,6 +98,28 @@ def keep_in_range(module: nn.Module, spec: ModelSpec, scale: int, least: float =
 
     module.register_forward_pre_hook(before)
     module.register_forward_hook(after)
+    return module
+
+
+def extend_edges(module: nn.Module, spec: ModelSpec, scale: int, what: str) -> nn.Module:
+    """Make `module` see its input with the edge samples repeated as far as it reaches, and cut its output back.
+
+    Zero padding inside a network is an edge that the picture does not have: FSRCNN answers a flat frame with up to 20 codes
+    in the corners. A flat frame comes out flat so. ValueError, of `what`, for planes of several sizes.
+    """
+    margin_px = spec.halo_px(scale)
+    if len(spec.input_shapes(2, 2)) > 1:
+        raise ValueError(f"{what}: {spec.name}: edges = replicate is for networks of one tensor; train it without")
+
+    def before(_: nn.Module, args: Tensors) -> Tensors:
+        return tuple(F.pad(part, [margin_px] * 4, mode="replicate") for part in args)
+
+    def after(_: nn.Module, __: Tensors, output: Tensor) -> Tensor:
+        cut_px = margin_px * scale
+        return output[..., cut_px:-cut_px, cut_px:-cut_px]
+
+    module.register_forward_pre_hook(before)
+    module.register_forward_hook(after, prepend=True)
     return module
 
 

@@ -19,13 +19,17 @@ from torch import nn
 
 from youku.engines import shipped
 from youku.engines.network import Network
-from youku.engines.torch_engine import TorchEngine, center, keep_in_range
+from youku.engines.torch_engine import TorchEngine, center, extend_edges, keep_in_range
 from youku.files import atomic_write, printable
 from youku.models import MODELS, check_scale, spec_of
 from youku.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     from youku.engines.published import Published
+
+
+EDGES = ("zero", "replicate")
+"""What lies beyond a picture's edges to a network, as metadata "edges" says: its own zero padding, or the edge repeated."""
 
 
 def save(
@@ -120,6 +124,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
         wrong.append(f"input_std = {about['input_std'][:20]!r}: expected a positive number")
     if not _range_of(about):
         wrong.append(f"input_range = {about['input_range'][:20]!r}: expected two code values, as 16-235")
+    if about.get("edges", "zero") not in EDGES:
+        wrong.append(f"edges = {about['edges'][:20]!r}: expected {' or '.join(EDGES)}")
     if wrong:
         raise ValueError(f"{path}: its metadata is wrong: {'; '.join(wrong)}; fetch the file again, or train again")
     return state, about
@@ -188,6 +194,8 @@ def load(
     module = center(module, float(about.get("input_mean", 0)), float(about.get("input_std", 1)))
     if form or "input_range" in about:  # what pictures hold as code values of the first tensor
         module = keep_in_range(module, spec, factor, *_range_of(about))
+    if about.get("edges") == "replicate":
+        module = extend_edges(module, spec, factor, str(weights))
     return _ready(spec, factor, module, device, half, weights)
 
 

@@ -53,10 +53,10 @@ SHARE = expect(lambda share: not share > 1, "a share from 0 to 1")
 MEAN = expect(lambda mean: 0 <= mean <= 1, "0 to 1, the range of the input")
 DECAY = expect(lambda decay: 0 <= decay < 1, "0 <= ema < 1")
 SEED = expect(lambda seed: seed < 2**63, "less than 2^63")
+FOLD = expect(re.compile(r"(\d{1,3}/\d{1,3})?").fullmatch, "K/N, the K-th of N folds, such as 1/5")
 FACTORS = expect(re.compile(r"( *\d{1,2} *(, *\d{1,2} *)*)?").fullmatch, "factors such as 2,3,4")
 ZOOMS = expect(
-    lambda text: all(0.1 <= to_number(part) <= 1 for part in text.split(",")),
-    "numbers from 0.1 to 1, such as 1,0.9,0.8",
+    lambda text: all(0.1 <= to_number(part) <= 1 for part in text.split(",")), "numbers from 0.1 to 1, such as 1,0.9"
 )
 RESIZERS = each(SHRINKERS.__contains__, f"one of {', '.join(SHRINKERS)}")
 LAYER_FACTORS = each(lambda entry: to_number(entry.partition("=")[2]) >= 0, "LAYER=FACTOR, such as last=0.1")
@@ -84,8 +84,9 @@ class DataSettings:
     val_frames: int = option(4, "frames of each validation clip, spread evenly; whole frames are scored", at_least(1))
     val_every: int = option(1000, "steps between validations", at_least(1))
     val_metric: str = option(
-        "auto", "what 'best' means: psnr, score (0.8 PSNR + 0.2 VMAF), auto: the score of clips", one_of(METRICS)
+        "auto", "what is best: psnr, score (0.8 PSNR + 0.2 VMAF), auto: by the data", one_of(METRICS)
     )
+    fold: str = option("", "K/N: hold the K-th of N folds out, a scene in one fold, instead of --val-clips", FOLD)
     early_stop: int = option(0, "stop after so many validations without a new best; 0 never stops early", at_least(0))
 
     @property
@@ -216,9 +217,7 @@ class MachineSettings:
     workers: int = option(2, "threads that cut patches ahead of the network", at_least(1), COUNT)
     log_every: int = option(100, "steps between lines of log.jsonl", at_least(1))
     save_every: int = option(1000, "steps between checkpoints", at_least(1))
-    keep_every: int = option(
-        0, "steps between weights that are kept beside the best; 0 keeps only the best", at_least(0)
-    )
+    keep_every: int = option(0, "steps between weights kept beside the best; 0 keeps only the best", at_least(0))
     tensorboard: bool = option(True, "log for TensorBoard too, where it is installed (pip install tensorboard)")
     samples: bool = option(True, "save a picture of input, output and target at every validation")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ class Variant:
     changes: str
     psnr: tuple[float, ...]
     bicubic: tuple[float, ...]
+    num_pairs: int = 1
+    """It was tested on."""
 
     @property
     def gains(self) -> tuple[float, ...]:
@@ -135,11 +137,12 @@ def _run_variant(
     trained = weights.load(config.folder, None, None, device)
     bicubic = weights.load(None, "bicubic", trained.scale, device)
     pairs = [pair for pair in run.load_pairs(config)[1] if pair.scale == trained.scale]
-    scored = [
+    psnr, bicubic_psnr = (
         tuple(_test(network, pairs, config.val_frames, test) for test in tests or ("",))
         for network in (trained, bicubic)
-    ]
-    return Variant(config.name, ", ".join(f"{key} = {value}" for key, value in changes.items()), *scored)
+    )
+    told = ", ".join(f"{key} = {value}" for key, value in changes.items())
+    return Variant(config.name, told, psnr, bicubic_psnr, len(pairs))
 
 
 def _test(network: Network, pairs: list[Pair], num_frames: int, resizer: str) -> float:
@@ -170,4 +173,16 @@ def text(experiment: Experiment, found: list[Variant], given: Mapping[str, Any])
     same = ", ".join(f"{key} = {value}" for key, value in {**experiment.base, **given}.items())
     source = f"  [{experiment.source}]" if experiment.source else ""
     legend = "PSNR in dB, gain over bicubic on the same data, * the best"
+    if all("fold" in changes for changes in experiment.variants.values()):
+        legend += "\n" + _out_of_fold(found)
     return "\n".join([f"{experiment.question}{source}", f"same: {same}", text_table.lay_out(header, lines), legend])
+
+
+def _out_of_fold(found: Sequence[Variant]) -> str:
+    """The mean over all clips, each judged by the network that had not seen it."""
+    num_pairs = sum(one.num_pairs for one in found)
+    own, bicubic = (
+        sum(values[0] * one.num_pairs for one, values in zip(found, side, strict=True)) / num_pairs
+        for side in ([one.psnr for one in found], [one.bicubic for one in found])
+    )
+    return f"out of fold, {num_pairs} clips or pictures: {own:.2f} dB, bicubic {bicubic:.2f}, gain {own - bicubic:+.2f}"

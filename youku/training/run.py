@@ -22,7 +22,7 @@ import youku
 from youku import files
 from youku.engines import torch_engine
 from youku.metrics import vmaf
-from youku.training import fields, precision, teacher, trainer
+from youku.training import fields, folds, precision, teacher, trainer
 from youku.training.config import TrainConfig
 from youku.training.pairs import Pair, find_pairs
 from youku.training.picture_pair import PictureStore
@@ -113,10 +113,14 @@ def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     store = PictureStore()
     train: list[Pair] = []
     val: list[Pair] = []
+    if config.fold and config.val_data:
+        raise ValueError(f"--fold {config.fold} and --val-data both say what is held out; drop one")
     for scale in config.all_scales:
         pairs = find_pairs(config.data, scale, config.lr_type, store)
         if config.val_data:
             held = find_pairs(config.val_data, scale, config.lr_type, store)
+        elif config.fold:
+            pairs, held = folds.split(pairs, config.fold)
         else:
             pairs, held = split_pairs(pairs, config.val_clips)
         if shared := {pair.source for pair in pairs} & {pair.source for pair in held}:

@@ -1,0 +1,75 @@
+"""Folds: every clip is held out once, one scene in one fold; the experiment's mean is over all clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from youku import contest
+from youku.training import experiment, folds, run
+from youku.training.config import TrainConfig
+from youku.training.pairs import find_pairs
+from youku.video import interpolate, y4m
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven clips 64x48 of four scenes: 0 and 1 are one pan cut in two, 4, 5 and 6 another; 2 and 3 stand alone."""
+    folder = tmp_path_factory.mktemp("clips")
+    high = y4m.make_header(128, 96)
+    for clip_id, (scene, begin) in enumerate([(0, 0), (0, 3), (1, 0), (2, 0), (3, 0), (3, 3), (3, 6)]):
+        wall = np.random.default_rng(scene).integers(16, 236, (24, 64), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+        chroma = (np.full((48, 64), 128, np.uint8),) * 2
+        frames = [(np.ascontiguousarray(wall[:, 4 * at : 4 * at + 128]), *chroma) for at in range(begin, begin + 3)]
+        low = [interpolate.downscale(planes, high, 2) for planes in frames]
+        for name, header, made in (
+            (contest.high_name(clip_id), high, frames),
+            (contest.low_name(clip_id), high.resized(64, 48), low),
+        ):
+            with y4m.create(folder / name, header) as writer:
+                for planes in made:
+                    writer.write(planes)
+    return folder
+
+
+def test_scenes_stay_together_and_every_clip_is_held_out_once(clips: Path) -> None:
+    """Groups by scene; folds of about as many clips; training and held-out clips share none."""
+    pairs = find_pairs([str(clips)], 2)
+    sizes = [len(group) for group in folds.groups(pairs)]
+    assert sizes == [2, 1, 1, 3]
+    seen = []
+    for number in (1, 2, 3):
+        train, held = folds.split(pairs, f"{number}/3")
+        assert len(train) + len(held) == 7 and not {pair.name for pair in train} & {pair.name for pair in held}
+        seen.append([contest.parse_name(pair.name)[0] for pair in held])  # type: ignore[index]
+    assert seen == [[4, 5, 6], [0, 1], [2, 3]]
+
+
+def test_what_no_fold_can_be_is_one_sentence(clips: Path, tmp_path: Path) -> None:
+    """More folds than scenes, a fold beyond N, both ways of validation, and a text that is none."""
+    pairs = find_pairs([str(clips)], 2)
+    with pytest.raises(ValueError, match=r"--fold 1/5: found 4 groups of clips or pictures .* expected 5 or more"):
+        folds.split(pairs, "1/5")
+    for fold in ("4/3", "0/3", "1/1"):
+        with pytest.raises(ValueError, match=f"--fold {fold}: expected K/N with N from 2 on"):
+            folds.split(pairs, fold)
+    both = TrainConfig(data=(str(clips),), val_data=(str(clips),), fold="1/2", scale=2, runs=str(tmp_path))
+    with pytest.raises(ValueError, match="--fold 1/2 and --val-data both say what is held out"):
+        run.load_pairs(both)
+    with pytest.raises(ValueError, match="fold = 'half'|fold = half: expected K/N"):
+        TrainConfig(fold="half")
+
+
+def test_the_experiment_gathers_out_of_fold_scores(clips: Path, tmp_path: Path) -> None:
+    """The mean is over the clips, not over the folds, which have four and three."""
+    kit = experiment.read("folds")
+    assert [changes["fold"] for changes in kit.variants.values()] == [f"{number}/5" for number in range(1, 6)]
+    two = {f"{number}": {"fold": f"{number}/2"} for number in (1, 2)}
+    short = experiment.Experiment(name="short", question="q", source="", base={**kit.base, "steps": 1}, variants=two)
+    given = {"data": (str(clips),), "scale": 2, "device": "cpu", "batch": 1, "patch_px": 16, "val_frames": 1}
+    found = experiment.run_all(short, experiment.configs(short, str(tmp_path), given), progress=False)
+    assert [one.num_pairs for one in found] == [4, 3]
+    mean = sum(one.psnr[0] * one.num_pairs for one in found) / 7
+    assert f"out of fold, 7 clips or pictures: {mean:.2f} dB, bicubic" in experiment.text(short, found, given)

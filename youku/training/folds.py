@@ -1,0 +1,49 @@
+"""Folds for cross-validation: which clips a run keeps back, so that N runs judge every clip without having seen it.
+
+Clips that go on where the one before ends (one scene, cut into clips) stay together: a network that saw one has seen the
+other. Groups go, the largest first, to the fold with the fewest clips; the same data always make the same folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from youku.training.pairs import ClipPair, Pair
+from youku.video import scenes
+
+
+def split(pairs: Sequence[Pair], fold: str) -> tuple[list[Pair], list[Pair]]:
+    """(training, validation) for fold "K/N"; ValueError for fewer groups than folds."""
+    number, num_folds = map(int, fold.split("/"))
+    if not 1 <= number <= num_folds or num_folds < 2:
+        raise ValueError(f"--fold {fold}: expected K/N with N from 2 on and K from 1 to N, such as 1/5")
+    found = groups(pairs)
+    if len(found) < num_folds:
+        raise ValueError(
+            f"--fold {fold}: found {len(found)} groups of clips or pictures (what goes on from one clip to the next is "
+            f"one scene), expected {num_folds} or more; take fewer folds or more clips"
+        )
+    folds: list[list[Pair]] = [[] for _ in range(num_folds)]
+    for group in sorted(found, key=len, reverse=True):
+        min(folds, key=len).extend(group)
+    held = [pair for pair in pairs if pair in folds[number - 1]]
+    return [pair for pair in pairs if pair not in held], held
+
+
+def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """The pairs in order, those of one scene together; a picture is a group of its own."""
+    found: list[list[Pair]] = []
+    for pair in pairs:
+        if found and _goes_on(found[-1][-1], pair):
+            found[-1].append(pair)
+        else:
+            found.append([pair])
+    return found
+
+
+def _goes_on(before: Pair, pair: Pair) -> bool:
+    """Whether a clip begins in the shot in which the one before ends."""
+    if not (isinstance(before, ClipPair) and isinstance(pair, ClipPair)) or before.size != pair.size:
+        return False
+    last, first = before.low.frame(before.num_frames - 1)[0], pair.low.frame(0)[0]
+    return before.source.parent == pair.source.parent and not scenes.is_cut(last, first, pair.depth)
