@@ -103,7 +103,7 @@ class NetworkSettings:
         "", "factors mixed in every step, such as 2,3,4 (networks on the interpolated picture)", FACTORS
     )
     init: str = option("paper", "fresh weights: " + ", ".join(INITS), one_of(INITS))
-    init_from: str = option("", "weights to start from, also of another scale; shipped: the kit's own")
+    init_from: str = option("", "weights to start from, also of another scale; shipped, shipped-clean: the kit's own")
     train_only: tuple[str, ...] = option(
         (), "train only these layers (first part of their names), keep the others", metavar="LAYER"
     )
@@ -174,6 +174,12 @@ class PatchSettings:
         0.0, "share of luma patches stretched from 16-235 to 0-255, as full-range video has it", at_least(0), SHARE
     )
     noise: float = option(0.0, "sigma of Gaussian noise added to the input, in code values", at_least(0))
+    cutblur: float = option(
+        0.0,
+        "share of patches with a rectangle, or all around one, that is the truth cleanly shrunk",
+        at_least(0),
+        SHARE,
+    )
 
     @cached_property
     def zooms(self) -> tuple[float, ...]:
