@@ -803,6 +803,8 @@ def test_a_run_begins_from_the_shipped_weights(pairs: Path) -> None:
     assert shipped.start_of("a.pth", "pairs-s", 4) == "a.pth"
     assert shipped.start_of("shipped", "pairs-m", 4).endswith("pairs_m_x4_video.safetensors")
     assert shipped.start_of("shipped", "pairs-m", 2).endswith("pairs_m_x4_video.safetensors")
+    assert shipped.start_of("shipped-clean", "pairs-s", 3).endswith("pairs_s_x3_clean.safetensors")
+    assert shipped.start_of("shipped", "recurrent-s", 2).endswith("pairs_s_x2_video.safetensors")
     made = states.make_state(settings(pairs, model="fsrcnn", init_from="shipped"), torch.device("cpu"))
     assert made.transfer is not None and not made.transfer.new
     with pytest.raises(ValueError, match="the kit brings no weights of espcn, but of fsrcnn, pairs-s"):

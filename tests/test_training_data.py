@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from tests.test_train import settings
 from youku.engines import weights
@@ -109,6 +111,28 @@ def test_noise_is_added_to_the_input_only(pairs: Path) -> None:
     one, other = clean.draw(0), noisy.draw(0)
     assert torch.equal(one.high[0], other.high[0]) and torch.equal(noisy.draw(0).low[0], other.low[0])
     assert ((other.low[0] - one.low[0]) * 255).std().item() == pytest.approx(5.0, rel=0.05)
+
+
+def test_cutblur_cleans_a_rectangle_or_its_surroundings(pairs: Path, tmp_path: Path) -> None:
+    """Some patches of a noisy input are the truth shrunk in one rectangle or around it; without damage it is refused."""
+    made = settings(pairs, noise=40.0, batch=24, model="pairs-t")
+    plain, some = sampler(made).draw(0), sampler(dataclasses.replace(made, cutblur=0.5)).draw(0)
+    assert torch.equal(plain.high[0], some.high[0]) and torch.equal(plain.low[1], some.low[1])
+    shrunk = F.interpolate(plain.high[0], (16, 16), mode="bicubic", antialias=True)
+    changed = (plain.low[0] != some.low[0])[:, 0]
+    kinds = set()
+    for mask, own, clean in zip(changed, some.low[0][:, 0], shrunk[:, 0], strict=True):
+        assert torch.equal(own[mask], clean[mask])
+        around = not bool(mask.any()) or bool(mask[0, 0])
+        rectangle = ~mask if around else mask
+        rows, columns = rectangle.any(1), rectangle.any(0)
+        assert torch.equal(rectangle, rows[:, None] & columns) and (not mask.any() or 4 <= rows.sum() <= 13)
+        kinds.add((bool(mask.any()), around))
+    assert kinds == {(False, True), (True, True), (True, False)}
+    with pytest.raises(ValueError, match="--cutblur has no effect on pictures that are shrunk cleanly; add --noise"):
+        sampler(settings(write_pictures(tmp_path / "p"), scale=2, cutblur=0.5))
+    with pytest.raises(ValueError, match="cutblur = 0.5: is for networks of one frame, not recurrent-t"):
+        settings(pairs, model="recurrent-t", cutblur=0.5)
 
 
 def test_full_range_stretches_some_patches(tmp_path: Path) -> None:

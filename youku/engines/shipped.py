@@ -14,7 +14,10 @@ INPUTS = (CLEAN, CODED)
 QUALITIES = {"fast": ("fsrcnn",), "balanced": ("pairs-s", "fsrcnn"), "best": ("pairs-m", "pairs-s", "fsrcnn")}
 """Networks in order of wish: the first that is shipped for the scale is taken."""
 DEFAULT = "balanced"
-OWN = "shipped"  # what --init-from calls the kit's own weights
+OWN = {"shipped": CODED, "shipped-clean": CLEAN}
+"""What --init-from calls the kit's own weights, and the input that they are for."""
+RELATIVES = {"recurrent-s": "pairs-s", "recurrent-m": "pairs-m"}
+"""Network -> one whose weights begin its training where none of its own are shipped."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +57,22 @@ def find(models: tuple[str, ...], scale: int, trained_on: str = CLEAN) -> Shippe
 
 
 def start_of(path: str, model: str, scale: int) -> str:
-    """The file to begin training from: `path`, or for OWN the kit's weights of the model, for compressed input if it can be.
+    """The file to begin training from: `path`, or for one of OWN the kit's weights of the model, or of a relative.
 
     Those of another scale serve where there are none of this one. ValueError where the kit has none of the model.
     """
-    if path != OWN:
+    if path not in OWN:
         return path
+    known = dict.fromkeys(entry.model for entry in SHIPPED)
+    model = model if model in known else RELATIVES.get(model, model)
     scales = sorted(
         {entry.scale for entry in SHIPPED if entry.model == model}, key=lambda other: (other != scale, -other)
     )
     if not scales:
-        known = ", ".join(dict.fromkeys(entry.model for entry in SHIPPED))
-        raise ValueError(f"--init-from {OWN}: the kit brings no weights of {model}, but of {known}; name a file")
-    entry = find((model,), scales[0], CODED)
+        raise ValueError(
+            f"--init-from {path}: the kit brings no weights of {model}, but of {', '.join(known)}; name a file"
+        )
+    entry = find((model,), scales[0], OWN[path])
     assert entry is not None
     return str(entry.path)
 

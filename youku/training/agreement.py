@@ -45,6 +45,8 @@ def _network_problems(config: TrainConfig) -> Iterator[str]:
         if _is_set(config, "sequence") and not spec.memory:
             yield f"sequence = {config.sequence}: has no effect on {config.model}, which has no memory; leave it out"
             return
+        if config.cutblur and spec.needs_neighbours:
+            yield f"cutblur = {config.cutblur}: is for networks of one frame, not {config.model}; leave it out"
         if len(scales) > 1 and not spec.any_scale:
             able = ", ".join(name for name, other in MODELS.items() if other.any_scale and other.trainable)
             yield f"scales = {config.scales}: {config.model} has weights for one scale only; use {able}"

@@ -102,7 +102,7 @@ class NetworkSettings:
     scale: int = option(4, "factor: 2, 3 or 4")
     scales: str = option("", "factors mixed in a step, such as 2,3,4 (interpolating networks)", FACTORS, metavar="LIST")
     init: str = option("paper", "fresh weights: " + ", ".join(INITS), one_of(INITS))
-    init_from: str = option("", "weights to start from, of any scale; shipped: the kit's own", metavar="WEIGHTS")
+    init_from: str = option("", "weights to start from; shipped, shipped-clean: the kit's own", metavar="WEIGHTS")
     train_only: tuple[str, ...] = option(
         (), "train only these layers (first part of their names), keep the others", metavar="LAYER"
     )
@@ -173,6 +173,12 @@ class PatchSettings:
         0.0, "share of luma patches stretched from 16-235 to 0-255 (full-range video)", at_least(0), SHARE
     )
     noise: float = option(0.0, "sigma of Gaussian noise added to the input, in code values", at_least(0))
+    cutblur: float = option(
+        0.0,
+        "share of patches with a rectangle, or all around one, that is the truth cleanly shrunk",
+        at_least(0),
+        SHARE,
+    )
 
     @cached_property
     def zooms(self) -> tuple[float, ...]:

@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from youku.inference import stages
 from youku.models import colours
@@ -107,6 +108,8 @@ class Sampler:
         fixed = [pair.name for pair in self.pairs if pair.has_own_low]
         if fixed and self.patches.resizers != (DEFAULT_RESIZER,):
             raise ValueError(f"--resizers has no effect on {fixed[0]}, which brings its own low resolution; drop it")
+        if self.patches.cutblur and not (fixed or self.patches.noise or self.patches.resizers != (DEFAULT_RESIZER,)):
+            raise ValueError("--cutblur has no effect on pictures that are shrunk cleanly; add --noise, or drop it")
 
     def draw(self, step: int) -> Batch:
         """The batch of one step: the same for the same seed and step, whoever asks and when."""
@@ -121,7 +124,7 @@ class Sampler:
             turns.append(int(rng.integers(colours.NUM_TURNS)) if self.patches.augment else 0)
         return stack(
             self.ranks.share(cuts), self.spec, self.device, self.ranks.share(turns),
-            lambda low, truths: self._add_noise(*self._stretch(low, truths, rng), rng),
+            lambda low, truths: self._cut_blur(*self._add_noise(*self._stretch(low, truths, rng), rng), rng),
         )  # fmt: skip
 
     def _cut_somewhere(self, rng: np.random.Generator) -> Patch | None:
@@ -169,6 +172,24 @@ class Sampler:
             values = self.ranks.share(rng.normal(0, self.patches.noise / 255, shape).astype(np.float32))
             noisy.append(part + torch.from_numpy(values).to(self.device).transpose(0, 1).flatten(0, 1))
         return tuple(noisy), truths
+
+    def _cut_blur(self, low: Tensors, truths: list[Tensors], rng: np.random.Generator) -> tuple[Tensors, list[Tensors]]:
+        """Some patches clean inside of a rectangle or around it, in their first tensor: where to mend, and how much.
+
+        Source: Yoo et al. 2020, CutBlur, arXiv:2004.00448, whose networks see low resolution enlarged; ours as it is.
+        """
+        if not self.patches.cutblur:
+            return low, truths
+        number, side_px = self.patches.batch, low[0].shape[-1]
+        spans = rng.uniform(0.25, 0.75, (number, 2, 1)) * side_px
+        begins = rng.random((number, 2, 1)) * (side_px - spans)
+        at = np.arange(side_px)
+        inside = (at >= begins) & (at < begins + spans)  # (N, 2, side)
+        clean = (inside[:, 0, :, None] & inside[:, 1, None]) ^ (rng.random((number, 1, 1)) < 0.5)
+        clean &= rng.random((number, 1, 1)) < self.patches.cutblur
+        shrunk = F.interpolate(truths[0][0], low[0].shape[-2:], mode="bicubic", antialias=True)  # a = -0.5, as MATLAB's
+        where = torch.from_numpy(self.ranks.share(clean)).to(self.device)[:, None]
+        return (torch.where(where, shrunk, low[0]), *low[1:]), truths
 
 
 def cut(

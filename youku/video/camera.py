@@ -22,7 +22,8 @@ def path(
     """(num_frames, 2, 3): maps (x, y, 1) of a square view of `view_px` to a place in a picture of that size.
 
     `unit_px` is a low-resolution pixel in the picture's. The views stay inside: motion that does not fit is halved until
-    it does, so that a picture of the view's size stands still. ValueError where the picture is smaller than the view.
+    it does, along either side for itself, so that a picture of the view's size stands still. ValueError where the picture
+    is smaller than the view.
     """
     if min(height, width) < view_px:
         raise ValueError(f"a view of {view_px} px does not fit into a picture of {width}x{height}")
@@ -41,7 +42,9 @@ def path(
         room = np.array([width, height]) - (high - low)
         if (room >= 0).all():
             break
-        moved, share = (moved / 2, share / 2) if np.abs(moved).max() > 0.25 or share > 0.01 else (0 * moved, 0.0)
+        share = share / 2 if share > 0.01 else 0.0
+        halved = np.where(np.abs(moved).max(axis=0) > 0.25, moved / 2, 0.0)
+        moved = np.where(room < 0, halved, moved)  # along a side that has the room it goes on
     start = places * room - low
     made[:, :, 2] += start
     if is_whole:
