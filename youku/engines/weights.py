@@ -27,6 +27,8 @@ from youku.models.spec import ModelSpec
 if TYPE_CHECKING:
     from youku.engines.published import Published
 
+CPU = torch.device("cpu")
+
 
 def save(
     path: str | Path, module_state: dict[str, torch.Tensor], model: str, scale: int, about: dict[str, str]
@@ -146,10 +148,10 @@ def read_known(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
 
 
 def load(
-    weights: str | Path | None,
-    model: str | None,
-    scale: int | None,
-    device: torch.device,
+    weights: str | Path | None = None,
+    model: str | None = None,
+    scale: int | None = None,
+    device: torch.device = CPU,
     half: bool = False,
     look: bool = False,
 ) -> Network:
