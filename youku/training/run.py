@@ -25,8 +25,7 @@ from youku.metrics import vmaf
 from youku.training import fields, precision, trainer
 from youku.training.config import TrainConfig
 from youku.training.pairs import Pair, PictureStore, find_pairs
-from youku.training.progress import Say, silent
-from youku.training.trainer import Ending
+from youku.training.progress import Ending, Say, silent
 from youku.video import ffmpeg
 
 
@@ -54,9 +53,7 @@ def start(
         trainer.rehearse(config, train_pairs)
     with sole_writer(folder):
         _check_new(folder, resume)
-        if resume:
-            say(f"{folder}: going on")
-        else:
+        if not resume:
             with files.atomic_write(folder / "config.toml") as file:
                 file.write(fields.to_toml(config, provenance(command)).encode())
         factors = ", ".join(f"x{scale}" for scale in config.all_scales)
