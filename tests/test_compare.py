@@ -120,7 +120,7 @@ def test_zoom_of_a_wipe_shows_every_version(clips: tuple[Path, ...], monkeypatch
     row = canvas[2 * STRIP + HEIGHT :]
     for path, cell in zip((high, pred), np.split(row, 2, axis=1), strict=True):
         assert np.array_equal(cell, rgb(path)[10:40, 60:100].repeat(2, 0).repeat(2, 1))
-    assert heads == [("high", "pred"), ("high, x2: 40x30 at 60,10",), ("pred, x2: 40x30 at 60,10",)]
+    assert heads == [("high, reference", "pred"), ("high, x2: 40x30 at 60,10",), ("pred, x2: 40x30 at 60,10",)]
     row = still(high, pred, low, "--wipe", "--zoom", "60,10,10,10")[2 * STRIP + HEIGHT :]  # 53 px a cell, 159 in all
     for index, path in enumerate((high, pred)):
         cell = row[:, 53 * index : 53 * (index + 1)]
@@ -137,8 +137,25 @@ def test_magnification_fills_the_cell_where_none_is_given(
     width: int, magnify: int | None, num_cells: int, times: int
 ) -> None:
     """Whole times that fit the cell, at least 2; a number given is kept."""
-    found = compare_clips.zoom_box(f"0,0,{width},90", magnify, (1920, 1080), num_cells)
+    found = compare_clips.zoom_box(f"0,0,{width},90", magnify, (1920, 1080), 1920 // num_cells)
     assert found == (Box(0, 0, 90, width), times)
+
+
+def test_wide_canvases_are_shrunk_unless_asked(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Three pictures of 1002 px stand in 2880 px, detail in whole pixels; --full keeps all; the first is the reference."""
+    header = y4m.make_header(1002, 20)
+    paths = [tmp_path / f"{name}.y4m" for name in "abc"]
+    for path in paths:
+        with y4m.create(path, header) as writer:
+            writer.write(tuple(np.full(shape, 90, np.uint8) for shape in header.plane_shapes))
+    how = ["--out", str(tmp_path / "out.png"), "--frame", "0", "--zoom", "0,0,400,10"]
+    for more, width in (([], 2880), (["--full"], 3006)):
+        assert main(["compare", *map(str, paths), *how, *more]) == 0
+        with Image.open(tmp_path / "out.png") as canvas:
+            assert canvas.width == width
+        told = capsys.readouterr()
+        assert ("pictures of 1002x20 are shown at 960x19; --full" in told.err) == (not more)
+        assert "1 frame, reference a\nb against a: identical luma" in told.out
 
 
 def test_heat_maps_show_the_luma_error(clips: tuple[Path, ...]) -> None:

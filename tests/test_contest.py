@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from youku import contest
@@ -50,9 +52,31 @@ def test_whole_and_sampled_by_id() -> None:
 def test_val_is_the_local_rehearsal() -> None:
     """val and an id range name the same set; nonsense is answered with the choices."""
     assert contest.test_set("val") == contest.test_set("150-199") == contest.TestSet(150, 199)
-    for text in ("val2", "9-1", "200_249"):
+    for text in ("val2", "9-1", "200_249", "3,2", "1-2,2-3", "1,,2", ""):
         with pytest.raises(ValueError, match="expected"):
             contest.test_set(text)
+
+
+@pytest.mark.parametrize(
+    ("there", "named", "whole"),
+    [
+        ([], "150-199", 150),  # nothing: all of them are wanted
+        ([150, 151], "150-151", 150),
+        ([3, 150, 152, 153, 160], "150,152-153,160", 160),
+        ([0, 1, 7], "0-1,7", 7),
+        ([0], "0-0", 0),
+    ],
+)
+def test_the_rehearsal_is_on_the_clips_that_are_there(tmp_path: Path, there: list[int], named: str, whole: int) -> None:
+    """val of a folder: its clips of 150-199, else its own; the first five are whole; what it is called names it again."""
+    for clip_id in there:
+        (tmp_path / contest.low_name(clip_id)).touch()
+        (tmp_path / contest.high_name(clip_id + 1)).touch()
+    found = contest.test_set("val", tmp_path)
+    assert str(found) == named and contest.test_set(named) == found and found.is_whole(whole)
+    assert contest.test_set("round1-val", tmp_path) == contest.TestSet(150, 199)
+    sampled = contest.test_set("1-3,5,7-9")
+    assert [sampled.is_whole(clip_id) for clip_id in sampled.ids] == [True] * 5 + [False] * 2
 
 
 def test_one_decibel_is_four_vmaf_points() -> None:

@@ -252,6 +252,18 @@ def test_a_manifest_of_another_form_is_one_sentence(tmp_path: Path, manifest: st
     assert (tmp_path / "out/pairs.json").read_text() == manifest
 
 
+def test_sources_get_numbers_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Without --first-id one source after the other lies in a folder, beside the clips of others; each again is up to date."""
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.y4m", 2, 32, 16)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / contest.high_name(6)).write_bytes(b"of others")
+    for name, told in (("b", "00007, 00008"), ("a", "00009, 00010"), ("b", "up to date"), ("a", "up to date")):
+        assert degrade.main([str(tmp_path / f"{name}.y4m"), str(out), "--split-every", "1"]) == 0
+        assert told in capsys.readouterr().out
+
+
 def test_foreign_clips_are_never_replaced(tmp_path: Path) -> None:
     """A real contest clip that lies where a pair would go is kept and named."""
     source = write(tmp_path / "a.y4m", 2, 64, 48)

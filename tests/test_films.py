@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import textured_frame
 from tests.test_memory import remembering
 from tests.test_predict import feed, network
+from youku import cli
 from youku.cli import Item
 from youku.inference import clip as predictions
 from youku.inference import records, tiles
@@ -318,7 +319,7 @@ def test_what_begins_is_said(tmp_path: Path, films: Path) -> None:
     assert told[0] == f"{films / 'film.y4m'}: 11 frames, 34x26 -> 68x52 by bicubic x2 on cpu, about 1 s"
     told = predict(Job(str(films / "film.y4m"), str(tmp_path / "out.mkv"), None), "bicubic")
     assert any(line.endswith("bicubic x2 on cpu, about 1 s and the time of the coder") for line in told)
-    assert [predictions._told(sec) for sec in (0.2, 99, 3000, 9000)] == ["1 s", "99 s", "50 min", "2.5 h"]
+    assert [cli.as_time(sec) for sec in (0.2, 99, 3000, 6600)] == ["1 s", "99 s", "50 min", "1 h 50 min"]
 
 
 def test_the_same_frames_give_the_same_video(films: Path, tmp_path: Path) -> None:

@@ -257,6 +257,19 @@ def test_command_line_prints_both_rows_and_writes_beside(
     assert (tmp_path / "elsewhere/score.csv").is_file()
 
 
+def test_folders_beside_each_other_keep_their_scores(made: Path, tmp_path: Path) -> None:
+    """Each folder's score has a folder of its own; nothing is written into what was scored."""
+    for name in ("first", "second"):
+        pred = Path(shutil.copytree(made / "pred", tmp_path / name))
+        where = ["--low", str(made / "clips"), "--high", str(made / "clips"), "--test-set", "150-155"]
+        assert score.main([str(pred), *where, "--no-vmaf"]) == 0
+    assert [scorefile.read_score(tmp_path / f"{name}-score")["name"] for name in ("first", "second")] == [
+        "first",
+        "second",
+    ]
+    assert not list(tmp_path.glob("*.json")) and not list(tmp_path.glob("first/*.json"))
+
+
 def rewrite(path: Path, num_frames: int, header: y4m.Header, frames: list[Planes]) -> None:
     with y4m.create(path, header) as writer:
         for index in range(num_frames):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.machinery
+import itertools
 import json
 import os
 import re
@@ -28,7 +29,7 @@ from youku.inference import pipeline
 from youku.metrics import psnr
 from youku.models import MODELS
 from youku.models.discriminators import DISCRIMINATORS
-from youku.training import config, experiment, fields, losses, precision, run, trainer, transfer
+from youku.training import config, experiment, fields, losses, precision, progress, run, trainer, transfer
 from youku.training import state as states
 from youku.training.config import TrainConfig
 from youku.training.dataset import Sampler, batches, in_turn
@@ -749,6 +750,44 @@ def test_flags_override_the_recipe(tmp_path: Path) -> None:
     args = verb.make_parser().parse_args(["--recipe", str(path), "--batch", "5", "--no-augment"])
     made = config.from_flags(args, config.read_recipe(args.recipe))
     assert (made.batch, made.lr, made.augment, made.model) == (5, 1.0, False, "fsrcnn")
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [("", "fsrcnn"), ("--model espcn", "espcn"), ("--recipe espcn", "espcn"), ("--recipe vdsr --name mine", "mine")],
+)
+def test_a_run_is_called_by_its_recipe_or_network(line: str, name: str) -> None:
+    """As `make train RECIPE=...` calls it, unless --name says otherwise."""
+    assert verb.read_settings(verb.make_parser().parse_args(line.split())).name == name
+
+
+def test_the_first_steps_say_how_long_the_run_takes(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, by the pace after the first step, whether or not there is a bar; not where nothing is left."""
+    clock = itertools.count()
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: 2.0 * next(clock))
+    pace = progress.Pace(102)
+    told = [pace.after_step() for _ in range(102)]
+    (sentence,) = filter(None, told)
+    assert re.fullmatch(
+        r"about \d+ (s|min) for (99|100) steps at 0\.\d+ steps/s, validations apart; Ctrl-C .*", sentence
+    )
+    monkeypatch.undo()
+    monkeypatch.setattr(progress, "PACE_SEC", 0.0)
+    said: list[str] = []
+    run.start(settings(pairs, steps=3), progress=False, say=said.append)
+    assert len([line for line in said if line.startswith("about ") and "for 1 steps" in line]) == 1
+
+
+def test_a_finished_run_has_nothing_to_resume(pairs: Path, capsys: pytest.CaptureFixture) -> None:
+    """It says so, and how to have more steps; no file of it changes."""
+    made = settings(pairs, steps=2)
+    run.start(made, progress=False)
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in made.folder.iterdir()}
+    assert verb.main(["--resume", str(made.folder)]) == 0
+    told = capsys.readouterr().err
+    assert f"{made.folder}: finished at step 2, all that it was to have; nothing to do." in told
+    assert f"--init-from {made.folder} --steps N --name " in told and "going on" not in told
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in made.folder.iterdir()} == before
 
 
 def test_tensorboard_gets_the_log_where_it_is_installed(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

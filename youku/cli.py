@@ -101,6 +101,14 @@ def say(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 
+def as_time(seconds: float) -> str:
+    """A time as one says it: 40 s, 12 min, 1 h 50 min."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if seconds > 6000 else f"{seconds / 60:.0f} min"
+
+
 class _Help(argparse.RawDescriptionHelpFormatter):
     """Help as wide as the terminal, up to 120 columns."""
 

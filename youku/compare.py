@@ -2,6 +2,7 @@
 
 A B [C] (y4m or any video of the same pictures; smaller ones are enlarged by bicubic, and labelled so) -> an mp4, or a
 PNG of one frame; luma PSNR of B and C against A on stdout. A is the reference: its frame rate, its audio (as aac).
+Pictures are shown smaller where the canvas would be over 2880 px wide (--full does not); --zoom shows pixels as they are.
 Source: the old-film report's comparison video (B.1: left scaled, right beside it, twice the width).
 
     python -m youku compare low.y4m pred.y4m high.y4m --labels input,ours,truth --out cmp.mp4
@@ -48,15 +49,19 @@ def _run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         opened = [compare_clips.open_version(clip, stack) for clip in args.clips]
         size = compare_clips.common_size(opened)
-        num_cells = len(opened) if args.wipe else 1
-        zoom, magnify = compare_clips.zoom_box(args.zoom, args.magnify, size, num_cells) if args.zoom else (None, 2)
+        shown = size if args.full else compare_clips.shown_size(size, 1 if args.wipe else len(opened))
+        cell_width = shown[0] // (len(opened) if args.wipe else 1)
+        zoom, magnify = compare_clips.zoom_box(args.zoom, args.magnify, size, cell_width) if args.zoom else (None, 2)
         sheet = Sheet(
             labels=compare_clips.version_labels(args.labels, opened, size),
             wipe=args.wipe,
             zoom=zoom,
             magnify=magnify,
             heat_max=args.heat_max if args.heat else None,
+            shown=shown,
         )
+        if shown != size:
+            cli.say(f"pictures of {size[0]}x{size[1]} are shown at {shown[0]}x{shown[1]}; --full for every pixel")
         if args.frame is not None:
             num_frames, psnr_db = 1, compare_clips.write_still(opened, sheet, args.matrix, args.out, args.frame)
         else:
@@ -81,7 +86,7 @@ def _told(args: argparse.Namespace, labels: Sequence[str], psnr_db: Sequence[flo
             for index, (label, clip, value) in enumerate(zip(labels, args.clips, [None, *psnr_db], strict=True))
         ]
         return json.dumps({"out": args.out, "frames": num_frames, "versions": rows}, indent=2)
-    lines = [f"{args.out}: {num_frames} frame{'s' if num_frames > 1 else ''}"]
+    lines = [f"{args.out}: {num_frames} frame{'s' if num_frames > 1 else ''}, reference {labels[0]}"]
     for label, value in zip(labels[1:], psnr_db, strict=True):
         told = "identical luma" if value is None else f"luma PSNR {value:.2f} dB"
         lines.append(f"{label} against {labels[0]}: {told}")
@@ -97,6 +102,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-frames", type=int, metavar="N", help="compare the first N frames, whatever the lengths")
     parser.add_argument("--labels", metavar="A,B,C", help="names above the pictures (default: the files')")
     parser.add_argument("--wipe", action="store_true", help="one picture, split by a moving line")
+    parser.add_argument("--full", action="store_true", help="every pixel, however wide (default: 2880 px at most)")
     parser.add_argument("--zoom", metavar="X,Y,W,H", help="show this region again below, magnified")
     parser.add_argument(
         "--magnify", type=int, metavar="N", help="how many times (default: so that it fills its cell, 2 to 8)"

@@ -7,7 +7,10 @@ participants' public code. What is disputed among participants is an option with
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 BASE_URL = "http://tianchi-media.oss-cn-beijing.aliyuncs.com/231711_youku/"
 SCALE = 4
@@ -110,26 +113,32 @@ def parse_name(name: str) -> tuple[int, str] | None:
 
 @dataclass(frozen=True)
 class TestSet:
-    """An id range judged together: the first five ids whole, the rest every 25th frame."""
+    """Ids judged together, from `first` to `last`: the first five whole, the rest every 25th frame."""
 
     __test__ = False  # not a pytest class
     first: int
     last: int
+    there: tuple[int, ...] = ()
+    """The ids that are judged, in order, where not all between are."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.first <= self.last <= 99999:
             raise ValueError(f"ids {self.first}-{self.last}: expected FIRST-LAST with 0 <= FIRST <= LAST <= 99999")
 
     def __str__(self) -> str:
-        return f"{self.first}-{self.last}"
+        """As `test_set` reads it: 200-249, or 150-152,160."""
+        starts = [clip_id for clip_id in self.ids if clip_id - 1 not in self.ids]
+        ends = [clip_id for clip_id in self.ids if clip_id + 1 not in self.ids]
+        runs = list(zip(starts, ends, strict=True))
+        return ",".join(str(a) if a == b and len(runs) > 1 else f"{a}-{b}" for a, b in runs)
 
     @property
-    def ids(self) -> range:
-        return range(self.first, self.last + 1)
+    def ids(self) -> Sequence[int]:
+        return self.there or range(self.first, self.last + 1)
 
     def is_whole(self, clip_id: int) -> bool:
-        """By id, never by the order of a folder that may be partial."""
-        return clip_id - self.first < NUM_WHOLE
+        """By the ids of the set, never by the order of a folder that may be partial."""
+        return clip_id in self.ids[:NUM_WHOLE]
 
     def name(self, clip_id: int) -> str:
         return result_name(clip_id, self.is_whole(clip_id))
@@ -139,16 +148,30 @@ class TestSet:
         return range(0, num_frames, 1 if self.is_whole(clip_id) else SAMPLE_EVERY)
 
 
-def test_set(text: str) -> TestSet:
-    """A test set by split name ("round1-test"; "val" is the local rehearsal 150-199) or id range ("200-249")."""
+def test_set(text: str, low: str | Path | None = None) -> TestSet:
+    """A test set by a split's name ("round1-test"), ids ("200-249", "150-152,160"), or "val", the local rehearsal.
+
+    That is 150-199, and with the folder of low-resolution clips those of them that are there; or, where none is, all its clips.
+    """
     if text == "val":
-        text = "round1-val"
+        names = [parse_name(path.name) for path in Path(low).glob("*.y4m")] if low else []
+        found = sorted(name[0] for name in names if name and name[1] == "l")
+        split = SPLITS["round1-val"]
+        return _of(
+            [one for one in found if split.first <= one <= split.last] or found or range(split.first, split.last + 1)
+        )
     if text in SPLITS:
         return TestSet(SPLITS[text].first, SPLITS[text].last)
-    match = re.fullmatch(r"(\d{1,5})-(\d{1,5})", text)
-    if not match:
+    parts = [re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", part) for part in text.split(",")]
+    ids = [number for part in parts if part for number in range(int(part[1]), int(part[2] or part[1]) + 1)]
+    if not all(parts) or not ids or any(after <= before for before, after in pairwise(ids)):
         raise ValueError(f"test set {text!r}: expected one of val, {', '.join(SPLITS)}, or an id range like 200-249")
-    return TestSet(int(match[1]), int(match[2]))
+    return _of(ids)
+
+
+def _of(ids: Sequence[int]) -> TestSet:
+    is_run = len(ids) == ids[-1] - ids[0] + 1
+    return TestSet(ids[0], ids[-1], () if is_run else tuple(ids))
 
 
 test_set.__test__ = False  # type: ignore[attr-defined]

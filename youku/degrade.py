@@ -49,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--codec", choices=(*CODECS, "none"), help="video codec, in place of the preset's")
     cli.add_flags(parser, Coding, *RATES)
     cli.add_flags(parser, Degradation, "order", default=None)
-    parser.add_argument("--first-id", type=int, default=0, help="number of the first pair (default 0)")
+    parser.add_argument("--first-id", type=int, help="number of the first pair (default: the first that is free)")
     cli.add_flags(parser, Selection, "split_every", "max_frames", "every")
     parser.add_argument("--size", metavar="WxH", help="cut larger frames to this size around their middle")
     cli.add_flags(parser, Selection, "sequence")

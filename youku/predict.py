@@ -56,7 +56,9 @@ def _make_flags() -> argparse.ArgumentParser:
     parser.add_argument(
         "--frames", default="all", help="all (default), scored, N (that frame alone, from 0), or FIRST-LAST"
     )
-    parser.add_argument("--test-set", help="with --frames scored: split name, val or id range (default round1-test)")
+    parser.add_argument(
+        "--test-set", help="with --frames scored: split name, val (the clips of IN) or ids (default round1-test)"
+    )
     parser.add_argument("--ensemble", action="store_true", help="average 8 flips and rotations (8 times slower)")
     parser.add_argument(
         "--sharpen",

@@ -1,7 +1,8 @@
 """Score the shipped bytes of a zip or folder against the ground truth, beside bicubic and Lanczos on the same frames.
 
-ZIP_OR_FOLDER, LR clips, GT clips -> a table, score.json and score.csv next to the zip (or --out). One pass over each
-clip, frames streamed: PSNR of planes, SSIM of luma, VMAF of the clips that count; then score = 0.8 PSNR + 0.2 VMAF.
+ZIP_OR_FOLDER, LR clips, GT clips -> a table, score.json and score.csv next to the zip (of a folder: in FOLDER-score).
+One pass over each clip, frames streamed: PSNR of planes, SSIM of luma, VMAF of the clips that count; score = 0.8 PSNR +
+0.2 VMAF.
 An exact match is inf dB, and so is every mean that contains one. `--all` adds what the score does not need: PSNR over
 RGB, VMAF-NEG, VMAF of the sampled clips. `--artefacts` adds flicker between frames, overshoot beside edges and colour
 shift, which none of these figures shows. The rows of bicubic and Lanczos are measured once for a test
@@ -23,13 +24,15 @@ from youku.exchange.score_clips import score_submission
 from youku.exchange.scorefile import plain, write_score
 from youku.exchange.totals import CHOICES, Reading, format_artefacts, format_table
 
+SETS = "val (the clips of --low: 150-199 or your own), a split's name, or ids like 150-159"
+
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("score", __doc__)
     parser.add_argument("submission", metavar="ZIP_OR_FOLDER", help="what was shipped, or a folder of the same files")
     parser.add_argument("--low", required=True, help="folder of the low-resolution clips")
     parser.add_argument("--high", required=True, help="folder of the ground truth clips")
-    parser.add_argument("--test-set", required=True, help="val (150-199), a split's name, or an id range like 150-159")
+    parser.add_argument("--test-set", required=True, help=SETS)
     for name, (known, what) in CHOICES.items():
         parser.add_argument(f"--{name.replace('_', '-')}", choices=known, default=known[0], help=what)
     parser.add_argument("--no-vmaf", action="store_true", help="PSNR and SSIM only: quicker, and no final score")
@@ -37,7 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--artefacts", action="store_true", help="measure flicker, overshoot and colour shift as well")
     parser.add_argument("--jobs", type=int, help="clips measured at once (default: from the CPU count)")
     parser.add_argument("--name", help="name of the row (default: the zip's)")
-    parser.add_argument("--out", help="folder of score.json and score.csv (default: where the zip or folder lies)")
+    parser.add_argument("--out", help="folder of score.json and score.csv (default: where the zip lies; FOLDER-score)")
     parser.add_argument("--json", action="store_true", help="print score.json instead of the table")
     return parser
 
@@ -50,14 +53,14 @@ def _score(args: argparse.Namespace) -> int:
     if args.jobs is not None and args.jobs < 1:
         raise ValueError(f"--jobs {args.jobs}: expected 1 or more")
     reading = Reading(**{name: vars(args)[name] for name in CHOICES})
-    test_set = contest.test_set(args.test_set)
+    test_set = contest.test_set(args.test_set, args.low)
     folders = (Path(name) for name in (args.submission, args.low, args.high))
     files.protect(args.submission, *(path for folder in folders for path in folder.glob("*.y4m")))
     score = score_submission(
         args.submission, args.low, args.high, test_set, reading, args.name, not args.no_vmaf, args.jobs,
         progress=True, with_artefacts=args.artefacts, everything=args.all,
     )  # fmt: skip
-    written = write_score(score, args.out or Path(args.submission).absolute().parent)
+    written = write_score(score, args.out or _place(Path(args.submission).absolute()))
     if args.json:
         print(json.dumps(plain(score), indent=2))
     else:
@@ -69,6 +72,12 @@ def _score(args: argparse.Namespace) -> int:
             print("\n" + format_artefacts(score))
         print("\n" + "\n".join(map(str, written)))
     return 0
+
+
+def _place(submission: Path) -> Path:
+    """Beside a zip, or a run's `predictions`; of another folder, FOLDER-score, as several may lie side by side."""
+    is_one_of_many = submission.is_dir() and submission.name != "predictions"
+    return submission.with_name(f"{submission.name}-score") if is_one_of_many else submission.parent
 
 
 if __name__ == "__main__":

@@ -29,7 +29,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("predictions", nargs="?", help="folder of predicted clips (Youku_NNNNN_h[_Sub25]_Res.y4m)")
     parser.add_argument("--name", help="name of the submission: its folder and zip")
     parser.add_argument("--low", help="folder of the low-resolution clips of the test set")
-    parser.add_argument("--test-set", help="round1-test, round2-testa, round2-testb, val, or an id range like 200-249")
+    parser.add_argument(
+        "--test-set", help="round1-test, round2-testa, round2-testb, val (the clips of --low), ids like 200-249"
+    )
     parser.add_argument("--out", default="submissions", help="folder of submissions (default: %(default)s)")
     parser.add_argument(
         "--level", type=int, default=DEFAULT_LEVEL, help="deflate level, 0 stored to 9 smallest (default: %(default)s)"
@@ -44,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _submit(args: argparse.Namespace) -> int:
-    test_set = contest.test_set(args.test_set) if args.test_set else None
+    test_set = contest.test_set(args.test_set, args.low) if args.test_set else None
     if args.check:
         if args.predictions or args.name:
             raise cli.UsageError("--check validates only: give --check ZIP without PREDICTIONS and --name")

@@ -27,6 +27,8 @@ from youku.models.spec import ModelSpec
 if TYPE_CHECKING:
     from youku.engines.published import Published
 
+CPU = torch.device("cpu")
+
 
 EDGES = ("zero", "replicate")
 """What lies beyond a picture's edges to a network, as metadata "edges" says: its own zero padding, or the edge repeated."""
@@ -152,10 +154,10 @@ def read_known(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
 
 
 def load(
-    weights: str | Path | None,
-    model: str | None,
-    scale: int | None,
-    device: torch.device,
+    weights: str | Path | None = None,
+    model: str | None = None,
+    scale: int | None = None,
+    device: torch.device = CPU,
     half: bool = False,
     look: bool = False,
 ) -> Network:

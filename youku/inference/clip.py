@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from youku import files
-from youku.cli import Watch, unwatched
+from youku.cli import Watch, as_time, unwatched
 from youku.engines.network import Network
 from youku.inference import pipeline, records
 from youku.inference.jobs import Job, VideoOptions
@@ -263,15 +263,8 @@ def _announce(
             break
     pace_sec = (time.monotonic() - began) / (len(first) - 1) if len(first) > 1 else 0.0
     if pace_sec and num_frames:
-        what += f", about {_told(pace_sec * num_frames)}{beside}"
+        what += f", about {as_time(pace_sec * num_frames)}{beside}"
     elif pace_sec:
         what += f", {1 / pace_sec:.3g} frames a second"
     tell(what)
     return itertools.chain(first, outputs)
-
-
-def _told(seconds: float) -> str:
-    """A time as one says it."""
-    if seconds < 100:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -172,8 +172,9 @@ def _folder_jobs(folder: str, target: str, frames: str, test_set: str, label: st
         raise ValueError(f"{target}: {folder} is a folder, so the output must be a folder too")
     named = {path: contest.parse_name(path.name) for path in sorted(Path(folder).iterdir())}
     lows = {name[0]: path for path, name in named.items() if name and path.name == contest.low_name(name[0])}
+    ids = contest.test_set(test_set, folder)
     if frames == "scored":
-        lows = {clip_id: path for clip_id, path in lows.items() if clip_id in contest.test_set(test_set).ids}
+        lows = {clip_id: path for clip_id, path in lows.items() if clip_id in ids.ids}
     films = [path for path in named if path.suffix.lower() in clips.VIDEO_SUFFIXES and path.is_file()]
     if frames == "scored" or any(named.values()):  # a folder of the contest holds its clips alone
         films = []
@@ -181,7 +182,7 @@ def _folder_jobs(folder: str, target: str, frames: str, test_set: str, label: st
         raise ValueError(f"{folder}: expected clips named {contest.low_name(0)}, or videos, found none to predict")
     jobs = [_file_job(str(path), f"{target}/", frames, test_set, label) for path in films]
     for clip_id, path in lows.items():
-        result = contest.test_set(test_set).name(clip_id) if frames == "scored" else contest.result_name(clip_id, True)
+        result = ids.name(clip_id) if frames == "scored" else contest.result_name(clip_id, True)
         jobs.append(Job(str(path), str(Path(target) / result), _wanted(frames, test_set, clip_id, str(path))))
     return jobs
 
@@ -191,7 +192,7 @@ def _wanted(frames: str, test_set: str, clip_id: int | None, source: str) -> ran
     if frames == "all":
         return None
     if frames == "scored":
-        ids = contest.test_set(test_set)
+        ids = contest.test_set(test_set, Path(source).parent)
         if clip_id is None or clip_id not in ids.ids:
             raise ValueError(f"{source}: --frames scored needs a contest clip of {test_set}; use --frames all")
         return ids.frames(clip_id, y4m.Clip(source).num_frames)

@@ -47,15 +47,18 @@ class Sheet:
     magnify: int = 2
     heat_max: float | None = None
     """Code values at which the error heat map is brightest; None draws none."""
+    shown: tuple[int, int] | None = None
+    """(width, height) of each picture on the canvas, its own size or smaller; magnified regions keep their pixels."""
 
 
 def compose(sheet: Sheet, pictures: Sequence[np.ndarray], lumas: Sequence[np.ndarray], seconds: float) -> np.ndarray:
     """The canvas of one frame; `seconds` into the clip places the wipe."""
-    height, width = pictures[0].shape[:2]
+    width, height = sheet.shown or pictures[0].shape[1::-1]
     font_px = max(LEAST_FONT_PX, round(height / 30))
     shown = [wiped(pictures, seconds)] if sheet.wipe else list(pictures)
-    heads = [sheet.labels] if sheet.wipe else [(label,) for label in sheet.labels]
-    rows = [_row(heads, [outlined(one, sheet.zoom) for one in shown], font_px)]
+    labels = (f"{sheet.labels[0]}, reference", *sheet.labels[1:])
+    heads = [labels] if sheet.wipe else [(label,) for label in labels]
+    rows = [_row(heads, [fitted(outlined(one, sheet.zoom), width, height) for one in shown], font_px)]
     if sheet.zoom:
         box = sheet.zoom
         place = f"x{sheet.magnify}: {box.width}x{box.height} at {box.left},{box.top}"
@@ -72,7 +75,7 @@ def compose(sheet: Sheet, pictures: Sequence[np.ndarray], lumas: Sequence[np.nda
             (f"{in_decibels(error)}: |{label} - {sheet.labels[0]}|",)
             for label, error in zip(sheet.labels[1:], errors, strict=True)
         ]
-        maps = [heat_map(error, sheet.heat_max) for error in errors]
+        maps = [fitted(heat_map(error, sheet.heat_max), width, height) for error in errors]
         key = colour_key(height, width, sheet.heat_max, font_px)
         rows.append(_row([("luma error, code values of 8 bit",), *titles], [key, *maps], font_px))
     drawn = np.concatenate(rows)
@@ -102,6 +105,15 @@ def outlined(picture: np.ndarray, box: Box | None) -> np.ndarray:
     out[max(0, box.top - line_px) : bottom, max(0, box.left - line_px) : right] = MARK
     out[box.top : box.top + box.height, box.left : box.left + box.width] = box.cut(picture)
     return out
+
+
+def fitted(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A picture at a smaller size, each pixel the mean of what it covers; as it is where it has that size."""
+    from PIL import Image
+
+    if picture.shape[:2] == (height, width):
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BOX))
 
 
 def heat_map(error: np.ndarray, heat_max: float) -> np.ndarray:

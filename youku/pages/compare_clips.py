@@ -23,6 +23,7 @@ from youku.video import clips, color, film, interpolate, resize
 from youku.video.recording import Recording
 from youku.video.y4m import Header, Planes
 
+MOST_WIDE_PX = 2880  # of a canvas, unless asked for: three 1080p pictures beside each other fill no screen
 MOST_MAGNIFIED = 8  # unless asked for: a narrow region would become very tall
 ASPECT_TOLERANCE = 0.03  # 97x55 and 388x220 are one picture
 
@@ -95,7 +96,13 @@ def version_labels(given: str | None, versions: Sequence[Version], size: tuple[i
     )  # fmt: skip
 
 
-def zoom_box(text: str, magnify: int | None, size: tuple[int, int], num_cells: int = 1) -> tuple[Box, int]:
+def shown_size(size: tuple[int, int], num_beside: int) -> tuple[int, int]:
+    """(width, height) of each of the pictures beside each other, so that their canvas is at most MOST_WIDE_PX wide."""
+    width = min(size[0], MOST_WIDE_PX // num_beside)
+    return width, max(1, round(size[1] * width / size[0]))
+
+
+def zoom_box(text: str, magnify: int | None, size: tuple[int, int], cell_width: int) -> tuple[Box, int]:
     """X,Y,W,H in pixels of the largest version and how often it is magnified; it lies inside and fits its cell."""
     words = text.split(",")
     if len(words) != 4 or not all(word.strip().isdigit() for word in words):
@@ -103,12 +110,11 @@ def zoom_box(text: str, magnify: int | None, size: tuple[int, int], num_cells: i
     left, top, width, height = map(int, words)
     if not width or not height or left + width > size[0] or top + height > size[1]:
         raise ValueError(f"--zoom {text}: expected a region inside the picture of {size[0]}x{size[1]}")
-    cell_width = size[0] // num_cells
     magnify = max(2, min(MOST_MAGNIFIED, cell_width // width)) if magnify is None else magnify
     if width * magnify > cell_width:
         raise ValueError(
             f"--zoom {text}: {magnify} times {width} is wider than its cell of {cell_width}; "
-            f"W may be {cell_width // magnify}"
+            f"W may be {cell_width // magnify}" + (", or give --full" if cell_width < size[0] else "")
         )
     return Box(top, left, height, width), magnify
 

@@ -47,6 +47,7 @@ def _is_folder_name(name: str) -> bool:
     return is_plain and name.strip(" ") == name and not name.endswith(".")
 
 
+FOLDER_NAME = expect(_is_folder_name, "a plain folder name, without / \\\\ : or a dot at its end")
 EVEN = expect(lambda px: px % 2 == 0, "an even number (chroma has half the samples)")
 COUNT = expect(lambda number: not number > 2**16, "at most 65536")  # of what a single step needs
 SHARE = expect(lambda share: not share > 1, "a share from 0 to 1")
@@ -66,11 +67,7 @@ LAYER_FACTORS = each(lambda entry: to_number(entry.partition("=")[2]) >= 0, "LAY
 class DataSettings:
     """Where the run lies, the clips or pictures to train and to validate on."""
 
-    name: str = option(
-        "run",
-        "name of the run: its folder is RUNS/NAME",
-        expect(_is_folder_name, "a plain folder name, without / \\\\ : or a dot at its end"),
-    )
+    name: str = option("fsrcnn", "name of the run: its folder is RUNS/NAME; else as recipe or network", FOLDER_NAME)
     runs: str = option("runs", "folder of all runs", metavar="FOLDER")
     data: tuple[str, ...] = option(
         ("data/clips/train",), "folders of contest clip pairs, or of pictures", expect(bool, "at least one folder")
@@ -238,8 +235,9 @@ class TrainConfig(MachineSettings, OptimiserSettings, PatchSettings, LossSetting
 
 
 def from_flags(args: argparse.Namespace, recipe: Mapping[str, Any]) -> TrainConfig:
-    """Defaults, then the recipe's values, then the flags that were given."""
-    return TrainConfig(**{**recipe, **fields.given(args, TrainConfig)})
+    """Defaults, then the recipe's values, then the flags that were given; a run is called by its recipe or network."""
+    called = Path(args.recipe or args.model or NetworkSettings.model).stem
+    return TrainConfig(**{"name": called, **recipe, **fields.given(args, TrainConfig)})
 
 
 def read_recipe(recipe: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import shlex
 import signal
 import sys
 import time
@@ -24,6 +25,7 @@ from youku.files import atomic_write
 from youku.training.config import TrainConfig
 from youku.training.dataset import Ranks
 
+PACE_SEC = 3.0  # a run's first steps tell its pace
 Say = Callable[[str], object]
 """Who is told a sentence about the run."""
 
@@ -49,6 +51,29 @@ class Figures:
         }
 
 
+@dataclass
+class Pace:
+    """How fast the first steps of a run go, the very first apart, which warms up."""
+
+    left: int
+    """Steps to come."""
+    num_timed: int = -1
+    began_sec: float = 0.0
+
+    def after_step(self) -> str:
+        """How long the rest will take, once when the pace is known; else nothing."""
+        self.left, self.num_timed = self.left - 1, self.num_timed + 1
+        self.began_sec = self.began_sec or time.perf_counter()
+        elapsed_sec = time.perf_counter() - self.began_sec
+        if not self.left or not self.num_timed or elapsed_sec < PACE_SEC:
+            return ""
+        self.began_sec, pace = math.inf, self.num_timed / elapsed_sec  # told
+        return (
+            f"about {cli.as_time(self.left / pace)} for {self.left:,} steps at {pace:.3g} steps/s, validations apart; "
+            "Ctrl-C keeps what is there"
+        )
+
+
 def peak_memory_bytes(device: torch.device) -> int:
     """The most that was held so far: on the GPU by torch, elsewhere by the process."""
     if device.type == "cuda":
@@ -71,6 +96,7 @@ class LogWriter:
 
     def __init__(self, config: TrainConfig, step: int, validated: int, progress: bool, say: Say, ranks: Ranks) -> None:
         self._listener, self._file, self._board = say, None, None
+        self._pace = Pace(config.steps - step)
         if ranks.is_writer:
             self._file = _open_log(config.folder / "log.jsonl", step, validated)
             self._board = _open_board(config.folder / "tensorboard", step) if config.tensorboard else None
@@ -94,6 +120,12 @@ class LogWriter:
             for key, value in values.items():
                 if key != "step":
                     self._board.add_scalar(key, value, values["step"])
+
+    def after_step(self) -> None:
+        """Move the bar, and say once how long the run will take."""
+        self.bar.update(1)
+        if (told := self._pace.after_step()) and self._file:
+            self.say(told)
 
     def show(self, summary: dict[str, float], best: float, device: torch.device) -> None:
         """Figures beside the bar."""
@@ -134,6 +166,26 @@ def _is_told(line: str, step: int, validated: int) -> bool:
         return isinstance(values["step"], int) and values["step"] <= (validated if "val_psnr" in values else step)
     except (ValueError, LookupError, TypeError):
         return False
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a call of `train` ended."""
+
+    step: int
+    finished: bool
+    best: float
+    stopped_early: bool = False
+    stopped_by: int = 0  # a signal's number
+
+    def told(self, config: TrainConfig) -> str:
+        """Of a run that was found at its end: that there is nothing to do, and how to have more steps."""
+        why = "no better for --early-stop" if self.stopped_early else "all that it was to have"
+        return (
+            f"{config.folder}: finished at step {self.step}, {why}; nothing to do. For more steps begin a run from its "
+            f"weights: python -m youku train --model {config.model} --scale {config.all_scales[0]} --init-from "
+            f"{shlex.quote(str(config.folder))} --steps N --name {shlex.quote(config.name + '-2')}"
+        )
 
 
 @dataclass

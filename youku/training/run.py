@@ -26,8 +26,7 @@ from youku.training import fields, folds, precision, teacher, trainer
 from youku.training.config import TrainConfig
 from youku.training.pairs import Pair, find_pairs
 from youku.training.picture_pair import PictureStore
-from youku.training.progress import Say, silent
-from youku.training.trainer import Ending
+from youku.training.progress import Ending, Say, silent
 from youku.video import ffmpeg
 
 
@@ -56,9 +55,7 @@ def start(
     train_pairs = teacher.with_taught(config, train_pairs, say, progress)
     with sole_writer(folder):
         _check_new(folder, resume)
-        if resume:
-            say(f"{folder}: going on")
-        else:
+        if not resume:
             with files.atomic_write(folder / "config.toml") as file:
                 file.write(fields.to_toml(config, provenance(command)).encode())
         factors = ", ".join(f"x{scale}" for scale in config.all_scales)

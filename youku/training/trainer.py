@@ -28,7 +28,7 @@ from youku.training.dataset import ONE_PROCESS, Batch, Ranks, Sampler, batches, 
 from youku.training.losses import Loss
 from youku.training.pairs import Pair
 from youku.training.precision import GradientLimit
-from youku.training.progress import Figures, LogWriter, Say, Stop, silent, stop_flag
+from youku.training.progress import Ending, Figures, LogWriter, Say, Stop, silent, stop_flag
 from youku.training.saving import Saver, saver
 from youku.training.schedule import accumulate_at, batches_before, batches_of, learning_rate
 from youku.training.state import RunState, check_finite, make_state, restore, save_weights, train_mode
@@ -111,17 +111,6 @@ def update_average(state: RunState, decay: float) -> None:
         own.copy_(other)
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a call of `train` ended."""
-
-    step: int
-    finished: bool
-    best: float
-    stopped_early: bool = False
-    stopped_by: int = 0  # a signal's number
-
-
 def train(
     config: TrainConfig, train_pairs: Sequence[Pair], val_pairs: Sequence[Pair], resume: bool, progress: bool = True,
     say: Say = silent, ranks: Ranks = ONE_PROCESS,
@@ -131,6 +120,10 @@ def train(
     state = make_state(config, device, resume, ranks)
     if resume:
         restore(state, config.folder / "last.pt")
+        if (found := _ending(state, config)).finished:
+            say(found.told(config))
+            return found
+        say(f"{config.folder}: going on after step {state.step} of {config.steps}")
     if config.amp and config.amp_backend == "torch":
         half.chosen(device, "--amp", say, (torch.bfloat16, torch.float16))
     if state.transfer:
@@ -144,9 +137,13 @@ def train(
         saver(state, config) as save,
     ):
         _loop(state, config, drawn, val_pairs, log, stop, save)
+    return _ending(state, config, stop.by)
+
+
+def _ending(state: RunState, config: TrainConfig, stopped_by: int = 0) -> Ending:
     early = _is_stuck(state, config)
     finished = early or (state.step >= config.steps and not _is_due(state, config))
-    return Ending(state.step, finished, state.best, early, stop.by)
+    return Ending(state.step, finished, state.best, early, stopped_by)
 
 
 @_memory_advice()
@@ -191,7 +188,7 @@ def _loop(
         figures.waited_sec += time.perf_counter() - began
         figures.losses.append(train_step(state, config, stage, step_batches))
         save.after_step(time.perf_counter() - began)
-        log.bar.update(1)
+        log.after_step()
         last = state.step == config.steps
         if state.step % config.log_every == 0 or last:
             _log(state, config, figures, log)

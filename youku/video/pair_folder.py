@@ -64,17 +64,21 @@ def fill(
     sources: Sequence[Material],
     degradation: Degradation,
     selection: Selection,
-    first_id: int = 0,
+    first_id: int | None = 0,
     seed: int = 0,
     watch: Watch = unwatched,
 ) -> list[int]:
-    """Make pairs numbered from `first_id`; returns the ids made, without those already there. ValueError for files of others."""
+    """Make pairs numbered from `first_id`; returns the ids made, without those already there. ValueError for files of others.
+
+    None: each source goes on with its own pairs, or begins after all that are there.
+    """
     folder = Path(folder)
     files.protect(*(path for source in sources for path in source.paths))
     pairs = _read_manifest(folder)
     made: list[int] = []
-    clip_id = first_id
+    clip_id = first_id or 0
     for source in sources:
+        clip_id = _first_of(source.name, folder, pairs) if first_id is None else clip_id
         settings = _settings(source, degradation, selection, seed)
         if not selection.split_every and _is_current(folder, clip_id, pairs, {**settings, "first_frame": 0}):
             clip_id += 1
@@ -103,6 +107,13 @@ def fill(
             if first_frame == 0:
                 raise ValueError(f"{source.name}: the source gave 0 frames")
     return made
+
+
+def _first_of(source: str, folder: Path, pairs: dict[str, Any]) -> int:
+    """The first id of the pairs of a source, or the first above all that lie in the folder."""
+    own = [int(taken) for taken, pair in pairs.items() if pair["source"] == source]
+    there = (contest.parse_name(path.name) for path in folder.glob("*.y4m"))
+    return min(own) if own else 1 + max([*map(int, pairs), *(name[0] for name in there if name)], default=-1)
 
 
 def _claim(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> None:
