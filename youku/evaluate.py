@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from youku import cli, files
-from youku.engines import choice
+from youku.engines import choice, half
 from youku.engines.network import Network
 from youku.inference import evaluation, picture_scores
 from youku.inference.evaluation import PROTOCOLS
@@ -59,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     cli.add_flags(parser, Runs)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     choice.add_flag(parser)
-    parser.add_argument("--half", action="store_true", help="bf16 activations")
+    half.add_flag(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 
@@ -70,11 +70,12 @@ def _run(args: argparse.Namespace) -> int:
         raise cli.UsageError("--time-batch, --warm-up and --iterations have no effect without --time")
     if args.tile_px is not None and args.tile_px < 1:
         raise cli.UsageError(f"--tile-px {args.tile_px}: expected 1 or more")
-    from youku.engines import half, torch_engine, weights  # with torch, which --help does without
+    from youku.engines import torch_engine, weights  # with torch, which --help does without
 
     device = torch_engine.pick_device(args.device)
-    is_half = args.half and half.chosen(device, "--half", cli.say) is not None
+    is_half = half.chosen(args.dtype, device, cli.say) is not None
     network = weights.load(args.weights, args.model, args.scale, device, is_half)
+    half.warn_if_slower(network, cli.say)
     networks = [choice.with_engine(network, args.engine, cli.say)]
     if networks[0].spec.name != "bicubic":
         networks.append(weights.load(None, "bicubic", networks[0].scale, device))

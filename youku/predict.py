@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from youku import cli, files
-from youku.engines import choice, shipped
+from youku.engines import choice, half, shipped
 from youku.engines.network import Network
 from youku.inference.jobs import VideoOptions, choose_weights, list_jobs, size_and_scale, video_options
 from youku.models import MODELS
@@ -62,8 +62,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tile", type=int, metavar="PX", help="tile side in input pixels (default: from free memory)")
     parser.add_argument("--batch", type=int, default=1, help="frames through the network at once (default 1)")
-    parser.add_argument("--half", action="store_true", help="bf16 convolutions: faster on most GPUs and some CPUs")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    half.add_flag(parser)
     choice.add_flag(parser)
     cli.add_flags(parser, VideoOptions)
     parser.add_argument(
@@ -92,16 +92,17 @@ def parse_sharpen(text: str) -> tuple[float, float]:
 
 def _load(args: argparse.Namespace, file: Path | str | None, scale: int | None) -> Network:
     """The network; what would have no effect on it is refused, what would slow it down is left out and said."""
-    from youku.engines import half, torch_engine, weights  # with torch, which --help does without
+    from youku.engines import torch_engine, weights  # with torch, which --help does without
 
     device = torch_engine.pick_device(args.device)
-    is_half = args.half and half.chosen(device, "--half", cli.say) is not None
+    is_half = half.chosen(args.dtype, device, cli.say) is not None
     network = weights.load(file, args.model, scale, device, is_half)
-    if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
-        raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
+    if not network.spec.trainable and (args.tile or args.batch > 1 or args.dtype != "float32"):
+        raise ValueError(f"--tile, --batch and --dtype have no effect on {network.spec.name}; drop them")
     if args.tile and not network.spec.local:
         whole = f"{network.spec.name} looks at the whole picture, so tiles would change its output"
         raise ValueError(f"--tile {args.tile}: {whole}; drop --tile")
+    half.warn_if_slower(network, cli.say)
     return choice.with_engine(network, args.engine, cli.say)
 
 

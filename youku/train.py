@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli, files, stops, text_table
+from youku.engines import half
 from youku.training import config as configs
 from youku.training import fields
 from youku.training.config import TrainConfig
@@ -35,6 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="print the recipes, a line or two each, and end")
     parser.add_argument("--resume", metavar="RUN", help="go on with this run folder; beside it only --vgg-weights")
     fields.add_flags(parser, TrainConfig)
+    half.add_older_names(parser)
     return parser
 
 

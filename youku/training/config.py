@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from youku.engines.half import DTYPES
 from youku.models import MODELS, UNTRAINED, spec_of
 from youku.training import fields
 from youku.training.fields import POSITIVE, at_least, each, expect, one_of, option, to_number
@@ -205,7 +206,7 @@ class OptimiserSettings:
 class MachineSettings:
     """On what it runs, and what it leaves behind."""
 
-    amp: bool = option(False, "mixed precision: bf16 where the device has it, else fp16 with a loss scaler")
+    dtype: str = option("float32", "or mixed: bf16, fp16, auto (which the device is fast in)", one_of(DTYPES))
     amp_backend: str = option(
         "torch", "torch, or apex (needs a version of NVIDIA apex that still has apex.amp)", one_of(("torch", "apex"))
     )
@@ -214,9 +215,7 @@ class MachineSettings:
     workers: int = option(2, "threads that cut patches ahead of the network", at_least(1), COUNT)
     log_every: int = option(100, "steps between lines of log.jsonl", at_least(1))
     save_every: int = option(1000, "steps between checkpoints", at_least(1))
-    keep_every: int = option(
-        0, "steps between weights that are kept beside the best; 0 keeps only the best", at_least(0)
-    )
+    keep_every: int = option(0, "steps between weights kept beside the best; 0 keeps only the best", at_least(0))
     tensorboard: bool = option(True, "log for TensorBoard too, where it is installed (pip install tensorboard)")
     samples: bool = option(True, "save a picture of input, output and target at every validation")
 
