@@ -161,7 +161,7 @@ def test_dtype_is_one_that_the_verb_computes_in(tmp_path: Path, capsys: pytest.C
 def test_half_that_is_slower_is_told_by_its_figure(half_sec: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the network at hand: the clock is moved by what each step takes."""
     now = [0.0]
-    monkeypatch.setattr(half.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(half.time, "process_time", lambda: now[0])
     monkeypatch.setattr(
         TorchEngine, "step", lambda self, x, memory: now.__setitem__(0, now[0] + (half_sec if self.half else 1.0))
     )
