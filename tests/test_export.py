@@ -145,7 +145,7 @@ def test_files_that_are_not_ours(exported: Path, tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
-        (["--half"], "drop --half"),
+        (["--dtype", "bf16"], "drop --dtype"),
         (["--engine", "torch"], "drop the flag"),
         (["--scale", "3"], "holds fsrcnn x2"),
         (["--model", "espcn"], "holds fsrcnn x2"),

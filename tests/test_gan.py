@@ -126,7 +126,7 @@ def test_k_discriminator_steps_draw_their_own_batches(pairs: Path) -> None:
 
 def test_the_discriminator_learns_in_float32_and_once_a_step(pairs: Path) -> None:
     """Under autocast its layers compute in float32; gradients of accumulated batches make one update of theirs."""
-    made = adversarial(pairs, pretrain_steps=0, accumulate=3, amp=True)
+    made = adversarial(pairs, pretrain_steps=0, accumulate=3, dtype="auto")
     state = states.make_state(made, torch.device("cpu"))
     state.precision.dtype = torch.bfloat16
     assert isinstance(state.adversary, Adversary)

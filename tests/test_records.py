@@ -11,9 +11,13 @@ import torch
 
 from tests.test_films import decoded
 from tests.test_predict import clip_of, network, run, save_weights
+from youku import evaluate, predict, train
 from youku.engines import half, weights
+from youku.engines.torch_engine import TorchEngine
 from youku.inference import pipeline
 from youku.inference.pipeline import Options
+from youku.training import fields
+from youku.training.config import TrainConfig
 from youku.video import y4m
 
 BICUBIC = ("--model", "bicubic", "--scale", "2")
@@ -126,6 +130,46 @@ def test_an_output_that_is_not_finite_stops(
         pipeline.run_network(bad, (torch.rand(1, 1, 8, 8),), Options())
 
 
+@pytest.mark.parametrize("flag", ["--amp", "--half"])
+def test_dtype_has_older_names(flag: str, tmp_path: Path) -> None:
+    """They say `--dtype auto` to every verb that runs a network, and a run's older config.toml says so too."""
+    for make_parser, given in (
+        (predict.make_parser, ["a", "b"]),
+        (evaluate.make_parser, ["a"]),
+        (train.make_parser, []),
+    ):
+        assert make_parser().parse_args([*given, flag]).dtype == "auto"
+    (tmp_path / "config.toml").write_text("amp = true\n")
+    assert fields.read(tmp_path / "config.toml", TrainConfig) == {"dtype": "auto"}
+    (tmp_path / "config.toml").write_text("amp = 1\n")
+    with pytest.raises(ValueError, match="unknown key amp"):
+        fields.read(tmp_path / "config.toml", TrainConfig)
+
+
+def test_dtype_is_one_that_the_verb_computes_in(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """fp16, whose range is small, trains with a loss scaler and is refused where a network is run."""
+    clip, path = clip_of(tmp_path / "in.y4m"), save_weights(tmp_path / "w.safetensors")
+    assert run(str(clip.path), str(tmp_path / "out.y4m"), "--weights", str(path), "--dtype", "fp16") == 1
+    assert "error: --dtype fp16: a network is run in bf16, or in float32" in capsys.readouterr().err
+    for kind, device in ((torch.float16, "mps"), (None, "cpu")):
+        told: list[str] = []
+        assert half.chosen("fp16", torch.device(device), told.append, half.BOTH) == kind
+        assert bool(told) == (kind is None)
+
+
+@pytest.mark.parametrize("half_sec", [0.5, 3.0])
+def test_half_that_is_slower_is_told_by_its_figure(half_sec: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the network at hand: the clock is moved by what each step takes."""
+    now = [0.0]
+    monkeypatch.setattr(half.time, "process_time", lambda: now[0])
+    monkeypatch.setattr(
+        TorchEngine, "step", lambda self, x, memory: now.__setitem__(0, now[0] + (half_sec if self.half else 1.0))
+    )
+    told: list[str] = []
+    half.warn_if_slower(weights.load(None, "fsrcnn", 4, torch.device("cpu"), True), told.append)
+    assert [("3.0 times as long as float32 with fsrcnn" in line) for line in told] == [True] * (half_sec > 1)
+
+
 def test_half_is_left_out_where_it_would_be_slower(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -136,5 +180,5 @@ def test_half_is_left_out_where_it_would_be_slower(
         monkeypatch.setattr(half, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
         assert run(*command) == 0
         told = capsys.readouterr().err
-        assert ("--half: cpu has no fast bfloat16 arithmetic" in told) == (not has_bf16)
+        assert ("--dtype auto: cpu has no fast bf16 arithmetic" in told) == (not has_bf16)
         assert "half.y4m: 3 frames" in told

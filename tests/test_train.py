@@ -59,7 +59,7 @@ def last(made: TrainConfig) -> dict:
     [
         {},
         {"model": "srresnet", "accumulate": 2, "loss": "l1+0.2*ssim", "patch_px": 8},
-        {"amp": True},
+        {"dtype": "auto"},
         {"model": "pairs-t"},
         {"model": "recurrent-t", "sequence": 3},
     ],
@@ -459,7 +459,7 @@ def test_apex_is_driven_where_it_can_be_imported(pairs: Path, monkeypatch: pytes
     package = type(sys)("apex")
     package.amp = Amp  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "apex", package)
-    made = settings(pairs, amp=True, amp_backend="apex", steps=2, val_every=2, clip_norm=1.0)
+    made = settings(pairs, dtype="auto", amp_backend="apex", steps=2, val_every=2, clip_norm=1.0)
     assert run.start(made, progress=False).finished
     assert calls[0] == "O1" and calls.count("scale") == 2
     assert last(made)["precision"] == {"scale": 1}
@@ -476,8 +476,8 @@ def test_recipes_are_valid_and_every_fault_is_listed(tmp_path: Path) -> None:
     for path in sorted(config.RECIPES.glob("*.toml")):
         assert TrainConfig(**config.read_recipe(path.stem)).model in MODELS
     bad = tmp_path / "bad.toml"
-    bad.write_text('lrr = 1\nbatch = "many"\namp = 1\n')
-    with pytest.raises(ValueError, match=r"unknown key lrr; batch = 'many': expected int; amp = 1: expected bool"):
+    bad.write_text('lrr = 1\nbatch = "many"\nsamples = 1\n')
+    with pytest.raises(ValueError, match=r"unknown key lrr; batch = 'many': expected int; samples = 1: expected bool"):
         config.read_recipe(str(bad))
     bad.write_text("= nonsense")
     with pytest.raises(ValueError, match="not a TOML recipe"):

@@ -42,7 +42,7 @@ def check_torch() -> list[Check]:
     try:
         import torch
 
-        from youku.engines.half import amp_dtype
+        from youku.engines import half
     except ImportError as error:
         return [Check("torch", "problem", str(error), "run: pip install -r requirements.txt")]
     advice = ""
@@ -57,10 +57,10 @@ def check_torch() -> list[Check]:
         name, found = "cpu", f"cpu, {torch.get_num_threads()} threads"
         advice = "fine for fsrcnn; larger networks want a GPU (check the driver with nvidia-smi)"
     checks = [Check("torch", "ok", torch.__version__), Check("device", "note" if advice else "ok", found, advice)]
-    dtype = amp_dtype(torch.device(name))
-    if dtype is None:
+    kinds = half.fast(torch.device(name))
+    if not kinds:
         return [*checks, Check("16 bit", "note", "none on this device", "--amp trains in float32 here")]
-    return [*checks, Check("16 bit", "ok", f"--amp uses {str(dtype).removeprefix('torch.')}")]
+    return [*checks, Check("16 bit", "ok", f"--amp uses {kinds[0]}")]
 
 
 def check_ffmpeg() -> list[Check]:

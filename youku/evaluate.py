@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from youku import cli, files
-from youku.engines import choice, mean
+from youku.engines import choice, half, mean
 from youku.engines.network import Network
 from youku.inference import evaluation, picture_scores, timing
 from youku.inference.evaluation import PROTOCOLS
@@ -69,7 +69,7 @@ def _make_flags() -> argparse.ArgumentParser:
     cli.add_flags(parser, Runs)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     choice.add_flag(parser)
-    parser.add_argument("--half", action="store_true", help="bf16 activations")
+    half.add_flag(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 
@@ -102,7 +102,7 @@ def _run_networks(args: argparse.Namespace) -> list[dict[str, Any]]:
     if args.tile_px is not None and args.tile_px < 1:
         raise cli.UsageError(f"--tile-px {args.tile_px}: expected 1 or more")
     chosen, own = choose_weights(None, bool(args.weights), args.model, args.scale, args.quality, args.input)
-    network = mean.load(args.weights or [chosen], args.model, args.scale, args.device, args.half, args.engine, cli.say)
+    network = mean.load(args.weights or [chosen], args.model, args.scale, args.device, args.dtype, args.engine, cli.say)
     if own:
         cli.say(f"{network.spec.name} x{network.scale}{own}")
     from youku.engines import weights  # with torch, which --help does without

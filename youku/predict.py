@@ -31,7 +31,7 @@ from functools import partial
 from pathlib import Path
 
 from youku import cli, files
-from youku.engines import choice, mean
+from youku.engines import choice, half, mean
 from youku.engines.network import Network
 from youku.inference.jobs import VideoOptions, choose_weights, list_jobs, size_and_scale, video_options
 from youku.models import MODELS
@@ -68,8 +68,8 @@ def _make_flags() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tile", type=int, metavar="PX", help="tile side in input pixels (default: from free memory)")
     parser.add_argument("--batch", type=int, default=1, help="frames through the network at once (default 1)")
-    parser.add_argument("--half", action="store_true", help="bf16 convolutions: faster on most GPUs and some CPUs")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    half.add_flag(parser)
     choice.add_flag(parser)
     cli.add_flags(parser, VideoOptions)
     parser.add_argument(
@@ -98,8 +98,8 @@ def parse_sharpen(text: str) -> tuple[float, float]:
 
 def _check_options(args: argparse.Namespace, network: Network) -> None:
     """ValueError for what would have no effect on the network, or another than meant."""
-    if not network.spec.trainable and (args.tile or args.batch > 1 or args.half):
-        raise ValueError(f"--tile, --batch and --half have no effect on {network.spec.name}; drop them")
+    if not network.spec.trainable and (args.tile or args.batch > 1 or args.dtype != "float32"):
+        raise ValueError(f"--tile, --batch and --dtype have no effect on {network.spec.name}; drop them")
     if args.tile and not network.spec.local:
         whole = f"{network.spec.name} looks at the whole picture, so tiles would change its output"
         raise ValueError(f"--tile {args.tile}: {whole}; drop --tile")
@@ -118,7 +118,7 @@ def _run(args: argparse.Namespace) -> int:
     video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
     size, scale = size_and_scale(args.source, args.size, args.scale, args.frames, bool(args.weights))
     file, own = choose_weights(args.source, bool(args.weights), args.model, scale, args.quality, args.input)
-    network = mean.load(args.weights or [file], args.model, scale, args.device, args.half, args.engine, cli.say)
+    network = mean.load(args.weights or [file], args.model, scale, args.device, args.dtype, args.engine, cli.say)
     _check_options(args, network)
     options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
     label, test_set = args.size or f"x{args.scale or network.scale}", args.test_set or "round1-test"

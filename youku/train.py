@@ -22,11 +22,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli, files, stops, text_table
+from youku.engines import half
 from youku.training import config as configs
 from youku.training import fields
 from youku.training.config import TrainConfig
 
-COMMON = ("data", "name", "model", "scale", "init_from", "steps", "batch", "amp", "device", "seed")  # first in the help
+COMMON = (
+    "data",
+    "name",
+    "model",
+    "scale",
+    "init_from",
+    "steps",
+    "batch",
+    "dtype",
+    "device",
+    "seed",
+)  # first in the help
 MAY_CHANGE = ("resume", "vgg_weights", "list")  # where a file lies is no setting of the run
 
 
@@ -36,6 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="print the recipes, a line or two each, and end")
     parser.add_argument("--resume", metavar="RUN", help="go on with this run folder; beside it only --vgg-weights")
     fields.add_flags(parser, TrainConfig, first=COMMON)
+    half.add_older_names(parser)
     return parser
 
 

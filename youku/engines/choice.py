@@ -94,7 +94,7 @@ def _why_not(network: Network, runtime: Runtime, is_graph: bool) -> str:
     if network.device.type != "cpu":
         return f"computes on the processor, not on {network.device}; add --device cpu, or take --engine torch"
     if network.half:
-        return "computes in 32 bit; drop --half, or take --engine torch"
+        return "computes in 32 bit; drop --dtype (--half), or take --engine torch"
     if network.spec.memory:
         return f"{network.spec.name} carries memory from frame to frame, which a graph does not; take --engine torch"
     return ""

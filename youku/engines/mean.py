@@ -27,20 +27,21 @@ def load(
     model: str | None,
     scale: int | None,
     device: str,
-    half: bool,
+    dtype: str,
     engine: str,
     tell: Tell,
 ) -> Network:
     """The network of one weights file, or the mean of several, each run by what --engine chooses; None is `weights.load`'s.
 
-    --half is left out where it would slow it down; `tell` hears that, and what runs.
+    What `dtype` would slow down is left out; `tell` hears that, and what runs.
     """
-    from youku.engines import half as halves
-    from youku.engines import torch_engine, weights
+    from youku.engines import half, torch_engine, weights
 
     where = torch_engine.pick_device(device)
-    is_half = half and halves.chosen(where, "--half", tell) is not None
+    is_half = half.chosen(dtype, where, tell) is not None
     found = [weights.load(file, model, scale, where, is_half) for file in files]
+    for network in found:
+        half.warn_if_slower(network, tell)
     return of([choice.with_engine(network, engine, tell) for network in found])
 
 

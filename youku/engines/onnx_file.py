@@ -106,7 +106,7 @@ def require_parity(found: list[Parity], precision: str) -> None:
 def load(path: Path, model: str | None, scale: int | None, half: bool) -> Network:
     """The network of a file, run by whichever runtime is installed; ValueError says what is wrong with it or missing."""
     if half:
-        raise ValueError(f"{path}: computes in its own precision; drop --half")
+        raise ValueError(f"{path}: computes in its own precision; drop --dtype (--half)")
     told = _about(path)
     if "youku.model" not in told:
         raise ValueError(

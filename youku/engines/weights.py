@@ -294,6 +294,6 @@ def _ready(
     spec: ModelSpec, scale: int, module: nn.Module, device: torch.device, half: bool, path: Path | None
 ) -> Network:
     if half and not spec.half_safe:
-        raise ValueError(f"model {spec.name}: loses accuracy in 16 bit; run it without --half")
+        raise ValueError(f"model {spec.name}: loses accuracy in 16 bit; run it without --dtype (--half)")
     module = module.to(device).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Network(spec, scale, TorchEngine(module.requires_grad_(False), device, half), path)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from youku import nearest
+from youku.engines.half import DTYPES
 from youku.training import agreement, fields
 from youku.training.fields import POSITIVE, at_least, each, expect, one_of, option, to_number
 from youku.video.resize import SHRINKERS
@@ -211,7 +212,9 @@ class OptimiserSettings:
 class MachineSettings:
     """On what it runs, and what it leaves behind."""
 
-    amp: bool = option(False, "mixed precision: bf16 where the device has it, else fp16 with a loss scaler")
+    dtype: str = option(
+        "float32", "or mixed: bf16, fp16, auto (what the device is fast in; also --amp)", one_of(DTYPES)
+    )
     amp_backend: str = option(
         "torch", "torch, or apex (needs a version of NVIDIA apex that still has apex.amp)", one_of(("torch", "apex"))
     )

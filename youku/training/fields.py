@@ -141,6 +141,8 @@ def read_table(path: Path, what: str) -> dict[str, Any]:
 def typed(table: Mapping[str, Any], where: str, kind: type) -> dict[str, Any]:
     """Values of a table of settings, checked against the fields of `kind`; `where` opens the message."""
     defaults = {item.name: item.default for item in dataclasses.fields(kind)}
+    if isinstance(table.get("amp"), bool):  # runs and recipes of older versions
+        table = {"dtype": "auto" if table["amp"] else "float32"} | {key: table[key] for key in table if key != "amp"}
     wrong = [f"unknown key {_escaped(key)}" for key in table if key not in defaults]
     values = {}
     for key in [key for key in table if key in defaults]:

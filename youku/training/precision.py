@@ -7,6 +7,7 @@ sound: bounds of gradients, and moments that fit the weights they move.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from youku.engines.half import amp_dtype
+from youku.engines import half
 
 
 @dataclass(frozen=True)
@@ -137,12 +138,10 @@ class ApexPrecision:
 Precision = TorchPrecision | ApexPrecision
 
 
-def choose(amp: bool, backend: str, device: torch.device) -> Precision:
+def choose(dtype: str, backend: str, device: torch.device, say: Callable[[str], object] = str) -> Precision:
     """The precision that the flags ask for; float32 where the device has no fast 16-bit arithmetic."""
-    if not amp:
-        if backend == "apex":
-            raise ValueError("--amp-backend apex: has no effect without --amp; add --amp or drop it")
-        return TorchPrecision(device, None)
-    if backend == "apex":
-        return ApexPrecision()
-    return TorchPrecision(device, amp_dtype(device))
+    if backend != "apex":
+        return TorchPrecision(device, half.chosen(dtype, device, say, half.BOTH))
+    if dtype == "float32":
+        raise ValueError("--amp-backend apex: has no effect without --amp; add --amp or drop it")
+    return ApexPrecision()

@@ -50,7 +50,7 @@ def start(
             _check_new(folder, resume)
     if not resume:
         if config.amp_backend == "apex":
-            precision.choose(config.amp, config.amp_backend, torch_engine.pick_device(config.device))
+            precision.choose(config.dtype, config.amp_backend, torch_engine.pick_device(config.device))
         trainer.rehearse(config, train_pairs)
     train_pairs = teacher.with_taught(config, train_pairs, say, progress)
     with sole_writer(folder):

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from youku.engines import half, torch_engine
+from youku.engines import torch_engine
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import tiles
 from youku.models import spec_of
-from youku.training import losses, validation
+from youku.training import losses, precision, validation
 from youku.training.adversary import Adversary, NoAdversary
 from youku.training.config import TrainConfig
 from youku.training.dataset import ONE_PROCESS, Batch, Ranks, Sampler, batches, in_turn
@@ -124,8 +124,7 @@ def train(
             say(found.told(config))
             return found
         say(f"{config.folder}: going on after step {state.step} of {config.steps}")
-    if config.amp and config.amp_backend == "torch":
-        half.chosen(device, "--amp", say, (torch.bfloat16, torch.float16))
+    precision.choose(config.dtype, config.amp_backend, device, say)  # tells where it would be slower
     if state.transfer:
         say(f"{config.init_from}: {state.transfer}")
     draw = in_turn(make_samplers(config, train_pairs, device, ranks))
@@ -149,7 +148,8 @@ def _ending(state: RunState, config: TrainConfig, stopped_by: int = 0) -> Ending
 @_memory_advice()
 def rehearse(config: TrainConfig, train_pairs: Sequence[Pair]) -> None:
     """One step of every stage on a state that is thrown away: what cannot work is said before anything is written."""
-    config = replace(config, amp=config.amp and config.amp_backend == "torch", amp_backend="torch")
+    if config.amp_backend == "apex":
+        config = replace(config, dtype="float32", amp_backend="torch")
     device = torch_engine.pick_device(config.device)
     state = make_state(config, device)
     draw = in_turn(make_samplers(config, train_pairs, device))

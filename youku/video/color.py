@@ -7,6 +7,8 @@ y4m declares no matrix: 601 is the default throughout, and a round trip cancels 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from youku.video import resize
@@ -19,26 +21,39 @@ MATRICES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "2020": (0.2627, 0.0
 
 def rgb_to_yuv444(rgb: Array, matrix: str = "601", full_range: bool = False) -> Array:
     """RGB (..., 3, H, W) in [0, 1] to Y'CbCr of that shape, in code values / 255; studio range unless `full_range`."""
-    red_weight, blue_weight = _weights(matrix)
-    red, green, blue = rgb[..., 0, :, :], rgb[..., 1, :, :], rgb[..., 2, :, :]
-    luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
-    cb = (blue - luma) / (2 * (1 - blue_weight))
-    cr = (red - luma) / (2 * (1 - red_weight))
-    luma_gain, luma_offset, chroma_gain = _range(full_range)
-    return _stack(luma * luma_gain + luma_offset, cb * chroma_gain + 128 / 255, cr * chroma_gain + 128 / 255)
+    product, offset = _of_rgb(matrix, full_range)
+    return _mixed(rgb, product, offset)
 
 
 def yuv444_to_rgb(yuv: Array, matrix: str = "601", full_range: bool = False) -> Array:
     """Inverse of `rgb_to_yuv444`; values outside [0, 1] are kept (out-of-gamut colours survive a float round trip)."""
+    product, offset = _of_rgb(matrix, full_range)
+    inverse = np.linalg.inv(product)
+    return _mixed(yuv, inverse, -inverse @ offset)
+
+
+@lru_cache(maxsize=8)
+def _of_rgb(matrix: str, full_range: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(3, 3) and (3,): Y'CbCr in code values / 255 is the product with R'G'B', plus the offset."""
     red_weight, blue_weight = _weights(matrix)
     luma_gain, luma_offset, chroma_gain = _range(full_range)
-    luma = (yuv[..., 0, :, :] - luma_offset) / luma_gain
-    cb = (yuv[..., 1, :, :] - 128 / 255) / chroma_gain
-    cr = (yuv[..., 2, :, :] - 128 / 255) / chroma_gain
-    red = luma + 2 * (1 - red_weight) * cr
-    blue = luma + 2 * (1 - blue_weight) * cb
-    green = (luma - red_weight * red - blue_weight * blue) / (1 - red_weight - blue_weight)
-    return _stack(red, green, blue)
+    luma = np.array([red_weight, 1 - red_weight - blue_weight, blue_weight])
+    cb = (np.array([0, 0, 1]) - luma) / (2 * (1 - blue_weight))
+    cr = (np.array([1, 0, 0]) - luma) / (2 * (1 - red_weight))
+    return np.stack([luma * luma_gain, cb * chroma_gain, cr * chroma_gain]), np.array([luma_offset, *[128 / 255] * 2])
+
+
+def _mixed(planes: Array, product: np.ndarray, offset: np.ndarray) -> Array:
+    """(..., 3, H, W) to what a (3, 3) matrix makes of each sample, plus (3,) offsets, in the planes' own type."""
+    flat = planes.reshape(*planes.shape[:-2], -1)  # (..., 3, H W)
+    if isinstance(flat, np.ndarray):
+        mixed = product.astype(flat.dtype) @ flat + offset.astype(flat.dtype)[:, None]
+        return mixed.reshape(planes.shape)
+    import torch
+
+    return (
+        (torch.from_numpy(product).to(flat) @ flat).add_(torch.from_numpy(offset).to(flat)[:, None]).view(planes.shape)
+    )
 
 
 def upsample_chroma(chroma: Array, height: int, width: int, layout: Layout, kernel: str = "bilinear") -> Array:
@@ -161,11 +176,3 @@ def _weights(matrix: str) -> tuple[float, float]:
 def _range(full_range: bool) -> tuple[float, float, float]:
     """(luma gain, luma offset, chroma gain) in code values / 255."""
     return (1.0, 0.0, 1.0) if full_range else (219 / 255, 16 / 255, 224 / 255)
-
-
-def _stack(first: Array, second: Array, third: Array) -> Array:
-    if isinstance(first, np.ndarray):
-        return np.stack([first, second, third], axis=-3)
-    import torch
-
-    return torch.stack([first, second, third], dim=-3)
