@@ -145,6 +145,18 @@ FAMILIES: tuple[Family, ...] = (
         usual=((5, 2), (5, 1)),
     ),
     Family(
+        marks=("residual_blocks.0.conv_block1.conv_block.0.weight", "subpixel_convolutional_blocks.0.conv.weight"),
+        sizes=lambda state: (number(state, r"residual_blocks\.(\d+)\."), number(state, r"subpixel\w+\.(\d+)\.")),
+        form=residual.srresnet_tutorial,
+        usual=((16, 2), (16, 1)),
+    ),
+    Family(
+        marks=("conv_input.weight", "residual.0.conv1.weight", "upscale4x.0.weight", "conv_output.weight"),
+        sizes=lambda state: (number(state, r"residual\.(\d+)\."),),
+        form=residual.srresnet_leaky,
+        usual=((16,),),
+    ),
+    Family(
         marks=("body.0.weight", "body.1.weight", "body.2.weight", "body.3.weight"),
         sizes=lambda state: (_last_body(state), width("body.2.weight")(state)),
         form=light.srvgg,

@@ -30,7 +30,7 @@ FILES = {
     "srgan": "srresnet",
     "srresnet-slides": "srresnet",
     "srresnet-improved": "srresnet",
-    "msrresnet": "srresnet",
+    "msrresnet": "srresnet_ports",
     "edsr-baseline": "edsr",
     "edsr": "edsr",
     "enhancenet": "enhancenet",
