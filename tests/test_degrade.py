@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -428,3 +429,25 @@ def test_a_damaged_list_of_pairs_is_named(tmp_path: Path, capsys: pytest.Capture
     (tmp_path / "out" / "pairs.json").write_text(pairs)
     assert degrade.main([str(write(tmp_path / "a.y4m", 2, 64, 48)), str(tmp_path / "out")]) == 1
     assert "pairs.json" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not ffmpeg.has_encoder("libsvtav1"), reason="this ffmpeg has no SVT-AV1")
+def test_a_preset_draws_one_of_its_qualities_for_each_clip() -> None:
+    """AIM 2024's: some seeds differ and each repeats; another codec by flag has its own quality alone."""
+    header = y4m.make_header(96, 64)
+    rng = np.random.default_rng(0)
+    frames = [tuple(rng.integers(16, 236, shape, dtype=np.uint8) for shape in header.plane_shapes)]
+    preset = replace(PRESETS["aim2024-av1"], scale=2)
+    made = [
+        next(iter(degradation.degrade_frames(frames, header, preset, seed)))[0].tobytes() for seed in (0, 1, 2, 3, 0)
+    ]
+    assert made[0] == made[4] and len(set(made)) > 1
+    args = degrade.make_parser().parse_args(["--preset", "aim2024-av1", "--codec", "x264", "--crf", "20"])
+    assert degrade.choose(args).crfs == () and degrade.choose(args).kernel == "lanczos"
+
+
+def test_a_coder_that_ffmpeg_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is made."""
+    monkeypatch.setattr(ffmpeg, "ask", lambda *options: " V..... libx264  ")
+    with pytest.raises(ValueError, match=r"codec svtav1: \S+ has no libsvtav1; take another codec"):
+        list(round_trip([], y4m.make_header(64, 64), Coding(codec="svtav1", crf=30)))

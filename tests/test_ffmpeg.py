@@ -46,6 +46,7 @@ def test_pix_fmt(chroma: str, expected: str) -> None:
 CODINGS = [
     Coding(codec="x264", crf=23),
     Coding(codec="x265", crf=28),
+    *([Coding(codec="svtav1", crf=39)] if ffmpeg.has_encoder("libsvtav1") else []),
     Coding(codec="mpeg1", bitrate="768k"),
     Coding(codec="mpeg2", qscale=6),
     Coding(codec="mpeg4", qscale=6),

@@ -6,6 +6,7 @@ import os
 import pickle
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,7 +38,7 @@ from youku.models.rlfn import RLFN
 from youku.models.smfanet import SMFANet
 from youku.models.span import SPAN
 from youku.models.spec import ModelSpec
-from youku.models.srresnet import MSRResNet
+from youku.models.srresnet_ports import MSRResNet
 from youku.models.srvgg import SRVGG
 from youku.video import picture_sets, y4m
 
@@ -524,9 +525,74 @@ class TheirSRResNet(nn.Module):
         return last(out)
 
 
+class TheirTutorial(nn.Module):
+    """sgrvinod's generator at x2, from its definition: input normalised as for ImageNet, output [-1, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def block(*layers: nn.Module) -> nn.ModuleDict:
+            return nn.ModuleDict({"conv_block": nn.Sequential(*layers)})
+
+        first, second = slice(0, 3), slice(3, 5)
+        parts = [their_block(True) for _ in range(5)]
+        self.conv_block1 = block(nn.Conv2d(3, 64, 9, padding=4), nn.PReLU())
+        self.residual_blocks = nn.ModuleList(
+            nn.ModuleDict({"conv_block1": block(*part[first]), "conv_block2": block(*part[second])}) for part in parts
+        )
+        self.conv_block2 = block(nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64))
+        stage = nn.ModuleDict({"conv": nn.Conv2d(64, 256, 3, padding=1), "prelu": nn.PReLU()})
+        self.subpixel_convolutional_blocks = nn.ModuleList([stage])
+        self.conv_block3 = block(nn.Conv2d(64, 3, 9, padding=4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+        head = out = self.conv_block1["conv_block"]((x - mean) / std)
+        for part in self.residual_blocks:
+            inner: Any = part
+            out = out + inner["conv_block2"]["conv_block"](inner["conv_block1"]["conv_block"](out))
+        out = head + self.conv_block2["conv_block"](out)
+        stage: Any = self.subpixel_convolutional_blocks[0]
+        out = stage["prelu"](F.pixel_shuffle(stage["conv"](out), 2))
+        return (torch.tanh(self.conv_block3["conv_block"](out)) + 1) / 2
+
+
+class TheirLeaky(nn.Module):
+    """twtygqyy's generator at x4, from its definition: no biases, leaky ReLUs of 0.2, no range inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        plain = partial(nn.Conv2d, padding=1, bias=False)
+        self.conv_input, self.conv_output = (nn.Conv2d(a, b, 9, padding=4, bias=False) for a, b in ((3, 64), (64, 3)))
+        self.residual = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    "conv1": plain(64, 64, 3),
+                    "bn1": nn.BatchNorm2d(64),
+                    "conv2": plain(64, 64, 3),
+                    "bn2": nn.BatchNorm2d(64),
+                }
+            )
+            for _ in range(4)
+        )
+        self.conv_mid, self.bn_mid = plain(64, 64, 3), nn.BatchNorm2d(64)
+        stages = [[plain(64, 256, 3), nn.PixelShuffle(2), nn.LeakyReLU(0.2)] for _ in range(2)]
+        self.upscale4x = nn.Sequential(*stages[0], *stages[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        head = out = F.leaky_relu(self.conv_input(x), 0.2)
+        for part in self.residual:
+            inner: Any = part
+            out = out + inner["bn2"](inner["conv2"](F.leaky_relu(inner["bn1"](inner["conv1"](out)), 0.2)))
+        return self.conv_output(self.upscale4x(head + self.bn_mid(self.conv_mid(out))))
+
+
 @pytest.mark.parametrize(
     ("theirs", "name"),
     [
+        (TheirTutorial, "srresnet-imagenet-5"),
+        (lambda: nn.ModuleDict({"net": TheirTutorial()}), "srresnet-imagenet-5"),
+        (TheirLeaky, "srresnet-leaky-4"),
         (TheirMSRResNet, "msrresnet-8-3"),
         (TheirSRGAN, "srresnet-tanh-5"),
         (lambda: TheirSRResNet(("conv1", "conv2", "conv3")), "srresnet-unsigned-16"),
@@ -547,6 +613,7 @@ def test_common_ports_compute_what_their_definition_does(
     torch.save({"state_dict": module.state_dict()}, tmp_path / "theirs.pth")
     network = weights.load(tmp_path / "theirs.pth", None, None, CPU)
     x = torch.rand(1, 3, 9, 12)
+    module = module["net"] if isinstance(module, nn.ModuleDict) else module
     with torch.inference_mode():
         expected = module(x)
         assert network.spec.name == name and network.scale == expected.shape[-1] // 12

@@ -64,13 +64,11 @@ def choose(args: argparse.Namespace) -> Degradation:
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     rates = {name: vars(args)[name] for name in RATES if vars(args)[name] is not None}
     if args.codec == "none":
-        changes["codings"] = ()
+        changes |= {"codings": (), "crfs": ()}
     elif args.codec:
-        changes["codings"] = (Coding(codec=args.codec, **rates),)
+        changes |= {"codings": (Coding(codec=args.codec, **rates),), "crfs": ()}
     if rates and args.codec in (None, "none"):
-        raise ValueError(
-            f"--{next(iter(rates))} belongs to a codec; add --codec x264, x265, mpeg1, mpeg2, mpeg4 or mjpeg"
-        )
+        raise ValueError(f"--{next(iter(rates))} belongs to a codec; add --codec {', '.join(CODECS)}")
     chosen = replace(PRESETS[args.preset], **changes)
     if args.order and not chosen.codings:
         raise ValueError(f"--order {args.order} has no effect without a codec; add --codec")

@@ -64,7 +64,7 @@ def _make_flags() -> argparse.ArgumentParser:
         "--sharpen",
         type=parse_sharpen,
         metavar="SIGMA,AMOUNT",
-        help="unsharp mask on luma, e.g. 1.5,0.5: raises VMAF by lowering PSNR; metric gaming, not quality (default off)",
+        help="unsharp mask on luma, e.g. 1.5,0.5: raises VMAF and VMAF NEG, lowers PSNR; metric gaming (default off)",
     )
     parser.add_argument("--tile", type=int, metavar="PX", help="tile side in input pixels (default: from free memory)")
     parser.add_argument("--batch", type=int, default=1, help="frames through the network at once (default 1)")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from youku.engines import families_distilled as distilled
 from youku.engines import families_light as light
 from youku.engines import families_residual as residual
 from youku.engines.forms import Family, Published, State, number, shuffle_scale, sized, width
@@ -143,6 +144,36 @@ FAMILIES: tuple[Family, ...] = (
         sizes=lambda state: (number(state, r"block(\d+)\.conv1"), number(state, r"block8\.(\d+)\.conv")),
         form=residual.srgan,
         usual=((5, 2), (5, 1)),
+    ),
+    Family(
+        marks=("fea_conv.weight", "B1.c1_r.weight", "B1.esa.conv_max.weight", "LR_conv.weight"),
+        sizes=lambda state: (width("fea_conv.weight")(state), number(state, r"B(\d+)\.")),
+        form=distilled.rfdn,
+        usual=((50, 4),),
+    ),
+    Family(
+        marks=("fea_conv.weight", "IMDB1.c1.weight", "IMDB1.cca.conv_du.0.weight", "LR_conv.weight"),
+        sizes=lambda state: (width("fea_conv.weight")(state), number(state, r"IMDB(\d+)\.")),
+        form=distilled.imdn,
+        usual=((64, 6),),
+    ),
+    Family(
+        marks=("to_feat.weight", "feats.0.safm.aggr.weight", "feats.0.ccm.ccm.0.weight", "to_img.0.weight"),
+        sizes=lambda state: (width("to_feat.weight")(state), number(state, r"feats\.(\d+)\.")),
+        form=distilled.safmn,
+        usual=((36, 8),),
+    ),
+    Family(
+        marks=("residual_blocks.0.conv_block1.conv_block.0.weight", "subpixel_convolutional_blocks.0.conv.weight"),
+        sizes=lambda state: (number(state, r"residual_blocks\.(\d+)\."), number(state, r"subpixel\w+\.(\d+)\.")),
+        form=residual.srresnet_tutorial,
+        usual=((16, 2), (16, 1)),
+    ),
+    Family(
+        marks=("conv_input.weight", "residual.0.conv1.weight", "upscale4x.0.weight", "conv_output.weight"),
+        sizes=lambda state: (number(state, r"residual\.(\d+)\."),),
+        form=residual.srresnet_leaky,
+        usual=((16,),),
     ),
     Family(
         marks=("body.0.weight", "body.1.weight", "body.2.weight", "body.3.weight"),

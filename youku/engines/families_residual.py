@@ -12,7 +12,7 @@ import torch
 
 from youku.engines.forms import Published, number, sized, two_stage_scale
 from youku.models import edsr as edsr_model
-from youku.models import srresnet as srresnet_model
+from youku.models import srresnet_ports as srresnet_model
 from youku.models.spec import ModelSpec
 
 PAPER_CHANNELS = 256  # of EDSR
@@ -128,4 +128,52 @@ def srgan(num_blocks: int, num_stages: int) -> Published:
             "tail.layer": f"block8.{num_stages}",
         },
         scale=lambda state: 2**num_stages,
+    )
+
+
+@cache
+def srresnet_tutorial(num_blocks: int, num_stages: int) -> Published:
+    """Of sgrvinod's tutorial, and its SRGAN generator (behind "net."): input as ImageNet's, tanh at the end."""
+    inside = {
+        f"body.{at}.{3 * half + index}": f"residual_blocks.{at}.conv_block{half + 1}.conv_block.{index}"
+        for at in range(num_blocks)
+        for half, indices in enumerate((range(3), range(2)))
+        for index in indices
+    }
+    stages = {f"upscale.{3 * at}": f"subpixel_convolutional_blocks.{at}.conv" for at in range(num_stages)}
+    stages |= {f"upscale.{3 * at + 2}": f"subpixel_convolutional_blocks.{at}.prelu" for at in range(num_stages)}
+    return Published(
+        source="sgrvinod/a-PyTorch-Tutorial-to-Super-Resolution",
+        spec=srresnet_model.ported("srresnet-imagenet", num_blocks, (2**num_stages,)),
+        layers={
+            **{f"head.{index}": f"conv_block1.conv_block.{index}" for index in (0, 1)},
+            **inside,
+            **{f"body.{num_blocks + index}": f"conv_block2.conv_block.{index}" for index in (0, 1)},
+            **stages,
+            "tail.layer": "conv_block3.conv_block.0",
+        },
+        scale=lambda state: 2**num_stages,
+    )
+
+
+@cache
+def srresnet_leaky(num_blocks: int) -> Published:
+    """Of twtygqyy's port at x4: no biases, leaky ReLUs, pictures in [0, 1] as they are."""
+    parts = {0: "conv1", 1: "bn1", 3: "conv2", 4: "bn2"}
+    return Published(
+        source="twtygqyy/pytorch-SRResNet",
+        spec=srresnet_model.ported("srresnet-leaky", num_blocks, (4,)),
+        layers={
+            "head.0": "conv_input",
+            **{
+                f"body.{at}.{index}": f"residual.{at}.{part}"
+                for at in range(num_blocks)
+                for index, part in parts.items()
+            },
+            f"body.{num_blocks}": "conv_mid",
+            f"body.{num_blocks + 1}": "bn_mid",
+            **{f"upscale.{index}": f"upscale4x.{index}" for index in (0, 3)},
+            "tail.layer": "conv_output",
+        },
+        scale=lambda state: 4,
     )

@@ -25,15 +25,13 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from youku.models.blocks import FullPrecision, Residual, ResizeConv, SubPixel, before_resize_conv, conv
 from youku.models.colours import RGB
-from youku.models.spec import Download, ModelSpec
+from youku.models.spec import ModelSpec
 
 NUM_CHANNELS = 64
 NUM_BLOCKS = 16
-MILD_SLOPE = 0.1  # of BasicSR's leaky ReLUs
 
 
 def residual_block(num_channels: int, activation: nn.Module, bias: bool = True) -> Residual:
@@ -59,7 +57,8 @@ def blocks(activation: Callable[[], nn.Module], bias: bool, num_blocks: int = NU
 class SRResNet(nn.Module):
     """conv9 + PReLU, blocks, conv3 + BN + long skip, sub-pixel upscaling with PReLU, conv9.
 
-    `to_picture` brings what the last layer gives, [-1, 1], to [0, 1]; ports differ there and in the blocks' biases.
+    `from_picture` and `to_picture` bring [0, 1] to what the first layer takes, and what the last gives, [-1, 1], back;
+    ports differ there, in the activation and in the biases (srresnet_ports.py).
     """
 
     def __init__(
@@ -68,53 +67,21 @@ class SRResNet(nn.Module):
         bias: bool = True,
         num_blocks: int = NUM_BLOCKS,
         block_bias: bool = True,
+        activation: Callable[[], nn.Module] = nn.PReLU,
+        from_picture: Callable[[Tensor], Tensor] = lambda x: x,
         to_picture: Callable[[Tensor], Tensor] = lambda signed: (signed + 1) / 2,
     ) -> None:
         super().__init__()
-        self.to_picture = to_picture
-        self.head = nn.Sequential(conv(3, NUM_CHANNELS, 9, bias), nn.PReLU())
-        self.body = blocks(nn.PReLU, bias and block_bias, num_blocks)
-        self.upscale = SubPixel(NUM_CHANNELS, scale, activation=True, bias=bias)
+        self.from_picture, self.to_picture = from_picture, to_picture
+        self.head = nn.Sequential(conv(3, NUM_CHANNELS, 9, bias), activation())
+        self.body = blocks(activation, bias and block_bias, num_blocks)
+        self.upscale = SubPixel(NUM_CHANNELS, scale, activation, bias)
         self.tail = FullPrecision(conv(NUM_CHANNELS, 3, 9, bias))
 
     def forward(self, x: Tensor) -> Tensor:
-        features = self.head(x)
+        features = self.head(self.from_picture(x))
         features = features + self.body(features)
         return self.to_picture(self.tail(self.upscale(features)))
-
-
-class MSRResNet(nn.Module):
-    """BasicSR's modified form: no batch norm, leaky ReLU, one more conv3 at full size, bilinear skip [0, 1] -> [0, 1].
-
-    Its start: He et al. 2015 times 0.1, so that it begins at the skip.
-    """
-
-    def __init__(self, scale: int, num_channels: int = 64, num_blocks: int = 16) -> None:
-        super().__init__()
-        self.scale = scale
-        self.head = conv(3, num_channels)
-        self.body = nn.Sequential(
-            *(
-                Residual(conv(num_channels, num_channels), nn.ReLU(), conv(num_channels, num_channels))
-                for _ in range(num_blocks)
-            )
-        )
-        stages: list[nn.Module] = []
-        for factor in (2, 2) if scale == 4 else (scale,):
-            stages += [conv(num_channels, num_channels * factor**2), nn.PixelShuffle(factor), nn.LeakyReLU(MILD_SLOPE)]
-        self.upscale = nn.Sequential(*stages)
-        self.refine = conv(num_channels, num_channels)
-        self.tail = FullPrecision(conv(num_channels, 3))
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight)
-                layer.weight.data *= 0.1
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = self.upscale(self.body(F.leaky_relu(self.head(x), MILD_SLOPE)))
-        detail = self.tail(F.leaky_relu(self.refine(features), MILD_SLOPE))
-        return detail + F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
 
 
 class SlidesSRResNet(nn.Module):
@@ -127,7 +94,7 @@ class SlidesSRResNet(nn.Module):
         super().__init__()
         self.head = conv(3, NUM_CHANNELS, 9, bias=False)
         self.body = blocks(nn.ReLU, bias=False)
-        self.upscale = SubPixel(NUM_CHANNELS, scale, activation=True, bias=False)
+        self.upscale = SubPixel(NUM_CHANNELS, scale, nn.PReLU, bias=False)
         self.tail = FullPrecision(conv(NUM_CHANNELS, 3, 9, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,37 +122,6 @@ SRRESNET_SPECS = (
         source="Yiin 2020, Deep Belief course 5, epoch402: the original",
     ),
 )
-
-
-MODIFIED = replace(
-    PAPER,
-    name="msrresnet",
-    build=MSRResNet,
-    scales=(2, 3, 4),
-    halo_px=lambda scale: 1 + 2 * 16 + 3,  # head, blocks, upscale, refine and tail at full size
-    source="XPixelGroup/BasicSR, after Ledig et al. 2017",
-    download=Download("XPixelGroup/BasicSR", "Apache-2.0"),
-)
-PORTS: dict[str, Callable[[int, int], nn.Module]] = {
-    "srresnet-tanh": lambda scale, num_blocks: SRResNet(
-        scale, num_blocks=num_blocks, to_picture=lambda x: (torch.tanh(x) + 1) / 2
-    ),
-    "srresnet-unsigned": lambda scale, num_blocks: SRResNet(
-        scale, num_blocks=num_blocks, block_bias=False, to_picture=lambda x: x
-    ),
-}
-"""Forms of common ports, which weights of others name and the table does not: how the last layer becomes a picture."""
-
-
-def ported(name: str, num_blocks: int, scales: tuple[int, ...] = (2, 4)) -> ModelSpec:
-    """The spec of a form of PORTS with so many blocks."""
-    return replace(
-        PAPER,
-        name=f"{name}-{num_blocks}",
-        build=lambda scale: PORTS[name](scale, num_blocks),
-        halo_px=lambda scale: 4 + 2 * num_blocks + 1 + 2 + -(-4 // scale),
-        scales=scales,
-    )
 
 
 DILATIONS_PX = (1, 2, 4, 8)
@@ -293,4 +229,4 @@ PERCEPTUAL_SPECS = (
     RESIZED,
     replace(RESIZED, name="perceptual-sr-deconv", build=lambda scale: PerceptualSR(scale, deconvolution=True)),
 )
-SPECS = (*SRRESNET_SPECS, IMPROVED, MODIFIED, *PERCEPTUAL_SPECS)
+SPECS = (*SRRESNET_SPECS, IMPROVED, *PERCEPTUAL_SPECS)

@@ -1,4 +1,4 @@
-"""Send frames through a lossy video codec and back: x264, x265, mpeg1, mpeg2, mpeg4, mjpeg.
+"""Send frames through a lossy video codec and back: x264, x265, svtav1, mpeg1, mpeg2, mpeg4, mjpeg.
 
 8-bit 4:2:0 frames -> the same number of frames with the same shapes, damaged as the codec damages them. Encoder and
 decoder are two ffmpeg processes joined by pipes; coders run on one thread so that the result repeats bit for bit.
@@ -21,17 +21,19 @@ from youku.video.y4m import Header, Planes
 _ENCODERS: dict[str, tuple[str, dict[str, str], int]] = {
     "x264": ("libx264", {"preset": "medium"}, 16384),
     "x265": ("libx265", {"preset": "medium", "x265-params": "pools=none:frame-threads=1:log-level=error"}, 8192),
+    "svtav1": ("libsvtav1", {"preset": "8", "svtav1-params": "lp=1"}, 16384),
     "mpeg1": ("mpeg1video", {"g": "15", "bf": "2", "strict": "-2"}, 4095),  # -2: rates outside the standard's list
     "mpeg2": ("mpeg2video", {"g": "15", "bf": "2", "strict": "-2"}, 16383),
     "mpeg4": ("mpeg4", {"g": "250", "bf": "2"}, 8191),
     "mjpeg": ("mjpeg", {}, 65500),  # intra only: what JPEG compression does to each picture
 }
+AV1_LEAST_PX = 64  # SVT-AV1 takes none smaller
 X265_LEAST_PX = 64  # it takes none below 16, and may write beyond its memory in those 33 to 48 pixels wide
 ENCODER = "encoder"
 BITRATES = range(1000, 2 * 10**9 + 1)
 CODECS = tuple(_ENCODERS)
 RATES = ("crf", "qscale", "bitrate")
-_CRF_CODECS = ("x264", "x265")
+MOST_CRF = {"x264": 51, "x265": 51, "svtav1": 63}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class Coding:
 
     codec: str
     """One of CODECS."""
-    crf: int | None = option(None, "quality of x264, x265: 0-51, larger is worse", type=int)
+    crf: int | None = option(None, "quality of x264, x265: 0-51, of svtav1: 0-63; larger is worse", type=int)
     qscale: int | None = option(None, "quantiser of mpeg1, mpeg2, mpeg4, mjpeg: 1-31, larger is worse", type=int)
     bitrate: str | None = option(None, "bits a second, such as 768k")
 
@@ -49,9 +51,10 @@ class Coding:
             raise ValueError(f"codec {self.codec!r}: expected one of {', '.join(CODECS)}")
         if sum(vars(self)[rate] is not None for rate in RATES) != 1:
             raise ValueError(f"codec {self.codec}: give exactly one of crf, qscale and bitrate")
-        if self.crf is not None and (self.codec not in _CRF_CODECS or not 0 <= self.crf <= 51):
-            raise ValueError(f"crf {self.crf} with {self.codec}: expected 0-51 with {' or '.join(_CRF_CODECS)}")
-        if self.qscale is not None and (self.codec in _CRF_CODECS or not 1 <= self.qscale <= 31):
+        if self.crf is not None and not 0 <= self.crf <= MOST_CRF.get(self.codec, -1):
+            known = ", ".join(f"0-{most} with {codec}" for codec, most in MOST_CRF.items())
+            raise ValueError(f"crf {self.crf} with {self.codec}: expected {known}")
+        if self.qscale is not None and (self.codec in MOST_CRF or not 1 <= self.qscale <= 31):
             raise ValueError(f"qscale {self.qscale} with {self.codec}: expected 1-31 with mpeg1, mpeg2, mpeg4 or mjpeg")
         if self.bitrate is not None and _bits(self.bitrate) not in BITRATES:
             raise ValueError(f"bitrate {self.bitrate!r}: expected a number with k or M, 1k to 2000M, such as 768k")
@@ -68,6 +71,10 @@ def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iter
     if header.depth != 8 or header.layout[:2] != (2, 2):
         raise ValueError(
             f"codec {coding.codec}: expected 8-bit 4:2:0 frames, got C{header.chroma}; convert the clip first"
+        )
+    if not ffmpeg.has_encoder(encoder := _ENCODERS[coding.codec][0]):
+        raise ValueError(
+            f"codec {coding.codec}: {ffmpeg.binary()} has no {encoder}; take another codec or IMAGEIO_FFMPEG_EXE"
         )
     wire, most_px = _wire_header(header, coding), _ENCODERS[coding.codec][2]
     if max(wire.width, wire.height) > most_px:
@@ -120,7 +127,7 @@ def _refusals(wire: Header, coding: Coding) -> Iterator[None]:
 
 def _wire_header(header: Header, coding: Coding) -> Header:
     """Even size (H.264 and H.265 refuse odd 4:2:0), the clip's rate, and for mjpeg the range it codes as it stands."""
-    least_px = X265_LEAST_PX if coding.codec == "x265" else 2
+    least_px = {"x265": X265_LEAST_PX, "svtav1": AV1_LEAST_PX}.get(coding.codec, 2)
     width, height = (max(side + side % 2, least_px) for side in (header.width, header.height))
     wire = y4m.make_header(width, height, header.fps, "420jpeg")
     if coding.codec != "mjpeg":

@@ -8,7 +8,7 @@ Sources: the old-film report's list of degradations (sections 4.8.1, 4.9); the c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ class Degradation:
     """Chroma gets half."""
     codings: tuple[Coding, ...] = ()
     """Video codecs passed in turn."""
+    crfs: tuple[int, ...] = ()
+    """One is drawn for each clip, in place of the codecs' own."""
     order: str = option("scale-first", "scale then code, or code then scale", choices=ORDERS)
 
     def __post_init__(self) -> None:
@@ -81,6 +83,10 @@ _TABLE: dict[str, tuple[Degradation, str]] = {
         Degradation(noise=1.0, codings=(Coding(codec="x264", crf=23),)),
         "like the contest's clips: a little noise, then a platform's H.264",
     ),
+    "aim2024-av1": (
+        Degradation(kernel="lanczos", codings=(Coding(codec="svtav1", crf=39),), crfs=(31, 39, 47, 55, 63)),
+        "AIM 2024's contest for AV1, judged by VMAF first (arXiv:2409.17256; the qualities are ours)",
+    ),
     "oldfilm-mpg": (
         Degradation(codings=(Coding(codec="mpeg1", bitrate="768k"),)),
         "video compression, the report's choice (4.9.1): first generation (4.9.2)",
@@ -107,10 +113,15 @@ def preset_table() -> str:
     """A line or two each: name, what differs from plain bicubic, what its source says of it."""
     plain, rows = asdict(PRESETS["bicubic"]), []
     for name, preset in PRESETS.items():
-        changed = {key: value for key, value in asdict(preset).items() if value != plain[key] and key != "codings"}
+        changed = {
+            key: value
+            for key, value in asdict(preset).items()
+            if value != plain[key] and key not in ("codings", "crfs")
+        }
         words = [f"{key} {value}" for key, value in changed.items()]
         for coding in preset.codings:
-            rates = (f" {rate} {value}" for rate in RATES if (value := vars(coding)[rate]) is not None)
+            known = {**vars(coding), **({"crf": " or ".join(map(str, preset.crfs))} if preset.crfs else {})}
+            rates = (f" {rate} {value}" for rate in RATES if (value := known[rate]) is not None)
             words.append(coding.codec + "".join(rates))
         rows += [[name, ", ".join(words) or "bicubic"], ["", VERDICTS[name]]]
     notes = [
@@ -153,6 +164,9 @@ def degrade_frames(frames: Iterable[Planes], header: Header, degradation: Degrad
     kernel = str(rng.choice(KERNELS)) if degradation.kernel == "mixed" else degradation.kernel
     gain, shift = 1 + degradation.tone * rng.uniform(-1, 1), 64 * degradation.tone * rng.uniform(-1, 1)
     gain *= 1 - degradation.darken
+    if degradation.crfs:
+        crf = int(np.random.default_rng([seed, 2]).choice(degradation.crfs))  # its own stream
+        degradation = replace(degradation, codings=tuple(replace(one, crf=crf) for one in degradation.codings))
     low_header = header.resized(header.width // degradation.scale, header.height // degradation.scale)
     if degradation.order == "code-first":
         frames = _code(frames, header, degradation)

@@ -73,6 +73,10 @@ def has_libvmaf() -> bool:
     return " libvmaf " in ask("-filters")
 
 
+def has_encoder(name: str) -> bool:
+    return f" {name} " in ask("-encoders")
+
+
 def command(node: Any, *extra: str) -> list[str]:
     """Command line of an ffmpeg-python output node: quiet, overwriting, never reading the terminal."""
     arguments = node.global_args("-hide_banner", "-nostdin", "-loglevel", "error", *extra).overwrite_output()
