@@ -195,7 +195,7 @@ def test_the_camera_stays_inside() -> None:
             left, top = maps[3, :, 2].astype(int)
             assert np.array_equal(camera.view(picture, maps[3], 40), picture[top : top + 40, left : left + 40])
     assert kinds == {True, False}
-    narrow = [camera.path(np.random.default_rng(seed), 6, 70, 70, 200) for seed in range(4)]
+    narrow = [camera.path(np.random.default_rng(seed), 6, 70, 70, 200, unit_px=4) for seed in range(9)]
     assert all(np.ptp(maps[:, 1, 2]) == 0 for maps in narrow) and max(np.ptp(maps[:, 0, 2]) for maps in narrow) > 2
     still = camera.path(np.random.default_rng(1), 6, 70, 70, 70)
     assert np.array_equal(still, np.tile([[1, 0, 0], [0, 1, 0.0]], (6, 1, 1)))

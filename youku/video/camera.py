@@ -2,16 +2,16 @@
 
 Random generator -> `path`, affine maps from the pixels of a view to those of the picture; picture, map -> `view`.
 Half of the paths only pan and shake, by whole pixels: such views are as sharp as the picture, and once shrunk by s they
-move by 1 / s of a pixel. The others turn and zoom as well and are interpolated (bicubic). Speeds are ours: most footage
-moves less than four low-resolution pixels a frame, and slow motion is what a network learns detail from.
+move by 1 / s of a pixel. The others turn and zoom as well and are interpolated (bicubic). Speeds are ours, most of them
+slow: film at low resolution mostly moves by less than a pixel a frame, and from such motion a network learns first.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-MOST_SPEED_PX = 4.0  # of a pan, in low-resolution pixels a frame
-SHAKE_PX = 0.7  # standard deviation of a hand, likewise
+MOST_SPEED_PX = 3.0  # of a pan, in low-resolution pixels a frame; half of the pans are slower than 0.4
+SHAKE_PX = 0.35  # standard deviation of a hand, likewise
 MOST_TURN = np.deg2rad(0.5)  # a frame
 MOST_ZOOM = 0.01  # natural logarithm, a frame
 
@@ -28,7 +28,7 @@ def path(
     if min(height, width) < view_px:
         raise ValueError(f"a view of {view_px} px does not fit into a picture of {width}x{height}")
     time = np.arange(num_frames) - num_frames // 2
-    speed, bearing = MOST_SPEED_PX * rng.random() ** 2, rng.uniform(0, 2 * np.pi)
+    speed, bearing = MOST_SPEED_PX * rng.random() ** 3, rng.uniform(0, 2 * np.pi)
     pan = time[:, None] * speed * np.array([np.cos(bearing), np.sin(bearing)])
     shake = rng.normal(0, SHAKE_PX, (num_frames, 2)) * (rng.random() < 0.5)
     turns, zooms = (rng.uniform(-most, most) * time for most in (MOST_TURN, MOST_ZOOM))
