@@ -48,3 +48,15 @@ def test_pairs_are_counted(tmp_path: Path) -> None:
     train, val, _ = doctor.check_data(tmp_path)
     assert train.found == "2 low, 1 ground truth" and train.status == "note"
     assert val.found == "none"
+
+
+def test_sets_of_the_readme_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that the README names: where it lies, here or in the data folder, or where people get it, with the licence."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/t91").mkdir(parents=True)
+    (tmp_path / "vdsr.safetensors").touch()
+    set5, t91, vdsr = doctor.check_public(Path("data"))
+    assert (set5.status, t91.found, vdsr.found) == ("note", "data/t91", "vdsr.safetensors")
+    assert "PAN" in set5.advice and "licence" in set5.advice
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert all(f" {name} " in readme for name in doctor.PUBLIC)

@@ -227,8 +227,31 @@ def test_a_graph_that_differs_is_not_written(
     assert (tmp_path / "out.onnx").read_bytes() == b"before"
 
 
-def test_what_needs_layers_refuses_a_graph(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """inspect says that it is no weights file."""
+def test_inspect_of_a_damaged_graph(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """inspect says that it is no weights file, and what would be; flags of weights and clips are refused."""
     (tmp_path / "g.onnx").write_bytes(b"graph")
     assert look.main([str(tmp_path / "g.onnx")]) == 1
     assert "holds no weights" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        look.main([str(tmp_path / "g.onnx"), "--checkerboard", "--max-frames", "3"])
+    assert "--checkerboard, --max-frames: " in capsys.readouterr().err
+
+
+@packages
+def test_inspect_tells_what_a_graph_is(exported: Path, capsys: pytest.CaptureFixture) -> None:
+    """Network, scale, colours, licence and card, as text and as JSON."""
+    assert look.main([str(exported)]) == 0
+    told = capsys.readouterr().out
+    assert "g.onnx: ONNX" in told.replace(exported.name, "g.onnx") and "  model         fsrcnn\n" in told
+    assert look.main([str(exported), "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)["metadata"]
+    assert (about["scale"], about["licence"]) == ("2", "CC0-1.0")
+
+
+def test_a_missing_file_is_named_before_missing_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Nobody installs three packages to hear that a path was mistyped."""
+    monkeypatch.setattr(onnx_file, "installed", list)
+    assert export.main([str(tmp_path / "nosuch"), str(tmp_path / "out.onnx")]) == 1
+    assert "nosuch: no such weights file" in capsys.readouterr().err

@@ -14,6 +14,7 @@ import torch
 
 from tests.conftest import textured_frame, write_pair
 from youku import contest, predict
+from youku.__main__ import main
 from youku.cli import Item
 from youku.engines import shipped, weights
 from youku.engines.network import Network
@@ -578,3 +579,17 @@ def test_codes_stay_where_they_are_through_an_rgb_network(tmp_path: Path, chroma
     assert isinstance(repeating.spec.colours, type(RGB))
     (out,) = pipeline.upscale_frames(repeating, header, [planes], Options())
     assert np.abs(out[0].astype(int) - luma.repeat(2, 0).repeat(2, 1)).max() <= 1
+
+
+def test_the_whole_part_of_a_clip_that_is_cut_off(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Frames asked for before the damage are read by predict, inspect and compare; any after it are refused."""
+    write_pair(tmp_path, 0, 32, 24, 5)
+    clip, out = tmp_path / contest.low_name(0), tmp_path / "out.y4m"
+    clip.write_bytes(clip.read_bytes()[:-700])
+    how = [str(clip), str(out), "--model", "bicubic", "--frames"]
+    assert predict.main([*how, "1-3"]) == 0 and y4m.Clip(out).num_frames == 3
+    assert predict.main([*how, "1-4"]) == predict.main(how[:-1]) == 1
+    assert capsys.readouterr().err.count("frame 4 at byte") == 2
+    assert main(["inspect", str(clip), "--max-frames", "4"]) == 0
+    assert main(["inspect", str(clip), "--max-frames", "5"]) == 1
+    assert main(["compare", str(clip), str(clip), "--frame", "3", "--out", str(tmp_path / "c.png")]) == 0

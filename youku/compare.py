@@ -46,8 +46,9 @@ def _check(args: argparse.Namespace) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     _check(args)
+    num_needed = args.max_frames if args.frame is None else args.frame + 1
     with ExitStack() as stack:
-        opened = [compare_clips.open_version(clip, stack) for clip in args.clips]
+        opened = [compare_clips.open_version(clip, stack, num_needed) for clip in args.clips]
         size = compare_clips.common_size(opened)
         shown = size if args.full else compare_clips.shown_size(size, 1 if args.wipe else len(opened))
         cell_width = shown[0] // (len(opened) if args.wipe else 1)

@@ -17,6 +17,11 @@ from pathlib import Path
 from youku import cli, contest, files
 
 LOW_DISK_BYTES = 20e9  # one label archive, zipped and unpacked
+PUBLIC = {  # what the README names -> where people get it, with the licence
+    "Set5": "GitHub: zhaohengyuan1/PAN, datasets/Set5 (no licence stated)",
+    "t91": "GitHub: tegg89/SRCNN-Tensorflow, Train (repository: MIT)",
+    "vdsr.safetensors": "GitHub: huangzehao/caffe-vdsr (MIT), VDSR_Official.mat with its layers as 0.weight to 19.bias",
+}
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,8 @@ class Check:
 
 def examine(data: Path) -> list[Check]:
     """All checks in order."""
-    return [check_python(), *check_torch(), *check_ffmpeg(), check_disk(data), *check_data(data)]
-
-
-def check_python() -> Check:
-    return Check("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    python = Check("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    return [python, *check_torch(), *check_ffmpeg(), check_disk(data), *check_data(data), *check_public(data)]
 
 
 def check_torch() -> list[Check]:
@@ -49,8 +51,7 @@ def check_torch() -> list[Check]:
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / 1e9
         name, found = "cuda", f"{torch.cuda.get_device_name(0)}, {memory:.0f} GB"
-        if memory < 8:
-            advice = "use --recipe edsr-small-memory, or smaller --patch-px and --batch"
+        advice = "use --recipe edsr-small-memory, or smaller --patch-px and --batch" if memory < 8 else ""
     elif torch.backends.mps.is_available():
         name, found = "mps", "Apple GPU (mps)"
     else:
@@ -73,13 +74,8 @@ def check_ffmpeg() -> list[Check]:
     try:
         import av
 
-        checks.append(
-            Check(
-                "av",
-                "ok",
-                f"{av.__version__} with FFmpeg's libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}",
-            )
-        )
+        codecs = ".".join(map(str, av.library_versions["libavcodec"]))
+        checks.append(Check("av", "ok", f"{av.__version__} with FFmpeg's libavcodec {codecs}"))
     except ImportError as error:
         checks.append(Check("av", "problem", str(error), "run: pip install av; without it only y4m clips are read"))
     if not ffmpeg.has_libvmaf():
@@ -125,6 +121,12 @@ def check_data(data: Path) -> list[Check]:
     return checks
 
 
+def check_public(data: Path) -> list[Check]:
+    """What the README names of others, looked for here and in the data folder."""
+    found = {name: next((path for path in (Path(name), data / name) if path.exists()), None) for name in PUBLIC}
+    return [Check(name, *(("ok", str(at)) if at else ("note", "not here", PUBLIC[name]))) for name, at in found.items()]
+
+
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("doctor", __doc__)
     parser.add_argument("--data", default="data", help="data folder to look at (default data)")
@@ -134,11 +136,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _run(args: argparse.Namespace) -> int:
     checks = examine(Path(args.data))
-    if args.json:
-        print(json.dumps([asdict(check) for check in checks], indent=2))
-    else:
-        for check in checks:
-            print(f"{check.status:<8} {check.what:<12} {check.found}{'  -> ' + check.advice if check.advice else ''}")
+    told = (f"{one.status:<8} {one.what:<17}{one.found}{one.advice and '  -> ' + one.advice}" for one in checks)
+    print(json.dumps([asdict(one) for one in checks], indent=2) if args.json else "\n".join(told))
     return 1 if any(check.status == "problem" for check in checks) else 0
 
 

@@ -45,9 +45,9 @@ def _run(args: argparse.Namespace) -> int:
         raise cli.UsageError(f"{args.target}: expected a name that ends in {onnx_file.SUFFIX}")
     if not graph.OPSET <= args.opset <= graph.MOST_OPSET:
         raise cli.UsageError(f"--opset {args.opset}: expected {graph.OPSET} to {graph.MOST_OPSET}")
+    path = weights.find(args.weights)
     if not onnx_file.installed() or not graph.can_export():
         raise ValueError("export needs packages that are not installed; run pip install onnxruntime onnx onnxscript")
-    path = weights.find(args.weights)
     files.protect(path)
     files.refuse_input(args.target)
     card = weights.read(path)[1]

@@ -1,4 +1,4 @@
-"""Look into a clip or a weights file, told apart by what the file holds.
+"""Look into a clip or a weights file, told apart by what the file holds (an .onnx file tells its metadata).
 
 A clip (y4m or any video): header, planes' statistics, range, cuts, bars, grey or colour, sharpness, information
 measures and whether super-resolution can be expected to help -> text or --json; --png draws the luma histogram and the
@@ -27,8 +27,7 @@ from youku import cli, files
 from youku.looking import clip_summary
 from youku.models import MODELS
 
-OF_WEIGHTS = ("model", "scale", "layers", "histogram", "features", "picture", "out", "checkerboard")
-"""Flags that say nothing of a clip."""
+OF_WEIGHTS = ("model", "scale", "layers", "histogram", "features", "picture", "out", "checkerboard")  # not of a clip
 
 
 def _run_clip(args: argparse.Namespace, path: Path) -> int:
@@ -53,15 +52,13 @@ def _run_weights(args: argparse.Namespace, path: Path) -> int:
     device = torch_engine.pick_device(args.device)
     if loss_network:
         layer = args.features or feature_maps.DEEPEST
-        network = feature_maps.open_loss_network(loss_network, args.file, layer, device)
         about = {"layers": f"up to {layer}"}
+        network = feature_maps.open_loss_network(loss_network, args.file, layer, device)
     else:
-        network = weights.load(args.file, args.model, args.scale, device, look=True)
-        about = weights.read(args.file)[1]
+        network, about = weights.load(args.file, args.model, args.scale, device, look=True), weights.read(args.file)[1]
     found = weights_summary.summarise_weights(network, about, args.layers, args.checkerboard)
-    written = []
+    written, title = [], f"{path.name}: {found.network.spec.name} x{found.network.scale}"
     if args.png:
-        title = f"{path.name}: {found.network.spec.name} x{found.network.scale}"
         number = weights_summary.draw_histograms(found.state, title, args.png)
         written.append(f"{args.png}: histograms of {number} weight tensors")
     if args.features:
@@ -70,8 +67,7 @@ def _run_weights(args: argparse.Namespace, path: Path) -> int:
         print(json.dumps(weights_summary.weights_as_json(found), indent=2))
     else:
         print(weights_summary.weights_text(found, args.histogram))
-    for line in written:
-        print(line, file=sys.stderr)
+    sys.stderr.writelines(f"{line}\n" for line in written)
     return 0
 
 
@@ -85,6 +81,10 @@ def _run(args: argparse.Namespace) -> int:
     if path.is_dir() or not path.exists():
         found = "a folder" if path.is_dir() else "nothing"
         raise ValueError(f"{path}: expected a clip or a weights file, found {found}; name the file")
+    if weights_summary.is_graph(path):
+        _refuse(args, (*OF_WEIGHTS, "png", "max_frames"), f"{path} is an exported network; inspect its weights instead")
+        print(weights_summary.graph_text(path, args.json))
+        return 0
     return _run_weights(args, path) if weights_summary.is_weights(path) else _run_clip(args, path)
 
 
@@ -108,12 +108,14 @@ def _check_weights_flags(args: argparse.Namespace) -> str | None:
     return net
 
 
+def _refuse(args: argparse.Namespace, flags: Sequence[str], why: str) -> None:
+    if wrong := [f"--{name.replace('_', '-')}" for name in flags if vars(args)[name]]:
+        raise cli.UsageError(f"{', '.join(wrong)}: {why}")
+
+
 def _check_clip_flags(args: argparse.Namespace) -> None:
     """UsageError where a flag of weights is given with a clip, or a clip that the picture would replace."""
-    if wrong := [f"--{name}" for name in OF_WEIGHTS if vars(args)[name]]:
-        raise cli.UsageError(
-            f"{', '.join(wrong)}: for weights, {args.file} holds none; drop it, or name a weights file"
-        )
+    _refuse(args, OF_WEIGHTS, f"for weights, {args.file} holds none; drop it, or name a weights file")
     if args.max_frames is not None and args.max_frames < 1:
         raise cli.UsageError(f"--max-frames {args.max_frames}: expected 1 or more")
     if args.png and Path(args.png).exists() and Path(args.png).samefile(args.file):
@@ -122,17 +124,15 @@ def _check_clip_flags(args: argparse.Namespace) -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("inspect", __doc__, opens_videos=True)
-    parser.add_argument("file", metavar="FILE", help="clip (y4m, any video) or weights (of a run, anyone's, or VGG's)")
-    parser.add_argument("--max-frames", type=int, metavar="N", help="of a clip, look at the first N frames")
     parser.add_argument(
-        "--model", metavar="NAME", choices=list(MODELS), help="network, where the weights file does not name it"
+        "file", metavar="FILE", help="clip (y4m, any video), weights (anyone's, VGG's) or an .onnx file"
     )
+    parser.add_argument("--max-frames", type=int, metavar="N", help="of a clip, look at the first N frames")
+    parser.add_argument("--model", metavar="NAME", choices=list(MODELS), help="network, where weights name none")
     parser.add_argument("--scale", type=int, metavar="N", help="its enlargement, where the file does not name it")
     parser.add_argument("--layers", default="", metavar="PREFIX", help="only tensors whose name begins so")
     parser.add_argument("--histogram", action="store_true", help="also each tensor's histogram as text")
-    parser.add_argument(
-        "--png", metavar="FILE", help="draw histograms of a clip or of every weight tensor (matplotlib)"
-    )
+    parser.add_argument("--png", metavar="FILE", help="draw histograms of a clip or of every tensor (matplotlib)")
     parser.add_argument("--features", metavar="LAYER", help="save what this layer makes of --picture into --out")
     parser.add_argument("--picture", metavar="IN.png", help="input picture of --features")
     parser.add_argument("--out", metavar="DIR", help="folder for DIR/LAYER.png, all maps on one sheet")

@@ -107,7 +107,7 @@ def load(path: Path, model: str | None, scale: int | None, half: bool) -> Networ
     """The network of a file, run by whichever runtime is installed; ValueError says what is wrong with it or missing."""
     if half:
         raise ValueError(f"{path}: computes in its own precision; drop --dtype (--half)")
-    told = _about(path)
+    told = read_about(path)
     if "youku.model" not in told:
         raise ValueError(
             f"{path}: is an ONNX file that this kit did not write, so its colours, range and scale are unknown; "
@@ -140,7 +140,7 @@ def _no_layers(scale: int) -> nn.Module:
     raise AssertionError("a graph has no layers to build")
 
 
-def _about(path: Path) -> dict[str, str]:
+def read_about(path: Path) -> dict[str, str]:
     """The metadata of an ONNX file, by the first runtime that reads it."""
     if not installed():
         pip_lines = " or ".join(f"pip install {one.package}" for one in RUNTIMES.values())

@@ -57,7 +57,7 @@ class ClipSummary:
 def summarise_clip(path: Path, num_frames: int | None, watch: Watch = unwatched) -> ClipSummary:
     """Look once at all frames or the first `num_frames`; ValueError for none, and for a file that is no clip."""
     try:
-        with clips.open_clip(path) as opened:
+        with clips.open_clip(path, num_needed=num_frames) as opened:
             header, known = opened.header, opened.num_frames
             total = min(known, num_frames or known) if known else num_frames
             frames = iter(watch(islice(opened.frames, num_frames), total=total))

@@ -7,6 +7,7 @@ report's (4.4.2): healthy weights lie about 1e-3 to 1e-4 with a tail to 1e-8; tr
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -75,6 +76,28 @@ def is_weights(path: Path) -> bool:
     with path.open("rb") as file:  # safetensors: eight bytes of length, then JSON
         head = file.read(9)
     return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
+
+
+def is_graph(path: Path) -> bool:
+    """Whether it is an exported network, which holds a graph and no layers by name."""
+    return weights.is_graph(path)
+
+
+def graph_text(path: Path, as_json: bool) -> str:
+    """What an exported network says of itself: the metadata that `export` wrote, of another's what it has."""
+    from youku.engines import onnx_file
+
+    try:
+        about = {key.removeprefix("youku."): value for key, value in onnx_file.read_about(path).items()}
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; or inspect the weights it was made from, a graph holds no weights by name"
+        ) from None
+    if as_json:
+        return json.dumps({"file": str(path), "metadata": about}, indent=2)
+    known = "" if "model" in about else "; not written by this kit, so predict and evaluate cannot run it"
+    head = f"{path}: ONNX, {path.stat().st_size / 1e6:.1f} MB{known}"
+    return "\n".join([head, *(f"  {key:<14}{printable(value, MOST_TOLD)}" for key, value in about.items())])
 
 
 def summarise_weights(network: Network, about: Mapping[str, str], prefix: str, with_grid: bool) -> WeightsSummary:

@@ -39,10 +39,10 @@ class Version:
     recording: Recording | None = None
 
 
-def open_version(path: str | Path, stack: ExitStack) -> Version:
-    """Open a y4m clip or any video; closed with `stack`."""
+def open_version(path: str | Path, stack: ExitStack, num_frames: int | None = None) -> Version:
+    """Open a y4m clip or any video, of which `num_frames` will be looked at; closed with `stack`."""
     Path(path).stat()  # a file, never the pipe "-"
-    opened = stack.enter_context(clips.open_clip(path))
+    opened = stack.enter_context(clips.open_clip(path, num_needed=num_frames))
     return Version(Path(path), opened.header, iter(opened.frames), opened.num_frames, opened.recording)
 
 

@@ -107,12 +107,13 @@ def open_frames(
     start_sec: float | None = None,
     duration_sec: float | None = None,
     progressive: bool = False,
+    num_needed: int | None = None,
 ) -> Iterator[Opened]:
     """Every frame, or those of a range of seconds (of pictures, which have no times, every frame in any case).
 
     `size` and `fps` are those of raw planes, `fps` also of pictures; `chroma` names the layout of raw planes, and what
     pictures and videos are turned into. `by_float` reads pictures without ffmpeg, `deblock` is ffmpeg's filter; `filters`,
-    `upright` and `progressive` as for a Recording.
+    `upright` and `progressive` as for a Recording, `num_needed` as for a y4m.Clip.
     """
     path, kind = Path(name), kind_of_source(name)
     cut = start_sec, duration_sec
@@ -135,7 +136,7 @@ def open_frames(
         stream = y4m.StreamReader(sys.stdin.buffer, "stdin")
         yield Opened(stream.header, within(stream, stream.header.fps, *cut))
     elif kind is ClipKind.Y4M:
-        clip = y4m.Clip(path)
+        clip = y4m.Clip(path, num_needed)
         params = (clip.frame_params(index) for index in range(clip.num_frames))
         num_frames = clip.num_frames if cut == (None, None) else None
         fps = clip.header.fps
@@ -168,14 +169,18 @@ def open_clip(
     upright: bool = True,
     progressive: bool = False,
     filters: tuple[Filter, ...] = (),
+    num_needed: int | None = None,
 ) -> Iterator[Opened]:
     """The `wanted` frames alone, and how many they are; ValueError where the clip ends before the last of them.
 
+    Of a y4m file that is cut off, the first `num_needed` or the wanted frames are read all the same.
     `whole` gives every frame, the wanted ones among their true neighbours: what a multi-frame network needs.
     """
     if kind_of_source(source) is ClipKind.YUV:
         raise ValueError(f"{source}: raw planes have no header; convert them to y4m first")
-    with open_frames(source, filters=filters, upright=upright, progressive=progressive) as opened:
+    needed = wanted[-1] + 1 if wanted and not whole else num_needed
+    seen: dict[str, Any] = {"filters": filters, "upright": upright, "progressive": progressive}
+    with open_frames(source, **seen, num_needed=needed) as opened:
         known = opened.num_frames
         if wanted and known is not None and wanted[-1] >= known:
             raise ValueError(f"{source}: has {known} frames, frame {wanted[-1]} was asked for")

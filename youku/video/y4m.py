@@ -31,10 +31,11 @@ class Clip:
 
     Opening looks at the first and the last FRAME line and counts by arithmetic; every frame's own line is looked at
     when it is read, and `check` looks at all of them. A file that shrinks meanwhile is refused, not read beyond its end.
+    Where the first `num_needed` frames will do, a file may be damaged after them and is taken to end there.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, num_needed: int | None = None) -> None:
+        self.path, self._num_needed = Path(path), num_needed
         if self.path.is_dir():
             raise Y4MError(f"{path}: expected a y4m file, found a folder")
         with self.path.open("rb") as file:
@@ -62,7 +63,7 @@ class Clip:
         self._require(len(self._map))
         offsets: list[int] = []
         frame_bytes, total_bytes, position = self.header.frame_bytes, len(self._map), self._start
-        while position < total_bytes:
+        while position < total_bytes and len(offsets) != self._num_needed:
             end = self._line_end(len(offsets), position)
             if end + frame_bytes > total_bytes:
                 raise _short_frame(str(self.path), len(offsets), end, frame_bytes, total_bytes - end)
