@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from youku import cli, files
+from youku import cli, files, shards
 from youku.engines import choice, shipped
 from youku.engines.network import Network
 from youku.inference.jobs import VideoOptions, choose_weights, list_jobs, size_and_scale, video_options
@@ -76,6 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-audio", action="store_true", help="leave the audio out of a video output")
     parser.add_argument("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
     parser.add_argument("--force", action="store_true", help="make outputs again even where they are up to date")
+    shards.add_flag(parser, "a folder's clips")
     return parser
 
 
@@ -113,6 +114,8 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":
         raise cli.UsageError("--test-set has no effect without --frames scored")
+    if args.shard and not Path(args.source).is_dir():
+        raise cli.UsageError(f"--shard splits a folder's clips, and {args.source} is one; drop it")
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
     video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
@@ -123,10 +126,14 @@ def _run(args: argparse.Namespace) -> int:
     label, test_set = args.size or f"x{args.scale or network.scale}", args.test_set or "round1-test"
     jobs = list_jobs(args.source, args.target, args.frames, test_set, label)
     jobs = [replace(job, deinterlace=args.deinterlace, size=size) for job in jobs]
+    num_jobs, share = len(jobs), ""
+    if args.shard:
+        jobs = args.shard.pick(jobs, lambda job: job.work_bytes)
+        share = f"shard {args.shard}: {len(jobs)} of "
     files.protect(args.weights, *(job.source for job in jobs))
     files.refuse_input(*(job.target for job in jobs))
     own = f" with {network.path}" if args.weights and Path(args.weights).is_dir() else own
-    cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {len(jobs)} clip(s)")
+    cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {share}{num_jobs} clip(s)")
     anew = args.force or args.allow_playlists  # whose files may have changed
     predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
     return 0
