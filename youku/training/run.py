@@ -24,6 +24,7 @@ from youku.engines import torch_engine
 from youku.metrics import vmaf
 from youku.training import fields, precision, trainer
 from youku.training.config import TrainConfig
+from youku.training.dataset import ONE_PROCESS, Ranks
 from youku.training.pairs import Pair, PictureStore, find_pairs
 from youku.training.progress import Say, silent
 from youku.training.trainer import Ending
@@ -31,8 +32,9 @@ from youku.video import ffmpeg
 
 
 def start(
-    config: TrainConfig, resume: bool = False, command: str = "", progress: bool = True, say: Say = silent
-) -> Ending:
+    config: TrainConfig, resume: bool = False, command: str = "", progress: bool = True, say: Say = silent,
+    ranks: Ranks = ONE_PROCESS,
+) -> Ending:  # fmt: skip
     """Prepare the run folder and train; returns how it ended. Sentences on the way go to `say`."""
     train_pairs, val_pairs = load_pairs(config)
     lacks = next((f"{pair.source}: {pair.lacks_vmaf}" for pair in val_pairs if pair.lacks_vmaf), "")
@@ -46,22 +48,32 @@ def start(
         vmaf.require()
     folder = config.folder
     if folder.is_dir():  # said before the rehearsal
-        with sole_writer(folder):
-            _check_new(folder, resume)
+        with _held(folder, resume, ranks):
+            pass
     if not resume:
         if config.amp_backend == "apex":
             precision.choose(config.amp, config.amp_backend, torch_engine.pick_device(config.device))
-        trainer.rehearse(config, train_pairs)
-    with sole_writer(folder):
-        _check_new(folder, resume)
+        trainer.rehearse(config, train_pairs, ranks)
+    with _held(folder, resume, ranks):
         if resume:
             say(f"{folder}: going on")
-        else:
+        elif ranks.is_writer:
             with files.atomic_write(folder / "config.toml") as file:
                 file.write(fields.to_toml(config, provenance(command)).encode())
         factors = ", ".join(f"x{scale}" for scale in config.all_scales)
         say(f"{config.model} {factors}: {len(train_pairs)} pairs to train, {len(val_pairs)} to validate on")
-        return trainer.train(config, train_pairs, val_pairs, resume, progress, say)
+        return trainer.train(config, train_pairs, val_pairs, resume, progress, say, ranks)
+
+
+@contextmanager
+def _held(folder: Path, resume: bool, ranks: Ranks) -> Iterator[None]:
+    """The run's folder, held by the process that writes it, with no run in it that would be overwritten."""
+    if not ranks.is_writer:
+        yield
+        return
+    with sole_writer(folder):
+        _check_new(folder, resume)
+        yield
 
 
 def _check_new(folder: Path, resume: bool) -> None:
