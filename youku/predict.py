@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from youku import cli, files, shards
+from youku import cli, files, shards, stores
 from youku.engines import choice, shipped
 from youku.engines.network import Network
 from youku.inference.jobs import VideoOptions, choose_weights, list_jobs, size_and_scale, video_options
@@ -110,6 +110,7 @@ def _run(args: argparse.Namespace) -> int:
     from youku.inference.clip import predict_all
     from youku.inference.pipeline import Options
 
+    target, args.source, args.target = args.target, stores.local(args.source), stores.staged(args.target)
     if args.batch < 1 or (args.tile is not None and args.tile < 8):
         raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":
@@ -136,6 +137,7 @@ def _run(args: argparse.Namespace) -> int:
     cli.say(f"{network.spec.name} x{network.scale}{own} on {network.device}: {share}{num_jobs} clip(s)")
     anew = args.force or args.allow_playlists  # whose files may have changed
     predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
+    stores.upload([Path(job.target) for job in jobs], target, Path(args.source).is_dir(), cli.say)
     return 0
 
 

@@ -19,7 +19,7 @@ from typing import IO
 import torch
 
 import youku
-from youku import files
+from youku import files, stores
 from youku.engines import torch_engine
 from youku.metrics import vmaf
 from youku.training import fields, precision, trainer
@@ -120,13 +120,16 @@ def _lock(file: IO[bytes]) -> None:
 def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     """(training, validation) pairs of every scale as the config says, split by whole clips or pictures."""
     files.allow_open_files()
-    store = PictureStore()
+    store, data, val_data = (
+        PictureStore(),
+        *(tuple(map(stores.local, names)) for names in (config.data, config.val_data)),
+    )
     train: list[Pair] = []
     val: list[Pair] = []
     for scale in config.all_scales:
-        pairs = find_pairs(config.data, scale, config.lr_type, store)
-        if config.val_data:
-            held = find_pairs(config.val_data, scale, config.lr_type, store)
+        pairs = find_pairs(data, scale, config.lr_type, store)
+        if val_data:
+            held = find_pairs(val_data, scale, config.lr_type, store)
         else:
             pairs, held = split_pairs(pairs, config.val_clips)
         if shared := {pair.source for pair in pairs} & {pair.source for pair in held}:
