@@ -15,7 +15,11 @@ from tests.conftest import write_pair
 from youku import contest, evaluate, export, look, predict
 from youku.engines import onnx_file, weights
 from youku.engines.graph_engine import RUNTIMES, Runtime
+from youku.engines.network import Network
 from youku.engines.onnx_file import Parity
+from youku.engines.planes import PlanesForm
+from youku.engines.torch_engine import TorchEngine
+from youku.inference import pipeline
 from youku.models import MODELS
 from youku.video import y4m
 
@@ -255,3 +259,39 @@ def test_a_missing_file_is_named_before_missing_packages(
     monkeypatch.setattr(onnx_file, "installed", list)
     assert export.main([str(tmp_path / "nosuch"), str(tmp_path / "out.onnx")]) == 1
     assert "nosuch: no such weights file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "scale"), [("fsrcnn", 3), ("pairs-t", 4), ("edsr", 2), ("rlfn", 3)])
+@pytest.mark.parametrize("matrix", ["601", "709"])
+def test_planes_within_the_graph_are_those_of_predict(name: str, scale: int, matrix: str) -> None:
+    """Range, matrix, phase of chroma and rounding, at odd sizes too; a code here and there, where a sum lies at a half."""
+    torch.manual_seed(0)
+    module = MODELS[name].build(scale).eval().requires_grad_(False)
+    network = Network(MODELS[name], scale, TorchEngine(module, torch.device("cpu")))
+    form = PlanesForm(module, network.spec.colours.coded(matrix, False), scale)
+    for width, height in ((17, 13), (22, 14)):
+        header, rng = y4m.make_header(width, height), np.random.default_rng(width)
+        planes = tuple(rng.integers(0, 256, shape, np.uint8) for shape in header.plane_shapes)
+        (expected,) = pipeline.upscale_frames(network, header, [planes], pipeline.Options(), matrix=matrix)
+        with torch.inference_mode():
+            made = [plane[0].numpy() for plane in form(*(torch.from_numpy(plane)[None] for plane in planes))]
+        assert [plane.shape for plane in made] == [plane.shape for plane in expected]
+        far = np.concatenate([np.abs(a.astype(int) - b).ravel() for a, b in zip(made, expected, strict=True)])
+        assert far.max() <= 1 and (far > 0).mean() < 0.01
+
+
+@packages
+def test_a_file_of_planes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """uint8 in and out by name, said in the metadata; the kit's own verbs take networks, and say so."""
+    import onnx
+
+    out = tmp_path / "p.onnx"
+    assert export.main([str(SHIPPED), str(out), "--planes"]) == 0
+    model = onnx.load(out)
+    ends = {one.name: one.type.tensor_type.elem_type for one in (*model.graph.input, *model.graph.output)}
+    assert ends == dict.fromkeys(("y", "u", "v", "y_out", "u_out", "v_out"), onnx.TensorProto.UINT8)
+    assert {entry.key: entry.value for entry in model.metadata_props}["youku.planes"] == "601"
+    write_pair(tmp_path, 0, 8, 8, 1, scale=2)
+    capsys.readouterr()
+    assert predict.main([str(tmp_path / contest.low_name(0)), str(tmp_path / "o.y4m"), "--weights", str(out)]) == 1
+    assert "takes planes for other programs" in capsys.readouterr().err

@@ -278,20 +278,31 @@ def test_one_run_makes_an_output(tmp_path: Path, films: Path) -> None:
     assert folder.exists()
 
 
-@pytest.mark.parametrize("given", [None, 24])
+@pytest.mark.parametrize(
+    ("given", "first", "then", "expected"), [(None, 26, 10**4, {26}), (None, 40, 12, {40, 34}), (24, 40, 10**4, {24})]
+)
 def test_the_tiles_of_a_film_stay(
-    tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch, given: int | None
+    tmp_path: Path,
+    films: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: int | None,
+    first: int,
+    then: int,
+    expected: set,
 ) -> None:
-    """Memory is freer or scarcer when the run goes on: the tiles are those that it began with, and so are the bytes."""
+    """Memory is freer or scarcer when the run goes on: the tiles are those that it began with, and so are the bytes.
+
+    A tile as large as the picture or larger is the picture, 34 wide.
+    """
     used: list[int] = []
     within = tiles.run_within_memory
     monkeypatch.setattr(tiles, "run_within_memory", lambda *what: (used.append(what[-1]), within(*what))[1])
     job = Job(str(films / "film.y4m"), str(tmp_path / "o.y4m"), None)
-    for chosen, number in ((40, 5), (10**4, 10**6)):
+    for chosen, number in ((first, 5), (then, 10**6)):
         monkeypatch.setattr(tiles, "choose_tile_px", lambda *_, chosen=chosen: chosen)
         with suppress(KeyboardInterrupt):
             predict_all(network("fsrcnn", 2), [job], Options(tile_px=given), watch=stop_after(number))
-    assert len(used) >= NUM_FRAMES and set(used) == {given or 40}
+    assert len(used) >= NUM_FRAMES and set(used) == expected
 
 
 def test_a_pipe_cannot_be_gone_on_with(tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,15 @@ def test_content_is_read_again_only_after_a_change(tmp_path: Path, monkeypatch: 
     assert run(*command) == 0
 
 
+def test_a_tiny_clip_waits_for_the_disk_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For its frames, before they get their name; its notes may be lost by a power cut, and it is made again then."""
+    clip = clip_of(tmp_path / "in.y4m", width=32, height=24)
+    num_syncs, sync = [0], os.fsync
+    monkeypatch.setattr("os.fsync", lambda number: num_syncs.append(sync(number)))
+    assert run(str(clip.path), str(tmp_path / "out.y4m"), *BICUBIC) == 0
+    assert len(num_syncs) - 1 == 1
+
+
 @pytest.mark.parametrize(
     "record", [b"", b"{", b"[1]", b"null", b'{"made_by": 3, "input": 4, "output": [5]}', b"[" * 99999]
 )

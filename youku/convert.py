@@ -37,7 +37,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from youku import cli, files
+from youku import cli, files, shards
 from youku.metrics.picture_cost import describe, measure
 from youku.video import clips, hdf5, picture_sets, pictures
 from youku.video.clips import ClipKind
@@ -54,6 +54,20 @@ def convert_hdf5(source: str | Path, target: str | Path, content: Content) -> in
     if clips.kind_of(target) is not ClipKind.PICTURES:
         raise ValueError(f"{target}: HDF5 turns into a folder of gray png; name a folder")
     return hdf5.to_pictures(source, Path(target))
+
+
+def list_clips(source: str, target: str, to_pictures: bool) -> list[tuple[Path, Path]]:
+    """Each y4m clip of an IN folder that holds no pictures, and its place in the OUT folder; nothing for any other IN."""
+    if not Path(source).is_dir() or clips.kind_of(target) is not ClipKind.PICTURES or pictures.is_pattern(Path(target)):
+        return []
+    inside = sorted(path for path in Path(source).iterdir() if not path.name.startswith("."))
+    if any(path.suffix.lower() in pictures.SUFFIXES for path in inside):
+        return []
+    return [
+        (path, Path(target) / (path.stem if to_pictures else path.name))
+        for path in inside
+        if clips.kind_of(path) is ClipKind.Y4M
+    ]
 
 
 def picture_cost(path: str | Path, every: int = 1) -> dict[str, Any]:
@@ -79,6 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--report", metavar="CLIP", help="print what an 8-bit RGB round trip costs, per plane, in dB")
     cli.add_flags(parser, Conversion)
     cli.add_flags(parser, Content)
+    shards.add_flag(parser, "an IN folder's y4m clips")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 
@@ -92,6 +107,19 @@ def _act(args: argparse.Namespace) -> int:
         return 0
     if not args.source or not args.target:
         raise cli.UsageError("expected IN and OUT, or --report CLIP")
+    pairs = list_clips(args.source, args.target, bool(args.format or args.planes))
+    if args.shard:
+        if not Path(args.source).is_dir() or not pairs:
+            raise cli.UsageError(f"--shard splits a folder's y4m clips, and {args.source} is none; drop it")
+        pairs = args.shard.pick(pairs, lambda pair: pair[0].stat().st_size)
+    if pairs or args.shard:
+        settings = Conversion(**_settings(args, Conversion, True))
+        files.protect(*(path for path, _ in pairs), args.audio)
+        numbers = [convert(path, target, settings, _watch) for path, target in pairs]
+        made = {"out": args.target, "clips": len(pairs), "frames": sum(numbers)}
+        share = f"shard {args.shard}: " if args.shard else ""
+        print(json.dumps(made) if args.json else f"{share}{len(pairs)} clips, {sum(numbers)} frames -> {args.target}")
+        return 0
     kinds = clips.kind_of(args.source), clips.kind_of(args.target)
     wanted = _settings(args, Conversion, ClipKind.HDF5 not in kinds)
     content = _settings(args, Content, kinds[1] is ClipKind.HDF5)

@@ -24,7 +24,7 @@ from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any
 
-from youku import cli
+from youku import cli, shards
 from youku.video import alignment, clips, pair_folder
 from youku.video.coding import CODECS, RATES, Coding
 from youku.video.degradation import PRESETS, Degradation, preset_table
@@ -53,6 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     cli.add_flags(parser, Selection, "split_every", "max_frames", "every")
     parser.add_argument("--size", metavar="WxH", help="cut larger frames to this size around their middle")
     cli.add_flags(parser, Selection, "sequence")
+    shards.add_flag(parser, "the sources")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default 0)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
@@ -106,7 +107,7 @@ def check_pairs(folder: str, as_json: bool = False) -> None:
 
 def _act(args: argparse.Namespace) -> int:
     if args.list_presets or args.check:
-        if args.paths or (args.list_presets and args.check):
+        if args.paths or args.shard or (args.list_presets and args.check):
             raise cli.UsageError("--list-presets and --check FOLDER stand alone; leave the rest out")
         print(preset_table()) if args.list_presets else check_pairs(args.check, args.json)
         return 0
@@ -118,7 +119,14 @@ def _act(args: argparse.Namespace) -> int:
         raise ValueError(f"--seed {args.seed}: expected 0 or more")
     sources = clips.find_material(names, selection.sequence)
     made = pair_folder.fill(
-        folder, sources, choose(args), selection, args.first_id, args.seed, partial(cli.watch, is_kept=False)
+        folder,
+        sources,
+        choose(args),
+        selection,
+        args.first_id,
+        args.seed,
+        partial(cli.watch, is_kept=False),
+        args.shard,
     )
     if args.json:
         print(json.dumps({"folder": folder, "made": made}))

@@ -3,8 +3,9 @@
 WEIGHTS is a weights file (of this kit, or published), OUT.onnx the file. Before anything is written, every runtime that is
 installed runs the graph on parts of three photographs, one of odd size; the table of largest differences from torch is
 printed, and more than 0.1 codes (fp16: 2) are an error. Input and output are floats, 0 black and 1 white, luma or RGB in
-planes; the file's metadata says scale, colours, range, licence and how the weights were trained. What other programs do
-with it: docs/elsewhere.md. `predict` and `evaluate` take the file as --weights.
+planes; with --planes the uint8 planes of 4:2:0 video, so that a runner needs no colour code, compared with predict's
+(1 code, fp16: 3). The file's metadata says scale, colours, range, licence and how the weights were trained. What other
+programs do with it: docs/elsewhere.md. `predict` and `evaluate` take the file as --weights.
 
     python -m youku export runs/demo/best.safetensors demo.onnx
     python -m youku export vdsr.safetensors vdsr.onnx --scale 3 --precision fp16
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from youku import cli, files, text_table
 from youku.models import MODELS
+from youku.video import color
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -34,12 +36,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--scale", type=int, metavar="N", help="factor, where the file does not name it")
     parser.add_argument("--opset", type=int, default=18, metavar="N", help="ONNX operator set, 18 (default) to 23")
     parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32", help="of layers, input and output")
+    parser.add_argument(
+        "--planes", nargs="?", const="601", choices=list(color.MATRICES), metavar="MATRIX",
+        help="uint8 4:2:0 planes in and out, colours converted within; of RGB networks by MATRIX (601), such as 709",
+    )  # fmt: skip
     parser.add_argument("--licence", metavar="TEXT", help="for the metadata, where the weights file does not state it")
     return parser
 
 
 def _run(args: argparse.Namespace) -> int:
     from youku.engines import graph, onnx_file, torch_engine, weights
+    from youku.inference import plane_parity
 
     if Path(args.target).suffix.lower() != onnx_file.SUFFIX:
         raise cli.UsageError(f"{args.target}: expected a name that ends in {onnx_file.SUFFIX}")
@@ -55,12 +62,16 @@ def _run(args: argparse.Namespace) -> int:
     is_half = args.precision == "fp16"
     if is_half and not network.spec.half_safe:
         raise ValueError(f"model {network.spec.name}: loses accuracy in 16 bit; take --precision fp32")
-    about = onnx_file.about(network, card, args.precision, args.licence)
-    data = graph.export(network, about, args.opset, is_half)
-    found = onnx_file.parity(network, data)
+    about = onnx_file.about(network, card, args.precision, args.licence, args.planes or "")
+    if args.planes:
+        data = graph.export(network, about, args.opset, is_half, network.spec.colours.coded(args.planes, False))
+        found = plane_parity.measure(network, data, args.planes)
+    else:
+        data = graph.export(network, about, args.opset, is_half)
+        found = onnx_file.parity(network, data)
     rows = [[one.picture, one.runtime, f"{one.codes:.2g}", f"{100 * one.rounded:.3f} %"] for one in found]
     print(text_table.lay_out(["picture", "runtime", "largest difference (codes)", "rounded otherwise"], rows))
-    onnx_file.require_parity(found, args.precision)
+    onnx_file.require_parity(found, args.precision, 1.0 if args.planes else 0.0)
     with files.atomic_write(args.target) as file:
         file.write(data)
     size = f"{len(data) / 1e6:.1f} MB, opset {args.opset}, {args.precision}"

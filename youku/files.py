@@ -30,8 +30,10 @@ _playlists = [False]
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; on success sync it and rename it to `path`, on any error remove it.
+
+    What is not `durable` is not waited for: a note that a power cut may empty, and whose reader takes that for no note.
 
     ValueError where `path` is an input, OSError where its name is too long: both before the work. Whatever a library
     makes of a full disk is told as the OSError that it is.
@@ -45,8 +47,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         try:
             temporary.touch()
             yield temporary
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
+            if durable:
+                sync(temporary)
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
         except Exception as error:
@@ -56,9 +58,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: str | Path, durable: bool = True) -> Iterator[IO[bytes]]:
     """Yield a binary file that becomes `path` only when the block ends without an error."""
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+    with atomic_path(path, durable) as temporary, open(temporary, "wb") as file:
         yield file
 
 
@@ -146,9 +148,15 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_json(path: str | Path, value: Any) -> None:
+def sync(path: str | Path) -> None:
+    """Wait until a file's bytes are safe on the disk."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def write_json(path: str | Path, value: Any, durable: bool = True) -> None:
     """Write `value` as indented UTF-8 JSON, whole or not at all."""
-    with atomic_write(path) as file:
+    with atomic_write(path, durable) as file:
         file.write(json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
 
 
@@ -220,6 +228,17 @@ def printable(text: str, most: int = 80) -> str:
     """What a file says of itself, such as a key, for a sentence: on one line, without signs that act on a terminal."""
     cut = text if len(text) <= most else f"{text[:most]}..."
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in cut)
+
+
+@contextmanager
+def locked(path: str | Path) -> Iterator[None]:
+    """Hold a lock file, waited for, against other processes; where the system or the file system has no locks, none."""
+    with open(path, "ab") as file:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def free_bytes(folder: str | Path) -> int:

@@ -30,7 +30,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from youku import cli, files
+from youku import cli, files, shards, stores
 from youku.engines import choice, half, mean
 from youku.engines.network import Network
 from youku.inference.jobs import VideoOptions, choose_weights, list_jobs, size_and_scale, video_options
@@ -82,6 +82,7 @@ def _make_flags() -> argparse.ArgumentParser:
     parser.add_argument("--no-audio", action="store_true", help="leave the audio out of a video output")
     parser.add_argument("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
     parser.add_argument("--force", action="store_true", help="make outputs again even where they are up to date")
+    shards.add_flag(parser, "a folder's clips")
     return parser
 
 
@@ -109,10 +110,13 @@ def _run(args: argparse.Namespace) -> int:
     from youku.inference.clip import predict_all
     from youku.inference.pipeline import Options
 
+    target, args.source, args.target = args.target, stores.local(args.source), stores.staged(args.target)
     if args.batch < 1 or (args.tile is not None and args.tile < 8):
         raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":
         raise cli.UsageError("--test-set has no effect without --frames scored")
+    if args.shard and not Path(args.source).is_dir():
+        raise cli.UsageError(f"--shard splits a folder's clips, and {args.source} is one; drop it")
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
     video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
@@ -124,14 +128,19 @@ def _run(args: argparse.Namespace) -> int:
     label, test_set = args.size or f"x{args.scale or network.scale}", args.test_set or "round1-test"
     jobs = list_jobs(args.source, args.target, args.frames, test_set, label)
     jobs = [replace(job, deinterlace=args.deinterlace, size=size) for job in jobs]
+    num_jobs, share = len(jobs), ""
+    if args.shard:
+        jobs = args.shard.pick(jobs, lambda job: job.work_bytes)
+        share = f"shard {args.shard}: {len(jobs)} of "
     files.protect(*network.paths, *(job.source for job in jobs))
     files.refuse_input(*(job.target for job in jobs))
     if args.weights and any(Path(name).is_dir() for name in args.weights):
         own = f"; {', '.join(map(str, network.paths))}"
-    number = f"{len(jobs)} clip{'s' * (len(jobs) != 1)}"
+    number = f"{share}{num_jobs} clip{'s' * (num_jobs != 1)}"
     cli.say(f"{number} by {network.spec.name} x{network.scale} on {network.device}{own}")
     anew = args.force or args.allow_playlists  # whose files may have changed
     predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
+    stores.upload([Path(job.target) for job in jobs], target, Path(args.source).is_dir(), cli.say)
     return 0
 
 

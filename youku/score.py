@@ -17,10 +17,12 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from youku import cli, contest, files
+from youku import cli, contest, files, shards
+from youku.exchange import parts
 from youku.exchange.intervals import told, verdict
-from youku.exchange.score_clips import score_submission
+from youku.exchange.score_clips import measure_shard, score_submission
 from youku.exchange.scorefile import plain, write_score
 from youku.exchange.totals import CHOICES, Reading, format_artefacts, format_table
 
@@ -41,6 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, help="clips measured at once (default: from the CPU count)")
     parser.add_argument("--name", help="name of the row (default: the zip's)")
     parser.add_argument("--out", help="folder of score.json and score.csv (default: where the zip lies; FOLDER-score)")
+    shards.add_flag(parser, "the clips")
     parser.add_argument("--json", action="store_true", help="print score.json instead of the table")
     return parser
 
@@ -56,11 +59,19 @@ def _score(args: argparse.Namespace) -> int:
     test_set = contest.test_set(args.test_set, args.low)
     folders = (Path(name) for name in (args.submission, args.low, args.high))
     files.protect(args.submission, *(path for folder in folders for path in folder.glob("*.y4m")))
-    score = score_submission(
-        args.submission, args.low, args.high, test_set, reading, args.name, not args.no_vmaf, args.jobs,
-        progress=True, with_artefacts=args.artefacts, everything=args.all,
-    )  # fmt: skip
-    written = write_score(score, args.out or _place(Path(args.submission).absolute()))
+    out = Path(args.out or _place(Path(args.submission).absolute()))
+    how: dict[str, Any] = {
+        "with_vmaf": not args.no_vmaf, "jobs": args.jobs, "progress": True, "with_artefacts": args.artefacts,
+        "everything": args.all, "out": out,
+    }  # fmt: skip
+    if args.shard:
+        names = measure_shard(args.submission, args.low, args.high, test_set, args.shard, reading=reading, **how)
+        done = f"shard {args.shard}: {len(names)} clips measured; after all shards, the same command without --shard"
+        print(json.dumps({"shard": str(args.shard), "clips": names}) if args.json else f"{done} makes {out}/score.json")
+        return 0
+    score = score_submission(args.submission, args.low, args.high, test_set, reading, args.name, **how)
+    written = write_score(score, out)
+    parts.drop(out)
     if args.json:
         print(json.dumps(plain(score), indent=2))
     else:

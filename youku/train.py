@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import itertools
 import shlex
 import sys
@@ -27,26 +26,21 @@ from youku.training import config as configs
 from youku.training import fields
 from youku.training.config import TrainConfig
 
-COMMON = (
-    "data",
-    "name",
-    "model",
-    "scale",
-    "init_from",
-    "steps",
-    "batch",
-    "dtype",
-    "device",
-    "seed",
-)  # first in the help
-MAY_CHANGE = ("resume", "vgg_weights", "list")  # where a file lies is no setting of the run
+# first in the help
+COMMON = ("data", "name", "model", "scale", "init_from", "steps", "batch", "dtype", "device", "seed")
+MAY_CHANGE = ("resume", "vgg_weights", "devices", "list")  # where a file lies is no setting of the run
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("train", __doc__)
     parser.add_argument("--recipe", help="name in youku/training/recipes, or a TOML file")
     parser.add_argument("--list", action="store_true", help="print the recipes, a line or two each, and end")
-    parser.add_argument("--resume", metavar="RUN", help="go on with this run folder; beside it only --vgg-weights")
+    parser.add_argument(
+        "--resume", metavar="RUN", help="go on with this run folder; beside it only --vgg-weights and --devices"
+    )
+    parser.add_argument(
+        "--devices", type=int, metavar="N", help="processes, each a GPU or some cores, that share a batch"
+    )
     fields.add_flags(parser, TrainConfig, first=COMMON)
     half.add_older_names(parser)
     return parser
@@ -76,30 +70,40 @@ def read_settings(args: argparse.Namespace) -> TrainConfig:
     return config if args.vgg_weights is None else dataclasses.replace(config, vgg_weights=args.vgg_weights)
 
 
-def _run(args: argparse.Namespace, command: str) -> int:
+def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if args.list:
         print(recipe_table())
         return 0
     from youku.engines import weights  # with torch, which --help does without
-    from youku.training import run
+    from youku.training import distributed, run
+    from youku.training.progress import silent
 
-    say = functools.partial(print, file=sys.stderr)
-    config = read_settings(args)
+    config, resume = read_settings(args), bool(args.resume)
+    if distributed.is_restart() and (config.folder / "last.pt").exists():
+        config, resume = run.resumed_config(config.folder), True
     files.protect(args.recipe, config.init_from, config.vgg_weights, config.teacher)
     written = ("config.toml", "last.pt", "last.safetensors", "best.safetensors")
     files.refuse_input(*(config.folder / name for name in written))
     stops.keeps(lambda: _kept(config.folder))
-    try:
-        ending = run.start(config, bool(args.resume), command, say=say)
-    except KeyboardInterrupt:
-        say(f"stopped at once; {_kept(config.folder)}")
-        return 130
+    if args.devices and not distributed.is_worker():
+        distributed.check(config, args.devices)
+        run.load_pairs(config)  # what is wrong with them is said once
+        return distributed.launch(argv, args.devices, ["--resume", str(config.folder)], cli.say)
+    command = shlex.join(["python", "-m", "youku", "train", *argv])
+    with distributed.joined(config) as ranks:
+        say = cli.say if ranks.is_writer else silent
+        try:
+            ending = run.start(config, resume, command, say=say, ranks=ranks)
+        except KeyboardInterrupt:
+            say(f"stopped at once; {_kept(config.folder)}")
+            return 130
     if not ending.finished:
         say(f"stopped at step {ending.step}; {_kept(config.folder)}")
         return 128 + ending.stopped_by
     if ending.stopped_early:
         say(f"stopped at step {ending.step}: no better for {config.early_stop} validations")
-    print(weights.find(config.folder))
+    if ranks.is_writer:
+        print(weights.find(config.folder))
     return 0
 
 
@@ -124,8 +128,8 @@ def _weights_kept(folder: Path) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    command = shlex.join(["python", "-m", "youku", "train", *(sys.argv[1:] if argv is None else argv)])
-    return cli.run(make_parser(), lambda args: _run(args, command), argv)
+    own = sys.argv[1:] if argv is None else argv
+    return cli.run(make_parser(), lambda args: _run(args, own), argv)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from youku import files
 from youku.engines.network import Network
-from youku.models.colours import Tensors
+from youku.engines.planes import PlanesForm
+from youku.models.colours import Colours, Tensors
 
 OPSET, MOST_OPSET = 18, 23
 """torch.onnx writes 18; the packages turn it into a newer one, but into none that is older."""
@@ -57,28 +58,37 @@ def can_export() -> bool:
     return all(find_spec(name) for name in PACKAGES)
 
 
-def export(network: Network, about: Mapping[str, str], opset: int = OPSET, half: bool = False) -> bytes:
+def export(
+    network: Network, about: Mapping[str, str], opset: int = OPSET, half: bool = False, coded: Colours | None = None
+) -> bytes:
     """The graph of a network that torch runs, `about` in its metadata; `half` computes in fp16, in and out alike.
 
+    With `coded`, the network's colours as frames are coded, it takes and makes uint8 planes (`planes.PlanesForm`).
     ValueError where there is none: the network carries memory from frame to frame, or does what ONNX does not have.
     """
     if network.spec.memory:
         raise ValueError(f"{network.spec.name} carries memory from frame to frame, which one ONNX graph does not")
-    layers = _Layers(copy.deepcopy(network.module).half() if half else network.module)
-    x = example(network, *EXAMPLE, torch.float16 if half else torch.float32)
-    names = [[f"{way}_{index}" for index in range(len(x))] if len(x) > 1 else [way] for way in ("input", "output")]
+    if coded and network.spec.num_frames > 1:
+        raise ValueError(
+            f"{network.spec.name} takes {network.spec.num_frames} frames, and --planes makes graphs of one"
+        )
+    layers, x, names = _form(network, torch.float16 if half else torch.float32, coded)
     batch = torch.export.Dim(
         "batch"
     )  # planes of another size have axes of their own: half of 5 is not told from half of 6
     axes = [
-        {0: batch, 2: torch.export.Dim(f"height{number}"), 3: torch.export.Dim(f"width{number}")}
+        {
+            0: batch,
+            x[0].ndim - 2: torch.export.Dim(f"height{number}"),
+            x[0].ndim - 1: torch.export.Dim(f"width{number}"),
+        }
         for number in ("", *(f"_{index}" for index in range(1, len(x))))
     ]
     with torch.inference_mode(False), _quiet():
         try:
             program = torch.onnx.export(
                 layers, x, input_names=names[0], output_names=names[1], opset_version=opset,
-                dynamo=True, dynamic_shapes=(tuple(axes[: len(x)]),), verbose=False,
+                dynamo=True, dynamic_shapes=tuple(axes[: len(x)]) if coded else (tuple(axes[: len(x)]),), verbose=False,
             )  # fmt: skip
             assert program is not None
             graph: Any = program.model_proto
@@ -93,6 +103,23 @@ def export(network: Network, about: Mapping[str, str], opset: int = OPSET, half:
     for key in sorted(about):
         graph.metadata_props.add(key=key, value=about[key])
     return graph.SerializeToString(deterministic=True)
+
+
+def _form(network: Network, dtype: torch.dtype, coded: Colours | None) -> tuple[nn.Module, Tensors, list[list[str]]]:
+    """What is traced, on what, and the names of its inputs and outputs."""
+    module = copy.deepcopy(network.module).half() if dtype == torch.float16 else network.module
+    if coded:
+        number, height, width = EXAMPLE
+        sizes = ((height, width), *[(height // 2, width // 2)] * 2)
+        planes = tuple(torch.full((number, *size), 128, dtype=torch.uint8) for size in sizes)
+        return (
+            PlanesForm(module, coded, network.scale, dtype).eval(),
+            planes,
+            [["y", "u", "v"], ["y_out", "u_out", "v_out"]],
+        )
+    x = example(network, *EXAMPLE, dtype)
+    names = [[f"{way}_{index}" for index in range(len(x))] if len(x) > 1 else [way] for way in ("input", "output")]
+    return _Layers(module), x, names
 
 
 def example(network: Network, number: int, height: int, width: int, dtype: torch.dtype) -> Tensors:

@@ -32,6 +32,8 @@ PRECISIONS = {"fp32": AGREE_CODES, "fp16": 2.0}
 """How many codes the file's output may lie from torch's float32: fp16 has steps of 1/8 code at its border alone."""
 PICTURES = (("astronaut", 96, 64), ("coffee", 61, 47), ("chelsea", 33, 17))  # photograph, width, height
 RANGE = "floats, 0 is black and 1 is white, neither input nor output clipped"
+PLANES_RANGE = "uint8 codes, studio range, rounded half up and clipped to 0-255"
+PLANES_LAYOUT = "y (batch, height, width), u and v (batch, half of both, rounded up): 4:2:0 sited left, matrix BT.{}"
 NUMBERS = ("scale", "frames", "aligned", "halo_px", "local", "bytes_per_px")
 NO_LICENCE = "not stated by the weights file"
 
@@ -52,14 +54,17 @@ def installed() -> list[Runtime]:
     return [one for one in RUNTIMES.values() if one.is_installed]
 
 
-def about(network: Network, card: dict[str, str], precision: str, licence: str | None) -> dict[str, str]:
-    """The metadata of a network's file; `card` is that of its weights."""
+def about(
+    network: Network, card: dict[str, str], precision: str, licence: str | None, planes: str = ""
+) -> dict[str, str]:
+    """The metadata of a network's file; `card` is that of its weights, `planes` the matrix of a file of planes."""
     spec = network.spec
     told = licence or card.get("licence") or card.get("license") or NO_LICENCE
     weights = {"file": network.path.name, "sha256": files.sha256(network.path)} if network.path else {}
     x = _picture(network, *PICTURES[-1])
     shapes = [f"(batch, {part.shape[1]}, height, width)" for part in x[:1]]
     shapes += [f"(batch, {part.shape[1]}, half the height and width, rounded up)" for part in x[1:]]
+    form = {"youku.planes": planes, "range": PLANES_RANGE, "layout": PLANES_LAYOUT.format(planes)} if planes else {}
     return {
         "youku.model": spec.name,
         "youku.scale": str(network.scale),
@@ -75,6 +80,7 @@ def about(network: Network, card: dict[str, str], precision: str, licence: str |
         "source": spec.source,
         "licence": told,
         "card": json.dumps({**card, **weights}, sort_keys=True),
+        **form,
     }
 
 
@@ -93,10 +99,10 @@ def parity(network: Network, data: bytes) -> list[Parity]:
     return found
 
 
-def require_parity(found: list[Parity], precision: str) -> None:
-    """ValueError where a picture differs by more than the precision allows."""
+def require_parity(found: list[Parity], precision: str, rounding: float = 0.0) -> None:
+    """ValueError where a picture differs by more than the precision allows; `rounding` is what codes add to it."""
     worst = max(found, key=lambda one: (one.codes != one.codes, one.codes))
-    if not worst.codes <= PRECISIONS[precision]:
+    if not worst.codes <= int(rounding) + PRECISIONS[precision]:
         raise ValueError(
             f"{worst.picture} in {worst.runtime} differs from torch by {worst.codes:.3g} codes, and {precision} may by "
             f"{PRECISIONS[precision]}; nothing was written{'; take --precision fp32' if precision != 'fp32' else ''}"
@@ -112,6 +118,10 @@ def load(path: Path, model: str | None, scale: int | None, half: bool) -> Networ
         raise ValueError(
             f"{path}: is an ONNX file that this kit did not write, so its colours, range and scale are unknown; "
             "give the weights themselves, or a file of `python -m youku export`"
+        )
+    if "youku.planes" in told:
+        raise ValueError(
+            f"{path}: takes planes for other programs (export --planes); give the weights, or export without"
         )
     numbers = {key: told.get(f"youku.{key}", "") for key in NUMBERS}
     colours = next((spec.colours for spec in MODELS.values() if spec.colours.name == told.get("youku.colours")), None)

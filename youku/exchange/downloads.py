@@ -82,7 +82,7 @@ def make_plan(
 ) -> Plan:
     """Look at the disk; ask the server for sizes only where there is something to fetch."""
     if urlsplit(base_url).scheme not in objects.SCHEMES:
-        raise ValueError(f"--base-url {base_url!r}: expected http://..., https://... or file:///...")
+        raise ValueError(f"--base-url {base_url!r}: expected http://..., https://..., file:///... or s3://...")
     for item in wanted:
         if item.zip_path.is_dir():
             raise ValueError(f"{item.zip_path}: expected a zip, found a folder; move it away and run again")

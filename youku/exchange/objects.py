@@ -1,6 +1,6 @@
 """Remote objects by URL, the one place that knows schemes: how large an object is, and its bytes from any place on.
 
-URL (http, https, file) -> size, or an open Body of one Revision of the object. `fetch` makes whole files of them; what
+URL (http, https, file, or a store's: s3, oss, gs) -> size, or an open Body of one Revision. `fetch` makes whole files; what
 is read or written elsewhere some day gets its scheme here. A range is believed where the answer says that it begins
 where asked, belongs to that revision and is as long as it says; it may be shorter than asked. Any other answer to a
 range, also a refusal, leads to the whole object. A body in another Content-Encoding is decoded and cannot be resumed.
@@ -23,7 +23,9 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-SCHEMES = ("http", "https", "file")
+from youku import stores
+
+SCHEMES = ("http", "https", "file", "s3", "oss", "gs", "memory")
 TIMEOUT_SEC = (10, 60)  # to connect, between two packets
 _PLAIN = {"Accept-Encoding": "identity"}  # lengths and ranges must count the object's own bytes
 _BUSY = (429, 500, 502, 503, 504)  # asked again, after Retry-After where the server says so
@@ -80,8 +82,8 @@ def make_session(backoff_sec: float = 0.5) -> requests.Session:
 
 def size_of(session: requests.Session, url: str) -> int | None:
     """Size in bytes without fetching, None where the server does not say; FetchError where the file cannot be had."""
-    if urlsplit(url).scheme == "file":
-        with closing(_open_file(url, 0, Revision(url))) as body:
+    if opener := _opener(url):
+        with closing(opener(url, 0, Revision(url))) as body:
             return body.revision.total_bytes
     try:
         answer = session.head(url, headers=_PLAIN, timeout=TIMEOUT_SEC, allow_redirects=True)
@@ -99,8 +101,8 @@ def read(session: requests.Session, url: str, offset: int, revision: Revision, f
 
     Only the `first` try takes an unreachable host for dead: later on, the network is away for a while.
     """
-    if urlsplit(url).scheme == "file":
-        return _open_file(url, offset, revision)
+    if opener := _opener(url):
+        return opener(url, offset, revision)
     try:
         return _open_http(session, url, offset, revision)
     except requests.RequestException as error:
@@ -150,6 +152,29 @@ def _reader(answer: requests.Response) -> Callable[[int], bytes]:
             raise Broken(type(error).__name__) from None
 
     return read
+
+
+def _opener(url: str) -> Callable[[str, int, Revision], Body] | None:
+    """What opens a URL that is not of HTTP."""
+    scheme = urlsplit(url).scheme
+    return None if scheme in ("http", "https") else _open_file if scheme == "file" else _open_stored
+
+
+def _open_stored(url: str, offset: int, revision: Revision) -> Body:
+    """An object of a store that fsspec opens; where it is another than before, from its beginning."""
+    try:
+        file, total_bytes, validator = stores.open_at(url, 0)
+    except ValueError as error:
+        raise FetchError(url, str(error).removeprefix(f"{stores.shown(url)}: ")) from None
+    found = Revision(url, validator, total_bytes)
+
+    def read(count: int) -> bytes:
+        try:
+            return file.read(count)
+        except Exception as error:  # the store's own kinds
+            raise Broken(type(error).__name__) from None
+
+    return Body(file.seek(offset if found == revision else 0), total_bytes, found, read, file.close)
 
 
 def _open_file(url: str, offset: int, revision: Revision) -> Body:

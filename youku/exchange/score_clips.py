@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import datetime
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -21,38 +22,19 @@ from typing import Any
 import youku
 from youku import cli, contest, stops
 from youku.contest import TestSet
-from youku.exchange import baseline, intervals, totals
+from youku.exchange import baseline, intervals, parts, totals
+from youku.exchange.pairing import CHECK_IT, ScoredClip, alike, form, pair_up
+from youku.exchange.parts import Measured
 from youku.exchange.submission import Submission, open_submission
 from youku.exchange.totals import REFERENCES, SYSTEMS, FrameValues, Reading, Wanted
 from youku.metrics import vmaf
-from youku.metrics.artefacts import Artefacts, Gauge
+from youku.metrics.artefacts import Gauge
+from youku.shards import Shard
 from youku.threads import limit_threads
-from youku.video import ffmpeg, interpolate, y4m
-from youku.video.y4m import Header, Planes
+from youku.video import ffmpeg, interpolate
+from youku.video.y4m import Planes
 
 MAX_JOBS = 4  # clips measured at once; each holds about 20 frames
-CHECK_IT = "check the submission: python -m youku submit --check"
-
-
-@dataclass(frozen=True)
-class ScoredClip:
-    """One clip to score: its files and the source frames that were shipped."""
-
-    clip_id: int
-    whole: bool
-    name: str
-    low: y4m.Clip
-    high: y4m.Clip
-    frames: range
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one pass over a clip gave, by system; `versions` of libvmaf."""
-
-    values: dict[str, FrameValues]
-    artefacts: dict[str, Artefacts] = field(default_factory=dict)
-    versions: set[str] = field(default_factory=set)
 
 
 def score_submission(
@@ -67,27 +49,21 @@ def score_submission(
     progress: bool = False,
     with_artefacts: bool = False,
     everything: bool = False,
+    out: Path | None = None,
 ) -> dict[str, Any]:
     """Score a zip or folder of results; returns the content of score.json. ValueError where inputs do not fit together.
 
     `low` and `high` are folders of LR and GT clips; `jobs` clips are measured at once (default: from the CPU count).
     `everything` adds what the score does not need: PSNR over RGB, VMAF NEG, VMAF of the clips that were sampled.
+    What `measure_shard` has kept in the folder `out` is not measured again.
     """
     reading = reading or Reading()
     submission = open_submission(path)
-    clips = _pair_up(submission, test_set, Path(low), Path(high))
-    if with_vmaf:
-        vmaf.require()
-    jobs = jobs or min(MAX_JOBS, os.cpu_count() or 1)
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    num_frames = sum(len(clip.frames) for clip in clips)
-    with (
-        cli.bar(total=num_frames, unit="frame", desc="score", is_shown=progress, leave=False) as bar,
-        stops.workers(jobs, "score", limit_threads, (1,)) as (pool, stop),
-    ):
-        how = partial(totals.wanted_of, reading, everything=everything, with_vmaf=with_vmaf)
-        measure = partial(_measure, submission, reading.vmaf_model, how, threads, with_artefacts)
-        measured = _measure_all(pool, stop, measure, clips, bar)
+    clips = pair_up(submission, test_set, Path(low), Path(high))
+    measured = measure_clips(
+        submission, clips, reading, with_vmaf, jobs, progress, with_artefacts, everything,
+        out if out and (out / parts.FOLDER).is_dir() else None,
+    )  # fmt: skip
     pairs = list(zip(clips, measured, strict=True))
     values = {system: [(clip.whole, one.values[system]) for clip, one in pairs] for system in SYSTEMS}
     rows = [_clip_row(clip, one, reading) for clip, one in pairs]
@@ -95,7 +71,7 @@ def score_submission(
     score = {
         "name": name or _name(submission.path),
         "test_set": str(test_set),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "created": _now(),
         "protocol": asdict(reading),
         "tools": _tools(set().union(*(one.versions for one in measured))),
         "paths": {"submission": str(path), "low": str(low), "high": str(high)},
@@ -111,6 +87,57 @@ def score_submission(
             system: totals.artefact_totals([one.artefacts[system] for one in measured]) for system in SYSTEMS
         }
     return score
+
+
+def measure_shard(
+    path: str | Path, low: str | Path, high: str | Path, test_set: TestSet, shard: Shard, out: Path, reading: Reading,
+    with_vmaf: bool = True, jobs: int | None = None, progress: bool = False, with_artefacts: bool = False,
+    everything: bool = False,
+) -> list[str]:  # fmt: skip
+    """Measure a shard's clips and keep that in the folder `out`, for `score_submission` to go on from; returns their names."""
+    submission = open_submission(path)
+    clips = shard.pick(pair_up(submission, test_set, Path(low), Path(high)), lambda clip: clip.work)
+    measure_clips(submission, clips, reading, with_vmaf, jobs, progress, with_artefacts, everything, out)
+    return [clip.name for clip in clips]
+
+
+def measure_clips(
+    submission: Submission, clips: list[ScoredClip], reading: Reading, with_vmaf: bool, jobs: int | None, progress: bool,
+    with_artefacts: bool, everything: bool, out: Path | None,
+) -> list[Measured]:  # fmt: skip
+    """Measure clips side by side; where `out` is given, take what is kept there and keep the rest."""
+    from tqdm import tqdm
+
+    if with_vmaf:
+        vmaf.require()
+    jobs = jobs or min(MAX_JOBS, os.cpu_count() or 1)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    how = partial(totals.wanted_of, reading, everything=everything, with_vmaf=with_vmaf)
+    measure = partial(_measure, submission, reading.vmaf_model, how, threads, with_artefacts)
+
+    def measure_or_take(on_frame: Callable[[int], object], clip: ScoredClip) -> Measured:
+        if out is None:
+            return measure(on_frame, clip)
+        settings = {"model": reading.vmaf_model, "artefacts": with_artefacts, **asdict(how(clip.whole))}
+        part = parts.entry(out, submission, clip.name, (clip.low.path, clip.high.path), clip.frames, settings)
+        found = parts.read(part, len(clip.frames))
+        if found is None:
+            parts.write(part, found := measure(on_frame, clip))
+        return found
+
+    num_frames = sum(len(clip.frames) for clip in clips)
+    with (
+        tqdm(total=num_frames, unit="frame", desc="score", disable=not progress, leave=False) as bar,
+        stops.workers(jobs, "score", limit_threads, (1,)) as (pool, stop),
+    ):
+        return _measure_all(pool, stop, measure_or_take, clips, bar)
+
+
+def _now() -> str:
+    """The time, or the one that a build shall pretend (reproducible-builds.org, SOURCE_DATE_EPOCH)."""
+    pretended = os.environ.get("SOURCE_DATE_EPOCH", "")
+    now = int(pretended) if pretended.isascii() and pretended.isdigit() else time.time()
+    return datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds")
 
 
 def _measure_all(
@@ -129,40 +156,6 @@ def _measure_all(
 
     futures = [pool.submit(measure, count_frame, clip) for clip in clips]
     return stops.results(futures, lambda: bar.update(len(done) - bar.n))
-
-
-def _pair_up(submission: Submission, test_set: TestSet, low: Path, high: Path) -> list[ScoredClip]:
-    """Open every clip of the test set and compare counts and sizes before anything is measured."""
-    missing = []
-    for clip_id in test_set.ids:
-        if test_set.name(clip_id) not in submission.members or test_set.name(clip_id) in submission.wrong:
-            missing.append(f"{test_set.name(clip_id)} in {submission.path}")
-        wanted = ((low, contest.low_name(clip_id)), (high, contest.high_name(clip_id)))
-        missing += [f"{name} in {folder}" for folder, name in wanted if not (folder / name).is_file()]
-    if missing:
-        more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
-        raise ValueError(
-            f"test set {test_set}: cannot find {', '.join(missing[:4])}{more}; check the folders, or narrow --test-set"
-        )
-    clips = []
-    for clip_id in test_set.ids:
-        low_clip, high_clip = y4m.Clip(low / contest.low_name(clip_id)), y4m.Clip(high / contest.high_name(clip_id))
-        target = interpolate.scaled_header(low_clip.header, contest.SCALE)
-        if not _alike(high_clip.header, target):
-            raise ValueError(
-                f"{high_clip.path}: {_form(high_clip.header)}, expected {_form(target)}, "
-                f"{contest.SCALE} times its LR clip; fetch the pair again"
-            )
-        if high_clip.num_frames != low_clip.num_frames:
-            raise ValueError(
-                f"{high_clip.path}: {high_clip.num_frames} frames, its LR clip has {low_clip.num_frames}; "
-                "fetch the pair again"
-            )
-        frames = test_set.frames(clip_id, low_clip.num_frames)
-        clips.append(
-            ScoredClip(clip_id, test_set.is_whole(clip_id), test_set.name(clip_id), low_clip, high_clip, frames)
-        )
-    return clips
 
 
 def _measure(
@@ -187,8 +180,8 @@ def _measure(
     kept = {name: found for name, found in read.items() if found}
     names = [name for name in SYSTEMS if name not in kept]
     with submission.open(clip.name) as reader:
-        if not _alike(reader.header, header):
-            raise ValueError(f"{clip.name}: {_form(reader.header)}, its GT clip is {_form(header)}; {CHECK_IT}")
+        if not alike(reader.header, header):
+            raise ValueError(f"{clip.name}: {form(reader.header)}, its GT clip is {form(header)}; {CHECK_IT}")
         measured = _stream(clip, reader, names, wanted, vmaf_model, threads, with_artefacts, on_frame)
     for name in names[1:]:
         baseline.write(places[name], measured.values[name], measured.versions)
@@ -245,14 +238,6 @@ def _stream(
             measured.versions.add(result.version)
     measured.artefacts.update({name: gauge.result() for name, gauge in gauges.items()})
     return measured
-
-
-def _alike(header: Header, other: Header) -> bool:
-    return (header.plane_shapes, header.depth) == (other.plane_shapes, other.depth)
-
-
-def _form(header: Header) -> str:
-    return f"{header.width}x{header.height} C{header.chroma}"
 
 
 def _clip_row(clip: ScoredClip, measured: Measured, reading: Reading) -> dict[str, Any]:

@@ -90,8 +90,8 @@ def _keep_up_to_date(
     if not force and records.is_up_to_date(target, known, made_by, not job.to_video) and source:
         segments.drop(target)
         return None
-    made = {"made_by": made_by, "input": source}
-    files.write_json(record, made)  # claimed first: a run that is killed here may be repeated
+    made, began = {"made_by": made_by, "input": source}, time.monotonic()
+    files.write_json(record, made, durable=False)  # claimed first: a run that is killed here may be repeated
     try:
         keeping = segments.keep(target, records.key_of(made_by | how), int(how["batch"])) if source else nullcontext()
         with keeping as kept:
@@ -99,7 +99,8 @@ def _keep_up_to_date(
                 tell(f"{job.target}: {num_frames} frames")
             else:
                 num_frames = predict(job, kept=kept)
-            files.write_json(record, {**made, "output": records.content_of(target, None)})
+            is_long = time.monotonic() - began > segments.SAVE_EVERY_SEC  # or a power cut may cost it
+            files.write_json(record, {**made, "output": records.content_of(target, None)}, durable=is_long)
     except BaseException:
         if not target.exists():
             record.unlink(missing_ok=True)
@@ -196,7 +197,8 @@ def _outputs(
     What a network remembers is not kept: one with memory goes through the clip again. The tiles stay those of the run
     that began the clip, whatever memory is free now, as other tiles may round other samples up.
     """
-    pin = partial(records.pinned, kept.folder, "tile_px") if kept else int
+    whole_px = max(opened.header.width, opened.header.height)
+    pin = partial(records.pinned, kept.folder, "tile_px", whole_px, num_kept > 0) if kept else int
     chosen = job.frames if network.spec.needs_neighbours else None  # or else they are chosen already
     remembers = network.spec.memory or not num_kept
     wanted = chosen if remembers else (chosen or range(sys.maxsize))[num_kept:]

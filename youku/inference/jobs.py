@@ -34,6 +34,12 @@ class Job:
     def to_video(self) -> bool:
         return encoding.is_video(self.target)
 
+    @property
+    def work_bytes(self) -> float:
+        """How much there is to read of a y4m clip: the wanted frames' share of it."""
+        num_frames = y4m.Clip(self.source).num_frames if self.frames else 1
+        return Path(self.source).stat().st_size * len(self.frames or "1") / num_frames
+
 
 @dataclass(frozen=True, kw_only=True)
 class VideoOptions:

@@ -65,14 +65,20 @@ def is_up_to_date(target: Path, known: dict[str, Any], made_by: dict[str, str], 
     raise ValueError(f"{target}: exists and was not made here; use --force to replace it")
 
 
-def pinned(folder: Path, name: str, value: int) -> int:
-    """The value that the run which began an output wrote into its folder; `value`, from now on, where none did."""
+def pinned(folder: Path, name: str, most: int, is_begun: bool, value: int) -> int:
+    """The value of the run which began an output; `most` or more is not noted in its folder, so without a note it was that.
+
+    `value`, from now on, where none began it.
+    """
     record = folder / f"{name}.json"
     if record.exists():
         known = read(record).get(name)
         if isinstance(known, int) and known > 0:
             return known
-    files.write_json(record, {name: value})
+    elif is_begun:
+        return most
+    if value < most:
+        files.write_json(record, {name: value})
     return value
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from youku.engines import weights
 from youku.training.config import LossSettings
+from youku.training.dataset import ONE_PROCESS, Ranks
 from youku.training.losses import Term
 from youku.training.precision import load_moments, moments_of
 
@@ -50,8 +51,10 @@ class NoAdversary:
 class Adversary:
     """Discriminator, its Adam, and figures since they were last taken."""
 
-    def __init__(self, module: nn.Module, term: Term[GanLoss], rate: float) -> None:
+    def __init__(self, module: nn.Module, term: Term[GanLoss], rate: float, ranks: Ranks = ONE_PROCESS) -> None:
         self.module, self.kind, self.weight, self.rate = module, term.computes, term.weight, rate
+        self.ranks = ranks
+        ranks.share_statistics(module)
         self.optimizer = torch.optim.Adam(module.parameters(), rate)
         self.past: list[tuple[float, float, float]] = []
 
@@ -72,6 +75,7 @@ class Adversary:
         """Move along the gradients gathered; the rate follows the network's schedule by its factor."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * rate_factor
+        self.ranks.average(self.module)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -88,7 +92,7 @@ class Adversary:
         past, self.past = self.past, []
         if not past:
             return {}
-        means = [sum(column) / len(past) for column in zip(*past, strict=True)]
+        means = [self.ranks.mean(sum(column) / len(past)) for column in zip(*past, strict=True)]
         return dict(zip(("d_loss", "d_real", "d_fake"), means, strict=True))
 
     def warning(self, figures: dict[str, float]) -> str:
@@ -108,7 +112,9 @@ class Adversary:
         load_moments(self.optimizer, state["optimizer"])
 
 
-def make_adversary(config: LossSettings, side_px: int, channels: int, device: torch.device) -> Adversary | NoAdversary:
+def make_adversary(
+    config: LossSettings, side_px: int, channels: int, device: torch.device, ranks: Ranks = ONE_PROCESS
+) -> Adversary | NoAdversary:
     """The adversary that the loss asks for, of pictures (N, `channels`, `side_px`, `side_px`)."""
     term = config.terms.adversarial
     if term is None:
@@ -116,7 +122,7 @@ def make_adversary(config: LossSettings, side_px: int, channels: int, device: to
     from youku.models.discriminators import DISCRIMINATORS  # of a GAN alone
 
     module = DISCRIMINATORS[config.discriminator](side_px, channels).to(device)
-    return Adversary(module, term, config.d_lr)
+    return Adversary(module, term, config.d_lr, ranks)
 
 
 @contextmanager

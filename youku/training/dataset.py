@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from youku.inference import stages
@@ -32,7 +32,7 @@ Items = TypeVar("Items", list, np.ndarray)
 
 @dataclass(frozen=True)
 class Ranks:
-    """Who else trains this run: rank 0 of 1, for which each call does nothing; a form for several processes has the same."""
+    """Who else trains this run: rank 0 of 1, for which each call does nothing; `distributed.Processes` has the same calls."""
 
     is_writer: bool = True
     """Whether this process writes the run's files."""
@@ -44,6 +44,20 @@ class Ranks:
     def mean(self, value: float) -> float:
         """The mean over all processes."""
         return value
+
+    def most(self, *values: int) -> tuple[int, ...]:
+        """The largest of each over all processes."""
+        return values
+
+    def gather(self, items: list) -> list:
+        """What all of them made of their slices, in order."""
+        return items
+
+    def average(self, module: nn.Module) -> None:
+        """Gradients become their mean over all processes."""
+
+    def share_statistics(self, module: nn.Module) -> None:
+        """Batch norms see the patches of all processes from now on."""
 
     def barrier(self) -> None:
         """Wait until all are here."""

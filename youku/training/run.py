@@ -19,11 +19,12 @@ from typing import IO
 import torch
 
 import youku
-from youku import files
+from youku import files, stores
 from youku.engines import torch_engine
 from youku.metrics import vmaf
 from youku.training import fields, folds, precision, teacher, trainer
 from youku.training.config import TrainConfig
+from youku.training.dataset import ONE_PROCESS, Ranks
 from youku.training.pairs import Pair, find_pairs
 from youku.training.picture_pair import PictureStore
 from youku.training.progress import Ending, Say, silent
@@ -31,8 +32,9 @@ from youku.video import ffmpeg
 
 
 def start(
-    config: TrainConfig, resume: bool = False, command: str = "", progress: bool = True, say: Say = silent
-) -> Ending:
+    config: TrainConfig, resume: bool = False, command: str = "", progress: bool = True, say: Say = silent,
+    ranks: Ranks = ONE_PROCESS,
+) -> Ending:  # fmt: skip
     """Prepare the run folder and train; returns how it ended. Sentences on the way go to `say`."""
     train_pairs, val_pairs = load_pairs(config)
     lacks = next((f"{pair.source}: {pair.lacks_vmaf}" for pair in val_pairs if pair.lacks_vmaf), "")
@@ -46,21 +48,31 @@ def start(
         vmaf.require()
     folder = config.folder
     if folder.is_dir():  # said before the rehearsal
-        with sole_writer(folder):
-            _check_new(folder, resume)
+        with _held(folder, resume, ranks):
+            pass
     if not resume:
         if config.amp_backend == "apex":
             precision.choose(config.dtype, config.amp_backend, torch_engine.pick_device(config.device))
-        trainer.rehearse(config, train_pairs)
-    train_pairs = teacher.with_taught(config, train_pairs, say, progress)
-    with sole_writer(folder):
-        _check_new(folder, resume)
-        if not resume:
+        trainer.rehearse(config, train_pairs, ranks)
+    train_pairs = teacher.with_taught(config, train_pairs, say, progress and ranks.is_writer)
+    with _held(folder, resume, ranks):
+        if not resume and ranks.is_writer:
             with files.atomic_write(folder / "config.toml") as file:
                 file.write(fields.to_toml(config, provenance(command)).encode())
         factors = ", ".join(f"x{scale}" for scale in config.all_scales)
         say(f"{config.model} {factors}: {len(train_pairs)} pairs to train, {len(val_pairs)} to validate on")
-        return trainer.train(config, train_pairs, val_pairs, resume, progress, say)
+        return trainer.train(config, train_pairs, val_pairs, resume, progress, say, ranks)
+
+
+@contextmanager
+def _held(folder: Path, resume: bool, ranks: Ranks) -> Iterator[None]:
+    """The run's folder, held by the process that writes it, with no run in it that would be overwritten."""
+    if not ranks.is_writer:
+        yield
+        return
+    with sole_writer(folder):
+        _check_new(folder, resume)
+        yield
 
 
 def _check_new(folder: Path, resume: bool) -> None:
@@ -107,15 +119,18 @@ def _lock(file: IO[bytes]) -> None:
 def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     """(training, validation) pairs of every scale as the config says, split by whole clips or pictures."""
     files.allow_open_files()
-    store = PictureStore()
+    store, data, val_data = (
+        PictureStore(),
+        *(tuple(map(stores.local, names)) for names in (config.data, config.val_data)),
+    )
     train: list[Pair] = []
     val: list[Pair] = []
     if config.fold and config.val_data:
         raise ValueError(f"--fold {config.fold} and --val-data both say what is held out; drop one")
     for scale in config.all_scales:
-        pairs = find_pairs(config.data, scale, config.lr_type, store)
-        if config.val_data:
-            held = find_pairs(config.val_data, scale, config.lr_type, store)
+        pairs = find_pairs(data, scale, config.lr_type, store)
+        if val_data:
+            held = find_pairs(val_data, scale, config.lr_type, store)
         elif config.fold:
             pairs, held = folds.split(pairs, config.fold)
         else:

@@ -107,9 +107,11 @@ def make_state(config: TrainConfig, device: torch.device, resume: bool = False, 
     chosen = precision.choose(config.dtype, config.amp_backend, device)
     module, optimizer = chosen.prepare(module, optimizer)
     average = copy.deepcopy(module).requires_grad_(False) if config.ema else module
-    adversary = make_adversary(config, config.patch_px * scale, spec.channels, device)
+    adversary = make_adversary(config, config.patch_px * scale, spec.channels, device, ranks)
     others = {other: spec.train_form(spec.build(other), False) for other in config.all_scales[1:]}
     twins = {other: _ready(twin, config, device) for other, twin in others.items()}
+    for shared in (module, *twins.values()):
+        ranks.share_statistics(shared)
     return RunState(module, average, optimizer, chosen, adversary, ranks, twins, taken)
 
 

@@ -1,9 +1,8 @@
 """The training loop and its step: draw, forward, loss, backward, average; log, validate, save; resume bit-identically.
 
 A run folder holds config.toml, log.jsonl (a line every `log_every` steps and every validation), last.pt, last.safetensors,
-best.safetensors, samples/ and, where asked for, kept weights. A GAN run trains on `pretrain_loss` first. Ctrl-C finishes
-the step, or breaks a validation off, saves and returns (`saving`: a step too long for that is given up); a non-finite
-loss stops before the weights move.
+best.safetensors, samples/ and kept weights. A GAN run trains on `pretrain_loss` first. Ctrl-C finishes the step, or breaks
+a validation off, saves and returns (`saving`: too long a step is given up); a loss not finite stops before weights move.
 """
 
 from __future__ import annotations
@@ -91,6 +90,7 @@ def train_step(state: RunState, config: TrainConfig, stage: Stage, drawn: Sequen
         total += loss.item()
         check_finite(total, state.step, batch.names)
         state.precision.backward(loss, state.optimizer)
+    state.ranks.average(state.module)
     limit = GradientLimit(config.clip_norm, config.clip_element, rate)
     state.precision.step(state.module, state.optimizer, limit)
     stage.adversary.step(rate / config.lr)
@@ -136,7 +136,7 @@ def train(
         saver(state, config) as save,
     ):
         _loop(state, config, drawn, val_pairs, log, stop, save)
-    return _ending(state, config, stop.by)
+    return _ending(state, config, *ranks.most(stop.by))
 
 
 def _ending(state: RunState, config: TrainConfig, stopped_by: int = 0) -> Ending:
@@ -146,18 +146,16 @@ def _ending(state: RunState, config: TrainConfig, stopped_by: int = 0) -> Ending
 
 
 @_memory_advice()
-def rehearse(config: TrainConfig, train_pairs: Sequence[Pair]) -> None:
+def rehearse(config: TrainConfig, train_pairs: Sequence[Pair], ranks: Ranks = ONE_PROCESS) -> None:
     """One step of every stage on a state that is thrown away: what cannot work is said before anything is written."""
     if config.amp_backend == "apex":
         config = replace(config, dtype="float32", amp_backend="torch")
     device = torch_engine.pick_device(config.device)
-    state = make_state(config, device)
-    draw = in_turn(make_samplers(config, train_pairs, device))
+    state = make_state(config, device, ranks=ranks)
+    draw = in_turn(make_samplers(config, train_pairs, device, ranks))
     train_mode(state.module)
-    for first_of_stage in sorted({0, config.pretrain_steps}):
-        state.step = first_of_stage
-        drawn = [draw(index) for index in batches_of(config, first_of_stage)]
-        train_step(state, config, stage_at(config, state), drawn)
+    for state.step in sorted({0, config.pretrain_steps}):
+        train_step(state, config, stage_at(config, state), [draw(index) for index in batches_of(config, state.step)])
 
 
 def make_samplers(
@@ -180,9 +178,9 @@ def _loop(
     train_mode(state.module)
     if _is_due(state, config):  # it was stopped or killed before
         _validate(state, config, val_pairs, log, stop, save)
-    stage = stage_at(config, state)
-    figures = Figures()
-    while state.step < config.steps and not stop.by and not _is_stuck(state, config):
+    stage, figures = stage_at(config, state), Figures()
+    (stopped,) = state.ranks.most(stop.by)  # all processes of a run end after the same step
+    while state.step < config.steps and not stopped and not _is_stuck(state, config):
         began = time.perf_counter()
         step_batches = [next(drawn) for _ in batches_of(config, state.step)]
         figures.waited_sec += time.perf_counter() - began
@@ -195,10 +193,12 @@ def _loop(
             figures = Figures()
         if config.keep_every and (state.step % config.keep_every == 0 or last):  # before the checkpoint goes past it
             save_weights(state, config, f"step-{state.step:07d}", {})
-        if state.step % config.save_every == 0 or _is_due(state, config) or save.is_due or stop.by:
+        stopped, is_late = state.ranks.most(stop.by, save.is_due)
+        if state.step % config.save_every == 0 or _is_due(state, config) or is_late or stopped:
             save.save()
-        if _is_due(state, config) and not stop.by:
+        if _is_due(state, config) and not stopped:
             _validate(state, config, val_pairs, log, stop, save)
+            (stopped,) = state.ranks.most(stop.by)
             if state.step == config.pretrain_steps:
                 stage = stage_at(config, state)
             figures.began_sec = time.perf_counter()
@@ -261,7 +261,8 @@ def _measure(state: RunState, config: TrainConfig, pairs: Sequence[Pair]) -> Val
         engine = TorchEngine(state.averaged(scale).eval(), state.device)
         network = Network(spec_of(config.model, scale), scale, engine)
         own = [pair for pair in pairs if pair.scale == scale]
-        found.append(validation.validate(network, own, config.val_frames, config.val_metric == "score"))
+        is_scored = config.val_metric == "score"
+        found.append(validation.validate(network, own, config.val_frames, is_scored, ranks=state.ranks))
         if config.samples and state.ranks.is_writer:
             path = config.folder / "samples" / f"step-{state.step:07d}-x{scale}.png"
             validation.save_strip(network, own[0], path)

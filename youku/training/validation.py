@@ -22,6 +22,7 @@ from youku.inference import pipeline
 from youku.metrics import psnr
 from youku.training import dataset
 from youku.training.cuts import DEFAULT_RESIZER
+from youku.training.dataset import ONE_PROCESS, Ranks
 from youku.training.pairs import Pair
 from youku.video import resize
 
@@ -46,10 +47,12 @@ class Validation:
 
 
 def validate(
-    network: Network, pairs: Sequence[Pair], num_frames: int, with_vmaf: bool, resizer: str = DEFAULT_RESIZER
-) -> Validation:
-    """Score the network on held-out pairs; `resizer` shrinks pictures that bring no low resolution."""
-    measured = [pair.measure(network, num_frames, with_vmaf, resizer) for pair in pairs]
+    network: Network, pairs: Sequence[Pair], num_frames: int, with_vmaf: bool, resizer: str = DEFAULT_RESIZER,
+    ranks: Ranks = ONE_PROCESS,
+) -> Validation:  # fmt: skip
+    """Score the network on held-out pairs, shared out; `resizer` shrinks pictures that bring no low resolution."""
+    own = ranks.share(list(pairs))
+    measured = ranks.gather([pair.measure(network, num_frames, with_vmaf, resizer) for pair in own])
     clips = [psnrs for psnrs, _ in measured]
     return Validation(psnr.pool(clips, "clip"), float(np.mean([vmaf for _, vmaf in measured])))
 

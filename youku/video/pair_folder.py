@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from youku import __version__, contest, files
 from youku.cli import Watch, option, unwatched
+from youku.shards import Shard
 from youku.video import ffmpeg, y4m
 from youku.video.clips import Material, Opened, open_420
 from youku.video.degradation import Degradation, make_pair
@@ -67,20 +69,24 @@ def fill(
     first_id: int | None = 0,
     seed: int = 0,
     watch: Watch = unwatched,
+    shard: Shard | None = None,
 ) -> list[int]:
     """Make pairs numbered from `first_id`; returns the ids made, without those already there. ValueError for files of others.
 
-    None: each source goes on with its own pairs, or begins after all that are there.
+    None: each source goes on with its own pairs, or begins after all that are there. A `shard` makes those of its sources,
+    numbered from 0 where `first_id` is None; where sources are split it reads the others too, to number its own.
     """
-    folder = Path(folder)
+    folder, numbers = Path(folder), range(len(sources))
+    own = shard.pick(numbers, lambda number: _bytes_of(sources[number])) if shard else numbers
     files.protect(*(path for source in sources for path in source.paths))
     pairs = _read_manifest(folder)
     made: list[int] = []
     clip_id = first_id or 0
-    for source in sources:
-        clip_id = _first_of(source.name, folder, pairs) if first_id is None else clip_id
+    for number, source in enumerate(sources[: max(own, default=-1) + 1]):
+        clip_id = clip_id if shard or first_id is not None else _first_of(source.name, folder, pairs)
         settings = _settings(source, degradation, selection, seed)
-        if not selection.split_every and _is_current(folder, clip_id, pairs, {**settings, "first_frame": 0}):
+        is_there = partial(_is_current, folder, pairs=pairs) if number in own else _is_others
+        if not selection.split_every and is_there(clip_id, entry={**settings, "first_frame": 0}):
             clip_id += 1
             continue
         with open_420(source) as opened:
@@ -93,7 +99,7 @@ def fill(
             first_frame = 0
             for piece in selection.split(watch(frames, Path(source.name).name)):
                 entry = {**settings, "first_frame": first_frame}
-                if _is_current(folder, clip_id, pairs, entry):
+                if is_there(clip_id, entry=entry):
                     num_frames = sum(1 for _ in piece)
                 else:
                     _claim(folder, clip_id, pairs, entry)
@@ -132,16 +138,26 @@ def _claim(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, A
 
 
 def _list(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> None:
-    pairs[f"{clip_id:05d}"] = entry
-    files.write_json(folder / MANIFEST, {"pairs": pairs})
+    with files.locked(folder / f".{MANIFEST}.lock"):  # other shards list theirs there
+        pairs |= {**_read_manifest(folder), f"{clip_id:05d}": entry}
+        files.write_json(folder / MANIFEST, {"pairs": pairs})
 
 
 def _settings(source: Material, degradation: Degradation, selection: Selection, seed: int) -> dict[str, Any]:
     """What decides a pair's bytes, as JSON keeps it."""
-    total_bytes = sum(path.stat().st_size for path in source.paths)
+    total_bytes = _bytes_of(source)
     modified = max(path.stat().st_mtime_ns for path in source.paths)
     known = {"source": source.name, "source_bytes": total_bytes, "source_mtime_ns": modified, "seed": seed}
     return json.loads(json.dumps({**known, "cut": asdict(selection), "degradation": asdict(degradation)}))
+
+
+def _bytes_of(source: Material) -> int:
+    return sum(path.stat().st_size for path in source.paths)
+
+
+def _is_others(clip_id: int, entry: dict[str, Any]) -> bool:
+    """Another shard makes it."""
+    return True
 
 
 def _is_current(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> bool:

@@ -64,8 +64,7 @@ class Kept:
 
     def num_frames(self) -> int:
         """How many frames the next run finds."""
-        counted = self.folder / COUNT
-        return _read_count(counted)[0] if counted.exists() else sum(map(_num_frames, self.segments()))
+        return _read_count(self.folder / COUNT)[0] or sum(map(_num_frames, self.segments()))
 
 
 @contextmanager
@@ -146,10 +145,11 @@ class PartWriter:
         if time.monotonic() - self._saved > SAVE_EVERY_SEC:
             self.save()
 
-    def save(self) -> None:
-        """What is written so far is kept, whatever comes."""
+    def save(self, is_whole: bool = False) -> None:
+        """What is written so far is kept, whatever comes; a power cut may cost the count of a whole file."""
         self._hashed.sync()
-        files.write_json(self._count, {"frames": self.num_frames, "sha256": self._hashed.digest.hexdigest()})
+        count = {"frames": self.num_frames, "sha256": self._hashed.digest.hexdigest()}
+        files.write_json(self._count, count, durable=not is_whole)
         self._saved = time.monotonic()
 
     def _find(self, batch: int) -> int:
@@ -196,7 +196,7 @@ def create_y4m(target: str | Path, header: Header, kept: Kept) -> Iterator[PartW
             raise
         if writer.num_frames == 0:
             raise y4m.Y4MError(f"{target}: nothing to write, the source gave 0 frames")
-        writer.save()
+        writer.save(is_whole=True)
     part.replace(target)
 
 

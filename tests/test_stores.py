@@ -1,0 +1,157 @@
+"""Clips in an object store: the same results as from files, fetched once, written whole; what a store refuses in a sentence."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import write_pair
+from tests.test_train import settings
+from youku import contest, predict, stores
+from youku.exchange import objects
+from youku.exchange.fetch import fetch
+from youku.training import run
+
+fsspec = pytest.importorskip("fsspec")
+MISSING = [name for name in ("s3fs", "moto", "flask") if not importlib.util.find_spec(name)]
+
+
+@pytest.fixture
+def memory() -> Iterator[object]:
+    system = fsspec.filesystem("memory")
+    yield system
+    for path in system.ls("/", detail=False):
+        system.rm(path, recursive=True)
+
+
+@pytest.fixture(params=["memory", "s3"])
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty place in a store."""
+    if request.param == "memory":
+        request.getfixturevalue("memory")
+        yield "memory://clips"
+        return
+    if MISSING:
+        pytest.skip(f"needs pip install {' '.join(MISSING)}")
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "y",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    fsspec.filesystem("s3").mkdir("clips")
+    yield "s3://clips"
+    fsspec.filesystem("s3").clear_instance_cache()
+    server.stop()
+
+
+def put(folder: Path, url: str) -> None:
+    system, place = fsspec.core.url_to_fs(url)
+    for path in folder.glob("*.y4m"):
+        system.put_file(str(path), f"{place}/{path.name}")
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_predict_reads_and_writes_a_bucket(
+    tmp_path: Path, bucket: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes of a run on files; the same command again fetches, makes and writes nothing."""
+    clips = tmp_path / "clips"
+    for clip_id in range(2):
+        write_pair(clips, clip_id, 16, 12, 2)
+    put(clips, f"{bucket}/low")
+    assert predict.main([str(clips), str(tmp_path / "high"), "--model", "bicubic"]) == 0
+    line = [f"{bucket}/low", f"{bucket}/high", "--model", "bicubic"]
+    assert predict.main(line) == 0
+    system, place = fsspec.core.url_to_fs(f"{bucket}/high")
+    for clip_id in range(2):
+        name = contest.result_name(clip_id, True)
+        assert system.cat_file(f"{place}/{name}") == (tmp_path / "high" / name).read_bytes()
+    capsys.readouterr()
+    monkeypatch.setattr(system, "open", None)
+    assert predict.main(line) == 0
+    said = capsys.readouterr().err
+    assert said.count("up to date") == said.count("already") == 2
+
+
+def test_train_reads_a_bucket_and_follows_its_changes(pairs: Path, memory: object) -> None:
+    """Pairs as from the folder; an object that has changed is fetched anew, one that is gone is gone."""
+    put(pairs, "memory://data/train")
+    made = settings(pairs, data=("memory://data/train",))
+    there = [pair.source for part in run.load_pairs(made) for pair in part]
+    assert len(there) == 3
+    system = fsspec.filesystem("memory")
+    for name in (contest.low_name, contest.high_name):
+        system.rm(f"/data/train/{name(0)}")
+        system.put_file(str(pairs / name(1)), f"/data/train/{name(2)}")
+    train, val = run.load_pairs(made)
+    assert len(train + val) == 2
+    folder = Path(stores.local("memory://data/train"))
+    assert (folder / contest.low_name(2)).read_bytes() == (pairs / contest.low_name(1)).read_bytes()
+
+
+def test_a_mirror_may_be_a_bucket(tmp_path: Path, memory: object) -> None:
+    """A transfer goes on where it ended; an object that has changed since begins anew."""
+    fsspec.filesystem("memory").pipe_file("/mirror/a.zip", bytes(range(200)))
+    with objects.make_session() as session:
+        revision = objects.read(
+            session, "memory://mirror/a.zip", 0, objects.Revision("memory://mirror/a.zip"), True
+        ).revision
+        assert objects.size_of(session, revision.url) == revision.total_bytes == 200
+        body = objects.read(session, revision.url, 150, revision, False)
+        assert (body.start, body.read(99)) == (150, bytes(range(150, 200)))
+        fsspec.filesystem("memory").pipe_file("/mirror/a.zip", b"other")
+        assert objects.read(session, revision.url, 150, revision, False).start == 0
+        with pytest.raises(objects.FetchError, match="no such bucket or object"):
+            objects.size_of(session, "memory://mirror/b.zip")
+    fetch("memory://mirror/a.zip", tmp_path / "a.zip")
+    assert (tmp_path / "a.zip").read_bytes() == b"other"
+
+
+def test_an_object_that_changes_while_it_is_read_is_refused(memory: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = fsspec.filesystem("memory")
+    system.pipe_file("/a/clip.y4m", b"12345678")
+    monkeypatch.setattr(stores, "BLOCK_BYTES", 4)
+    real = stores.files.atomic_write
+    monkeypatch.setattr(
+        stores.files, "atomic_write", lambda path: system.pipe_file("/a/clip.y4m", b"1234") or real(path)
+    )
+    with pytest.raises(ValueError, match="clip.y4m changed while it was read"):
+        stores.local("memory://a/clip.y4m")
+    assert not list(stores._cache("memory://a/clip.y4m").glob("clip*"))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError("x"), "no such bucket or object"),
+        (PermissionError("Forbidden"), "access denied .Forbidden.; check the credentials"),
+        (type("NoCredentialsError", (Exception,), {})("secret"), "no valid credentials .NoCredentialsError."),
+        (type("EndpointConnectionError", (Exception,), {})("secret"), "the store failed .EndpointConnectionError."),
+    ],
+)
+def test_what_a_store_refuses_is_one_sentence(error: Exception, words: str) -> None:
+    """Names, passwords and signatures of a URL are never said."""
+    with (
+        pytest.raises(ValueError, match=f"^s3://bucket/a: {words}") as told,
+        stores._told("s3://me:secret@bucket/a?sig=secret"),
+    ):
+        raise error
+    assert "secret" not in str(told.value)
+
+
+def test_a_package_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
+    assert predict.main(["s3://bucket/a.y4m", "out.y4m"]) == 1
+    assert "pip install fsspec s3fs" in capsys.readouterr().err

@@ -1,0 +1,72 @@
+"""The clips of a test set with what was shipped of them, paired up and compared by counts and sizes before any work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from youku import contest
+from youku.contest import TestSet
+from youku.exchange.submission import Submission
+from youku.video import interpolate, y4m
+from youku.video.y4m import Header
+
+CHECK_IT = "check the submission: python -m youku submit --check"
+
+
+@dataclass(frozen=True)
+class ScoredClip:
+    """One clip to score: its files and the source frames that were shipped."""
+
+    clip_id: int
+    whole: bool
+    name: str
+    low: y4m.Clip
+    high: y4m.Clip
+    frames: range
+
+    @property
+    def work(self) -> int:
+        return len(self.frames) * self.high.header.frame_bytes
+
+
+def pair_up(submission: Submission, test_set: TestSet, low: Path, high: Path) -> list[ScoredClip]:
+    """Open every clip of the test set and compare counts and sizes before anything is measured."""
+    missing = []
+    for clip_id in test_set.ids:
+        if test_set.name(clip_id) not in submission.members or test_set.name(clip_id) in submission.wrong:
+            missing.append(f"{test_set.name(clip_id)} in {submission.path}")
+        wanted = ((low, contest.low_name(clip_id)), (high, contest.high_name(clip_id)))
+        missing += [f"{name} in {folder}" for folder, name in wanted if not (folder / name).is_file()]
+    if missing:
+        more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
+        raise ValueError(
+            f"test set {test_set}: cannot find {', '.join(missing[:4])}{more}; check the folders, or narrow --test-set"
+        )
+    clips = []
+    for clip_id in test_set.ids:
+        low_clip, high_clip = y4m.Clip(low / contest.low_name(clip_id)), y4m.Clip(high / contest.high_name(clip_id))
+        target = interpolate.scaled_header(low_clip.header, contest.SCALE)
+        if not alike(high_clip.header, target):
+            raise ValueError(
+                f"{high_clip.path}: {form(high_clip.header)}, expected {form(target)}, "
+                f"{contest.SCALE} times its LR clip; fetch the pair again"
+            )
+        if high_clip.num_frames != low_clip.num_frames:
+            raise ValueError(
+                f"{high_clip.path}: {high_clip.num_frames} frames, its LR clip has {low_clip.num_frames}; "
+                "fetch the pair again"
+            )
+        frames = test_set.frames(clip_id, low_clip.num_frames)
+        clips.append(
+            ScoredClip(clip_id, test_set.is_whole(clip_id), test_set.name(clip_id), low_clip, high_clip, frames)
+        )
+    return clips
+
+
+def alike(header: Header, other: Header) -> bool:
+    return (header.plane_shapes, header.depth) == (other.plane_shapes, other.depth)
+
+
+def form(header: Header) -> str:
+    return f"{header.width}x{header.height} C{header.chroma}"

@@ -1,0 +1,158 @@
+"""Clips in an object store: any URL that fsspec opens (s3://, oss://, gs://, https://, file://, memory://), the one user of it.
+
+Reading: an object, or the objects of a folder -> files in the user's cache, whole, under a name that changes when the object
+does; what is there already is not fetched again. Writing: a finished file -> an object, which appears whole or not at all (a
+store shows a multipart upload when it is completed; a file is renamed). Credentials come the usual ways of each store
+(environment, ~/.aws, roles); none is read from a URL, shown or kept. ValueError says in one sentence what a store refuses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from youku import files, stops
+
+SCHEMES = ("s3", "oss", "gs", "https", "http", "file", "memory")
+PACKAGES = {"s3": "s3fs", "oss": "ossfs", "gs": "gcsfs", "https": "aiohttp", "http": "aiohttp"}
+BLOCK_BYTES = 8 << 20  # read and written at once
+AT_ONCE = 4  # objects; a store answers each slowly
+
+
+def is_url(name: str | Path) -> bool:
+    return re.match(rf"({'|'.join(SCHEMES)})://", str(name)) is not None
+
+
+def shown(url: str) -> str:
+    """A URL as it may be said: without names, passwords and signatures."""
+    return re.sub(r"(?<=://)[^/@]*@|\?.*", "", url)
+
+
+def local(name: str) -> str:
+    """The file or folder that stands for `name` here: itself, or the copy of what a URL names."""
+    if not is_url(name):
+        return name
+    system, path = _system(name)
+    with _told(name):
+        if system.isdir(path):
+            found = [one["name"] for one in system.ls(path, detail=True) if one["type"] == "file"]
+            folder = _cache(name) / PurePosixPath(path).name
+            with stops.workers(AT_ONCE, "objects") as (pool, _):
+                stops.results([pool.submit(_fetch, system, one, folder, name) for one in found], lambda: None)
+            names = {PurePosixPath(one).name for one in found}
+            for copy in files.make_folder(folder).iterdir():
+                if copy.name not in names and not copy.name.startswith("."):
+                    copy.unlink()  # it is no longer in the store
+            return str(folder)
+        return str(_fetch(system, path, _cache(name), name))
+
+
+def staged(name: str) -> str:
+    """Where an output is made before `upload`; a name that is no URL is itself."""
+    end = "/" if name.endswith("/") else ""
+    return str(_cache(name) / "out" / PurePosixPath(name.rstrip("/")).name) + end if is_url(name) else name
+
+
+def upload(paths: Sequence[Path], name: str, is_folder: bool, say: Callable[[str], object]) -> None:
+    """Put finished files to a URL (any other name has them already); what the store has stays as it is."""
+    if not is_url(name):
+        return
+    system, target = _system(name)
+    for path in paths:
+        place = f"{target.rstrip('/')}/{path.name}" if is_folder or name.endswith("/") else target
+        note = path.with_name(f".{path.name}.uploaded")
+        with _told(name):
+            known = note.read_text() if note.exists() else ""
+            if known == f"{files.sha256(path)} {_mark(system, place)}":
+                say(f"{shown(name)}: has {path.name} already")
+                continue
+            with system.transaction:  # a local file, or one in memory, appears at its end
+                with path.open("rb") as file, system.open(place, "wb", block_size=BLOCK_BYTES) as remote:
+                    while block := file.read(BLOCK_BYTES):
+                        remote.write(block)
+            system.invalidate_cache()
+            if system.size(place) != path.stat().st_size:
+                raise ValueError(
+                    f"{shown(name)}: holds {system.size(place)} bytes after the upload; run the command again"
+                )
+            note.write_text(f"{files.sha256(path)} {_mark(system, place)}")
+            say(f"{shown(name)}: {path.name} is there, {path.stat().st_size} bytes")
+
+
+def open_at(url: str, offset: int) -> tuple[Any, int, str]:
+    """(file at `offset`, bytes of the object, what changes when it does), for whoever streams; close it."""
+    system, path = _system(url)
+    with _told(url):
+        size, mark = system.size(path), _mark(system, path)
+        file = system.open(path, "rb", block_size=BLOCK_BYTES)
+        file.seek(offset)
+        return file, size, mark
+
+
+def _fetch(system: Any, path: str, folder: Path, url: str) -> Path:
+    """The copy of an object in `folder`, made anew where the object has changed; ValueError where it does meanwhile."""
+    target, mark = folder / PurePosixPath(path).name, _mark(system, path)
+    note = target.with_name(f".{target.name}.mark")
+    if target.exists() and note.exists() and note.read_text() == mark:
+        return target
+    with files.atomic_write(target) as file, system.open(path, "rb", block_size=BLOCK_BYTES) as remote:
+        while block := remote.read(BLOCK_BYTES):
+            file.write(block)
+        system.invalidate_cache()
+        if _mark(system, path) != mark:
+            raise ValueError(f"{shown(url)}: {target.name} changed while it was read; run the command again")
+    note.write_text(mark)
+    return target
+
+
+def _mark(system: Any, path: str) -> str:
+    """What changes when an object does; empty where there is none."""
+    with suppress(FileNotFoundError):
+        about = system.info(path)
+        return " ".join(str(about.get(key, "")) for key in ("size", "ETag", "etag", "mtime", "created", "LastModified"))
+    return ""
+
+
+def _cache(url: str) -> Path:
+    return files.cache_folder("objects") / hashlib.sha256(url.encode()).hexdigest()[:20]
+
+
+def _system(url: str) -> tuple[Any, str]:
+    """fsspec's file system of a URL and the path in it; ValueError where a package is missing."""
+    try:
+        import fsspec
+
+        with _told(url):
+            return fsspec.core.url_to_fs(url)
+    except ImportError:
+        package = PACKAGES.get(url.partition(":")[0], "fsspec")
+        raise ValueError(
+            f"{shown(url)}: needs a package that is not installed; run pip install fsspec {package}"
+        ) from None
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Errors of a store in one sentence, without what it says of the request."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise ValueError(f"{shown(url)}: no such bucket or object; check the URL") from None
+    except PermissionError as error:
+        reason = str(error).partition("\n")[0][:100]
+        raise ValueError(f"{shown(url)}: access denied ({reason}); check the credentials of this store") from None
+    except (ValueError, ImportError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        if "redential" in kind or "Token" in kind or "redential" in str(error):
+            raise ValueError(
+                f"{shown(url)}: no valid credentials ({kind}); set them as the store's own tools do"
+            ) from None
+        if isinstance(error, OSError) and error.filename is not None:
+            raise  # of this machine's disk
+        raise ValueError(f"{shown(url)}: the store failed ({kind}); run the command again later") from None

@@ -1,0 +1,233 @@
+"""One training run on several devices: a process each, its share of every batch, the mean of all gradients.
+
+`torchrun --nproc_per_node N -m youku.train ...`, or `launch` for --devices N -> `joined` gives each process its Ranks. All
+hold the same weights, draw the same batch and cut their slice of it; gradients, and the statistics of batch norm, are those
+of the whole batch, so that N processes make the steps of one within float order. The one module that knows torch.distributed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+import youku
+from youku.engines import torch_engine
+from youku.training.config import TrainConfig
+from youku.training.dataset import ONE_PROCESS, Items, Ranks
+from youku.training.progress import Say
+
+PATIENCE_SEC = 1.0  # the first process tells what all of them find; who is still alive then found it alone
+LOST = re.compile(
+    "gloo|nccl|connection|socket|peer|store", re.IGNORECASE
+)  # in what torch says of a process that is gone
+MOST_RESTARTS = 3
+
+
+@dataclass(frozen=True)
+class Processes(Ranks):
+    """Process `rank` of `world`; the batch divides among them, so a mean of means is the mean."""
+
+    rank: int = 0
+    world: int = 1
+
+    def share(self, items: Items) -> Items:
+        return items[len(items) * self.rank // self.world : len(items) * (self.rank + 1) // self.world]
+
+    def mean(self, value: float) -> float:
+        return float(_reduced(torch.tensor([value], dtype=torch.float64), dist.ReduceOp.SUM)[0]) / self.world
+
+    def most(self, *values: int) -> tuple[int, ...]:
+        return tuple(map(int, _reduced(torch.tensor(values), dist.ReduceOp.MAX)))
+
+    def gather(self, items: list) -> list:
+        shares: list[Any] = [None] * self.world
+        dist.all_gather_object(shares, items)
+        return [item for share in shares for item in share]
+
+    def average(self, module: nn.Module) -> None:
+        gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+        flat = _reduced(torch.cat([gradient.flatten() for gradient in gradients]), dist.ReduceOp.SUM) / self.world
+        for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def share_statistics(self, module: nn.Module) -> None:
+        for layer in module.modules():
+            if type(layer) is nn.BatchNorm2d:
+                layer.__class__ = SharedNorm
+
+    def barrier(self) -> None:
+        self.mean(0.0)
+
+
+def _reduced(values: Tensor, how: Any) -> Tensor:
+    dist.all_reduce(values, how)
+    return values
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; each one's gradient is that of all their losses."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return _reduced(values.clone(), dist.ReduceOp.SUM)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _reduced(gradients[0].clone(), dist.ReduceOp.SUM)
+
+
+class SharedNorm(nn.BatchNorm2d):
+    """Batch norm by mean and variance over the patches of all processes; SyncBatchNorm is for GPUs alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        own = x.float()  # (N, C, H, W)
+        count = own.numel() // own.shape[1] * dist.get_world_size()
+        centred = own - (mean := _Sum.apply(own.sum((0, 2, 3))) / count)[:, None, None]
+        variance = _Sum.apply((centred**2).sum((0, 2, 3))) / count
+        with torch.no_grad():
+            assert (
+                self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+            )
+            self.running_mean.lerp_(mean, self.momentum or 0.0)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum or 0.0)
+            self.num_batches_tracked += 1
+        y = centred * torch.rsqrt(variance + self.eps)[:, None, None]
+        return (y * self.weight[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+
+
+def _variable(name: str) -> int:
+    value = os.environ.get(name, "")
+    if not re.fullmatch("[0-9]{1,6}", value):
+        raise ValueError(
+            f"{name} is {value!r}: expected the number that torchrun sets; start it by torchrun or --devices"
+        )
+    return int(value)
+
+
+def is_worker() -> bool:
+    """Whether torchrun started this process."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def is_restart() -> bool:
+    """Whether torchrun started this process in the place of one that had died."""
+    return is_worker() and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+
+
+def check(config: TrainConfig, world: int) -> None:
+    """ValueError where a run cannot be shared out among so many processes."""
+    if world < 1 or config.batch % world:
+        fitting = ", ".join(str(count) for count in range(1, config.batch + 1) if config.batch % count == 0)
+        raise ValueError(
+            f"{world} processes: a batch of {config.batch} divides among {fitting}; start so many, or change it"
+        )
+    if world > 1 and config.amp_backend == "apex":
+        raise ValueError(f"{world} processes: --amp-backend apex trains in one; use --amp-backend torch")
+    device = torch_engine.pick_device(config.device)
+    if world > 1 and (device.type == "mps" or device.index is not None):
+        raise ValueError(f"{world} processes: --device {config.device}: each takes its own; give cuda or cpu")
+
+
+@contextmanager
+def joined(config: TrainConfig) -> Iterator[Ranks]:
+    """This process's place among those that train the run: ONE_PROCESS where nothing started others."""
+    if not is_worker() or (world := _variable("WORLD_SIZE")) == 1:
+        yield ONE_PROCESS
+        return
+    rank, local = _variable("RANK"), _variable("LOCAL_RANK")
+    with _one_voice(rank, world):
+        check(config, world)
+        on_gpu = torch_engine.pick_device(config.device).type == "cuda"
+        if on_gpu and local >= torch.cuda.device_count():
+            raise ValueError(
+                f"{local + 1} processes on this machine, which has {torch.cuda.device_count()} GPUs; start so many"
+            )
+        if on_gpu:
+            torch.cuda.set_device(local)
+        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
+        try:
+            _compare(config)
+            yield Processes(is_writer=rank == 0, rank=rank, world=world)
+        finally:
+            dist.destroy_process_group()
+
+
+def _compare(config: TrainConfig) -> None:
+    """ValueError where the processes are not of one kit, one torch and one config."""
+    own = {"youku": youku.__version__, "torch": str(torch.__version__), "settings": str(config)}
+    found: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(found, own)
+    for rank, other in enumerate(found):
+        for key in (key for key, value in other.items() if value != found[0][key]):
+            told = "other settings" if key == "settings" else f"{key} {other[key]}, process 0 has {found[0][key]}"
+            raise ValueError(f"process {rank} has {told}; start all of them with the same versions and flags")
+
+
+@contextmanager
+def _one_voice(rank: int, world: int) -> Iterator[None]:
+    """The first process speaks for all; another only of what it met alone, and not of being stopped."""
+    try:
+        try:
+            yield
+        except ValueError as error:
+            if rank == 0:
+                raise
+            time.sleep(PATIENCE_SEC)
+            raise ValueError(f"process {rank} of {world}: {error}") from None
+        except RuntimeError as error:
+            if not LOST.search(str(error)):
+                raise
+            time.sleep(3 * PATIENCE_SEC)  # the one that is gone tells why, if it can
+            raise ValueError("another process of this run is gone; --resume goes on from the last checkpoint") from None
+    except KeyboardInterrupt:
+        if rank:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        raise
+
+
+def launch(argv: Sequence[str], number: int, resume: Sequence[str], say: Say) -> int:
+    """Train with `number` processes on this machine, by torchrun's launcher; returns their exit status.
+
+    Where one is killed all begin again, with the arguments `resume` where last.pt of that run, its last word, is there.
+    """
+    from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # it tells of what the processes tell themselves
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
+    how = LaunchConfig(
+        1, 1, number, logs_specs=DefaultLogsSpecs(), rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0
+    )
+    for restart in range(MOST_RESTARTS + 1):
+        try:
+            elastic_launch(how, sys.executable)("-m", "youku.train", *argv)
+            return 0
+        except SignalException:
+            raise KeyboardInterrupt from None
+        except ChildFailedError as error:
+            rank, failure = error.get_first_failure()
+            if failure.exitcode >= 0 or restart == MOST_RESTARTS:
+                return failure.exitcode if failure.exitcode > 0 else 1
+            name = signal.Signals(-failure.exitcode).name
+            say(
+                f"process {rank} of {number} was killed ({name}); all begin again (restart {restart + 1} of {MOST_RESTARTS})"
+            )
+            if Path(resume[-1], "last.pt").exists():
+                argv = resume
+    raise AssertionError
