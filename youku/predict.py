@@ -33,7 +33,14 @@ from pathlib import Path
 from youku import cli, files, shards, stores
 from youku.engines import choice, half, mean
 from youku.engines.network import Network
-from youku.inference.jobs import VideoOptions, choose_weights, list_jobs, size_and_scale, video_options
+from youku.inference.jobs import (
+    VideoOptions,
+    choose_weights,
+    list_jobs,
+    parse_sharpen,
+    size_and_scale,
+    video_options,
+)
 from youku.models import MODELS
 from youku.video import ffmpeg
 
@@ -84,17 +91,6 @@ def _make_flags() -> argparse.ArgumentParser:
     parser.add_argument("--force", action="store_true", help="make outputs again even where they are up to date")
     shards.add_flag(parser, "a folder's clips")
     return parser
-
-
-def parse_sharpen(text: str) -> tuple[float, float]:
-    """Parse "SIGMA,AMOUNT"."""
-    try:
-        sigma_px, amount = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected SIGMA,AMOUNT such as 1.5,0.5, got {text!r}") from None
-    if not (0 < sigma_px <= 20 and -5 <= amount <= 5):
-        raise argparse.ArgumentTypeError(f"sigma must be in (0, 20] and amount in [-5, 5], got {text!r}")
-    return sigma_px, amount
 
 
 def _check_options(args: argparse.Namespace, network: Network) -> None:

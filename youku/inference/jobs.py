@@ -5,6 +5,7 @@ IN is a clip, a video, a folder of contest clips or "-"; OUT a y4m file, a video
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -69,6 +70,17 @@ def video_options(
     if encoding.is_video(target):
         encoding.default_encoding(target, options.codec, options.crf)
     return options
+
+
+def parse_sharpen(text: str) -> tuple[float, float]:
+    """Parse "SIGMA,AMOUNT"."""
+    try:
+        sigma_px, amount = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"expected SIGMA,AMOUNT such as 1.5,0.5, got {text!r}") from None
+    if not (0 < sigma_px <= 20 and -5 <= amount <= 5):
+        raise ArgumentTypeError(f"sigma must be in (0, 20] and amount in [-5, 5], got {text!r}")
+    return sigma_px, amount
 
 
 def choose_weights(
