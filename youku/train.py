@@ -38,10 +38,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--resume", metavar="RUN", help="go on with this run folder; beside it only --vgg-weights and --devices"
     )
+    fields.add_flags(parser, TrainConfig, first=COMMON)
     parser.add_argument(
         "--devices", type=int, metavar="N", help="processes, each a GPU or some cores, that share a batch"
     )
-    fields.add_flags(parser, TrainConfig, first=COMMON)
     half.add_older_names(parser)
     return parser
 
