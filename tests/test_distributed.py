@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher import api
 
 from tests.test_train import settings
 from youku import train
+from youku.models import discriminators
 from youku.training import dataset, distributed, fields, run, trainer
 from youku.training.config import TrainConfig
 from youku.training.dataset import Batch
@@ -53,6 +55,10 @@ def doubled(patch: Callable[[Any, str, Any], object]) -> None:
         low, high = (tuple(part.double() for part in x) for x in (batch.low, batch.high))
         return dataclasses.replace(batch, low=low, high=high)
 
+    def small(side_px: int, channels: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(channels, 8, 3, 2), nn.BatchNorm2d(8), nn.LeakyReLU(0.2), nn.Conv2d(8, 1, 3))
+
+    patch(discriminators, "DISCRIMINATORS", {"srgan": small})
     patch(trainer, "_validate", lambda state, *_: setattr(state, "validated", state.step))
     patch(torch.Tensor, "float", torch.Tensor.double)
     patch(dataset, "stack", in_double)
@@ -88,7 +94,7 @@ def test_two_processes_make_the_steps_of_one(pairs: Path, tmp_path: Path, monkey
         pairs,
         name="gan",
         batch=2,
-        model="srresnet",
+        model="fsrcnn",
         loss="l1+0.1*gan",
         pretrain_steps=1,
         d_steps=2,

@@ -279,7 +279,7 @@ def test_a_stop_breaks_a_validation_off(pairs: Path, monkeypatch: pytest.MonkeyP
     made = settings(pairs, steps=2, val_every=2, save_every=100)
     whole = trainer.validation.validate
 
-    def stopped(*given: object) -> None:
+    def stopped(*given: object, **named: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(30)
 
