@@ -3,7 +3,7 @@
 Random generator -> `path`, affine maps from the pixels of a view to those of the picture; picture, map -> `view`.
 Half of the paths only pan and shake, by whole pixels: such views are as sharp as the picture, and once shrunk by s they
 move by 1 / s of a pixel. The others turn and zoom as well and are interpolated (bicubic). Speeds are ours, most of them
-slow: film at low resolution mostly moves by less than a pixel a frame, and from such motion a network learns first.
+slow, as a small picture of a film moves little from frame to frame.
 """
 
 from __future__ import annotations
