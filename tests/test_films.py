@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import signal
 import subprocess
 import sys
@@ -330,6 +331,8 @@ def test_what_begins_is_said(tmp_path: Path, films: Path) -> None:
     assert told[0] == f"{films / 'film.y4m'}: 11 frames, 34x26 -> 68x52 by bicubic x2 on cpu, about 1 s"
     told = predict(Job(str(films / "film.y4m"), str(tmp_path / "out.mkv"), None), "bicubic")
     assert any(line.endswith("bicubic x2 on cpu, about 1 s and the time of the coder") for line in told)
+    told = predict(Job(str(films / "film.mkv"), str(tmp_path / "out2.y4m"), None), "bicubic")  # Matroska counts none
+    assert any(re.search(r"film\.mkv: about \d\d frames, .* on cpu, about \d+ s$", line) for line in told)
     assert [cli.as_time(sec) for sec in (0.2, 99, 3000, 6600)] == ["1 s", "99 s", "50 min", "1 h 50 min"]
 
 

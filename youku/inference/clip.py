@@ -169,8 +169,9 @@ def _predict_opened(
         if num_kept:
             tell(f"{job.target}: {num_kept} frames are there from an earlier run, going on after them")
         sizes = " -> ".join(f"{each.width}x{each.height}" for each in (header, target))
-        what = f"{job.source}: {num_frames or 'unknown'} frames, {sizes} by {network.spec.name} x{network.scale}"
-        num_left = num_frames - num_kept if num_frames else None
+        about = "about " if num_frames and opened.num_frames is None and source and not source.num_frames else ""
+        what = f"{job.source}: {about}{num_frames or 'unknown'} frames, {sizes} by {network.spec.name} x{network.scale}"
+        num_left = max(0, num_frames - num_kept) or None if num_frames else None
         beside = " and the time of the coder" if job.to_video else ""
         outputs = _announce(outputs, f"{what} on {network.device}", num_left, beside, tell)
         for planes in watch(outputs, Path(job.target).name, num_left):
@@ -231,10 +232,10 @@ def _create(
 
 
 def _num_expected(opened: Opened, job: Job) -> int | None:
-    """Frames that will come, as far as the clip or its container says."""
+    """Frames that will come, as the clip or its container says, or as its length would have it."""
     if opened.num_frames is not None or opened.recording is None:
         return opened.num_frames
-    known = opened.recording.num_frames
+    known = opened.recording.likely_frames
     return known and known * (2 if job.deinterlace == "field" else 1)
 
 

@@ -70,11 +70,11 @@ class Recording:
             raise ffmpeg.NoVideoError(f"{path}: no picture in it ({(*self.faults, 'it is empty')[0]}); check the file")
         self._frames = chain([first], self._frames)
         self.num_frames: int | None = self._video.frames or None  # as the container says, where it does
+        self.likely_frames = self.num_frames or round(Fraction(container.duration or 0, 10**6) * self._rate) or None
         self.tick = Fraction(1, first.time_base.denominator)  # seconds
         is_loose = container.format.name in LOOSE_CLOCKS
-        self.start = (
-            round(Fraction(container.start_time, 10**6) / self.tick) if is_loose else 0
-        )  # tick of its clock's 0
+        # tick of its clock's 0
+        self.start = round(Fraction(container.start_time, 10**6) / self.tick) if is_loose else 0
         data, siting, field = _look_at(first)
         tags = avframe.read_tags(first, data, siting)
         self._turn = avframe.turn_of(tags.turn if upright else ())
