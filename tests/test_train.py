@@ -866,3 +866,11 @@ def test_what_best_means_follows_the_data(pairs: Path, tmp_path: Path) -> None:
     run.start(pictures, progress=False, say=told.append)
     assert run.resumed_config(pictures.folder).val_metric == "psnr"
     assert any(line.startswith("validated by PSNR alone: ") and ".png" in line for line in told)
+
+
+def test_a_fine_tune_keeps_how_its_start_wants_pictures(pairs: Path) -> None:
+    """FSRCNN of the kit repeats edges and clips luma to 16-235; so do the weights of a run that began from it."""
+    made = settings(pairs, model="fsrcnn", init_from="shipped")
+    run.start(made, progress=False)
+    _, about = weights.read(made.folder / "best.safetensors")
+    assert (about["edges"], about["input_range"]) == ("replicate", "16-235")
