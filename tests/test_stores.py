@@ -83,6 +83,25 @@ def test_predict_reads_and_writes_a_bucket(
     assert said.count("up to date") == said.count("already") == 2
 
 
+def test_no_object_is_lost(tmp_path: Path, memory: object, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another object in the place of the output stays, without --force, and so does the input; the same bytes are taken."""
+    system = fsspec.filesystem("memory")
+    write_pair(tmp_path, 0, 16, 12, 2)
+    source, out = str(tmp_path / contest.low_name(0)), "memory://out/clip.y4m"
+    system.pipe_file("/out/clip.y4m", b"theirs")
+    assert predict.main([source, out, "--model", "bicubic"]) == 1
+    assert "exists and was not made here" in capsys.readouterr().err and system.cat_file("/out/clip.y4m") == b"theirs"
+    assert predict.main([source, out, "--model", "bicubic", "--force"]) == 0
+    next(stores._cache(out).glob("out/.*.uploaded")).unlink()
+    assert predict.main([source, out, "--model", "bicubic"]) == 0
+    assert "has clip.y4m already" in capsys.readouterr().err
+    assert predict.main([out, out, "--model", "bicubic"]) == 1
+    assert "is the input itself" in capsys.readouterr().err
+    assert predict.main([f"file://{source}", f"file://{source}", "--model", "bicubic"]) == 1
+    assert predict.main([f"file://{source}", f"file://{tmp_path}/new/o.y4m", "--model", "bicubic"]) == 0
+    assert (tmp_path / "new" / "o.y4m").read_bytes() == system.cat_file("/out/clip.y4m")
+
+
 def test_train_reads_a_bucket_and_follows_its_changes(pairs: Path, memory: object) -> None:
     """Pairs as from the folder; an object that has changed is fetched anew, one that is gone is gone."""
     put(pairs, "memory://data/train")

@@ -8,6 +8,7 @@ planes; with --planes the uint8 planes of 4:2:0 video, so that a runner needs no
 programs do with it: docs/elsewhere.md. `predict` and `evaluate` take the file as --weights.
 
     python -m youku export runs/demo/best.safetensors demo.onnx
+    python -m youku export runs/demo/best.safetensors demo.pt2
     python -m youku export vdsr.safetensors vdsr.onnx --scale 3 --precision fp16
 
 Needs: pip install onnxruntime onnx onnxscript (or openvino in place of onnxruntime).
@@ -29,7 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "weights", metavar="WEIGHTS", help="best.safetensors of a run, its folder, or published weights"
     )
-    parser.add_argument("target", metavar="OUT.onnx", help="file to write")
+    parser.add_argument("target", metavar="OUT", help="OUT.onnx, or OUT.pt2, which torch runs without this kit")
     parser.add_argument(
         "--model", choices=list(MODELS), metavar="NAME", help="network, where the file does not name it"
     )
@@ -45,15 +46,21 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from youku.engines import graph, onnx_file, torch_engine, weights
+    from youku.engines import graph, graph_engine, onnx_file, torch_engine, weights
     from youku.inference import plane_parity
 
-    if Path(args.target).suffix.lower() != onnx_file.SUFFIX:
-        raise cli.UsageError(f"{args.target}: expected a name that ends in {onnx_file.SUFFIX}")
+    suffix = Path(args.target).suffix.lower()
+    is_package = suffix == onnx_file.PACKAGE_SUFFIX
+    if suffix not in (onnx_file.SUFFIX, onnx_file.PACKAGE_SUFFIX):
+        raise cli.UsageError(
+            f"{args.target}: expected a name that ends in {onnx_file.SUFFIX} or {onnx_file.PACKAGE_SUFFIX}"
+        )
+    if is_package and args.opset != graph.OPSET:
+        raise cli.UsageError(f"--opset {args.opset} has no effect on {onnx_file.PACKAGE_SUFFIX}; drop it")
     if not graph.OPSET <= args.opset <= graph.MOST_OPSET:
         raise cli.UsageError(f"--opset {args.opset}: expected {graph.OPSET} to {graph.MOST_OPSET}")
     path = weights.find(args.weights)
-    if not onnx_file.installed() or not graph.can_export():
+    if not is_package and not (onnx_file.installed() and graph.can_export()):
         raise ValueError("export needs packages that are not installed; run pip install onnxruntime onnx onnxscript")
     files.protect(path)
     files.refuse_input(args.target)
@@ -63,18 +70,25 @@ def _run(args: argparse.Namespace) -> int:
     if is_half and not network.spec.half_safe:
         raise ValueError(f"model {network.spec.name}: loses accuracy in 16 bit; take --precision fp32")
     about = onnx_file.about(network, card, args.precision, args.licence, args.planes or "")
-    if args.planes:
-        data = graph.export(network, about, args.opset, is_half, network.spec.colours.coded(args.planes, False))
-        found = plane_parity.measure(network, data, args.planes)
+    coded = network.spec.colours.coded(args.planes, False) if args.planes else None
+    if is_package:
+        data, runtimes = (
+            graph.package(network, about, is_half, coded),
+            [graph_engine.Runtime("torch", graph.open_package)],
+        )
     else:
-        data = graph.export(network, about, args.opset, is_half)
-        found = onnx_file.parity(network, data)
+        data, runtimes = graph.export(network, about, args.opset, is_half, coded), onnx_file.installed()
+    if args.planes:
+        found = plane_parity.measure(network, data, args.planes, runtimes)
+    else:
+        found = onnx_file.parity(network, data, runtimes)
     rows = [[one.picture, one.runtime, f"{one.codes:.2g}", f"{100 * one.rounded:.3f} %"] for one in found]
     print(text_table.lay_out(["picture", "runtime", "largest difference (codes)", "rounded otherwise"], rows))
     onnx_file.require_parity(found, args.precision, 1.0 if args.planes else 0.0)
     with files.atomic_write(args.target) as file:
         file.write(data)
-    size = f"{len(data) / 1e6:.1f} MB, opset {args.opset}, {args.precision}"
+    form = "torch.export" if is_package else f"opset {args.opset}"
+    size = f"{len(data) / 1e6:.1f} MB, {form}, {args.precision}"
     print(f"{args.target}: {network.spec.name} x{network.scale}, {network.spec.colours.name}, {size}")
     return 0
 

@@ -106,7 +106,7 @@ def _run(args: argparse.Namespace) -> int:
     from youku.inference.clip import predict_all
     from youku.inference.pipeline import Options
 
-    target, args.source, args.target = args.target, stores.local(args.source), stores.staged(args.target)
+    target, args.source, args.target = args.target, stores.local(args.source), stores.staged(args.target, args.source)
     if args.batch < 1 or (args.tile is not None and args.tile < 8):
         raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":
@@ -136,7 +136,7 @@ def _run(args: argparse.Namespace) -> int:
     cli.say(f"{number} by {network.spec.name} x{network.scale} on {network.device}{own}")
     anew = args.force or args.allow_playlists  # whose files may have changed
     predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
-    stores.upload([Path(job.target) for job in jobs], target, Path(args.source).is_dir(), cli.say)
+    stores.upload([Path(job.target) for job in jobs], target, Path(args.source).is_dir(), args.force, cli.say)
     return 0
 
 

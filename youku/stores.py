@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from youku import files, stops
 
-SCHEMES = ("s3", "oss", "gs", "https", "http", "file", "memory")
+SCHEMES = ("s3", "oss", "gs", "https", "http", "memory")
 PACKAGES = {"s3": "s3fs", "oss": "ossfs", "gs": "gcsfs", "https": "aiohttp", "http": "aiohttp"}
 BLOCK_BYTES = 8 << 20  # read and written at once
 AT_ONCE = 4  # objects; a store answers each slowly
@@ -35,7 +37,7 @@ def shown(url: str) -> str:
 def local(name: str) -> str:
     """The file or folder that stands for `name` here: itself, or the copy of what a URL names."""
     if not is_url(name):
-        return name
+        return _plain(name)
     system, path = _system(name)
     with _told(name):
         if system.isdir(path):
@@ -51,14 +53,24 @@ def local(name: str) -> str:
         return str(_fetch(system, path, _cache(name), name))
 
 
-def staged(name: str) -> str:
-    """Where an output is made before `upload`; a name that is no URL is itself."""
+def _plain(name: str) -> str:
+    """A path, of file:// too."""
+    return url2pathname(urlsplit(name).path) if name.startswith("file://") else name
+
+
+def staged(name: str, source: str) -> str:
+    """Where the output of `source` is made before `upload`; a name that is no URL is itself."""
+    if is_url(name) and name.rstrip("/") == source.rstrip("/"):
+        raise ValueError(f"{shown(name)}: is the input itself; choose another output name")
     end = "/" if name.endswith("/") else ""
-    return str(_cache(name) / "out" / PurePosixPath(name.rstrip("/")).name) + end if is_url(name) else name
+    return str(_cache(name) / "out" / PurePosixPath(name.rstrip("/")).name) + end if is_url(name) else _plain(name)
 
 
-def upload(paths: Sequence[Path], name: str, is_folder: bool, say: Callable[[str], object]) -> None:
-    """Put finished files to a URL (any other name has them already); what the store has stays as it is."""
+def upload(paths: Sequence[Path], name: str, is_folder: bool, force: bool, say: Callable[[str], object]) -> None:
+    """Put finished files to a URL (any other name has them already); what the store has stays as it is.
+
+    ValueError where another object is there, unless `force`.
+    """
     if not is_url(name):
         return
     system, target = _system(name)
@@ -66,8 +78,11 @@ def upload(paths: Sequence[Path], name: str, is_folder: bool, say: Callable[[str
         place = f"{target.rstrip('/')}/{path.name}" if is_folder or name.endswith("/") else target
         note = path.with_name(f".{path.name}.uploaded")
         with _told(name):
-            known = note.read_text() if note.exists() else ""
-            if known == f"{files.sha256(path)} {_mark(system, place)}":
+            known, digest, there = note.read_text() if note.exists() else "", files.sha256(path), _mark(system, place)
+            if there and not known and not force and _digest(system, place) != digest:
+                raise ValueError(f"{shown(name)}: {path.name} exists and was not made here; use --force to replace it")
+            if there and known in ("", f"{digest} {there}") and not force:
+                note.write_text(f"{digest} {there}")
                 say(f"{shown(name)}: has {path.name} already")
                 continue
             with system.transaction:  # a local file, or one in memory, appears at its end
@@ -79,7 +94,7 @@ def upload(paths: Sequence[Path], name: str, is_folder: bool, say: Callable[[str
                 raise ValueError(
                     f"{shown(name)}: holds {system.size(place)} bytes after the upload; run the command again"
                 )
-            note.write_text(f"{files.sha256(path)} {_mark(system, place)}")
+            note.write_text(f"{digest} {_mark(system, place)}")
             say(f"{shown(name)}: {path.name} is there, {path.stat().st_size} bytes")
 
 
@@ -107,6 +122,11 @@ def _fetch(system: Any, path: str, folder: Path, url: str) -> Path:
             raise ValueError(f"{shown(url)}: {target.name} changed while it was read; run the command again")
     note.write_text(mark)
     return target
+
+
+def _digest(system: Any, path: str) -> str:
+    with system.open(path, "rb", block_size=BLOCK_BYTES) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _mark(system: Any, path: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import io
+import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -66,13 +68,75 @@ def export(
     With `coded`, the network's colours as frames are coded, it takes and makes uint8 planes (`planes.PlanesForm`).
     ValueError where there is none: the network carries memory from frame to frame, or does what ONNX does not have.
     """
+    layers, x, names, shapes = _form(network, half, coded)
+    with torch.inference_mode(False), _quiet(), _told(network, "ONNX"):
+        program = torch.onnx.export(
+            layers, x, input_names=names[0], output_names=names[1], opset_version=opset,
+            dynamo=True, dynamic_shapes=shapes, verbose=False,
+        )  # fmt: skip
+        assert program is not None
+        graph: Any = program.model_proto
+    if graph.opset_import[0].version != opset:  # the converter gives up without an error
+        raise ValueError(f"--opset {opset}: {network.spec.name} has no form in it; take {OPSET}")
+    _strip(graph)
+    for key in sorted(about):
+        graph.metadata_props.add(key=key, value=about[key])
+    return graph.SerializeToString(deterministic=True)
+
+
+def package(network: Network, about: Mapping[str, str], half: bool = False, coded: Colours | None = None) -> bytes:
+    """The same as a package of torch.export, which torch runs, or compiles ahead of time, without this kit."""
+    layers, x, _, shapes = _form(network, half, coded)
+    with torch.inference_mode(False), _quiet(), _told(network, "torch.export"):
+        program = torch.export.export(layers, x, dynamic_shapes=shapes)
+        file = io.BytesIO()
+        torch.export.save(program, file, extra_files={"about.json": json.dumps(dict(about), sort_keys=True)})
+    return file.getvalue()
+
+
+def open_package(data: bytes, num_threads: int) -> Opened:
+    """A package in torch, as the runtimes of graph_engine open graphs."""
+    module = torch.export.load(io.BytesIO(data)).module()
+
+    def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        with torch.inference_mode():
+            return [part.numpy() for part in module(*map(torch.from_numpy, arrays))]
+
+    return Opened(run, {})
+
+
+@contextmanager
+def _told(network: Network, kind: str) -> Iterator[None]:
+    """What the exporters raise, their own kinds, as one sentence."""
+    try:
+        yield
+    except Exception as error:
+        while error.__cause__ is not None:
+            error = error.__cause__  # type: ignore[assignment]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{network.spec.name} x{network.scale} has no {kind} form ({reason[:200]})") from None
+
+
+def _form(network: Network, half: bool, coded: Colours | None) -> tuple[nn.Module, Tensors, list[list[str]], tuple]:
+    """What is traced, on what, the names of its inputs and outputs, and which of its axes are free."""
     if network.spec.memory:
-        raise ValueError(f"{network.spec.name} carries memory from frame to frame, which one ONNX graph does not")
+        raise ValueError(f"{network.spec.name} carries memory from frame to frame, which one graph does not")
     if coded and network.spec.num_frames > 1:
         raise ValueError(
             f"{network.spec.name} takes {network.spec.num_frames} frames, and --planes makes graphs of one"
         )
-    layers, x, names = _form(network, torch.float16 if half else torch.float32, coded)
+    dtype = torch.float16 if half else torch.float32
+    module = copy.deepcopy(network.module).half() if half else network.module
+    if coded:
+        number, height, width = EXAMPLE
+        sizes = ((height, width), *[(height // 2, width // 2)] * 2)
+        x: Tensors = tuple(torch.full((number, *size), 128, dtype=torch.uint8) for size in sizes)
+        names = [["y", "u", "v"], ["y_out", "u_out", "v_out"]]
+        layers: nn.Module = PlanesForm(module, coded, network.scale, dtype).eval()
+    else:
+        x = example(network, *EXAMPLE, dtype)
+        names = [[f"{way}_{index}" for index in range(len(x))] if len(x) > 1 else [way] for way in ("input", "output")]
+        layers = _Layers(module)
     batch = torch.export.Dim(
         "batch"
     )  # planes of another size have axes of their own: half of 5 is not told from half of 6
@@ -84,42 +148,8 @@ def export(
         }
         for number in ("", *(f"_{index}" for index in range(1, len(x))))
     ]
-    with torch.inference_mode(False), _quiet():
-        try:
-            program = torch.onnx.export(
-                layers, x, input_names=names[0], output_names=names[1], opset_version=opset,
-                dynamo=True, dynamic_shapes=tuple(axes[: len(x)]) if coded else (tuple(axes[: len(x)]),), verbose=False,
-            )  # fmt: skip
-            assert program is not None
-            graph: Any = program.model_proto
-        except Exception as error:  # the exporter's own kinds
-            while error.__cause__ is not None:
-                error = error.__cause__  # type: ignore[assignment]
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"{network.spec.name} x{network.scale} has no ONNX form ({reason[:200]})") from None
-    if graph.opset_import[0].version != opset:  # the converter gives up without an error
-        raise ValueError(f"--opset {opset}: {network.spec.name} has no form in it; take {OPSET}")
-    _strip(graph)
-    for key in sorted(about):
-        graph.metadata_props.add(key=key, value=about[key])
-    return graph.SerializeToString(deterministic=True)
-
-
-def _form(network: Network, dtype: torch.dtype, coded: Colours | None) -> tuple[nn.Module, Tensors, list[list[str]]]:
-    """What is traced, on what, and the names of its inputs and outputs."""
-    module = copy.deepcopy(network.module).half() if dtype == torch.float16 else network.module
-    if coded:
-        number, height, width = EXAMPLE
-        sizes = ((height, width), *[(height // 2, width // 2)] * 2)
-        planes = tuple(torch.full((number, *size), 128, dtype=torch.uint8) for size in sizes)
-        return (
-            PlanesForm(module, coded, network.scale, dtype).eval(),
-            planes,
-            [["y", "u", "v"], ["y_out", "u_out", "v_out"]],
-        )
-    x = example(network, *EXAMPLE, dtype)
-    names = [[f"{way}_{index}" for index in range(len(x))] if len(x) > 1 else [way] for way in ("input", "output")]
-    return _Layers(module), x, names
+    shapes = (*axes[:2], axes[1]) if coded else tuple(axes[: len(x)])  # U and V are of one size
+    return layers, x, names, shapes if coded else (shapes,)
 
 
 def example(network: Network, number: int, height: int, width: int, dtype: torch.dtype) -> Tensors:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from youku.models.colours import Tensors
 from youku.models.spec import ModelSpec
 from youku.video import standin
 
-SUFFIX = ".onnx"
+SUFFIX, PACKAGE_SUFFIX = ".onnx", ".pt2"
 PRECISIONS = {"fp32": AGREE_CODES, "fp16": 2.0}
 """How many codes the file's output may lie from torch's float32: fp16 has steps of 1/8 code at its border alone."""
 PICTURES = (("astronaut", 96, 64), ("coffee", 61, 47), ("chelsea", 33, 17))  # photograph, width, height
@@ -84,10 +85,10 @@ def about(
     }
 
 
-def parity(network: Network, data: bytes) -> list[Parity]:
+def parity(network: Network, data: bytes, runtimes: Sequence[Runtime] = ()) -> list[Parity]:
     """Every runtime installed against torch on parts of three photographs, one of odd size; ValueError where one fails."""
     found = []
-    for runtime in installed():
+    for runtime in runtimes or installed():
         engine = open_engine(runtime, data, network.scale, network.engine.bytes_per_px)
         for name, width, height in PICTURES:
             x = _picture(network, name, width, height)

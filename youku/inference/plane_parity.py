@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from youku.engines import onnx_file
+from youku.engines.graph_engine import Runtime
 from youku.engines.network import Network
 from youku.engines.onnx_file import Parity
 from youku.inference import pipeline
@@ -13,10 +16,10 @@ from youku.threads import own_threads
 from youku.video import color, standin, y4m
 
 
-def measure(network: Network, graph: bytes, matrix: str) -> list[Parity]:
+def measure(network: Network, graph: bytes, matrix: str, runtimes: Sequence[Runtime] = ()) -> list[Parity]:
     """The largest difference in codes, and the share of samples that have another code; ValueError where a size differs."""
     found = []
-    for runtime in onnx_file.installed():
+    for runtime in runtimes or onnx_file.installed():
         opened = runtime.open_graph(graph, own_threads())
         for name, width, height in onnx_file.PICTURES:
             photo = np.ascontiguousarray(standin.load_photo(name)[:height, :width])
