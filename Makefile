@@ -21,7 +21,7 @@ WEIGHTS ?= runs/$(NAME)
 SUBMISSION ?= $(NAME)-$(TEST_SET)$(shell printf %s '$(subst ','\'',$(OF_PREDICT))' | sed 's/[^A-Za-z0-9.]\{1,\}/-/g; s/^-*/-/; s/-*$$//')
 PREDICTIONS ?= runs/$(NAME)/predictions/$(SUBMISSION)
 OF_PREDICT = $(strip $(PREDICT_ARGS) $(call args,submission) $(call args,rehearsal))
-args = $(if $(filter $(1),$(firstword $(MAKECMDGOALS))),$(ARGS))
+args = $(if $(filter $(1),$(firstword $(filter-out setup,$(MAKECMDGOALS)))),$(ARGS))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup download pairs train submission score report rehearsal notebooks demo bench benchmarks lint test test-kernels browser doctor clean
