@@ -21,7 +21,7 @@ WEIGHTS ?= runs/$(NAME)
 SUBMISSION ?= $(NAME)-$(TEST_SET)$(shell printf %s '$(subst ','\'',$(OF_PREDICT))' | sed 's/[^A-Za-z0-9.]\{1,\}/-/g; s/^-*/-/; s/-*$$//')
 PREDICTIONS ?= runs/$(NAME)/predictions/$(SUBMISSION)
 OF_PREDICT = $(strip $(PREDICT_ARGS) $(call args,submission) $(call args,rehearsal))
-args = $(if $(filter $(1),$(firstword $(MAKECMDGOALS))),$(ARGS))
+args = $(if $(filter $(1),$(firstword $(filter-out setup,$(MAKECMDGOALS)))),$(ARGS))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup download pairs train submission score report rehearsal notebooks demo bench benchmarks lint test test-kernels browser doctor clean
@@ -42,6 +42,7 @@ download: setup ## fetch, unpack and verify the contest's clips (ARGS="--round 1
 	$(RUN) download $(call args,download)
 
 pairs: setup ## contest-shaped pairs of your own video: FROM=holiday.mp4, INTO=val for those that are held out
+	@test -n '$(FROM)' || { echo "expected FROM=your_video.mp4 (or a folder of videos), INTO=train or INTO=val"; exit 2; }
 	$(RUN) degrade $(FROM) data/clips/$(INTO) --preset youku --split-every 100 $(call args,pairs)
 
 train: setup ## train RECIPE on data/clips/train into runs/NAME (ARGS="--amp")

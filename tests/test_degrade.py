@@ -224,7 +224,7 @@ def test_second_run_is_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixture[
     before = contents(out)
     assert degrade.main(line) == 0 and "up to date" in capsys.readouterr().out
     (out / contest.low_name(1)).write_bytes(before[contest.low_name(1)][:-1])
-    assert degrade.main(line) == 0 and "1 pairs made" in capsys.readouterr().out
+    assert degrade.main(line) == 0 and "1 pair made" in capsys.readouterr().out
     assert contents(out) == before
     assert degrade.main([*line, "--seed", "1"]) == 0 and "3 pairs made" in capsys.readouterr().out
 

@@ -81,7 +81,7 @@ def test_own_clips_to_a_ranked_rehearsal(desk: Path, capsys: pytest.CaptureFixtu
         ("make score report REPORT_ARGS='--num-clips 4' SCORE_ARGS=--no-vmaf", [["--no-vmaf"], ["--num-clips", "4"], None]),
         ("make report ARGS='--num-clips 4'", [["--num-clips", "4"], None]),
         ("make submission ARGS='--batch 2'", [["--batch", "2"], []]),
-        ("make train submission ARGS=--amp", [["--amp"], [], []]),
+        ("make setup train submission ARGS=--amp", [["--amp"], [], []]),
     ],
 )  # fmt: skip
 def test_each_verb_gets_its_own_arguments(desk: Path, command: str, wanted: list) -> None:

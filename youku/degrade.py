@@ -131,7 +131,9 @@ def _act(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"folder": folder, "made": made}))
     elif made:
-        print(f"{len(made)} pairs made in {folder}: {', '.join(f'{clip_id:05d}' for clip_id in made)}")
+        print(
+            f"{len(made)} pair{'s' * (len(made) != 1)} made in {folder}: {', '.join(f'{clip_id:05d}' for clip_id in made)}"
+        )
     else:
         print(f"{folder}: up to date")
     return 0

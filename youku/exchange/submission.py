@@ -61,7 +61,7 @@ def open_submission(path: str | Path) -> Submission:
         nested = {f"{item.name}/": "a folder inside; the files must lie flat" for item in found if item.is_dir()}
         return Submission(path, {item.name: item.stat().st_size for item in found if not item.is_dir()}, nested)
     if not path.exists():
-        raise ValueError(f"{path}: no such zip or folder; check the path")
+        raise ValueError(f"{path}: no such zip or folder; check the path, or pack it first: python -m youku submit")
     with zips.open_zip(path) as bundle:
         entries, unsafe = bundle.infolist(), zips.unsafe_members(bundle)
     wrong = {name: f"{fault}; make the zip again" for name, fault in unsafe.items()}
