@@ -137,7 +137,7 @@ def test_slices_of_all_processes_are_the_batch(world: int) -> None:
         ({"batch": 4}, 3, "a batch of 4 divides among 1, 2, 4"),
         ({"batch": 4}, 8, "a batch of 4 divides among 1, 2, 4"),
         ({"batch": 4}, 0, "0 processes"),
-        ({"batch": 4, "amp": True, "amp_backend": "apex"}, 2, "apex trains in one"),
+        ({"batch": 4, "dtype": "auto", "amp_backend": "apex"}, 2, "apex trains in one"),
     ],
 )
 def test_a_number_of_processes_that_cannot_be_is_one_sentence(changes: dict, world: int, words: str) -> None:

@@ -196,7 +196,7 @@ def test_a_part_of_other_bytes_is_not_taken(tmp_path: Path, made: Path, monkeypa
 
     pred, clips = tmp_path / "pred", str(made / "clips")
     shutil.copytree(made / "pred", pred)
-    line = [str(pred), "--low", clips, "--high", clips, "--test-set", "150-151", "--no-vmaf"]
+    line = [str(pred), "--low", clips, "--high", clips, "--test-set", "150-151", "--no-vmaf", "--out", str(tmp_path)]
     assert score.main([*line, "--shard", "1/1"]) == 0
     name = contest.test_set("150-151").name(151)
     shutil.copy(pred / contest.test_set("150-151").name(150), pred / name)

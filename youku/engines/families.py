@@ -11,7 +11,7 @@ from functools import cache
 from youku.engines import families_distilled as distilled
 from youku.engines import families_light as light
 from youku.engines import families_residual as residual
-from youku.engines.forms import Family, Published, State, number, shuffle_scale, sized, width
+from youku.engines.forms import Family, Published, State, number, shuffle_scale, sized, split_width, width
 from youku.models import fsrcnn, srcnn
 
 
@@ -146,20 +146,26 @@ FAMILIES: tuple[Family, ...] = (
         usual=((5, 2), (5, 1)),
     ),
     Family(
-        marks=("fea_conv.weight", "B1.c1_r.weight", "B1.esa.conv_max.weight", "LR_conv.weight"),
-        sizes=lambda state: (width("fea_conv.weight")(state), number(state, r"B(\d+)\.")),
+        marks=("fea_conv.weight", "B1.c1_r.weight", "B1.esa.conv_max.weight", "LR_conv.weight", "upsampler.0.weight"),
+        sizes=lambda state: (split_width("fea_conv.weight", 4)(state), number(state, r"B(\d+)\.")),
         form=distilled.rfdn,
         usual=((50, 4),),
     ),
     Family(
-        marks=("fea_conv.weight", "IMDB1.c1.weight", "IMDB1.cca.conv_du.0.weight", "LR_conv.weight"),
-        sizes=lambda state: (width("fea_conv.weight")(state), number(state, r"IMDB(\d+)\.")),
+        marks=(
+            "fea_conv.weight",
+            "IMDB1.c1.weight",
+            "IMDB1.cca.conv_du.0.weight",
+            "LR_conv.weight",
+            "upsampler.0.weight",
+        ),
+        sizes=lambda state: (split_width("fea_conv.weight", 16)(state), number(state, r"IMDB(\d+)\.")),
         form=distilled.imdn,
         usual=((64, 6),),
     ),
     Family(
         marks=("to_feat.weight", "feats.0.safm.aggr.weight", "feats.0.ccm.ccm.0.weight", "to_img.0.weight"),
-        sizes=lambda state: (width("to_feat.weight")(state), number(state, r"feats\.(\d+)\.")),
+        sizes=lambda state: (split_width("to_feat.weight", 4)(state), number(state, r"feats\.(\d+)\.")),
         form=distilled.safmn,
         usual=((36, 8),),
     ),

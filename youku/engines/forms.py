@@ -101,6 +101,11 @@ def width(key: str, axis: int = 0) -> Callable[[State], int]:
     return lambda state: state[key].shape[axis] if state[key].ndim > axis else 0
 
 
+def split_width(key: str, parts: int) -> Callable[[State], int]:
+    """`width` of a layer whose channels are divided by up to `parts`, 0 where they are fewer."""
+    return lambda state: found if (found := width(key)(state)) >= parts else 0
+
+
 def shuffle_scale(key: str, num_planes: int) -> Callable[[State], int | None]:
     """The factor of a network that ends in `key`, a convolution to num_planes * scale^2 channels."""
 
