@@ -183,3 +183,14 @@ def test_nothing_prints_in_the_rooms() -> None:
             continue
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], path
+
+
+def test_every_bar_is_drawn_in_one_place() -> None:
+    """`cli.bar`, which writes lines to logs; others import tqdm for types and for lines above a bar alone."""
+    calls = [
+        f"{path.name}:{node.lineno}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "tqdm"
+    ]
+    assert len(calls) == 1 and calls[0].startswith("cli.py")

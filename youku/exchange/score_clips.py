@@ -106,8 +106,6 @@ def measure_clips(
     with_artefacts: bool, everything: bool, out: Path | None,
 ) -> list[Measured]:  # fmt: skip
     """Measure clips side by side; where `out` is given, take what is kept there and keep the rest."""
-    from tqdm import tqdm
-
     if with_vmaf:
         vmaf.require()
     jobs = jobs or min(MAX_JOBS, os.cpu_count() or 1)
@@ -127,7 +125,7 @@ def measure_clips(
 
     num_frames = sum(len(clip.frames) for clip in clips)
     with (
-        tqdm(total=num_frames, unit="frame", desc="score", disable=not progress, leave=False) as bar,
+        cli.bar(total=num_frames, unit="frame", desc="score", is_shown=progress, leave=False) as bar,
         stops.workers(jobs, "score", limit_threads, (1,)) as (pool, stop),
     ):
         return _measure_all(pool, stop, measure_or_take, clips, bar)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from youku import files
+from youku import cli, files
 from youku.engines import weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import pick_device
@@ -48,8 +48,6 @@ def with_taught(config: TrainConfig, pairs: Sequence[Pair], say: Say, progress: 
     given = Path(config.teacher)
     if given.is_dir() and not any(given.glob("*.safetensors")):
         return _from_folder(config, given, pairs, say)
-    from tqdm import tqdm
-
     teacher = _load(config)
     known = files.sha256(teacher.path) if teacher.path else teacher.spec.name
     lows = [path for folder in config.unlabelled for path in pictures.find(folder)]
@@ -59,7 +57,7 @@ def with_taught(config: TrainConfig, pairs: Sequence[Pair], say: Say, progress: 
     store = next((pair.store for pair in pairs if isinstance(pair, PicturePair)), PictureStore())
     jobs: list[Callable[[], Pair]] = [partial(_taught, pair, config, teacher, known) for pair in pairs]
     jobs += [partial(_instead_of_truth, path, teacher, known, store) for path in lows]
-    return [job() for job in tqdm(jobs, desc="teacher", unit="input", disable=not progress)]
+    return [job() for job in cli.bar(jobs, desc="teacher", unit="input", is_shown=progress)]
 
 
 def _load(config: TrainConfig) -> Network:
