@@ -114,14 +114,9 @@ def test_two_processes_make_the_steps_of_one(pairs: Path, tmp_path: Path, monkey
     for one, two, most in ((plain, twos[0], 1e-4), (gan, twos[1], 1e-9)):
         assert figures(two) == pytest.approx(figures(one), rel=most), said
         assert len(figures(one)) >= 6
-    for rank in range(2):
-        assert (
-            said[rank]
-            .splitlines()[-1]
-            .endswith(
-                "process 1 has youku 0.1.01, process 0 has 0.1.00; start all of them with the same versions and flags"
-            )
-        )
+    refusal = "process 1 has youku 0.1.01, process 0 has 0.1.00; start all of them with the same versions and flags"
+    for lines in map(str.splitlines, said):  # gloo's threads may speak after it
+        assert any(line.endswith(refusal) for line in lines), lines
 
 
 @pytest.mark.parametrize("world", [1, 2, 4])

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -129,7 +130,14 @@ def _weights_kept(folder: Path) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     own = sys.argv[1:] if argv is None else argv
-    return cli.run(make_parser(), lambda args: _run(args, own), argv)
+    status = cli.run(make_parser(), lambda args: _run(args, own), argv)
+    if (
+        argv is None and "RANK" in os.environ
+    ):  # of several: threads that gloo leaves may abort the interpreter's own end
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 if __name__ == "__main__":
