@@ -43,10 +43,10 @@ download: setup ## fetch, unpack and verify the contest's clips (ARGS="--round 1
 
 pairs: setup ## contest-shaped pairs of your own video: FROM=holiday.mp4, INTO=val for those that are held out
 	@test -n '$(FROM)' || { echo "expected FROM=your_video.mp4 (or a folder of videos), INTO=train or INTO=val"; exit 2; }
-	$(RUN) degrade $(FROM) data/clips/$(INTO) --preset youku --split-every 100 $(call args,pairs)
+	$(RUN) degrade '$(FROM)' data/clips/$(INTO) --preset youku --split-every 100 $(call args,pairs)
 
 train: setup ## train RECIPE on data/clips/train into runs/NAME (ARGS="--amp")
-	$(RUN) train --recipe $(RECIPE) --name $(NAME) $(call args,train)
+	$(RUN) train $(if $(wildcard runs/$(NAME)/last.pt),--resume runs/$(NAME),--recipe $(RECIPE) --name $(NAME)) $(call args,train)
 
 submission: setup ## predict what is missing for TEST_SET with runs/NAME, check every rule, pack the zip
 	$(RUN) predict $(LOW) $(PREDICTIONS) --weights $(WEIGHTS) --frames scored --test-set $(TEST_SET) $(OF_PREDICT)

@@ -106,3 +106,7 @@ def test_targets_pair_what_belongs_together(desk: Path) -> None:
     assert submit[3] == "pairs-s-val-sharpen-1.5-0.5-ensemble"
     (train,) = verbs_of("make train RECIPE=espcn", desk)
     assert train == ["train", "--recipe", "espcn", "--name", "espcn"]
+    (desk / "runs/espcn").mkdir(parents=True)
+    (desk / "runs/espcn/last.pt").touch()  # a run that was stopped goes on
+    (train,) = verbs_of("make train RECIPE=espcn", desk)
+    assert train == ["train", "--resume", "runs/espcn"]

@@ -730,7 +730,7 @@ def test_vmaf_needs_are_checked_before_the_first_step(pairs: Path, tmp_path: Pat
     (tmp_path / "p").mkdir()
     for index in range(3):
         Image.new("RGB", (64, 64), (index, 2, 3)).save(tmp_path / "p" / f"{index}.png")
-    with pytest.raises(ValueError, match=r"1.png: VMAF: is for clips, and this is a picture; use --val-metric psnr"):
+    with pytest.raises(ValueError, match=r"1.png: a picture, and VMAF is for clips; use --val-metric psnr"):
         run.start(settings(tmp_path / "p", val_metric="score"), progress=False)
     for clip_id in range(2):
         write_pair(tmp_path / "small", clip_id, 16, 8, 1, 2)

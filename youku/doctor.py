@@ -56,7 +56,7 @@ def check_torch() -> list[Check]:
         name, found = "mps", "Apple GPU (mps)"
     else:
         name, found = "cpu", f"cpu, {torch.get_num_threads()} threads"
-        advice = "fine for fsrcnn; larger networks want a GPU (check the driver with nvidia-smi)"
+        advice = "fine for fsrcnn and pairs-s; larger networks want a GPU (check the driver with nvidia-smi)"
     checks = [Check("torch", "ok", torch.__version__), Check("device", "note" if advice else "ok", found, advice)]
     kinds = half.fast(torch.device(name))
     if not kinds:

@@ -42,6 +42,8 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     if not args.experiment:
         raise cli.UsageError("expected an EXPERIMENT, or --list")
+    if args.name:
+        raise cli.UsageError("--name has no effect: runs lie in RUNS/EXPERIMENT/VARIANT; give --runs FOLDER")
     experiment = experiments.read(args.experiment)
     files.protect(args.experiment)
     given = {key: value for key, value in fields.given(args, TrainConfig).items() if key not in OWN}

@@ -1,12 +1,12 @@
 """Enlarge clips with a network: y4m or any video in, y4m or a video out, streaming with bounded memory.
 
-IN is a y4m clip, any video that ffmpeg reads, "-" for y4m on stdin, or a folder of contest clips (Youku_NNNNN_l.y4m);
-OUT is a y4m file, a video (.mp4, .mkv, .mov, .webm), "-" for y4m on stdout, or a folder. A finished output made with
-the same weights, options and input is skipped on a re-run; a broken or outdated one is made again. Without --weights
-the kit's own networks enlarge: --quality fast (FSRCNN), balanced (pairs-s, the default) or best (pairs-m), at x2 and x3
-FSRCNN alone; --input video takes those trained on compressed video, clean those trained on pictures, auto (default)
-decides by IN. Several --weights: the mean of their outputs, before it is rounded. Whole frames or tiles give the same
-picture for local networks.
+IN is a y4m clip, any video that ffmpeg reads, "-" for y4m on stdin, or a folder: of the contest (Youku_NNNNN_l.y4m), or
+of any clips and videos; OUT is a y4m file, a video (.mp4, .mkv, .mov, .webm), "-" for y4m on stdout, or a folder. A
+finished output made with the same weights, options and input is skipped on a re-run; a broken or outdated one is made
+again. Without --weights the kit's own networks enlarge: --quality fast (FSRCNN), balanced (pairs-s, the default) or best
+(pairs-m, x4 alone); --input video takes those trained on compressed video, clean those trained on pictures, auto
+(default): clean for a picture, video for all else, which mostly was coded before. Several --weights: the mean of their
+outputs, before it is rounded. Whole frames or tiles give the same picture for local networks.
 --size 3840x2160 and --scale 1.5 reach any size by the network and then bicubic, aspect kept.
 
 A run that is stopped, by Ctrl-C, SIGKILL or a power cut, keeps what it finished in a hidden folder beside OUT: a y4m

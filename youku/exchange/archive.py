@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from youku import contest, files
 from youku.exchange import zips
+from youku.video import pair_folder
 from youku.video.y4m import Clip, Header, Y4MError
 
 MAX_CLIP_FACTOR = 2  # a member larger than twice the usual clip is refused; a 2048x1152 clip is 1.14 times
@@ -50,6 +51,16 @@ class Wanted:
     @property
     def record_path(self) -> Path:
         return self.data / "raw" / f"{self.archive.name}.clips.json"
+
+    def require_free(self) -> None:
+        """ValueError where pairs that `degrade` made have names of the clips asked for, which would replace them."""
+        folder = self.clip_path(self.archive.first).parent
+        own = sorted({f"{clip_id:05d}" for clip_id in self.clip_ids} & pair_folder.read_manifest(folder).keys())
+        if own:
+            raise ValueError(
+                f"{folder}: {own[0]}{f' and {len(own) - 1} more' if own[1:] else ''} of pairs.json are your own pairs, "
+                "which the contest's clips of these ids would replace; move the folder away, or give another --data"
+            )
 
     def missing(self, num_frames: int = contest.CLIP_FRAMES) -> tuple[int, ...]:
         """Ids of the clips that are absent or damaged."""

@@ -86,6 +86,7 @@ def make_plan(
     for item in wanted:
         if item.zip_path.is_dir():
             raise ValueError(f"{item.zip_path}: expected a zip, found a folder; move it away and run again")
+        item.require_free()
     looked_at = cli.bar(wanted, desc="look at the clips", unit="archive", leave=False)
     plan = Plan({item: ids for item in looked_at if (ids := item.missing(num_frames))}, base_url, num_frames)
     with objects.make_session() as session:

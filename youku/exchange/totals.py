@@ -197,7 +197,7 @@ def _all_systems(
     digits = [4 if column == "ssim" else 3 for column in columns]
     rows = [
         [label, *(_cell(value, places, sign) for value, places in zip(values, digits, strict=True))]
-        for label, values, sign in (*shown, ("difference", differences, "+"))
+        for label, values, sign in (*shown, ("over bicubic", differences, "+"))
     ]
     return lay_out([corner, *heads], rows)
 

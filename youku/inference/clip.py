@@ -182,7 +182,8 @@ def _predict_opened(
         if source is not None and job.frames is None and writer.num_frames != len(source.times):
             raise ValueError(f"{job.source}: {writer.num_frames} frames were made of its {len(source.times)}")
         if opened.num_frames is not None and writer.num_frames < opened.num_frames:
-            raise clips.too_short(job.source, job.frames)
+            num_read = job.frames[0] + writer.num_frames if job.frames and writer.num_frames else None
+            raise clips.too_short(job.source, job.frames, num_read)
     if source is not None and source.is_variable and not job.to_video:
         tell(f"{job.source}: its rate varies, and y4m has one rate alone; name a video (OUT.mp4) to keep the times")
     num_made = writer.num_frames - num_kept

@@ -26,6 +26,7 @@ from youku.video.pictures import read_rgb
 
 if TYPE_CHECKING:
     from youku.inference.pipeline import Options
+HEADS = {"psnr": "PSNR", "ssim": "SSIM of Y", "fsim": "FSIM of Y"}  # the last two are of Y under every protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +230,7 @@ def as_text(scores: Scores, title: str, pooled: bool) -> str:
     blocks = []
     for protocol, by_network in scores.items():
         keys = list(next(iter(by_network.values()))[0].figures)
-        header = ["picture", *(f"{name} {key.upper()}" for name in by_network for key in keys)]
+        header = ["picture", *(f"{name} {HEADS[key]}" for name in by_network for key in keys)]
         lines = [
             [own[0].name, *(cell for one in own for cell in _cells(one.figures, keys))]
             for own in zip(*by_network.values(), strict=True)

@@ -46,7 +46,7 @@ class PicturePair:
     num_frames = 1
     layout = (1, 1, "rgb")
     depth = 8
-    lacks_vmaf = "VMAF: is for clips, and this is a picture"
+    lacks_vmaf = "a picture, and VMAF is for clips"
 
     @property
     def name(self) -> str:

@@ -147,7 +147,10 @@ def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
 def split_pairs(pairs: Sequence[Pair], num_val: int) -> tuple[list[Pair], list[Pair]]:
     """(training, validation): whole clips held out, spread evenly over the sorted names."""
     if len(pairs) < 2:
-        raise ValueError(f"found {len(pairs)} pair; expected 2 or more, one to hold out (or give --val-data)")
+        raise ValueError(
+            f"{pairs[0].source if pairs else 'nothing'} is the only pair; expected 2 or more, one to hold out: cut it "
+            "shorter (degrade --split-every 25), add another, or give --val-data"
+        )
     num_val = min(num_val, len(pairs) // 2)
     held = {(2 * index + 1) * len(pairs) // (2 * num_val) for index in range(num_val)}
     train = [pair for index, pair in enumerate(pairs) if index not in held]

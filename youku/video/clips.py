@@ -190,7 +190,7 @@ def open_clip(
 
 def _choose(frames: Iterable[Planes], wanted: range, name: str | Path) -> Iterator[Planes]:
     """The wanted frames of a stream that cannot seek."""
-    num_found = 0
+    num_found, index = 0, -1
     for index, planes in enumerate(frames):
         if index in wanted:
             num_found += 1
@@ -198,13 +198,13 @@ def _choose(frames: Iterable[Planes], wanted: range, name: str | Path) -> Iterat
         if index == wanted[-1]:
             return
     if num_found < len(wanted):
-        raise too_short(name, wanted)
+        raise too_short(name, wanted, index + 1)
 
 
-def too_short(name: str | Path, wanted: range | None) -> ValueError:
-    """The error for a stream that ended before the last wanted frame."""
-    last = wanted[-1] if wanted else 0
-    return ValueError(f"{'stdin' if name == '-' else name}: ended before frame {last}, which was asked for")
+def too_short(name: str | Path, wanted: range | None, num_frames: int | None = None) -> ValueError:
+    """The error for a stream that ended before the last wanted frame, after `num_frames` where that is known."""
+    last, after = wanted[-1] if wanted else 0, "" if num_frames is None else f" after {num_frames} frames"
+    return ValueError(f"{'stdin' if name == '-' else name}: ended{after} before frame {last}, which was asked for")
 
 
 def find_material(names: Sequence[str | Path], sequence: bool = False) -> list[Material]:

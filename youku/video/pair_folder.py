@@ -79,7 +79,7 @@ def fill(
     folder, numbers = Path(folder), range(len(sources))
     own = shard.pick(numbers, lambda number: _bytes_of(sources[number])) if shard else numbers
     files.protect(*(path for source in sources for path in source.paths))
-    pairs = _read_manifest(folder)
+    pairs = read_manifest(folder)
     made: list[int] = []
     clip_id = first_id or 0
     for number, source in enumerate(sources[: max(own, default=-1) + 1]):
@@ -139,7 +139,7 @@ def _claim(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, A
 
 def _list(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> None:
     with files.locked(folder / f".{MANIFEST}.lock"):  # other shards list theirs there
-        pairs |= {**_read_manifest(folder), f"{clip_id:05d}": entry}
+        pairs |= {**read_manifest(folder), f"{clip_id:05d}": entry}
         files.write_json(folder / MANIFEST, {"pairs": pairs})
 
 
@@ -172,7 +172,7 @@ def _is_current(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[s
     return all(clip.num_frames == have["frames"] for clip in clips)
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.exists():
         return {}
