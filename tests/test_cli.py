@@ -36,6 +36,11 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
         ("train --stepz=3", 2, "error: no flag --stepz; did you mean --steps?"),
         ("train --recipe pairs-z", 1, "error: recipe 'pairs-z': did you mean pairs-s? (or a path ending in .toml)"),
         ("train --model edsr-basline", 1, "error: model 'edsr-basline': did you mean edsr-baseline?"),
+        (
+            "convert a.y4m s3://bucket/b.y4m",
+            1,
+            "error: s3://bucket/b.y4m: convert takes files alone, URLs are for download, predict, train",
+        ),
         ("predict a b --qqq", 2, "error: no flag --qqq; `python -m youku predict --help` says what there is"),
         (
             "predict",

@@ -231,6 +231,9 @@ def test_a_folder_of_any_clips(tmp_path: Path, capsys: pytest.CaptureFixture) ->
     (folder / "a.mkv").write_bytes(b"x")
     assert run(str(folder), str(out), "--model", "bicubic", "--scale", "2") == 1
     assert "a.y4m would both become" in capsys.readouterr().err
+    (folder / "a.mkv").unlink()
+    assert run(str(folder), f"{folder}/.", "--model", "bicubic") == 1
+    assert "is the folder of the clips itself" in capsys.readouterr().err
     (tmp_path / "none").mkdir()
     assert run(str(tmp_path / "none"), str(out)) == 1
     assert "expected clips named Youku_00000_l.y4m, or videos, found none" in capsys.readouterr().err

@@ -95,6 +95,11 @@ def test_no_object_is_lost(tmp_path: Path, memory: object, capsys: pytest.Captur
     next(stores._cache(out).glob("out/.*.uploaded")).unlink()
     assert predict.main([source, out, "--model", "bicubic"]) == 0
     assert "has clip.y4m already" in capsys.readouterr().err
+    ours = system.cat_file("/out/clip.y4m")
+    system.pipe_file("/out/clip.y4m", b"theirs, put there since")
+    assert predict.main([source, out, "--model", "bicubic"]) == 1
+    assert system.cat_file("/out/clip.y4m") == b"theirs, put there since"
+    system.pipe_file("/out/clip.y4m", ours)
     assert predict.main([out, out, "--model", "bicubic"]) == 1
     assert "is the input itself" in capsys.readouterr().err
     assert predict.main([f"file://{source}", f"file://{source}", "--model", "bicubic"]) == 1
@@ -174,3 +179,11 @@ def test_a_package_that_is_missing_is_named(
     monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
     assert predict.main(["s3://bucket/a.y4m", "out.y4m"]) == 1
     assert "pip install fsspec s3fs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["file://here/clip.y4m", "file://clip.y4m", "ftp://h/clip.y4m", "az://c/a.y4m"])
+def test_a_url_that_names_no_place_is_refused(name: str) -> None:
+    """A relative file:// would lose its first part, and a scheme that nothing opens would become a folder."""
+    with pytest.raises(ValueError, match=r"expected (file:///PATH|one of s3)"):
+        stores.local(name)
+    assert stores.local("file:///tmp/a.y4m") == "/tmp/a.y4m"

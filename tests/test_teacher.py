@@ -160,3 +160,13 @@ def test_settings_of_a_teacher_agree(pairs: Path, changes: dict, words: str) -> 
     """What cannot have an effect, or not one alone, is refused before anything is read."""
     with pytest.raises(ValueError, match=words):
         settings(pairs, **changes)
+
+
+def test_pictures_without_truth_beside_clips(pairs: Path, tmp_path: Path) -> None:
+    """One kind of data a run: said before the teacher makes anything."""
+    write_pictures(tmp_path / "p")
+    made = settings(
+        pairs, model="espcn", teacher=str(shipped.FOLDER / "fsrcnn_x4.safetensors"), unlabelled=(str(tmp_path / "p"),)
+    )
+    with pytest.raises(ValueError, match="--unlabelled: is for pictures, and --data has clips"):
+        teacher.with_taught(made, run.load_pairs(made)[0], str)

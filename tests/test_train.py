@@ -874,3 +874,8 @@ def test_a_fine_tune_keeps_how_its_start_wants_pictures(pairs: Path) -> None:
     run.start(made, progress=False)
     _, about = weights.read(made.folder / "best.safetensors")
     assert (about["edges"], about["input_range"]) == ("replicate", "16-235")
+    lines = [json.loads(line) for line in (made.folder / "log.jsonl").read_text().splitlines()]
+    network = weights.load(made.folder / "best.safetensors", None, None, torch.device("cpu"))
+    again = trainer.validation.validate(network, run.load_pairs(made)[1], made.val_frames, False)
+    best = max(line["val_psnr"] for line in lines if "val_psnr" in line)
+    assert again.psnr == pytest.approx(best, abs=1e-3)  # what was validated is what is run

@@ -52,6 +52,9 @@ WITH_NETWORK = {
 }
 
 
+WITH_URLS = ("download", "predict", "train")
+
+
 class UsageError(ValueError):
     """Arguments that do not make a command; the exit status is 2, as for an unknown flag."""
 
@@ -198,6 +201,7 @@ def run(
 
     def act() -> int:
         args = parser.parse_args(arrange(list(sys.argv[1:] if argv is None else argv)))
+        _refuse_urls(args, parser.prog.split()[-1])
         files.allow_playlists(vars(args).get("allow_playlists", False))
         try:
             return action(args)
@@ -206,6 +210,14 @@ def run(
             parser.exit(2, f"error: {error}\n")
 
     return guard(act, parser.prog.split()[-1], is_process=argv is None)
+
+
+def _refuse_urls(args: argparse.Namespace, verb: str) -> None:
+    """UsageError for a URL where a verb reads and writes files alone: it would become a folder of that name."""
+    for value in () if verb in WITH_URLS else vars(args).values():
+        for word in value if isinstance(value, list) else [value]:
+            if isinstance(word, str) and re.match(r"[a-z][a-z0-9+.-]*://", word):
+                raise UsageError(f"{word[:60]}: {verb} takes files alone, URLs are for {', '.join(WITH_URLS)}")
 
 
 def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from youku import files, stops
@@ -54,8 +53,15 @@ def local(name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """A path, of file:// too."""
-    return url2pathname(urlsplit(name).path) if name.startswith("file://") else name
+    """A path, of file:// too; ValueError for URLs that nothing here opens."""
+    if name.startswith("file://"):
+        host, slash, path = name.removeprefix("file://").partition("/")
+        if host not in ("", "localhost") or not slash:
+            raise ValueError(f"{name}: expected file:///PATH, from the root on")
+        return url2pathname(f"/{path}")
+    if re.match(r"[a-z][a-z0-9+.-]*://", name):
+        raise ValueError(f"{shown(name)}: expected one of {', '.join(SCHEMES)}, file, or a path")
+    return name
 
 
 def staged(name: str, source: str) -> str:
@@ -79,9 +85,10 @@ def upload(paths: Sequence[Path], name: str, is_folder: bool, force: bool, say: 
         note = path.with_name(f".{path.name}.uploaded")
         with _told(name):
             known, digest, there = note.read_text() if note.exists() else "", files.sha256(path), _mark(system, place)
-            if there and not known and not force and _digest(system, place) != digest:
+            is_own = known.endswith(f" {there}")  # as it was left by the last upload
+            if there and not is_own and not force and _digest(system, place) != digest:
                 raise ValueError(f"{shown(name)}: {path.name} exists and was not made here; use --force to replace it")
-            if there and known in ("", f"{digest} {there}") and not force:
+            if there and (not is_own or known == f"{digest} {there}") and not force:
                 note.write_text(f"{digest} {there}")
                 say(f"{shown(name)}: has {path.name} already")
                 continue

@@ -86,7 +86,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     written = ("config.toml", "last.pt", "last.safetensors", "best.safetensors")
     files.refuse_input(*(config.folder / name for name in written))
     stops.keeps(lambda: _kept(config.folder))
-    if args.devices and not distributed.is_worker():
+    if args.devices is not None and not distributed.is_worker():
         distributed.check(config, args.devices)
         run.load_pairs(config)  # what is wrong with them is said once
         return distributed.launch(argv, args.devices, ["--resume", str(config.folder)], cli.say)

@@ -5,6 +5,7 @@ Also what is done to a network's input from outside, with no weights: zero mean 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import torch
@@ -150,3 +151,17 @@ def center(module: nn.Module, mean: float, std: float) -> nn.Module:
     module.register_forward_pre_hook(before)
     module.register_forward_hook(after)
     return module
+
+
+def range_of(about: dict[str, str]) -> tuple[float, ...]:
+    """(least, most) of the input that the network was trained on; empty where what the metadata says is no range."""
+    found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", about.get("input_range", "0-255"))
+    least, most = map(int, found.groups()) if found else (0, 0)
+    return (least / 255, most / 255) if least < most <= 255 else ()
+
+
+def fitted(module: nn.Module, spec: ModelSpec, scale: int, about: dict[str, str], what: str) -> nn.Module:
+    """The module with what metadata says of its input: the codes that it takes, and what lies beyond a picture's edges."""
+    if "input_range" in about:  # what pictures hold as code values of the first tensor
+        module = keep_in_range(module, spec, scale, *range_of(about))
+    return extend_edges(module, spec, scale, what) if about.get("edges") == "replicate" else module

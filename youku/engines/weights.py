@@ -19,7 +19,7 @@ from torch import nn
 
 from youku.engines import shipped
 from youku.engines.network import Network
-from youku.engines.torch_engine import TorchEngine, center, extend_edges, keep_in_range
+from youku.engines.torch_engine import TorchEngine, center, fitted, range_of
 from youku.files import atomic_write, printable
 from youku.models import MODELS, check_scale, spec_of
 from youku.models.spec import ModelSpec
@@ -124,20 +124,13 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
         wrong.append(f"input_mean = {about['input_mean'][:20]!r}: expected a number")
     if not 0 < _to_number(about.get("input_std", "1")) < math.inf:
         wrong.append(f"input_std = {about['input_std'][:20]!r}: expected a positive number")
-    if not _range_of(about):
+    if not range_of(about):
         wrong.append(f"input_range = {about['input_range'][:20]!r}: expected two code values, as 16-235")
     if about.get("edges", "zero") not in EDGES:
         wrong.append(f"edges = {about['edges'][:20]!r}: expected {' or '.join(EDGES)}")
     if wrong:
         raise ValueError(f"{path}: its metadata is wrong: {'; '.join(wrong)}; fetch the file again, or train again")
     return state, about
-
-
-def _range_of(about: dict[str, str]) -> tuple[float, ...]:
-    """(least, most) of the input that the network was trained on; empty where what the metadata says is no range."""
-    found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", about.get("input_range", "0-255"))
-    least, most = map(int, found.groups()) if found else (0, 0)
-    return (least / 255, most / 255) if least < most <= 255 else ()
 
 
 def _to_number(text: str) -> float:
@@ -194,10 +187,9 @@ def load(
     if broken and not look:
         raise ValueError(f"{weights}: {_few(broken)} hold NaN or infinite values; train again, or fetch the file again")
     module = center(module, float(about.get("input_mean", 0)), float(about.get("input_std", 1)))
-    if form or "input_range" in about:  # what pictures hold as code values of the first tensor
-        module = keep_in_range(module, spec, factor, *_range_of(about))
-    if about.get("edges") == "replicate":
-        module = extend_edges(module, spec, factor, str(weights))
+    if form:
+        about = {"input_range": "0-255", **about}
+    module = fitted(module, spec, factor, about, str(weights))
     return _ready(spec, factor, module, device, half, weights)
 
 

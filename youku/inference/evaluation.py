@@ -136,6 +136,8 @@ def protocol_of(name: str, scale: int) -> Protocol:
 def of_names(names: Sequence[str], scale: int) -> list[str]:
     """The protocols of those names; "all" stands for every one of single pictures that has the factor."""
     if list(names) != ["all"]:
+        if "all" in names:
+            raise ValueError("protocol all: stands alone; drop the others")
         return [name for name in names if protocol_of(name, scale)]
     return [name for name, rule in PROTOCOLS.items() if not rule.num_left_out and scale in (rule.scales or [scale])]
 

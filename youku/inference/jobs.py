@@ -37,9 +37,11 @@ class Job:
 
     @property
     def work_bytes(self) -> float:
-        """How much there is to read of a y4m clip: the wanted frames' share of it."""
-        num_frames = y4m.Clip(self.source).num_frames if self.frames else 1
-        return Path(self.source).stat().st_size * len(self.frames or "1") / num_frames
+        """How much there is to read: of a y4m clip the wanted frames' share, of anything else all of it."""
+        size = Path(self.source).stat().st_size
+        if not self.frames or clips.kind_of_source(self.source) is not ClipKind.Y4M:
+            return size
+        return size * len(self.frames) / y4m.Clip(self.source).num_frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +198,10 @@ def _folder_jobs(folder: str, target: str, frames: str, test_set: str, label: st
     films = [path for path in named if path.suffix.lower() in clips.VIDEO_SUFFIXES and path.is_file()]
     if frames == "scored" or any(named.values()):  # a folder of the contest holds its clips alone
         films = []
+    if films and Path(target).resolve() == Path(folder).resolve():
+        raise ValueError(
+            f"{target}: is the folder of the clips itself, whose outputs would be clips too; choose another"
+        )
     if not lows and not films:
         raise ValueError(f"{folder}: expected clips named {contest.low_name(0)}, or videos, found none to predict")
     jobs = [_file_job(str(path), f"{target}/", frames, test_set, label) for path in films]

@@ -53,6 +53,10 @@ def cook(found: Sequence[Path], config: TrainConfig, say: Say) -> tuple[Soup, So
     for path, (state, about) in zip(found[1:], singles[1:], strict=True):
         _require_alike(found[0], singles[0], path, (state, about))
     pairs = [pair for pair in run.load_pairs(config)[1] if str(pair.scale) == singles[0][1]["scale"]]
+    if not pairs:
+        raise ValueError(
+            f"{found[0]}: is for x{singles[0][1]['scale']}, and the run that validates is not; give --val-run"
+        )
 
     def taste(taken: Sequence[Path], state: dict[str, Tensor], about: dict[str, str]) -> Soup:
         soup = Soup(tuple(taken), state, about, _validated(state, about, config, pairs))

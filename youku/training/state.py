@@ -263,13 +263,13 @@ def save_weights(state: RunState, config: TrainConfig, name: str, about: dict[st
 def write_weights(plain: dict[str, Tensor], step: int, config: TrainConfig, name: str, about: dict[str, str]) -> None:
     """`save_weights` of what a state held."""
     _require_finite(plain, step)
-    told = {"step": str(step), "loss": config.loss_at(max(0, step - 1)), **_inherited(config), **about}
+    told = {"step": str(step), "loss": config.loss_at(max(0, step - 1)), **inherited(config), **about}
     if config.input_mean != 0 or config.input_std != 1:
         told |= {"input_mean": repr(config.input_mean), "input_std": repr(config.input_std)}
     weights.save(config.folder / f"{name}.safetensors", plain, config.model, config.all_scales[0], told)
 
 
-def _inherited(config: TrainConfig) -> dict[str, str]:
+def inherited(config: TrainConfig) -> dict[str, str]:
     """How the weights that the run began from want pictures: their range, and what lies beyond their edges."""
     if not config.init_from:
         return {}

@@ -45,6 +45,10 @@ def with_taught(config: TrainConfig, pairs: Sequence[Pair], say: Say, progress: 
             f"--teacher: a camera moves over pictures for {config.model}, so that no output can be kept; give clips, or "
             "a network without memory"
         )
+    if config.unlabelled and any(isinstance(pair, ClipPair) for pair in pairs):
+        raise ValueError(
+            f"--unlabelled: is for pictures, and --data has clips ({pairs[0].source}); train on one kind alone"
+        )
     given = Path(config.teacher)
     if given.is_dir() and not any(given.glob("*.safetensors")):
         return _from_folder(config, given, pairs, say)
@@ -82,7 +86,7 @@ def _place(source: Path, parts: Sequence[str], suffix: str) -> Path:
 
 def _taught(pair: Pair, config: TrainConfig, teacher: Network, known: str) -> Pair:
     if isinstance(pair, ClipPair):
-        place = _place(pair.source, [known], ".y4m")
+        place = _place(pair.source, [known, str(teacher.scale)], ".y4m")
         if not place.exists():
             header = interpolate.scaled_header(pair.low.header, teacher.scale)
             files.make_folder(place.parent)

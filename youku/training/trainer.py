@@ -7,6 +7,7 @@ a validation off, saves and returns (`saving`: too long a step is given up); a l
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ import torch
 
 from youku.engines import torch_engine
 from youku.engines.network import Network
-from youku.engines.torch_engine import TorchEngine
+from youku.engines.torch_engine import TorchEngine, fitted
 from youku.inference import tiles
 from youku.models import spec_of
 from youku.training import losses, precision, validation
@@ -30,7 +31,7 @@ from youku.training.precision import GradientLimit
 from youku.training.progress import Ending, Figures, LogWriter, Say, Stop, silent, stop_flag
 from youku.training.saving import Saver, saver
 from youku.training.schedule import accumulate_at, batches_before, batches_of, learning_rate
-from youku.training.state import RunState, check_finite, make_state, restore, save_weights, train_mode
+from youku.training.state import RunState, check_finite, inherited, make_state, restore, save_weights, train_mode
 from youku.training.validation import Validation
 
 
@@ -258,8 +259,10 @@ def _measure(state: RunState, config: TrainConfig, pairs: Sequence[Pair]) -> Val
     """Validate at every scale of the run and average; save the strip of the first pair."""
     found = []
     for scale in config.all_scales:
-        engine = TorchEngine(state.averaged(scale).eval(), state.device)
-        network = Network(spec_of(config.model, scale), scale, engine)
+        module, spec, about = state.averaged(scale).eval(), spec_of(config.model, scale), inherited(config)
+        if about:  # as the saved weights will be run; the average itself stays as it is
+            module = fitted(copy.deepcopy(module), spec, scale, about, config.init_from)
+        network = Network(spec, scale, TorchEngine(module, state.device))
         own = [pair for pair in pairs if pair.scale == scale]
         is_scored = config.val_metric == "score"
         found.append(validation.validate(network, own, config.val_frames, is_scored, ranks=state.ranks))

@@ -140,7 +140,7 @@ def _claim(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, A
 def _list(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> None:
     with files.locked(folder / f".{MANIFEST}.lock"):  # other shards list theirs there
         pairs |= {**read_manifest(folder), f"{clip_id:05d}": entry}
-        files.write_json(folder / MANIFEST, {"pairs": pairs})
+        files.write_json(folder / MANIFEST, {"pairs": dict(sorted(pairs.items()))})
 
 
 def _settings(source: Material, degradation: Degradation, selection: Selection, seed: int) -> dict[str, Any]:
