@@ -216,7 +216,7 @@ def _planes(folder: Path) -> bool:
 
 
 def _pairs(folder: Path) -> bool:
-    pairs = pair_folder._read_manifest(folder)
+    pairs = pair_folder.read_manifest(folder)
     is_current = pair_folder._is_current(folder, 0, pairs, {"seed": 0})
     pair_folder._claim(folder, 0, pairs, {"source": pairs.get("00000", {}).get("source")})
     return not is_current

@@ -220,7 +220,7 @@ def test_a_stream_that_ends_too_early_is_named(
         monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": file}))
         flags = ["--weights", str(tmp_path / "w.safetensors"), "--frames", "5-9", "--device", "cpu"]
         assert predict.main(["-", str(tmp_path / "out.y4m"), *flags]) == 1
-    assert "stdin: ended after 6 frames before frame 9, which was asked for" in capsys.readouterr().err
+    assert "stdin: ended after 7 frames before frame 9, which was asked for" in capsys.readouterr().err
     assert not (tmp_path / "out.y4m").exists()
 
 
