@@ -12,32 +12,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from youku.models import rlfn
 from youku.models.blocks import FullPrecision, conv
 from youku.models.colours import RGB
-from youku.models.rlfn import LEAST_PX, POOL_PX, POOL_STRIDE, SLOPE, STRIDED_PX
+from youku.models.rlfn import LEAST_PX, SLOPE
 from youku.models.spec import Download, ModelSpec
 
 NUM_KEPT = 4  # parts that a block keeps
 
 
-class SpatialAttention(nn.Module):
-    """As RLFN's, with three convolutions on the pooled grid: x * sigmoid(expand(stretched + skip(reduced x)))."""
+class SpatialAttention(rlfn.SpatialAttention):
+    """RLFN's on a quarter of the channels, with three convolutions on the pooled grid."""
 
     def __init__(self, num_channels: int) -> None:
-        super().__init__()
         num_reduced = num_channels // 4
-        self.reduce = conv(num_channels, num_reduced, 1)
-        self.strided = nn.Conv2d(num_reduced, num_reduced, STRIDED_PX, stride=2)
+        super().__init__(num_channels, num_reduced)
         layers = [conv(num_reduced, num_reduced), nn.ReLU(), conv(num_reduced, num_reduced), nn.ReLU()]
         self.pooled = nn.Sequential(*layers, conv(num_reduced, num_reduced))
-        self.skip = conv(num_reduced, num_reduced, 1)
-        self.expand = conv(num_reduced, num_channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        reduced = self.reduce(x)
-        pooled = self.pooled(F.max_pool2d(self.strided(reduced), POOL_PX, POOL_STRIDE))  # about (H / 6, W / 6)
-        stretched = F.interpolate(pooled, x.shape[-2:], mode="bilinear", align_corners=False)
-        return x * torch.sigmoid(self.expand(stretched + self.skip(reduced)))
 
 
 class Block(nn.Module):

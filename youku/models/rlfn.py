@@ -28,7 +28,7 @@ class SpatialAttention(nn.Module):
         super().__init__()
         self.reduce = conv(num_channels, num_reduced, 1)
         self.strided = nn.Conv2d(num_reduced, num_reduced, STRIDED_PX, stride=2)
-        self.pooled = conv(num_reduced, num_reduced, 3)
+        self.pooled: nn.Module = conv(num_reduced, num_reduced, 3)
         self.skip = conv(num_reduced, num_reduced, 1)
         self.expand = conv(num_reduced, num_channels, 1)
 

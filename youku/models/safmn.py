@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, conv
+from youku.models.blocks import conv
 from youku.models.colours import RGB
-from youku.models.smfanet import POOL_PX, grid_max
+from youku.models.smfanet import SMFANet, grid_max
 from youku.models.spec import Download, ModelSpec
 
 NUM_LEVELS = 4
@@ -69,21 +69,11 @@ class Block(nn.Module):
         return x + self.mix(self.norms[1](x))
 
 
-class SAFMN(nn.Module):
-    """Head conv, blocks with a long skip, conv to 3 s^2 channels, pixel shuffle."""
+class SAFMN(SMFANet):
+    """SMFANet's plan with these blocks."""
 
     def __init__(self, scale: int, num_channels: int = 36, num_blocks: int = 8) -> None:
-        super().__init__()
-        self.scale = scale
-        self.head = conv(3, num_channels)
-        self.body = nn.Sequential(*(Block(num_channels) for _ in range(num_blocks)))
-        self.upscale = nn.Sequential(FullPrecision(conv(num_channels, 3 * scale * scale)), nn.PixelShuffle(scale))
-
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        missing = (0, torch.sym_max(0, POOL_PX - width), 0, torch.sym_max(0, POOL_PX - height))
-        head = self.head(F.pad(x, missing, mode="replicate"))
-        return self.upscale(self.body(head) + head)[..., : height * self.scale, : width * self.scale]
+        super().__init__(scale, num_channels, num_blocks, Block)
 
 
 SAFMN_36 = ModelSpec(

@@ -9,6 +9,7 @@ Super-Resolution", ECCV 2024; Zheng-MJ/SMFANet, Apache-2.0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -102,11 +103,13 @@ class Block(nn.Module):
 class SMFANet(nn.Module):
     """Head conv, blocks with a long skip, conv to 3 s^2 channels, pixel shuffle."""
 
-    def __init__(self, scale: int, num_channels: int, num_blocks: int) -> None:
+    def __init__(
+        self, scale: int, num_channels: int, num_blocks: int, block: Callable[[int], nn.Module] = Block
+    ) -> None:
         super().__init__()
         self.scale = scale
         self.head = conv(3, num_channels)
-        self.body = nn.Sequential(*(Block(num_channels) for _ in range(num_blocks)))
+        self.body = nn.Sequential(*(block(num_channels) for _ in range(num_blocks)))
         self.upscale = nn.Sequential(FullPrecision(conv(num_channels, 3 * scale * scale)), nn.PixelShuffle(scale))
 
     def forward(self, x: Tensor) -> Tensor:
