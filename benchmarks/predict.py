@@ -1,11 +1,15 @@
 """predict, y4m to y4m, against the bare network on frames already in memory, and against ffmpeg's own bicubic.
 
-python benchmarks/predict.py [--frames 40] [--repeats 7] [--device auto]
+python benchmarks/predict.py [--frames 40] [--repeats 7] [--device auto] [--models fsrcnn] [--dtypes float32] [--folder DIR]
+
+On a GPU --frames 400 --folder /dev/shm --models fsrcnn srvgg-16 rlfn edsr-baseline --dtypes float32 bf16: the figures
+then are those of the bus and of memory, and the bare network is the same CUDA graph.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import subprocess
@@ -15,7 +19,7 @@ from pathlib import Path
 import torch
 from machine import bar, describe, interleaved, median_ratio
 
-from youku.engines import torch_engine, weights
+from youku.engines import choice, half, torch_engine, weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference.clip import predict_clip
@@ -34,33 +38,32 @@ def write_clip(path: Path, num_frames: int) -> y4m.Clip:
     return y4m.Clip(path)
 
 
-def compare_network(name: str, clip: y4m.Clip, folder: Path, device: torch.device, repeats: int) -> None:
+def compare_network(name: str, clip: y4m.Clip, folder: Path, device: torch.device, dtype: str, repeats: int) -> None:
     torch.manual_seed(0)
     module = MODELS[name].build(4).to(device).eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    network = Network(MODELS[name], 4, TorchEngine(module, device))
-    batch = 4 if device.type == "cuda" else 1
+    is_half = half.chosen(dtype, device, print) is not None
+    network = choice.graphed(Network(MODELS[name], 4, TorchEngine(module, device, is_half)))
     frames = [
-        network.spec.colours.from_planes(colours.to_tensors([planes], 8, device), clip.header.layout)[0].contiguous(
-            memory_format=torch.channels_last
-        )
-        for planes in clip
+        network.spec.colours.from_planes(colours.to_tensors([planes], 8, device), clip.header.layout) for planes in clip
     ]
-    batches = [torch.cat(frames[at : at + batch]) for at in range(0, len(frames), batch)]
     job = Job(str(clip.path), str(folder / "out.y4m"), None)
+    told: list[str] = []
 
     def verb() -> None:
-        predict_clip(network, job, Options(batch=batch))
+        predict_clip(network, job, Options(), tell=told.append)
 
     def bare() -> None:
         with torch.inference_mode():
-            for x in batches:
-                module(x)
+            for x in frames:
+                network.engine.step(x, ())
         if device.type == "cuda":
             torch.cuda.synchronize()
 
     ours, theirs = interleaved([verb, bare], repeats)
-    rate = clip.num_frames / statistics.median(ours)
-    bar(f"{name}: predict / bare forward ({rate:.1f} frames/s)", median_ratio(ours, theirs), 0.95)
+    rates = [clip.num_frames / statistics.median(seconds) for seconds in (ours, theirs)]
+    what = f"{name} {dtype}: predict {rates[0]:.1f} / bare forward {rates[1]:.1f} frames/s"
+    bar(what, median_ratio(ours, theirs), 0.95)
+    print(f"    {told[-1]}")
 
 
 def compare_bicubic(clip: y4m.Clip, folder: Path, repeats: int) -> None:
@@ -86,12 +89,18 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--models", nargs="+", default=["fsrcnn"])
+    parser.add_argument("--dtypes", nargs="+", default=["float32"])
+    parser.add_argument("--folder", help="where the clips lie")
     args = parser.parse_args()
-    print(describe())
-    with tempfile.TemporaryDirectory() as folder:
+    device = torch_engine.pick_device(args.device)
+    print(describe(), torch.cuda.get_device_name(device) if device.type == "cuda" else "")
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         clip = write_clip(Path(folder) / "low.y4m", args.frames)
-        compare_network("fsrcnn", clip, Path(folder), torch_engine.pick_device(args.device), args.repeats)
-        compare_bicubic(clip, Path(folder), args.repeats)
+        for name, dtype in itertools.product(args.models, args.dtypes):
+            compare_network(name, clip, Path(folder), device, dtype, args.repeats)
+        if device.type == "cpu":
+            compare_bicubic(clip, Path(folder), args.repeats)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import torch
 from tests.conftest import write_pair
 from youku import contest, evaluate, files, predict
 from youku.engines import choice, graph, graph_engine, weights
+from youku.engines.cuda_graph import GraphedEngine
 from youku.engines.graph import Opened
 from youku.engines.graph_engine import RUNTIMES, Runtime, open_engine
 from youku.engines.network import Network
@@ -283,9 +284,12 @@ def test_without_packages_torch_runs_and_nothing_is_said(packages: Runtimes, mon
     ],
 )
 def test_what_torch_alone_computes(packages: Runtimes, changes: dict, why: str) -> None:
-    """auto says nothing, as there is nothing to choose."""
+    """auto says nothing, as there is nothing to choose; on a GPU torch's steps become graphs."""
     made = replace(packages.made, **changes)
-    assert choice.with_engine(made, "auto", packages.said.append) is made and packages.said == []
+    chosen = choice.with_engine(made, "auto", packages.said.append)
+    assert packages.said == [] and getattr(chosen.engine, "eager", chosen.engine) is made.engine
+    assert isinstance(chosen.engine, GraphedEngine) == (made.device.type == "cuda")
+    assert choice.with_engine(made, "torch", packages.said.append) is made
     with pytest.raises(ValueError, match=f"--engine onnxruntime: .*{why}"):
         choice.with_engine(made, "onnxruntime", str)
 

@@ -76,7 +76,7 @@ def by_hand(clip: Clip) -> list[np.ndarray]:
     for index, planes in enumerate(clip):
         memory = [] if index in (0, CUT) else memory
         y, *memory = module(torch.from_numpy(planes[0].copy())[None, None].float() / 255, *memory)
-        outputs.append(colours.to_codes(y[0, 0], 8))
+        outputs.append(colours.to_codes(y[0, 0], 8).numpy())
     return outputs
 
 

@@ -71,7 +71,7 @@ def by_hand(net: Network, clip: Clip, opens: Callable[[int], bool], first: int =
         x = colours.windows_to_input([frames], 8, clip.header.layout, YUV420, CPU)
         y, memory = net.engine.step(x, () if index == first or opens(index) else memory)
         planes = YUV420.to_planes(y, clip.header.layout)
-        made.append(tuple(colours.to_codes(plane[0], 8) for plane in planes))
+        made.append(tuple(colours.to_codes(plane[0], 8).numpy() for plane in planes))
     return made
 
 

@@ -3,7 +3,8 @@
 Network, `--engine NAME` -> the network with an engine that settles at the first picture it sees, and stays. "auto" takes
 the fastest of those installed whose output there lies within AGREE_CODES of torch's, and remembers it in the cache for
 the network, the picture's size, the machine and the versions; an engine asked for by name is held to the same bound, but
-not measured. Torch runs what is on a GPU, in 16 bit, or carries memory.
+not measured. Torch runs what is on a GPU, in 16 bit, or carries memory; on a GPU "auto" replays it as a CUDA graph, and
+"torch" launches every layer.
 """
 
 from __future__ import annotations
@@ -75,12 +76,21 @@ def with_engine(network: Network, name: str, tell: Tell) -> Network:
     if isinstance(network.engine, ChosenEngine):
         return replace(network, engine=replace(network.engine, runtimes=usable, is_named=name != "auto", tell=tell))
     if not usable:
-        return network
+        return graphed(network, tell) if name == "auto" else network
     engine = ChosenEngine(
         spec=network.spec, scale=network.scale, graph=lambda: graph.kept(network), runtimes=usable,
         reference=network.engine, is_named=name != "auto", tell=tell,
     )  # fmt: skip
     return replace(network, engine=engine)
+
+
+def graphed(network: Network, tell: Tell = str) -> Network:
+    """The network as a CUDA graph, where torch runs it on a GPU."""
+    if network.device.type != "cuda" or not network.spec.trainable:
+        return network
+    from youku.engines.cuda_graph import GraphedEngine
+
+    return replace(network, engine=GraphedEngine(network.engine, tell=tell))
 
 
 def _why_not(network: Network, runtime: Runtime, is_graph: bool) -> str:

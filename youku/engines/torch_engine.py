@@ -99,7 +99,10 @@ def keep_in_range(module: nn.Module, spec: ModelSpec, scale: int, least: float =
 
     def after(_: nn.Module, __: Tensors, output: Tensor | Tensors) -> Tensor | Tensors:
         beyond = excess.pop()
-        if not torch.compiler.is_compiling() and not bool(beyond.any()):  # a graph has no such way out
+        must_go_on = (
+            torch.compiler.is_compiling() or beyond.is_cuda
+        )  # a graph has no such way out, and a GPU would wait
+        if not must_go_on and not bool(beyond.any()):
             return output
         made = output if isinstance(output, tuple) else (output,)
         full = (made[0] + enlarge.to(beyond.device)(beyond), *made[1:])

@@ -100,7 +100,11 @@ def _keep_up_to_date(
             else:
                 num_frames = predict(job, kept=kept)
             is_long = time.monotonic() - began > segments.SAVE_EVERY_SEC  # or a power cut may cost it
-            files.write_json(record, {**made, "output": records.content_of(target, None)}, durable=is_long)
+            files.write_json(
+                record,
+                {**made, "output": records.content_of(target, digest=kept.digest if kept else "")},
+                durable=is_long,
+            )
     except BaseException:
         if not target.exists():
             record.unlink(missing_ok=True)

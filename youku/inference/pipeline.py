@@ -1,7 +1,8 @@
 """Frames of a clip through a network, in order, with bounded memory: read ahead, forward, round, hand on.
 
 Each stage runs in a thread of its own (`stages.ahead`), so that reading, chroma, rounding and writing hide behind the
-network. Integer planes in, integer planes out (y4m.Planes); a luma network's chroma comes from `interpolate`.
+network. Integer planes in, integer planes out (y4m.Planes); a luma network's chroma comes from `interpolate`. On a GPU
+the planes cross the bus as the integers that they are, both ways, and nothing waits for it but who hands them on.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from youku.engines.network import Network
-from youku.inference import stages, tiles
+from youku.inference import stages, tiles, transfer
 from youku.inference.stages import Busy, ahead
 from youku.inference.tiles import Step
+from youku.inference.transfer import Span
 from youku.inference.window import Moment, moments
 from youku.models import colours
 from youku.models.colours import NUM_TURNS, Colours, Tensors, Y
@@ -83,7 +86,7 @@ def upscale_frames(
     batches = stages.batches(seen, 1 if spec.memory else options.batch)
     computed = _forward_all(network, header, coded, batches, options, pin, busy)
     outputs = ahead(computed, num_threads=num_threads)
-    yield from ahead(_finish_all(network, header, coded, outputs, options))
+    yield from _arrive_all(ahead(_finish_all(network, header, coded, outputs, options)), busy)
 
 
 def run_network(network: Network, x: Tensors, options: Options) -> Tensors:
@@ -127,12 +130,15 @@ def sharpen(luma: Tensor, sigma_px: float, amount: float) -> Tensor:
 
 
 def _require_finite(output: Tensors, numbers: Sequence[int]) -> None:
-    """NotFiniteError for the first of the frames that these are whose output is not finite, by its sum."""
-    for part in output:
-        sums = part.flatten(1).sum(1)  # (N, C, s H, s W) -> (N)
-        for number, is_finite in zip(numbers, torch.isfinite(sums).tolist(), strict=True):
-            if not is_finite:
-                raise NotFiniteError(number)
+    """NotFiniteError for the first of the frames that these are whose output is not finite."""
+    for number, is_finite in zip(numbers, _are_finite(output).tolist(), strict=True):
+        if not is_finite:
+            raise NotFiniteError(number)
+
+
+def _are_finite(output: Tensors) -> Tensor:
+    """(N) whether all of a picture's output (N, C, s H, s W) is finite, by its sum."""
+    return torch.stack([part.flatten(1).sum(1) for part in output]).isfinite().all(0)
 
 
 def _interpolate_all(scale: int, header: Header, seen: Iterable[Moment], busy: Busy) -> Iterator[Planes]:
@@ -145,6 +151,15 @@ def _interpolate_all(scale: int, header: Header, seen: Iterable[Moment], busy: B
     return stages.side_by_side(enlarge, seen, number)
 
 
+@dataclass(frozen=True)
+class _Computed:
+    """Output (N, C, s H, s W) of a batch of moments, which a GPU may still be working on."""
+
+    batch: list[Moment]
+    output: Tensors
+    span: Span
+
+
 def _forward_all(
     network: Network,
     header: Header,
@@ -153,8 +168,8 @@ def _forward_all(
     options: Options,
     pin: Callable[[int], int],
     busy: Busy,
-) -> Iterator[tuple[list[Planes], Tensors]]:
-    """(middle frames, output (N, C, s H, s W)) of each batch; what the network remembers goes from one to the next."""
+) -> Iterator[_Computed]:
+    """What the network makes of each batch; what it remembers goes from one to the next."""
     spec, tile_px = network.spec, 0
     memory: Tensors = ()
     for batch in batches:
@@ -164,11 +179,10 @@ def _forward_all(
         if spec.local and not tile_px:
             tile_px = pin(options.tile_px or tiles.choose_tile_px(network.engine, x, spec.halo_px(network.scale)))
         memory = () if batch[0].opens_shot else memory
-        with busy.at("network"):
+        with busy.at("network"), Span(network.device) as span:
             output, memory, tile_px = _step(network, x, memory, options, tile_px)
-            _require_finite(output, [moment.index for moment in batch])  # waits for a GPU to be done
         if batch[-1].is_wanted:
-            yield [moment.middle for moment in batch], output
+            yield _Computed(batch, output, span)
 
 
 def _step(
@@ -192,17 +206,41 @@ def _step(
     return y, memory, tile_px
 
 
+Arriving = tuple[_Computed, Callable[[], list[np.ndarray]]]
+"""What was computed, and what waits for its planes (N, s h, s w); the last array says which frames are finite."""
+
+
 def _finish_all(
-    network: Network, header: Header, coded: Colours, outputs: Iterable[tuple[list[Planes], Tensors]], options: Options
-) -> Iterator[Planes]:
-    for frames, output in outputs:
+    network: Network, header: Header, coded: Colours, outputs: Iterable[_Computed], options: Options
+) -> Iterator[Arriving]:
+    """Rounded planes of each batch, on their way to the host; what the network does not make is interpolated there."""
+    for computed in outputs:
         with torch.inference_mode():
-            planes = coded.to_planes(output, header.layout)  # (N, C, s H, s W) -> planes (N, s h, s w)
+            planes = coded.to_planes(computed.output, header.layout)  # (N, C, s H, s W) -> planes (N, s h, s w)
             if options.sharpen:
                 planes[0] = sharpen(planes[0], *options.sharpen)
             codes = [colours.to_codes(plane, header.depth) for plane in planes]  # [0, 1] -> integers
-        for index, frame in enumerate(frames):
-            own = tuple(plane[index] for plane in codes)
-            if len(own) < len(frame):  # what the network does not make is interpolated
-                own += interpolate.upscale_chroma(frame, header, network.scale)
-            yield own
+            if len(codes) < len(header.plane_shapes):
+                codes += _chroma([moment.middle for moment in computed.batch], header, network)
+            yield computed, transfer.send([*codes, _are_finite(computed.output)])
+
+
+def _chroma(frames: Sequence[Planes], header: Header, network: Network) -> list[Tensor]:
+    """U and V (N, s h, s w) of frames whose luma alone the network makes, interpolated."""
+    if network.device.type == "cuda":
+        codes = [colours.codes_to(planes, network.device) for planes in list(zip(*frames, strict=True))[1:]]
+        enlarged = interpolate.upscale_chroma_on(codes, header, network.scale)
+        return [colours.rounded(plane, header.depth) for plane in enlarged]
+    made = [interpolate.upscale_chroma(planes, header, network.scale) for planes in frames]
+    return [torch.from_numpy(np.stack(planes)) for planes in zip(*made, strict=True)]
+
+
+def _arrive_all(arriving: Iterable[Arriving], busy: Busy) -> Iterator[Planes]:
+    for computed, arrived in arriving:
+        *planes, are_finite = arrived()
+        busy.seconds["network"] += computed.span.seconds
+        for moment, is_finite in zip(computed.batch, are_finite, strict=True):
+            if not is_finite:
+                raise NotFiniteError(moment.index)
+        for index in range(len(computed.batch)):
+            yield tuple(plane[index] for plane in planes)

@@ -40,12 +40,12 @@ def read(record: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def content_of(path: str | Path, known: Any) -> dict[str, str]:
-    """sha256 and stamp of a file; `known` is what a record says of both."""
+def content_of(path: str | Path, known: Any = None, digest: str = "") -> dict[str, str]:
+    """sha256 and stamp of a file; `known` is what a record says of both, `digest` the first, from who has just made it."""
     stamp = files.stamp(path)
     if os.name == "posix" and isinstance(known, dict) and known.get("stamp") == stamp and "sha256" in known:
         return known
-    return {"sha256": files.sha256(path), "stamp": stamp}
+    return {"sha256": digest or files.sha256(path), "stamp": stamp}
 
 
 def is_up_to_date(target: Path, known: dict[str, Any], made_by: dict[str, str], is_y4m: bool) -> bool:

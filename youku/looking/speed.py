@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from youku import contest
-from youku.engines import weights
+from youku.engines import choice, weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference.clip import predict_clip
@@ -75,7 +75,7 @@ def _wait(device: torch.device) -> None:
 def _network(model: str, device: torch.device) -> Network:
     module: nn.Module = MODELS[model].build(contest.SCALE).eval().requires_grad_(False)
     module = module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Network(MODELS[model], contest.SCALE, TorchEngine(module, device))
+    return choice.graphed(Network(MODELS[model], contest.SCALE, TorchEngine(module, device)))
 
 
 def _forward(model: str, device: torch.device, width: int, height: int, share_sec: float) -> float:

@@ -214,12 +214,16 @@ YUV420 = Yuv420()
 
 
 def to_tensors(frames: Sequence[Sequence[np.ndarray]], depth: int, device: torch.device) -> list[Tensor]:
-    """Stack the same plane of several frames: integers (h, w) to a list of float32 (N, h, w)."""
-    stacked = []
-    for planes in zip(*frames, strict=True):
-        batch = torch.from_numpy(np.stack(planes).astype(np.float32 if depth > 8 else np.uint8, copy=False))
-        stacked.append(batch.to(device, non_blocking=True).float() / _unit(depth))
-    return stacked
+    """Stack the same plane of several frames: integers (h, w) to a list of float32 (N, h, w); codes cross as they are."""
+    return [codes_to(planes, device).float() / _unit(depth) for planes in zip(*frames, strict=True)]
+
+
+def codes_to(planes: Sequence[np.ndarray], device: torch.device) -> Tensor:
+    """Equal planes (h, w) of integers as (N, h, w) on a device: uint8, or int32 of deeper ones."""
+    batch = torch.from_numpy(np.stack(planes))
+    if batch.dtype == torch.uint8:
+        return batch.to(device, non_blocking=True)
+    return batch.view(torch.int16).to(device, non_blocking=True).to(torch.int32) & 0xFFFF
 
 
 def windows_to_input(
@@ -239,10 +243,17 @@ def windows_to_input(
     )  # T of (N, C, H, W) -> (N, T C, H, W)
 
 
-def to_codes(plane: Tensor, depth: int) -> np.ndarray:
-    """Float plane to integers of a clip's depth: round half up, clip to the full range (never to 16-235)."""
-    codes = (plane.float() * _unit(depth)).add_(0.5).clamp_(0, (1 << depth) - 0.5)  # the cast rounds down
-    return codes.cpu().numpy().astype(np.uint8 if depth == 8 else np.uint16)
+def to_codes(plane: Tensor, depth: int) -> Tensor:
+    """Float plane to integers of a clip's depth, uint8 or uint16: half up, clipped to the full range (never to 16-235)."""
+    return rounded(plane.float() * _unit(depth), depth)
+
+
+def rounded(values: Tensor, depth: int) -> Tensor:
+    """Code values of a depth as integers, uint8 or uint16, on their device; `values` are overwritten."""
+    codes = values.add_(0.5).clamp_(0, (1 << depth) - 0.5)  # the cast rounds down
+    if codes.device.type == "cpu":  # in half of the time that torch's own cast takes
+        return torch.from_numpy(codes.numpy().astype(np.uint8 if depth == 8 else np.uint16))
+    return codes.to(torch.uint8) if depth == 8 else codes.to(torch.int32).to(torch.int16).view(torch.uint16)
 
 
 def _turned(x: Tensors, turn: int) -> Tensors:

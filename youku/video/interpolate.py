@@ -7,10 +7,16 @@ rows at a time go through products with small banded matrices, so that what is i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from youku.video import color, resize
 from youku.video.y4m import Header, Planes
+
+if TYPE_CHECKING:
+    import torch
 
 BLOCK_PX = 8  # samples of the smaller side that make one block of rows, or one column of a product
 MOST_BLOCKS = 4  # of rows at a time: what lies between the passes stays in the cache
@@ -29,6 +35,20 @@ def upscale_chroma(planes: Planes, header: Header, scale: int, kernel: str = "bi
         _resample(plane, shape, scale, kernel, shifts, header)
         for plane, shape in zip(planes[1:], shapes[1:], strict=True)
     )
+
+
+def upscale_chroma_on(planes: Sequence[torch.Tensor], header: Header, scale: int) -> list[torch.Tensor]:
+    """`upscale_chroma` of integers (N, h, w) on their device, in code values to be rounded: float64, so without an error.
+
+    Float32, as on the processor, rounds the other way now and then where a sample lies on a half.
+    """
+    shapes, shifts = scaled_header(header, scale).plane_shapes, color.chroma_shift(header.layout, scale)
+    enlarged = []
+    for plane, shape in zip(planes, shapes[1:], strict=True):
+        sizes = zip(plane.shape[1:], shape, shifts, strict=True)
+        rows, columns = (resize.matrix(*own, "bicubic", shift, scale, plane.device) for *own, shift in sizes)
+        enlarged.append(rows @ plane.double() @ columns.T)  # (N, h, w) -> (N, s h, s w)
+    return enlarged
 
 
 def downscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:

@@ -195,6 +195,17 @@ def band(scale: float, kernel: str, shift: float, block: int) -> tuple[torch.Ten
     return torch.from_numpy(matrix), step, margin
 
 
+@lru_cache(maxsize=16)
+def matrix(size_in: int, size_out: int, kernel: str, shift: float, scale: float, device: torch.device) -> torch.Tensor:
+    """`weights` as one (size_out, size_in) float64 matrix on a device, edges repeating."""
+    import torch
+
+    whole = np.zeros((size_out, size_in))
+    index, weight = weights(size_in, size_out, kernel, "replicate", shift, float(scale))
+    np.add.at(whole, (np.arange(size_out)[:, None], index), weight)
+    return torch.from_numpy(whole).to(device)
+
+
 def filter_columns(x: torch.Tensor, matrix: torch.Tensor, step: int) -> torch.Tensor:
     """(R, n step + taps) to (R, n outputs): each group of columns times the (outputs, step + taps) matrix."""
     num_rows, line = x.shape

@@ -10,20 +10,21 @@ name; once its maker has said so, the folder goes.
 from __future__ import annotations
 
 import glob
-import hashlib
 import itertools
 import os
 import shutil
 import struct
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from youku import files
-from youku.video import y4m
+from youku.video import hashed, y4m
+from youku.video.hashed import Hashed
 from youku.video.y4m import Header, Planes
 
 # Two seconds of film, the distance of keyframes that broadcasters and streams use: a stop costs that much work, and
@@ -59,8 +60,12 @@ class Kept:
         """Frames of a y4m file that an earlier run made whole and moved to its name, but was killed before it said so."""
         if (self.folder / FRAMES).exists() or not (self.folder / COUNT).exists() or not target.exists():
             return 0
-        num_frames, digest = _read_count(self.folder / COUNT)
-        return num_frames if digest == files.sha256(target) else 0
+        return _read_count(self.folder / COUNT)[0] if self.digest == files.sha256(target) else 0
+
+    @property
+    def digest(self) -> str:
+        """sha256 of a y4m file that is whole; nothing of a video."""
+        return _read_count(self.folder / COUNT)[1]
 
     def num_frames(self) -> int:
         """How many frames the next run finds."""
@@ -111,26 +116,11 @@ def _alone(folder: Path, target: Path) -> Iterator[None]:
         yield
 
 
-class _Hashed:
-    """A file for writing, and the sha256 of what is in it."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.digest = file, hashlib.sha256()
-
-    def write(self, data: Any) -> None:
-        self.file.write(data)
-        self.digest.update(data)
-
-    def sync(self) -> None:
-        self.file.flush()
-        os.fsync(self.file.fileno())
-
-
 class PartWriter:
     """Frames appended to a y4m file that goes on where an earlier run ended, if that part is undamaged."""
 
-    def __init__(self, file: IO[bytes], header: Header, kept: Kept) -> None:
-        self._hashed, self._count, self._saved = _Hashed(file), kept.folder / COUNT, time.monotonic()
+    def __init__(self, file: IO[bytes], header: Header, kept: Kept, pool: Executor | None = None) -> None:
+        self._hashed, self._count, self._saved = Hashed(file, pool), kept.folder / COUNT, time.monotonic()
         self._writer = y4m.Writer(self._hashed, header)  # type: ignore[arg-type]
         num_frames = self._find(kept.batch)
         file.truncate(file.tell())
@@ -154,20 +144,20 @@ class PartWriter:
 
     def _find(self, batch: int) -> int:
         """Whole frames that are there, in whole batches, the file then being after them; 0 where they are damaged."""
-        hashed, frame_bytes = self._hashed, len(b"FRAME\n") + self._writer.header.frame_bytes
-        start, header = hashed.file.tell(), hashed.digest.copy()
+        made, frame_bytes = self._hashed, len(b"FRAME\n") + self._writer.header.frame_bytes
+        start, header = made.file.tell(), made.digest.copy()
         num_frames, expected = _read_count(self._count)
-        if num_frames * frame_bytes > os.fstat(hashed.file.fileno()).st_size - start:
+        if num_frames * frame_bytes > os.fstat(made.file.fileno()).st_size - start:
             num_frames = 0
         used, place, digest = num_frames // batch * batch, start, header
         for index in range(num_frames):
-            hashed.digest.update(hashed.file.read(frame_bytes))
+            made.digest.update(made.file.read(frame_bytes))
             if index + 1 == used:
-                place, digest = hashed.file.tell(), hashed.digest.copy()
-        if hashed.digest.hexdigest() != expected:
+                place, digest = made.file.tell(), made.digest.copy()
+        if made.digest.hexdigest() != expected:
             used, place, digest = 0, start, header
-        hashed.file.seek(place)
-        hashed.digest = digest
+        made.file.seek(place)
+        made.digest = digest
         return used
 
 
@@ -185,8 +175,8 @@ def _read_count(path: Path) -> tuple[int, str]:
 def create_y4m(target: str | Path, header: Header, kept: Kept) -> Iterator[PartWriter]:
     """Write a y4m file in the folder of `kept`; it is moved to its name when whole, and kept so far when not."""
     part = kept.folder / FRAMES
-    with open(part, "r+b" if part.exists() else "w+b") as file:
-        writer = PartWriter(file, header, kept)
+    with open(part, "r+b" if part.exists() else "w+b") as file, hashed.beside(header.frame_bytes) as pool:
+        writer = PartWriter(file, header, kept, pool)
         try:
             yield writer
         except BaseException:
@@ -210,7 +200,7 @@ class Coder:
         self._dts: int | None = None
         self._scratch: Any = None
         self._encoder: Any = None
-        self._hashed: _Hashed | None = None
+        self._hashed: Hashed | None = None
         self._old = kept.segments()
         for path in set(kept.folder.glob("*.segment")) - set(self._old):
             path.unlink()
@@ -247,7 +237,7 @@ class Coder:
 
         self._scratch = av.open("any.mkv", "w")  # writes nothing; an encoder has to belong to a container
         self._encoder = self._make(self._scratch)
-        self._hashed = _Hashed(open(self._kept.folder / "tail.tmp", "wb"))  # noqa: SIM115
+        self._hashed = Hashed(open(self._kept.folder / "tail.tmp", "wb"))  # noqa: SIM115
 
     def _write(self, packets: list[Any]) -> Iterator[Any]:
         assert self._hashed is not None
