@@ -171,10 +171,10 @@ def test_a_kill_after_the_last_frame_costs_no_frame(
     """Killed when the output had its name but was not said to be whole, or before what was kept for it had gone."""
     job, read = Job(str(films / "film.mkv"), str(tmp_path / name), None), records.content_of
 
-    def die_at_target(path: str | Path, known: object) -> dict[str, str]:
+    def die_at_target(path: str | Path, known: object = None, digest: str = "") -> dict[str, str]:
         if Path(path) == Path(job.target):
             raise KeyboardInterrupt
-        return read(path, known)
+        return read(path, known, digest)
 
     with monkeypatch.context() as patched:
         patched.setattr(records, "content_of", die_at_target)

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from youku.inference.clip import predict_all, run_jobs
 from youku.inference.jobs import Job, kind_of_input, list_jobs
 from youku.inference.pipeline import Options
 from youku.models import MODELS, colours
-from youku.models.colours import RGB
+from youku.models.colours import RGB, Tensors
 from youku.video import color, ffmpeg, interpolate, resize, y4m
 from youku.video.recording import open_recording
 
@@ -596,3 +597,23 @@ def test_the_whole_part_of_a_clip_that_is_cut_off(tmp_path: Path, capsys: pytest
     assert main(["inspect", str(clip), "--max-frames", "4"]) == 0
     assert main(["inspect", str(clip), "--max-frames", "5"]) == 1
     assert main(["compare", str(clip), str(clip), "--frame", "3", "--out", str(tmp_path / "c.png")]) == 0
+
+
+def test_memory_that_runs_out_is_told_once() -> None:
+    """A device without room for a whole frame goes on in tiles, to the same planes; its sentence comes once a clip."""
+
+    class Tight(TorchEngine):
+        def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
+            if max(x[0].shape[-2:]) > 80:
+                raise torch.OutOfMemoryError("no room")
+            return super().step(x, memory)
+
+    header, said = y4m.make_header(96, 64), []
+    frames = [textured_frame(header, index) for index in range(3)]
+    roomy = network(scale=2)
+    tight = replace(roomy, engine=Tight(roomy.module, roomy.device))
+    expected = list(pipeline.upscale_frames(roomy, header, frames, Options()))
+    got = list(pipeline.upscale_frames(tight, header, frames, Options(tile_px=96), tell=said.append))
+    assert said == ["memory ran out; going on in tiles of 48 px, which give the same picture"]
+    for ours, theirs in zip(got, expected, strict=True):
+        assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(ours, theirs, strict=True))

@@ -11,10 +11,10 @@ import torch
 
 from tests.test_films import decoded
 from tests.test_predict import clip_of, network, run, save_weights
-from youku import evaluate, predict, train
+from youku import evaluate, files, predict, train
 from youku.engines import half, weights
 from youku.engines.torch_engine import TorchEngine
-from youku.inference import pipeline
+from youku.inference import pipeline, records
 from youku.inference.pipeline import Options
 from youku.training import fields
 from youku.training.config import TrainConfig
@@ -191,3 +191,14 @@ def test_half_is_left_out_where_it_would_be_slower(
         told = capsys.readouterr().err
         assert ("--dtype auto: cpu has no fast bf16 arithmetic" in told) == (not has_bf16)
         assert "half.y4m: 3 frames" in told
+
+
+def test_a_new_clip_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record of a large y4m has the sha256 that its writer made, and it is the file's."""
+    source, target = clip_of(tmp_path / "low.y4m", width=640, height=480, num_frames=5), tmp_path / "high.y4m"
+    read: list[Path] = []
+    whole = files.sha256
+    monkeypatch.setattr(files, "sha256", lambda path: (read.append(Path(path)), whole(path))[1])
+    assert predict.main([str(source.path), str(target), *BICUBIC]) == 0  # frames above a megabyte: hashed beside
+    assert target not in read and source.path in read
+    assert records.read(records.record_of(target))["output"]["sha256"] == whole(target)

@@ -167,7 +167,7 @@ def _predict_opened(
     with _create(job, target, opened, video, tell, kept) as writer:
         num_kept = writer.num_kept if kept else 0
         num_frames = _num_expected(opened, job)
-        outputs = _outputs(network, job, options, opened, num_kept, kept, busy)
+        outputs = _outputs(network, job, options, opened, num_kept, kept, busy, tell)
         if target != scaled:
             outputs = ahead(fit.fit(planes, scaled, target) for planes in outputs)
         if num_kept:
@@ -196,7 +196,14 @@ def _predict_opened(
 
 
 def _outputs(
-    network: Network, job: Job, options: Options, opened: Opened, num_kept: int, kept: Kept | None, busy: Busy
+    network: Network,
+    job: Job,
+    options: Options,
+    opened: Opened,
+    num_kept: int,
+    kept: Kept | None,
+    busy: Busy,
+    tell: Tell,
 ) -> Iterator[Planes]:
     """Enlarged frames from the first on that is not kept, each among its true neighbours.
 
@@ -209,7 +216,7 @@ def _outputs(
     remembers = network.spec.memory or not num_kept
     wanted = chosen if remembers else (chosen or range(sys.maxsize))[num_kept:]
     matrix = opened.tags.matrix_name if opened.tags else "601"
-    outputs = pipeline.upscale_frames(network, opened.header, opened.frames, options, wanted, matrix, pin, busy)
+    outputs = pipeline.upscale_frames(network, opened.header, opened.frames, options, wanted, matrix, pin, busy, tell)
     return itertools.islice(outputs, num_kept, None) if remembers and num_kept else outputs
 
 

@@ -62,11 +62,12 @@ def upscale_frames(
     matrix: str = "601",
     pin: Callable[[int], int] = int,
     busy: Busy | None = None,
+    tell: Callable[[str], object] = str,
 ) -> Iterator[Planes]:
     """Yield each frame enlarged, or the `wanted` ones (increasing numbers) of all; `header` is the input clip's.
 
     The frames are coded by `matrix` in the header's range, which matters where the network wants RGB. `pin` is asked
-    with the tile side that was given or chosen, and answers the one to begin with.
+    with the tile side that was given or chosen, and answers the one to begin with; `tell` hears where that does not fit.
 
     A network that needs neighbours sees each frame among those in `frames`: give it the clip, not a choice of frames.
     NotFiniteError where an output is not finite: it would be rounded to black.
@@ -84,7 +85,7 @@ def upscale_frames(
     if spec.num_frames > 1:
         seen = ahead(seen)  # motion compensation is a stage of its own
     batches = stages.batches(seen, 1 if spec.memory else options.batch)
-    computed = _forward_all(network, header, coded, batches, options, pin, busy)
+    computed = _forward_all(network, header, coded, batches, options, pin, busy, tell)
     outputs = ahead(computed, num_threads=num_threads)
     yield from _arrive_all(ahead(_finish_all(network, header, coded, outputs, options)), busy)
 
@@ -168,6 +169,7 @@ def _forward_all(
     options: Options,
     pin: Callable[[int], int],
     busy: Busy,
+    tell: Callable[[str], object],
 ) -> Iterator[_Computed]:
     """What the network makes of each batch; what it remembers goes from one to the next."""
     spec, tile_px = network.spec, 0
@@ -180,7 +182,10 @@ def _forward_all(
             tile_px = pin(options.tile_px or tiles.choose_tile_px(network.engine, x, spec.halo_px(network.scale)))
         memory = () if batch[0].opens_shot else memory
         with busy.at("network"), Span(network.device) as span:
-            output, memory, tile_px = _step(network, x, memory, options, tile_px)
+            output, memory, fitting_px = _step(network, x, memory, options, tile_px)
+        if fitting_px < tile_px:
+            tell(f"memory ran out; going on in tiles of {fitting_px} px, which give the same picture")
+        tile_px = fitting_px
         if batch[-1].is_wanted:
             yield _Computed(batch, output, span)
 
