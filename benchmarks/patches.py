@@ -44,9 +44,7 @@ def write_clip(path: Path, num_frames: int) -> y4m.Header:
 
 def by_clip(clip: y4m.Clip, boxes: list[Box]) -> list[y4m.Planes]:
     """Patches as the trainer takes them."""
-    return [
-        tuple(np.array(plane) for plane in clip.patch(frame, top, left, SIZE_PX, SIZE_PX)) for frame, top, left in boxes
-    ]
+    return [clip.patch(frame, top, left, SIZE_PX, SIZE_PX) for frame, top, left in boxes]
 
 
 def by_slices(planes: list[np.ndarray], boxes: list[Box]) -> list[y4m.Planes]:

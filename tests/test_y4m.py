@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -197,6 +198,21 @@ def test_a_clip_that_shrinks_while_it_is_read_is_told(tmp_path: Path) -> None:
     assert clip.frame(0)[0].shape == (64, 64)
     for read in (lambda: clip.frame(2), lambda: clip.patch(1, 0, 0, 8, 8), clip.check):
         with pytest.raises(y4m.Y4MError, match="a.y4m: had .* bytes, has 7000 now"):
+            read()
+
+
+def test_frames_that_were_read_outlive_the_file(tmp_path: Path) -> None:
+    """Planes that wait for a network are no view of the file: touched after it shrank they would end the process."""
+    path, header = tmp_path / "a.y4m", y4m.make_header(256, 192)
+    with y4m.create(path, header) as writer:
+        for value in (10, 20, 30):
+            writer.write(tuple(np.full(shape, value, np.uint8) for shape in header.plane_shapes))
+    clip = y4m.Clip(path)
+    planes, patch = clip.frame(2), clip.patch(2, 64, 64, 64, 64)
+    os.truncate(path, 100)
+    assert all((plane == 30).all() for plane in (*planes, *patch))
+    for read in (lambda: clip.frame(2), lambda: clip.patch(0, 64, 64, 64, 64), lambda: clip.frame_params(1)):
+        with pytest.raises(y4m.Y4MError, match="has 100 now"):
             read()
 
 

@@ -1,4 +1,4 @@
-"""Training pairs: y4m clips by memory map, and pictures (`picture_pair`); folders -> pairs.
+"""Training pairs: y4m clips, read in place, and pictures (`picture_pair`); folders -> pairs.
 
 Clip pairs are Youku_NNNNN_l.y4m / Youku_NNNNN_h_GT.y4m in one folder; picture folders are what `video.picture_sets`
 finds: plain, Set5-style or DIV2K's layout. Both kinds answer the same calls: what lies at a place (`cuts`), what a

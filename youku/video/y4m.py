@@ -1,8 +1,8 @@
 """Read and write YUV4MPEG2 (y4m) clips exactly: every header token, every plane, damage named by frame and byte.
 
 A frame is a tuple of planes: Y (H, W), then U and V (ceil(H / sub_y), ceil(W / sub_x)), uint8 at 8 bit and
-little-endian uint16 above; mono has Y alone. `Clip` maps a file into memory (random access, nothing is read
-until touched); `StreamReader` reads pipes, stdin and zip members; `Writer` writes to any binary file.
+little-endian uint16 above; mono has Y alone. `Clip` is a file of random access; `StreamReader` reads pipes, stdin and
+zip members; `Writer` writes to any binary file.
 Memory follows the bytes that are there, never what a head claims.
 """
 
@@ -19,18 +19,21 @@ from typing import IO, BinaryIO
 import numpy as np
 
 from youku.files import atomic_write
+from youku.video.random_file import RandomFile
 from youku.video.y4m_header import CHROMA, MAGIC, MAX_LINE_BYTES, Header, Layout, Y4MError, make_header, parse_header
 
 __all__ = ["CHROMA", "MAGIC", "Header", "Layout", "Y4MError", "make_header", "parse_header"]  # of here for importers
 Planes = tuple[np.ndarray, ...]
+LINE_BYTES = 64  # what a FRAME line fits in, mostly
 BLOCK_BYTES = 1 << 26  # a stream's frame is allocated in blocks that double, as far as its bytes have come
 
 
 class Clip:
-    """A y4m file mapped into memory: `frame(i)` is exact whatever bytes the pixels hold; planes are read-only views.
+    """A y4m file of random access: `frame(i)` is exact whatever bytes the pixels hold; nothing is read until asked for.
 
     Opening looks at the first and the last FRAME line and counts by arithmetic; every frame's own line is looked at
-    when it is read, and `check` looks at all of them. A file that shrinks meanwhile is refused, not read beyond its end.
+    when it is read, and `check` looks at all of them. A file that shrinks meanwhile is refused: frames are read, not
+    mapped, since a map that is touched beyond the end of its file ends the process. Patches are copied out of a map.
     Where the first `num_needed` frames will do, a file may be damaged after them and is taken to end there.
     """
 
@@ -38,31 +41,26 @@ class Clip:
         self.path, self._num_needed = Path(path), num_needed
         if self.path.is_dir():
             raise Y4MError(f"{path}: expected a y4m file, found a folder")
-        with self.path.open("rb") as file:
-            line = file.readline(MAX_LINE_BYTES)
-            self.header = parse_header(line, str(path))
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        _advise(self._map, "MADV_RANDOM")  # patches lie anywhere; whole frames are asked for as such
-        self._start = len(line)
-        try:
-            self._offsets: Sequence[int] = self._count_frames()
-        except Y4MError:
-            self._map.close()
-            raise
+        self._file = RandomFile(self.path)
+        line = self._file.read(0, MAX_LINE_BYTES)
+        line = line[: line.find(b"\n") + 1] or line
+        self.header = parse_header(line, str(path))
+        self._start, self._total_bytes = len(line), self._file.size()
+        self._offsets: Sequence[int] = self._count_frames()
 
     def _count_frames(self) -> Sequence[int]:
         """Byte offset of every frame's first plane: all FRAME lines as long as the first, where the file's size says so."""
         end = self._line_end(0, self._start)
-        step, total_bytes = end - self._start + self.header.frame_bytes, len(self._map)
+        step, total_bytes = end - self._start + self.header.frame_bytes, self._total_bytes
         is_even = (total_bytes - self._start) % step == 0 and self.header.frame_bytes >= MAX_LINE_BYTES
         offsets = range(end, total_bytes, step)
         return offsets if is_even and self._has_line(offsets[-1], end - self._start) else self._walk()
 
     def _walk(self) -> list[int]:
         """The same from FRAME line to FRAME line, touching one page a frame; damage is named by frame and byte."""
-        self._require(len(self._map))
+        self._require(self._total_bytes)
         offsets: list[int] = []
-        frame_bytes, total_bytes, position = self.header.frame_bytes, len(self._map), self._start
+        frame_bytes, total_bytes, position = self.header.frame_bytes, self._total_bytes, self._start
         while position < total_bytes and len(offsets) != self._num_needed:
             end = self._line_end(len(offsets), position)
             if end + frame_bytes > total_bytes:
@@ -72,15 +70,18 @@ class Clip:
         return offsets
 
     def _line_end(self, index: int, position: int) -> int:
-        if position == len(self._map):
+        if position == self._total_bytes:
             raise Y4MError(f"{self.path}: has a header and 0 frames; fetch or make the file again")
-        end = self._map.find(b"\n", position, position + MAX_LINE_BYTES) + 1
-        _check_frame_line(self._map[position : end or position + 16], str(self.path), index, position)
-        return end
+        line = self._file.read(position, LINE_BYTES)
+        if b"\n" not in line:
+            line = self._file.read(position, MAX_LINE_BYTES)
+        length = line.find(b"\n") + 1
+        _check_frame_line(line[: length or 16], str(self.path), index, position)
+        return position + length
 
     def _has_line(self, end: int, num_bytes: int) -> bool:
         """Whether a FRAME line of so many bytes ends there."""
-        line = self._map[end - num_bytes : end]
+        line = self._file.read(end - num_bytes, num_bytes)
         return line.startswith(b"FRAME") and line.find(b"\n") == num_bytes - 1 and line[5:6] in (b"\n", b" ")
 
     def check(self) -> None:
@@ -93,10 +94,12 @@ class Clip:
         return len(self._offsets)
 
     def frame(self, index: int) -> Planes:
-        """All planes of one frame as read-only views of the file."""
-        offset = self._offset(index)
-        _advise(self._map, "MADV_WILLNEED", offset, self.header.frame_bytes)
-        return split_planes(self._map, self.header, offset)
+        """All planes of one frame, read-only."""
+        offset, num_bytes = self._offset(index), self.header.frame_bytes
+        data = self._file.read(offset, num_bytes)
+        if len(data) < num_bytes:
+            self._require(offset + num_bytes)
+        return split_planes(data, self.header)
 
     def _offset(self, index: int) -> int:
         if not 0 <= index < self.num_frames:
@@ -109,22 +112,22 @@ class Clip:
         return self._offsets[index]
 
     def _require(self, num_bytes: int) -> None:
-        """Y4MError where the file no longer has so many: touching a map beyond its file ends the process."""
-        if (now := self._map.size()) < num_bytes:
+        """Y4MError where the file no longer has so many."""
+        if (now := self._file.size()) < num_bytes:
             raise Y4MError(
-                f"{self.path}: had {len(self._map)} bytes, has {now} now; wait until it is written, run again"
+                f"{self.path}: had {self._total_bytes} bytes, has {now} now; wait until it is written, run again"
             )
 
     def frame_params(self, index: int) -> str:
         """What follows the word FRAME and a blank on the frame's own line, usually nothing."""
         end = self._offset(index)
         start = self._offset(index - 1) + self.header.frame_bytes if index else self._start
-        return self._map[start + len(b"FRAME ") : end - 1].decode("latin-1")
+        return self._file.read(start, end - start)[len(b"FRAME ") : -1].decode("latin-1")
 
     def patch(self, index: int, top_px: int, left_px: int, height_px: int, width_px: int) -> Planes:
-        """`crop` of one frame."""
-        planes = split_planes(self._map, self.header, self._offset(index))
-        return crop(planes, self.header.layout, top_px, left_px, height_px, width_px)
+        """`crop` of one frame, copied."""
+        planes = split_planes(self._file.map(), self.header, self._offset(index))
+        return tuple(plane.copy() for plane in crop(planes, self.header.layout, top_px, left_px, height_px, width_px))
 
     def __iter__(self) -> Iterator[Planes]:
         return (self.frame(index) for index in range(self.num_frames))
@@ -163,13 +166,6 @@ class StreamReader:
                 del data[num_read:]
                 return data
             data.extend(bytes(min(len(data), num_bytes - len(data))))
-
-
-def _advise(mapped: mmap.mmap, name: str, start: int = 0, num_bytes: int | None = None) -> None:
-    """Tell the system how the map will be read, where it takes such advice."""
-    if (advice := getattr(mmap, name, None)) is not None:
-        first = start // mmap.PAGESIZE * mmap.PAGESIZE
-        mapped.madvise(advice, first, len(mapped) - first if num_bytes is None else start + num_bytes - first)
 
 
 def split_planes(data: bytearray | bytes | mmap.mmap, header: Header, offset: int = 0) -> Planes:

@@ -1,0 +1,47 @@
+"""A file that many threads read anywhere at once: bytes copied out, or mapped into memory for small pieces."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+import weakref
+from pathlib import Path
+
+
+class RandomFile:
+    """An open file without a position. It stays the one that was opened, whatever is moved to its name meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        self._number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        weakref.finalize(self, os.close, self._number)
+        self._map: mmap.mmap | None = None
+        self._lock = threading.Lock()
+        if hasattr(os, "posix_fadvise"):  # pieces lie anywhere; whole frames are asked for as such
+            os.posix_fadvise(self._number, 0, 0, os.POSIX_FADV_RANDOM)
+
+    def size(self) -> int:
+        """Bytes that it has now."""
+        return os.fstat(self._number).st_size
+
+    def read(self, start: int, num_bytes: int) -> bytes:
+        """So many bytes, or what there is of them."""
+        data = self._read_once(start, num_bytes)
+        while len(data) < num_bytes and (more := self._read_once(start + len(data), num_bytes - len(data))):
+            data += more  # the system may give less than asked
+        return data
+
+    def _read_once(self, start: int, num_bytes: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._number, num_bytes, start)
+        with self._lock:  # Windows
+            os.lseek(self._number, start, os.SEEK_SET)
+            return os.read(self._number, num_bytes)
+
+    def map(self) -> mmap.mmap:
+        """All of it as memory; to touch what the file has lost since ends the process, so ask for its size first."""
+        if self._map is None:
+            self._map = mmap.mmap(self._number, 0, access=mmap.ACCESS_READ)
+            if hasattr(mmap, "MADV_RANDOM"):
+                self._map.madvise(mmap.MADV_RANDOM)
+        return self._map
