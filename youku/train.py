@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import itertools
 import os
 import shlex
 import sys
@@ -35,7 +34,7 @@ MAY_CHANGE = ("resume", "vgg_weights", "devices", "list")  # where a file lies i
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("train", __doc__)
     parser.add_argument("--recipe", help="name in youku/training/recipes, or a TOML file")
-    parser.add_argument("--list", action="store_true", help="print the recipes, a line or two each, and end")
+    parser.add_argument("--list", action="store_true", help="print the recipes, a line each, and end")
     parser.add_argument(
         "--resume", metavar="RUN", help="go on with this run folder; beside it only --vgg-weights and --devices"
     )
@@ -48,14 +47,13 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def recipe_table() -> str:
-    """Name, network, steps x batch of each recipe, and below it what its first comment says."""
+    """Name, network, steps x batch of each recipe, and what its first line says."""
     rows = []
     for path in sorted(configs.RECIPES.glob("*.toml")):
         recipe = configs.TrainConfig(**configs.read_recipe(path.stem))
-        rows.append([path.stem, f"{recipe.steps:,} x {recipe.batch}", recipe.model])
-        comment = itertools.takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
-        rows.append(["", "", " ".join(line.lstrip("# ") for line in comment)])
-    return text_table.lay_out(["recipe", "steps x batch", "network, and what for"], rows)
+        first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        rows.append([path.stem, recipe.model, f"{recipe.steps:,} x {recipe.batch}", first])
+    return text_table.lay_out(["recipe", "network", "steps x batch", "what it is; its file says more"], rows)
 
 
 def read_settings(args: argparse.Namespace) -> TrainConfig:
