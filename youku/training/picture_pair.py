@@ -104,6 +104,13 @@ class PicturePair:
         middle = views[place.num_frames // 2 :][: place.num_moments]
         return Cut(lows, [_plane(seen[big, big]) for seen in middle])
 
+    def numbers(self, frame: int, length: int) -> list[int]:
+        return [frame] * length
+
+    def whole(self, number: int, resizer: str) -> Cut:
+        low, high = self.store.pictures(self, resizer)
+        return Cut([_plane(low)], [_plane(high)])
+
     def to_input(self, planes: Sequence[Tensor], colours: Colours) -> Tensors:
         return colours.from_rgb(planes[0])  # (N, 3, h, w) -> (N, C, h, w) each
 
