@@ -114,7 +114,7 @@ def full_size(config: TrainConfig, steps: int) -> None:
     """EDSR's 43 million weights: seconds for 1,000 steps and TFLOP/s, 6 for a multiply-add forward and backward."""
     run, px = Run(config), config.patch_px
     macs = config.batch * cost.count(lambda: MODELS[config.model].build(4), (3, px, px)).macs
-    run.stream(12)
+    run.stream(12 if run.device.type == "cuda" else 1)
     took_sec = seconds_of(run.stream, steps) / steps
     run.drawn.close()
     chip = f", chip {product_tflops(config.dtype):.0f}" if run.device.type == "cuda" else ""

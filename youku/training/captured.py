@@ -58,8 +58,10 @@ class CapturedSteps(Steps):
 
     def __init__(self, state: RunState, config: TrainConfig, eager: Eager, say: Say) -> None:
         super().__init__(state, config, eager)
-        self._say, self._is_refused = say, False
+        self._say = say
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._refused: torch.cuda.CUDAGraph | None = None
+        """One whose capture failed, kept, since the allocator goes on asking it."""
         self._form: object = None
         self._num_seen = 0  # steps of that form in a row
         self._stream = torch.cuda.Stream(state.device)
@@ -73,7 +75,7 @@ class CapturedSteps(Steps):
         if form != self._form:
             self._form, self._num_seen, self._graph = form, 0, None
         self._num_seen += 1
-        can_capture = not self._is_refused and isinstance(stage.adversary, NoAdversary)
+        can_capture = self._refused is None and isinstance(stage.adversary, NoAdversary)
         with _tuned():
             if self._graph is None and can_capture and self._num_seen > WARM_UP:
                 self._capture(stage, batch)
@@ -105,16 +107,19 @@ class CapturedSteps(Steps):
         self._inputs = [part.clone() for part in batch.tensors]
         batch = with_tensors(batch, self._inputs)
         state.optimizer.zero_grad(set_to_none=True)  # the gradients get their place in the graph's memory
-        graph = torch.cuda.CUDAGraph()
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(state.device)
         try:  # threads go on making batches meanwhile
-            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+            with (
+                torch.cuda.stream(current),  # gone back to, also from a capture that failed
+                torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"),
+            ):
                 with state.precision.autocast():
                     pred = state.forward(batch.low, batch.scale, batch.num_moments)
                     loss = content_loss(stage, config, batch, pred)
                 state.precision.backward(loss, state.optimizer)
                 state.precision.step(state.module, state.optimizer, GradientLimit(config.clip_norm, 0.0, 0.0))
         except RuntimeError as error:
-            self._is_refused = True
+            self._refused = graph
             state.optimizer.zero_grad(set_to_none=True)
             reason = str(error).splitlines()[0]
             self._say(
@@ -127,7 +132,7 @@ class CapturedSteps(Steps):
         """Have the loss copied to where `_read` finds it, once the step is done."""
         self._losses[self.state.step % len(self._losses)].copy_(self._loss, non_blocking=True)
         done = torch.cuda.Event()
-        done.record()
+        done.record(torch.cuda.current_stream(self.state.device))
         self._under_way.append((self.state.step, names, done))
 
     def _read(self, num_left: int) -> list[float]:

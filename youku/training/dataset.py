@@ -206,21 +206,23 @@ def batches(
 ) -> Generator[Batch, None, None]:
     """Batches number `first`, `first` + 1, ... without end, made in threads ahead of the consumer, in order.
 
-    On a GPU each is made on a stream of its own, beside the network, which waits there and not here.
+    On a GPU they are made on a stream of their own, beside the network, which waits there and not here.
     """
     own_threads()  # the network keeps all of its threads, the workers take one each
     if device is None or device.type != "cuda":
         yield from stages.side_by_side(draw, itertools.count(first), num_workers)
         return
 
-    def beside(index: int) -> tuple[Batch, torch.cuda.Stream]:
-        stream = torch.cuda.Stream(device)
-        with torch.cuda.stream(stream):
-            return draw(index), stream
+    stream = torch.cuda.Stream(device)
 
-    for batch, stream in stages.side_by_side(beside, itertools.count(first), num_workers):
+    def beside(index: int) -> tuple[Batch, torch.cuda.Event]:
+        with torch.cuda.stream(stream):
+            batch = draw(index)
+            return batch, stream.record_event()
+
+    for batch, made in stages.side_by_side(beside, itertools.count(first), num_workers):
         current = torch.cuda.current_stream(device)
-        current.wait_stream(stream)
+        current.wait_event(made)
         for part in batch.tensors:  # their memory is the network's until it is through with them
             part.record_stream(current)
         yield batch

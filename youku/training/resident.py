@@ -155,7 +155,8 @@ def is_plain(pair: Pair, spec: ModelSpec) -> bool:
 def samples_of(pair: Pair, spec: ModelSpec, patches: PatchSettings, every: int = 1) -> int:
     """How many samples of a pair a run may look at: all of the frames where a network sees neighbours."""
     height, width = pair.size
-    low = 3 * height * width  # no layout has more
+    shapes = pair.low.header.plane_shapes if isinstance(pair, ClipPair) else [(3 * height, width)]
+    low = sum(rows * columns for rows, columns in spec.colours.needed(shapes))
     num_frames = pair.num_frames if spec.needs_neighbours else -(-pair.num_frames // every)
     num_high = 2 if pair.taught else 1
     return num_frames * len(patches.resizers) * (low + num_high * pair.scale**2 * low)
