@@ -17,7 +17,7 @@ from youku.models import MODELS
 from youku.training import batch as batches
 from youku.training import resident
 from youku.training.config import PatchSettings
-from youku.training.cuts import Place
+from youku.training.cuts import DEFAULT_RESIZER, Place
 from youku.training.dataset import Sampler
 from youku.training.pairs import ClipPair, Pair, find_pairs
 from youku.training.resident import Resident
@@ -95,6 +95,19 @@ def test_what_a_teacher_made_of_clips_is_gathered_too(tmp_path: Path) -> None:
     check_same(samplers)
 
 
+@pytest.mark.parametrize("model", ["fsrcnn", "espcn-rgb", "pairs-t"])
+def test_what_a_teacher_made_of_pictures_is_gathered_too(tmp_path: Path, model: str) -> None:
+    """A coloured one, a gray one that is luma, and none: the truth stands in."""
+    pairs, made = write_pictures(tmp_path / "p"), []
+    pairs.append(dataclasses.replace(pairs[0], zoom=0.9))
+    for index, pair in enumerate(pairs[:2]):
+        height, width = (4 * side for side in pair.size)
+        picture = np.random.default_rng(index).integers(0, 255, (height, width, 3), np.uint8)
+        Image.fromarray(picture[..., 0] if index else picture).save(tmp_path / f"{index}.png")
+        made.append(dataclasses.replace(pair, taught=((DEFAULT_RESIZER, tmp_path / f"{index}.png"),)))
+    check_same(both([*made, pairs[2]], model))
+
+
 def test_flat_places_are_those_of_the_patches(tmp_path: Path) -> None:
     """At every place of a frame whose deviation passes the bound, and on the bound itself, where the patch is asked."""
     plane = (
@@ -106,24 +119,24 @@ def test_flat_places_are_those_of_the_patches(tmp_path: Path) -> None:
     plane[:16, :16] = np.tile([98, 102], (16, 8))  # a deviation of exactly 2
     (pair, _) = write_clips(tmp_path / "c", "mono")
     held = Resident(CPU, plane.size, 8, 16, MODELS["fsrcnn"].colours)
-    flat = held._flat(held._send((plane,))[0], plane)
+    flat = held._flat(held._send((plane,)), plane)
     assert flat.shape == (9, 13) and flat[0, 0] == resident.UNSURE and {0, 1} <= set(flat.flatten().tolist())
     for (row, column), found in np.ndenumerate(flat):
         box = plane[2 * row : 2 * row + 16, 2 * column : 2 * column + 16]
         told = batches.is_flat(batches.Patch(pair, 0, [(box,)], []))
         assert found in (told, resident.UNSURE)
     place = Place(frame=0, top=0, left=0, side_px=16)
-    held._frames[id(pair), 0, place.resizer] = resident.Frame([], [], [], flat)
+    held._frames[id(pair), 0, place.resizer] = resident.Frame(*[np.zeros((0, 3))] * 3, False, flat)
     assert held.is_flat(pair, place, False) is None
 
 
 def test_who_is_kept(tmp_path: Path) -> None:
-    """Only on a GPU; no pictures that a camera or a teacher sees, no neighbours that are compensated."""
+    """Only on a GPU; no pictures that a camera sees, no neighbours that are compensated."""
     clips, pictures = write_clips(tmp_path / "c", "420jpeg"), write_pictures(tmp_path / "p")
     assert Resident.of(clips, MODELS["fsrcnn"], settings(tmp_path), CPU) is None
     for pair, model, is_plain in (
         (clips[0], "recurrent-t", True), (clips[0], "enhancenet-3frame", False), (pictures[0], "fsrcnn", True),
-        (pictures[0], "recurrent-t", False), (dataclasses.replace(pictures[0], taught=(("", Path("a")),)), "espcn", False),
+        (pictures[0], "recurrent-t", False),
     ):  # fmt: skip
         assert resident.is_plain(pair, MODELS[model]) == is_plain, (pair, model)
 

@@ -2,13 +2,13 @@
 
 Places of patches -> float planes, which for every patch of a batch are gathered at once. The values are those of patches
 cut on the CPU, bit for bit. For pairs whose frames are used as they are: no camera that moves over a still picture, no
-neighbours that are compensated, no pictures of a teacher; and where all of them fit into SHARE of what is free.
+neighbours that are compensated; and where all of them fit into SHARE of what is free.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,17 +27,19 @@ from youku.video.y4m import Planes
 SHARE = 0.25  # of the memory that is free when a run begins
 UNSURE = 2  # so near the bound that rounding decides
 
-Box = tuple[int, int, int]
-"""Where a plane, or a box of one, begins in the memory, samples from row to row, and from channel to channel."""
+Boxes = np.ndarray
+"""(planes, 3): where each begins in the memory, samples from row to row, and from channel to channel."""
 
 
 @dataclass(frozen=True)
 class Frame:
     """A frame in the memory: its planes in low and in high resolution, and where it is flat."""
 
-    low: list[Box]
-    high: list[Box]
-    taught: list[Box]
+    low: Boxes
+    high: Boxes
+    taught: Boxes
+    """A teacher's, else those of `high`; gray pictures have no way from channel to channel."""
+    has_teacher: bool
     flat: np.ndarray
     """(places, places): whether the patch at twice that row and column is, or UNSURE."""
 
@@ -73,33 +75,44 @@ class Resident:
 
     def stacked(self, drawn: Sequence[tuple[Pair, Place, bool]]) -> Stacked:
         """The patches at places of pairs, backwards in time where that says so."""
-        pair = drawn[0][0]
-        low: list[list[list[Box]]] = []
-        high: list[list[list[Box]]] = []
-        taught: list[list[list[Box]]] = []
+        pair, low, high = drawn[0][0], [], []
         for own, place, is_backwards in drawn:
-            numbers = _numbers(own, place, is_backwards)
-            middle = numbers[place.num_frames // 2 :][: place.num_moments]
-            frames = {number: self._frame(own, number, place.resizer) for number in numbers}
-            low.append([_boxes(frames[number].low, pair, place, 1) for number in numbers])
-            high.append([_boxes(frames[number].high, pair, place, pair.scale) for number in middle])
-            taught.append([_boxes(frames[number].taught, pair, place, pair.scale) for number in middle])
-        names = tuple(name_of(own, place.frame) for own, place, _ in drawn)
-        side_px = self._side_px * pair.scale
-        made = Stacked(pair, names, self._planes(low, pair, self._side_px), self._planes(high, pair, side_px))
-        if not taught[0][0]:
-            return made
-        of_teacher = pair.to_input(self._planes(taught, pair, side_px), self._colours)[0]
-        return Stacked(pair, names, made.low, made.high, of_teacher)
+            frames = [self._frame(own, number, place.resizer) for number in _numbers(own, place, is_backwards)]
+            low.append(frames)
+            high.append(frames[place.num_frames // 2 :][: place.num_moments])
+        corners = np.array([(place.top, place.left) for _, place, _ in drawn])
 
-    def _planes(self, patches: list[list[list[Box]]], pair: Pair, side_px: int) -> list[Tensor]:
-        """Boxes by patch, time and plane to float (F N, h, w) of each plane, or (F N, 3, h, w) of pictures."""
-        in_order = [boxes for at_once in zip(*patches, strict=True) for boxes in at_once]
-        begins = torch.tensor(in_order, device=self._codes.device).permute(1, 2, 0)[..., None, None]  # (planes, 3, F N)
+        def planes(boxes_of: Callable[[Frame], Boxes], patches: list[list[Frame]], scale: int) -> list[Tensor]:
+            boxes = np.stack([boxes_of(frame) for at_once in zip(*patches, strict=True) for frame in at_once])
+            return self._planes(boxes, np.tile(corners * scale, (len(patches[0]), 1)), pair, self._side_px * scale)
+
+        taught = None
+        if any(frames[0].has_teacher for frames in high):
+            codes = planes(lambda frame: frame.taught, high, pair.scale)
+            taught = pair.to_input(codes, self._colours)[0]
+            is_gray = torch.tensor([one.taught[0, 2] == 0 for at_once in zip(*high, strict=True) for one in at_once])
+            if self._colours.channels == 1 and bool(is_gray.any()):  # it is the luma
+                taught = torch.where(is_gray.to(taught.device)[:, None, None, None], codes[0][:, :1], taught)
+        return Stacked(
+            pair,
+            tuple(name_of(own, place.frame) for own, place, _ in drawn),
+            planes(lambda frame: frame.low, low, 1),
+            planes(lambda frame: frame.high, high, pair.scale),
+            taught,
+        )
+
+    def _planes(self, boxes: Boxes, corners: np.ndarray, pair: Pair, side_px: int) -> list[Tensor]:
+        """Squares at (top, left) out of whole planes (F N, planes, 3) to float (F N, [3,] h, w) of each plane."""
+        across, down, _ = pair.layout
+        factors = np.array([(1, 1), *[(down, across)] * (boxes.shape[1] - 1)])  # chroma has fewer rows and columns
+        top, left = np.moveaxis(corners[:, None] // factors, -1, 0)  # (F N, planes) each
+        boxes[..., 0] += top * boxes[..., 1] + left
+        begins = (
+            torch.from_numpy(boxes).to(self._codes.device).permute(1, 2, 0)[..., None, None]
+        )  # (planes, 3, F N, 1, 1)
         made = []
-        for plane, (begin, row, channel) in enumerate(begins):
-            height, width = (side_px // (factor if plane else 1) for factor in _factors(pair))
-            rows, columns = (torch.arange(size, device=begin.device) for size in (height, width))
+        for (begin, row, channel), factor in zip(begins, factors, strict=True):
+            rows, columns = (torch.arange(side_px // part, device=begin.device) for part in factor)
             at = begin + row * rows[:, None] + columns  # (F N, h, w)
             if not isinstance(pair, ClipPair):
                 at = at[:, None] + channel[:, None] * rows[:3, None, None]
@@ -117,25 +130,27 @@ class Resident:
             with self._lock:
                 if key not in self._frames:
                     low, high, *taught = [self._send(planes) for planes in needed]
-                    self._frames[key] = Frame(low, high, taught[0] if taught else [], self._flat(low[0], needed[0][0]))
+                    flat = self._flat(low, needed[0][0])
+                    self._frames[key] = Frame(low, high, taught[0] if taught else high, bool(taught), flat)
         return self._frames[key]
 
-    def _send(self, planes: Planes) -> list[Box]:
+    def _send(self, planes: Planes) -> Boxes:
         boxes = []
         for plane in planes:
             own = np.array(plane, np.uint8 if plane.dtype == np.uint8 else np.uint16, order="C").reshape(-1)
             codes = torch.from_numpy(own if own.dtype == np.uint8 else own.view(np.int16))
             place = self._codes[self._end : self._end + len(codes)]
             place.copy_(codes)
-            boxes.append((self._end, plane.shape[-1], plane.shape[-2] * plane.shape[-1]))
+            channel = 0 if plane.ndim == 3 and len(plane) == 1 else plane.shape[-2] * plane.shape[-1]
+            boxes.append((self._end, plane.shape[-1], channel))
             self._end += len(codes)
         if self._codes.device.type == "cuda":  # other streams read it from now on
             torch.cuda.current_stream(self._codes.device).synchronize()
-        return boxes
+        return np.array(boxes)
 
-    def _flat(self, box: Box, plane: np.ndarray) -> np.ndarray:
-        """`Frame.flat` by sums of the codes and their squares, exact in float64: n sum(x^2) - sum(x)^2 < (n FLAT_STD)^2."""
-        codes = self._codes[box[0] : box[0] + plane.size].view(1, -1, *plane.shape[-2:])  # (1, C, h, w)
+    def _flat(self, boxes: Boxes, plane: np.ndarray) -> np.ndarray:
+        """`Frame.flat` of the first plane: n sum(x^2) - sum(x)^2 < (n FLAT_STD)^2, exact in float64."""
+        codes = self._codes[boxes[0, 0] :][: plane.size].view(1, -1, *plane.shape[-2:])  # (1, C, h, w)
         x = (codes if codes.dtype == torch.uint8 else codes.int() & 0xFFFF).double()
         total, squares = (
             F.avg_pool2d(part, self._side_px, stride=2, divisor_override=1).sum(1)[0] for part in (x, x**2)
@@ -149,7 +164,7 @@ def is_plain(pair: Pair, spec: ModelSpec) -> bool:
     """Whether the network of `spec` sees the frames of a pair as they are."""
     if isinstance(pair, ClipPair):
         return not spec.aligned
-    return not pair.taught and (not spec.memory or pair.has_own_low)
+    return not spec.memory or pair.has_own_low
 
 
 def samples_of(pair: Pair, spec: ModelSpec, patches: PatchSettings, every: int = 1) -> int:
@@ -164,19 +179,3 @@ def samples_of(pair: Pair, spec: ModelSpec, patches: PatchSettings, every: int =
 
 def _numbers(pair: Pair, place: Place, is_backwards: bool) -> list[int]:
     return pair.numbers(place.frame, place.num_lows)[:: -1 if is_backwards else 1]
-
-
-def _boxes(frame: list[Box], pair: Pair, place: Place, scale: int) -> list[Box]:
-    """The patch at a place out of each plane of a frame."""
-    top, left = place.top * scale, place.left * scale
-    down, across = _factors(pair)
-    return [
-        (begin + (top // down if plane else top) * row + (left // across if plane else left), row, channel)
-        for plane, (begin, row, channel) in enumerate(frame)
-    ]
-
-
-def _factors(pair: Pair) -> tuple[int, int]:
-    """By how much chroma has fewer rows and columns than luma."""
-    across, down, _ = pair.layout
-    return down, across
