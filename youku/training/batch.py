@@ -158,5 +158,6 @@ def turned(x: Tensor, turns: Sequence[int]) -> Tensor:
 @lru_cache(maxsize=16)
 def _sources(side_px: int, device: torch.device) -> Tensor:
     """(8, side side): where each sample of a square comes from at each turn."""
-    upright = (torch.arange(side_px**2, device=device).view(1, 1, side_px, side_px),)
-    return torch.stack([colours.RGB.turned(upright, turn)[0].flatten() for turn in range(colours.NUM_TURNS)])
+    upright = (torch.arange(side_px**2).view(1, 1, side_px, side_px),)
+    made = torch.stack([colours.RGB.turned(upright, turn)[0].flatten() for turn in range(colours.NUM_TURNS)])
+    return made.to(device)  # which waits: any stream may read it

@@ -63,7 +63,8 @@ class Resident:
             return None
         needed = sum(samples_of(pair, spec, patches, every) for pair in pairs)
         sample_bytes = 1 if pairs[0].depth == 8 else 2
-        if needed * sample_bytes > SHARE * torch.cuda.mem_get_info(device)[0]:
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, which holds it
+        if needed * sample_bytes > SHARE * (torch.cuda.mem_get_info(device)[0] + unused):
             return None
         return cls(device, needed, pairs[0].depth, patches.patch_px, spec.colours)
 
@@ -107,11 +108,9 @@ class Resident:
         factors = np.array([(1, 1), *[(down, across)] * (boxes.shape[1] - 1)])  # chroma has fewer rows and columns
         top, left = np.moveaxis(corners[:, None] // factors, -1, 0)  # (F N, planes) each
         boxes[..., 0] += top * boxes[..., 1] + left
-        begins = (
-            torch.from_numpy(boxes).to(self._codes.device).permute(1, 2, 0)[..., None, None]
-        )  # (planes, 3, F N, 1, 1)
+        begins = torch.from_numpy(boxes).to(self._codes.device).permute(1, 2, 0)  # (planes, 3, F N)
         made = []
-        for (begin, row, channel), factor in zip(begins, factors, strict=True):
+        for (begin, row, channel), factor in zip(begins[..., None, None], factors, strict=True):
             rows, columns = (torch.arange(side_px // part, device=begin.device) for part in factor)
             at = begin + row * rows[:, None] + columns  # (F N, h, w)
             if not isinstance(pair, ClipPair):
