@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import dataclasses
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -15,7 +20,7 @@ from tests.test_train import last, settings
 from youku.training import captured, run, trainer
 from youku.training.batch import Batch
 from youku.training.captured import CapturedSteps, Steps
-from youku.training.state import check_finite
+from youku.training.state import RunState, check_finite
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -43,7 +48,9 @@ class LateSteps(Steps):
 
 def test_late_losses_are_logged_as_early_ones(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every log line has the loss, and the mean, that it has where losses are known at once; the weights are the same."""
-    made = {name: settings(pairs, name=name, steps=7, log_every=3) for name in ("early", "late")}
+    made = {
+        name: settings(pairs, name=name, steps=7, log_every=3, val_every=7, samples=False) for name in ("early", "late")
+    }
     run.start(made["early"], progress=False)
     monkeypatch.setattr(trainer, "steps_of", lambda state, config, eager, say: LateSteps(state, config, eager))
     run.start(made["late"], progress=False)
@@ -51,7 +58,7 @@ def test_late_losses_are_logged_as_early_ones(pairs: Path, monkeypatch: pytest.M
         [json.loads(line).get("loss") for line in (one.folder / "log.jsonl").read_text().splitlines()]
         for one in made.values()
     ]
-    assert lines[0] == lines[1] and len(lines[0]) == 6
+    assert lines[0] == lines[1] and len(lines[0]) == 4
     early, late = (last(one)["module"] for one in made.values())
     assert all(torch.equal(early[key], late[key]) for key in early)
 
@@ -94,6 +101,88 @@ def test_steps_on_a_cpu_are_not_captured(pairs: Path) -> None:
     steps = captured.steps_of(state, made, trainer.train_step, print)
     assert type(steps) is Steps and math.isfinite(*steps.take(trainer.stage_at(made, state), [draw(0)]))
     assert steps.drain() == [] and state.step == 1
+
+
+class PlayedBack:
+    """CUDA graphs and streams as a CPU can play them: a capture leaves no trace, a replay runs what was captured again."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now: CapturedSteps
+        self.state: RunState
+        self.given: tuple
+        self.num_captures = 0
+        stream = MagicMock()
+        for name, fake in (
+            ("Stream", stream), ("current_stream", stream), ("Event", MagicMock()), ("stream", contextlib.nullcontext),
+            ("CUDAGraph", lambda: SimpleNamespace(replay=self.replay)), ("graph", self.capture),
+        ):  # fmt: skip
+            monkeypatch.setattr(torch.cuda, name, fake)
+        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+        run_step = CapturedSteps._run
+        monkeypatch.setattr(
+            CapturedSteps, "_run", lambda steps, *given: self.note(steps, given, run_step(steps, *given))
+        )
+
+    def note(self, steps: CapturedSteps, given: tuple, loss: torch.Tensor) -> torch.Tensor:
+        self.now, self.given = steps, given
+        return loss
+
+    @contextlib.contextmanager
+    def capture(self, *given: object, **options: object) -> Iterator[None]:
+        state, before = self.state, copy.deepcopy((self.state.module.state_dict(), self.state.optimizer.state_dict()))
+        yield
+        self.num_captures += 1
+        state.module.load_state_dict(before[0])
+        state.optimizer.load_state_dict(before[1])
+
+    def replay(self) -> None:
+        self.state.optimizer.zero_grad()
+        self.now._loss.copy_(self.now._run(*self.given))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"model": "pairs-t", "warmup": 4}, {"model": "recurrent-t", "sequence": 3}, {"clip_norm": 0.1, "ema": 0.0}],
+)
+def test_what_is_captured_is_the_step(pairs: Path, monkeypatch: pytest.MonkeyPatch, changes: dict) -> None:
+    """Played on a CPU: each batch goes into what the captured step reads; weights, average and losses are the very same."""
+    made = settings(pairs, steps=14, **changes)
+    (state, draw), (other, _) = started(made), started(made)
+    stage = trainer.stage_at(made, state)
+    expected = [trainer.train_step(other, made, stage, [draw(index)]) for index in range(14)]
+    played = PlayedBack(monkeypatch)
+    played.state = state
+    steps = CapturedSteps(state, made, trainer.train_step, print)
+    told = [steps.take(stage, [draw(index)]) for index in range(14)]
+    assert [len(some) for some in told] == [1] * captured.WARM_UP + [0] * captured.AHEAD + [1] * 3
+    assert [loss for some in told for loss in some] + steps.drain() == expected and played.num_captures == 1
+    for own, one in ((state.module, other.module), (state.average, other.average)):
+        assert all(torch.equal(value, one.state_dict()[key]) for key, value in own.state_dict().items())
+    steps.take(dataclasses.replace(stage), [draw(0)])  # an equal stage is the same
+    assert steps._graph is not None
+    changed = dataclasses.replace(stage, content=torch.nn.functional.mse_loss)
+    for index in range(captured.WARM_UP + 1):
+        steps.take(changed, [draw(index)])
+    assert played.num_captures == 2
+    monkeypatch.setattr(captured, "content_loss", lambda stage, config, batch, pred: pred[0].sum() * math.inf)
+    steps.take(changed, [draw(1)])
+    with pytest.raises(ValueError, match=rf"step {state.step - 1}: the loss is (-?inf|nan), stopped; batch: Youku"):
+        steps.drain()
+
+
+def test_a_refused_capture_is_said_once(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Played on a CPU: one sentence, and the steps go on one by one."""
+    made, said = settings(pairs), []
+    state, draw = started(made)
+    played = PlayedBack(monkeypatch)
+    played.state = state
+    monkeypatch.setattr(CapturedSteps, "_run", MagicMock(side_effect=RuntimeError("operation not permitted\nmore")))
+    steps = CapturedSteps(state, made, trainer.train_step, said.append)
+    stage = trainer.stage_at(made, state)
+    assert [len(steps.take(stage, [draw(index)])) for index in range(6)] == [1] * 6
+    assert said == [
+        "fsrcnn: its step cannot be captured as a CUDA graph (operation not permitted); step by step it is slower"
+    ]
 
 
 def steps_on_gpu(made, captures: bool):  # type: ignore[no-untyped-def]

@@ -103,7 +103,7 @@ class CapturedSteps(Steps):
 
     def _capture(self, stage: Stage, batch: Batch) -> None:
         """Record a step that reads a copy of `batch`; nothing runs yet."""
-        state, config = self.state, self.config
+        state = self.state
         self._inputs = [part.clone() for part in batch.tensors]
         batch = with_tensors(batch, self._inputs)
         state.optimizer.zero_grad(set_to_none=True)  # the gradients get their place in the graph's memory
@@ -113,20 +113,26 @@ class CapturedSteps(Steps):
                 torch.cuda.stream(current),  # gone back to, also from a capture that failed
                 torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"),
             ):
-                with state.precision.autocast():
-                    pred = state.forward(batch.low, batch.scale, batch.num_moments)
-                    loss = content_loss(stage, config, batch, pred)
-                state.precision.backward(loss, state.optimizer)
-                state.precision.step(state.module, state.optimizer, GradientLimit(config.clip_norm, 0.0, 0.0))
+                self._loss = self._run(stage, batch)
         except RuntimeError as error:
             self._refused = graph
             state.optimizer.zero_grad(set_to_none=True)
             reason = str(error).splitlines()[0]
             self._say(
-                f"{config.model}: its step cannot be captured as a CUDA graph ({reason}); step by step it is slower"
+                f"{self.config.model}: its step cannot be captured as a CUDA graph ({reason}); step by step it is slower"
             )
             return
-        self._graph, self._loss = graph, loss.detach()
+        self._graph = graph
+
+    def _run(self, stage: Stage, batch: Batch) -> Tensor:
+        """What is captured: from a batch to its loss and new weights."""
+        state, config = self.state, self.config
+        with state.precision.autocast():
+            pred = state.forward(batch.low, batch.scale, batch.num_moments)
+            loss = content_loss(stage, config, batch, pred)
+        state.precision.backward(loss, state.optimizer)
+        state.precision.step(state.module, state.optimizer, GradientLimit(config.clip_norm, 0.0, 0.0))
+        return loss.detach()
 
     def _note(self, names: tuple[str, ...]) -> None:
         """Have the loss copied to where `_read` finds it, once the step is done."""
