@@ -8,6 +8,7 @@ python benchmarks/train.py --device cpu --models fsrcnn --steps 2 --repeats 1
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -100,9 +101,8 @@ def compare(config: TrainConfig, source: str, steps: int, repeats: int) -> None:
     steps = steps or (40 if config.model == "fsrcnn" else 2)
     ours, theirs = interleaved([lambda: run.stream(steps), lambda: run.in_memory(steps)], repeats)
     run.drawn.close()
-    told = (
-        f"{config.model} {config.batch} from {source}: {steps / min(ours):.4g} steps/s, wait {min(run.waited[1:]):.1%}"
-    )
+    waited = statistics.median(run.waited[1:])
+    told = f"{config.model} {config.batch} from {source}: {steps / min(ours):.4g} steps/s, wait {waited:.1%}"
     if run.device.type == "cuda":
         few = max(5, steps // 8)
         run.eager(3)
