@@ -138,8 +138,8 @@ class Resident:
         for plane in planes:
             own = np.array(plane, np.uint8 if plane.dtype == np.uint8 else np.uint16, order="C").reshape(-1)
             codes = torch.from_numpy(own if own.dtype == np.uint8 else own.view(np.int16))
-            place = self._codes[self._end : self._end + len(codes)]
-            place.copy_(codes)
+            assert self._end + len(codes) <= len(self._codes), "samples_of counts too few"
+            self._codes[self._end : self._end + len(codes)].copy_(codes)
             channel = 0 if plane.ndim == 3 and len(plane) == 1 else plane.shape[-2] * plane.shape[-1]
             boxes.append((self._end, plane.shape[-1], channel))
             self._end += len(codes)
