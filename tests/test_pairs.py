@@ -22,7 +22,8 @@ from youku.inference.pipeline import Options
 from youku.models import MODELS, colours
 from youku.models.blocks import plain_state
 from youku.models.colours import LEFT, NEUTRAL, YUV420, Tensors
-from youku.training import dataset, losses, run, trainer
+from youku.training import batch, losses, run, trainer
+from youku.training.cuts import Place
 from youku.video import color, interpolate, y4m
 from youku.video.y4m import Planes
 
@@ -219,14 +220,15 @@ def test_chroma_that_a_turn_moved_teaches_nothing(pairs: Path) -> None:
     """Of turned patches luma alone has a gradient; of upright and vertically flipped ones both have."""
     made = settings(pairs, model="pairs-t", batch=24)
     train_pairs, _ = run.load_pairs(made)
-    batch = trainer.make_samplers(made, train_pairs, CPU)[0].draw(0)
-    assert [part.shape for part in batch.low] == [(24, 1, 16, 16), (24, 2, 8, 8)]
-    assert batch.exact[0] is None and batch.exact[1] is not None and 0 < batch.exact[1].sum() < 16
-    pred = tuple(torch.zeros_like(part, requires_grad=True) for part in batch.high)
-    losses.over_tensors(losses.make_loss(losses.parse("l2")), pred, batch.target(pred)).backward()
+    drawn = trainer.make_samplers(made, train_pairs, CPU)[0].draw(0)
+    assert [part.shape for part in drawn.low] == [(24, 1, 16, 16), (24, 2, 8, 8)]
+    assert drawn.exact[0] is None and drawn.exact[1] is not None and 0 < drawn.exact[1].sum() < 16
+    pred = tuple(torch.zeros_like(part, requires_grad=True) for part in drawn.high)
+    losses.over_tensors(losses.make_loss(losses.parse("l2")), pred, drawn.target(pred)).backward()
     taught = pred[1].grad.flatten(1).any(1)  # type: ignore[union-attr]
-    assert torch.equal(taught, batch.exact[1]) and bool(pred[0].grad.flatten(1).any(1).all())  # type: ignore[union-attr]
-    upright = dataset.stack([dataset.cut(train_pairs[0], MODELS["pairs-t"], 0, 0, 0, 16)], MODELS["pairs-t"], CPU)
+    assert torch.equal(taught, drawn.exact[1]) and bool(pred[0].grad.flatten(1).any(1).all())  # type: ignore[union-attr]
+    patch = batch.cut(train_pairs[0], MODELS["pairs-t"], Place(frame=0, top=0, left=0, side_px=16))
+    upright = batch.stack([patch], MODELS["pairs-t"], CPU)
     assert upright.exact == (None, None)
 
 

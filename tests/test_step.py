@@ -14,14 +14,16 @@ from torch import Tensor, nn
 
 from tests.test_train import settings
 from youku.models import MODELS
-from youku.training import dataset, gan_losses, run, trainer
+from youku.training import batch, gan_losses, run, trainer
 from youku.training import state as states
 from youku.training.adversary import Adversary, NoAdversary
+from youku.training.batch import Batch, Patch
 from youku.training.config import PatchSettings, TrainConfig
-from youku.training.dataset import Batch, Patch, Sampler, in_turn
+from youku.training.dataset import Sampler, in_turn
 from youku.training.losses import Term
 from youku.training.picture_pair import PicturePair
 from youku.training.precision import GradientLimit
+from youku.training.step import update_average
 
 CPU = torch.device("cpu")
 
@@ -45,7 +47,7 @@ def test_the_moving_average(step: int, decay: float) -> None:
     nn.init.constant_(module[0].weight, 3.0)
     nn.init.constant_(average[0].weight, 1.0)
     module[1].running_mean.fill_(7.0)
-    trainer.update_average(SimpleNamespace(step=step, module=module, average=average), 0.9)  # type: ignore[arg-type]
+    update_average(SimpleNamespace(step=step, module=module, average=average), 0.9)  # type: ignore[arg-type]
     assert average[0].weight.item() == pytest.approx(decay * 1.0 + (1 - decay) * 3.0, rel=1e-6)
     assert module[0].weight.item() == 3.0 and average[1].running_mean.item() == 7.0
 
@@ -166,7 +168,8 @@ def test_turns_are_the_eight_of_the_square() -> None:
     """All flips and rotations, each once."""
     patch = np.arange(9.0).reshape(1, 3, 3)
     quarters = [np.rot90(side, number, (1, 2)) for side in (patch, patch[:, :, ::-1]) for number in range(4)]
-    found = {tuple(dataset.turned(torch.from_numpy(patch), turn).flatten().tolist()) for turn in range(8)}
+    made = batch.turned(torch.from_numpy(patch).expand(8, 1, 3, 3), range(8))
+    found = {tuple(one.flatten().tolist()) for one in made}
     assert found == {tuple(one.flatten().tolist()) for one in quarters} and len(found) == 8
 
 
@@ -184,10 +187,10 @@ def test_every_turn_is_drawn(tmp_path: Path) -> None:
     """A picture of one patch comes in eight forms, low and high turned alike; without --augment in one."""
     pair = picture_pair(tmp_path / "a.png", np.random.default_rng(0).integers(0, 255, (16, 16, 3)))
     for augment, num_forms in ((True, 8), (False, 1)):
-        batch = sampler_of([pair], 100, augment).draw(0)
+        drawn = sampler_of([pair], 100, augment).draw(0)
         forms = {
             (tuple(low.flatten().tolist()), tuple(high.flatten().tolist()))
-            for low, high in zip(batch.low[0], batch.high[0], strict=True)
+            for low, high in zip(drawn.low[0], drawn.high[0], strict=True)
         }
         assert len(forms) == num_forms == len({low for low, _ in forms})
 
@@ -206,4 +209,4 @@ def test_what_counts_as_flat(tmp_path: Path, deviation: float, flat: bool) -> No
     plane = np.tile([100 - deviation, 100 + deviation], (8, 4))
     frames = [(plane * 0,), (plane,), (plane * 9,)]
     pair = picture_pair(tmp_path / "a.png", np.zeros((16, 16, 3)))
-    assert dataset.is_flat(Patch(pair, 0, frames, [(plane,)])) == flat
+    assert batch.is_flat(Patch(pair, 0, frames, [(plane,)])) == flat

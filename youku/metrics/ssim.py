@@ -165,10 +165,17 @@ def gaussian(window_size: int, sigma_px: float = SIGMA_PX) -> tuple[float, ...]:
     return tuple(value / value.sum())
 
 
+@lru_cache(maxsize=16)
+def _gaussian_on(window_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """`gaussian` on a device, sent once: a training step that was captured as a CUDA graph sends nothing."""
+    with torch.inference_mode(False):  # gradients pass by it later, whoever asks first
+        return torch.tensor(gaussian(window_size), dtype=dtype, device=device)
+
+
 def _blur(maps: Tensor, window_size: int) -> Tensor:
     """Separable Gaussian over the last two axes of (M, N, C, H, W), valid region only."""
     num = maps[..., 0, 0].numel()
-    window = torch.tensor(gaussian(window_size), dtype=maps.dtype, device=maps.device).expand(num, 1, 1, window_size)
+    window = _gaussian_on(window_size, maps.dtype, maps.device).expand(num, 1, 1, window_size)
     flat = maps.flatten(0, 2)[None]  # (1, M * N * C, H, W): one depthwise convolution, fast in both directions
     flat = functional.conv2d(flat, window, groups=num)
     flat = functional.conv2d(flat, window.transpose(-1, -2), groups=num)

@@ -1,4 +1,4 @@
-"""The patches that a network trains on, cut from pairs and stacked into batches.
+"""The patches that a network trains on, drawn from pairs and made into batches (`batch`) ahead of the network.
 
 A batch is a pure function of (seed, step), so a resumed run sees exactly what an unbroken one would have seen.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from youku.inference import stages
@@ -20,12 +21,12 @@ from youku.models import colours
 from youku.models.colours import Tensors
 from youku.models.spec import ModelSpec
 from youku.threads import own_threads
+from youku.training.batch import Batch, Patch, cut, finish, is_flat, stack
 from youku.training.config import PatchSettings
 from youku.training.cuts import DEFAULT_RESIZER, Place
 from youku.training.pairs import Pair
-from youku.video.y4m import Planes
+from youku.training.resident import Resident
 
-FLAT_STD = 2.0  # code values; flatter patches (bars, black) are mostly drawn again
 FLAT_REDRAW = 0.7  # models.md section 9: rejection probability
 Items = TypeVar("Items", list, np.ndarray)
 
@@ -67,40 +68,18 @@ ONE_PROCESS = Ranks()
 
 
 @dataclass(frozen=True)
-class Patch:
-    """The planes of one place of a pair, oldest first: low-resolution frames, and the high ones (`cuts.Cut`)."""
+class Drawn:
+    """A place of a pair for the network of `spec`, cut out when it is looked at."""
 
     pair: Pair
-    frame: int
-    low: list[Planes]
-    high: list[Planes]
-    taught: list[Planes] | None = None
+    place: Place
+    spec: ModelSpec
+    is_backwards: bool
+    """In time."""
 
-
-@dataclass(frozen=True)
-class Batch:
-    """Network input (N, T C, h, w) and target (N, C, s h, s w) on the device, and where each patch came from.
-
-    Of a network with memory N is moments x patches: all patches at the first moment, then all at the second. `exact` (N)
-    says of each target tensor which turns left it in place: half-size chroma moves with most.
-    """
-
-    low: Tensors
-    high: Tensors
-    names: tuple[str, ...]
-    scale: int
-    exact: tuple[Tensor | None, ...] = (None,)
-    """None: all of them."""
-    num_moments: int = 1
-    taught: Tensor | None = None
-    """What a teacher makes of `low`, as the first of `high`; the truth where it makes nothing."""
-
-    def target(self, pred: Tensors) -> Tensors:
-        """What `pred` shall become: the truth, and where that is not exact, itself, from which nothing is learned."""
-        return tuple(
-            high if exact is None else torch.where(exact[:, None, None, None], high, own.detach().float())
-            for own, high, exact in zip(pred, self.high, self.exact, strict=True)
-        )
+    @cached_property
+    def patch(self) -> Patch:
+        return cut(self.pair, self.spec, self.place, self.is_backwards)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +94,8 @@ class Sampler:
     every: int = 1
     """Only every N-th frame of a clip is used."""
     ranks: Ranks = ONE_PROCESS
+    resident: Resident | None = None
+    """The same pairs in the memory of the device, where they fit."""
 
     def __post_init__(self) -> None:
         if all(min(pair.size) < self.patches.patch_px for pair in self.pairs):
@@ -128,21 +109,26 @@ class Sampler:
     def draw(self, step: int) -> Batch:
         """The batch of one step: the same for the same seed and step, whoever asks and when."""
         rng = np.random.default_rng((self.seed, step))
-        cuts: list[Patch] = []
+        found: list[Drawn] = []
         turns: list[int] = []
-        while len(cuts) < self.patches.batch:
-            patch = self._cut_somewhere(rng)
-            if patch is None or (rng.random() < FLAT_REDRAW and is_flat(patch)):
+        while len(found) < self.patches.batch:
+            drawn = self._somewhere(rng)
+            if drawn is None or (rng.random() < FLAT_REDRAW and self._is_flat(drawn)):
                 continue
-            cuts.append(patch)
+            found.append(drawn)
             turns.append(int(rng.integers(colours.NUM_TURNS)) if self.patches.augment else 0)
-        return stack(
-            self.ranks.share(cuts), self.spec, self.device, self.ranks.share(turns),
-            lambda low, truths: self._cut_blur(*self._add_noise(*self._stretch(low, truths, rng), rng), rng),
-        )  # fmt: skip
+        own, turns = self.ranks.share(found), self.ranks.share(turns)
 
-    def _cut_somewhere(self, rng: np.random.Generator) -> Patch | None:
-        """A patch of a pair, frame and place drawn at random; None of a pair that is too small."""
+        def change(low: Tensors, truths: list[Tensors]) -> tuple[Tensors, list[Tensors]]:
+            return self._cut_blur(*self._add_noise(*self._stretch(low, truths, rng), rng), rng)
+
+        if self.resident is None:
+            return stack([drawn.patch for drawn in own], self.spec, self.device, turns, change)
+        made = self.resident.stacked([(drawn.pair, drawn.place, drawn.is_backwards) for drawn in own])
+        return finish(made, self.spec, turns, change)
+
+    def _somewhere(self, rng: np.random.Generator) -> Drawn | None:
+        """A pair, frame and place drawn at random; None of a pair that is too small."""
         pair = self.pairs[int(rng.integers(len(self.pairs)))]
         side_px, resizers = self.patches.patch_px, self.patches.resizers
         height, width = pair.size
@@ -151,15 +137,19 @@ class Sampler:
         frame = self.every * int(rng.integers(-(-pair.num_frames // self.every)))
         top, left = (2 * int(rng.integers((side - side_px) // 2 + 1)) for side in (height, width))
         resizer = resizers[int(rng.integers(len(resizers)))] if len(resizers) > 1 else resizers[0]
-        if not self.spec.memory:
-            return cut(pair, self.spec, frame, top, left, side_px, resizer)
-        moments, camera = self.patches.sequence, int(rng.integers(2**62))
-        patch = cut(pair, self.spec, frame, top, left, side_px, resizer, moments, camera)
-        is_turned = self.patches.augment and bool(rng.integers(2))  # in time
-        if not is_turned:
-            return patch
-        taught = patch.taught and patch.taught[::-1]
-        return replace(patch, low=patch.low[::-1], high=patch.high[::-1], taught=taught)
+        has_memory, moments, camera = self.spec.memory, 1, 0
+        if has_memory:
+            moments, camera = self.patches.sequence, int(rng.integers(2**62))
+        place = Place(
+            frame=frame, top=top, left=left, side_px=side_px, num_frames=self.spec.num_frames, num_moments=moments,
+            aligned=self.spec.aligned, resizer=resizer, camera=camera,
+        )  # fmt: skip
+        is_backwards = has_memory and self.patches.augment and bool(rng.integers(2))
+        return Drawn(pair, place, self.spec, is_backwards)
+
+    def _is_flat(self, drawn: Drawn) -> bool:
+        known = self.resident.is_flat(drawn.pair, drawn.place, drawn.is_backwards) if self.resident else None
+        return is_flat(drawn.patch) if known is None else known
 
     def _stretch(self, low: Tensors, truths: list[Tensors], rng: np.random.Generator) -> tuple[Tensors, list[Tensors]]:
         """Some patches as full-range video would hold them: pictures' luma never leaves 16-235, real clips' does."""
@@ -206,93 +196,33 @@ class Sampler:
         return (torch.where(where, shrunk, low[0]), *low[1:]), truths
 
 
-def cut(
-    pair: Pair,
-    spec: ModelSpec,
-    frame: int,
-    top: int,
-    left: int,
-    side_px: int,
-    resizer: str = DEFAULT_RESIZER,
-    num_moments: int = 1,
-    camera: int = 0,
-) -> Patch:
-    """One place in low-resolution pixels: the planes that the network of `spec` needs."""
-    made = pair.cut(
-        Place(
-            frame=frame, top=top, left=left, side_px=side_px, num_frames=spec.num_frames, num_moments=num_moments,
-            aligned=spec.aligned, resizer=resizer, camera=camera,
-        )
-    )  # fmt: skip
-    low, high, taught = (  # a picture is one plane (3, h, w)
-        [spec.colours.needed(planes) for planes in frames] for frames in (made.low, made.high, made.taught or [])
-    )
-    return Patch(pair, frame, low, high, taught or None)
-
-
-def is_flat(patch: Patch) -> bool:
-    """Whether the luma of the middle frame hardly varies."""
-    return bool(patch.low[len(patch.low) // 2][0].std() < FLAT_STD)
-
-
-Change = Callable[[Tensors, list[Tensors]], tuple[Tensors, list[Tensors]]]
-"""(low frames, [high ones, a teacher's]) -> the same, damaged or stretched."""
-
-
-def stack(
-    patches: Sequence[Patch], spec: ModelSpec, device: torch.device, turns: Sequence[int] = (),
-    change: Change = lambda low, truths: (low, truths),
-) -> Batch:  # fmt: skip
-    """Patches of one kind as a batch on the device, each flipped and rotated as its entry of `turns` says.
-
-    `change` sees the frames (F N, C, h, w), all patches at the first time, then at the second, before they are windows.
-    """
-    pair, number, num_moments = patches[0].pair, len(patches), len(patches[0].high)
-
-    def in_order(frames: Sequence[Sequence[Planes]]) -> list[Planes]:
-        return [planes for at_once in zip(*frames, strict=True) for planes in at_once]
-
-    def as_turned(x: Tensors) -> Tensors:
-        if not any(turns):
-            return x
-        return tuple(torch.stack([turned(patch, turns[at % number]) for at, patch in enumerate(part)]) for part in x)
-
-    def to_input(frames: Sequence[Sequence[Planes]]) -> Tensors:
-        x = colours.to_tensors(in_order(frames), pair.depth, device)
-        return as_turned(pair.to_input(x, spec.colours))  # (F N, C, h, w) each
-
-    high = to_input([patch.high for patch in patches])
-    truths = [high]
-    if any(patch.taught for patch in patches):
-        taught = in_order([patch.taught or patch.high for patch in patches])
-        truths.append((*as_turned((pair.first_of(taught, spec.colours, device),)), *high[1:]))
-    low, (high, *others) = change(to_input([patch.low for patch in patches]), truths)
-    low = tuple(  # of every moment its window: (F N, C, h, w) -> (moments N, T C, h, w)
-        torch.cat([part[at * number :][: num_moments * number] for at in range(spec.num_frames)], dim=1) for part in low
-    )
-    names = tuple(f"{patch.pair.name} frame {patch.frame}" for patch in patches)
-    kept = zip(*(spec.colours.kept(turn, *high[0].shape[-2:]) for turn in [*turns] * num_moments), strict=True)
-    exact = tuple(None if all(part) else torch.tensor(part, device=device) for part in kept) or (None,) * len(high)
-    own = _packed(others[0][:1])[0] if others else None
-    return Batch(_packed(low), _packed(high), names, pair.scale, exact, num_moments, own)
-
-
-def _packed(x: Tensors) -> Tensors:
-    return tuple(part.contiguous(memory_format=torch.channels_last) for part in x)
-
-
-def turned(patch: Tensor, turn: int) -> Tensor:
-    """One of the 8 flips and rotations of (C, h, w)."""
-    patch = torch.rot90(patch, turn % 4, (-2, -1))
-    return torch.flip(patch, (-1,)) if turn >= 4 else patch
-
-
 def in_turn(samplers: Sequence[Sampler]) -> Callable[[int], Batch]:
     """Draw from several samplers, one after the other."""
     return lambda index: samplers[index % len(samplers)].draw(index // len(samplers))
 
 
-def batches(draw: Callable[[int], Batch], first: int, num_workers: int) -> Generator[Batch, None, None]:
-    """Batches number `first`, `first` + 1, ... without end, cut in threads ahead of the consumer, in order."""
+def batches(
+    draw: Callable[[int], Batch], first: int, num_workers: int, device: torch.device | None = None
+) -> Generator[Batch, None, None]:
+    """Batches number `first`, `first` + 1, ... without end, made in threads ahead of the consumer, in order.
+
+    On a GPU they are made on a stream of their own, beside the network, which waits there and not here.
+    """
     own_threads()  # the network keeps all of its threads, the workers take one each
-    yield from stages.side_by_side(draw, itertools.count(first), num_workers)
+    if device is None or device.type != "cuda":
+        yield from stages.side_by_side(draw, itertools.count(first), num_workers)
+        return
+
+    stream = torch.cuda.Stream(device)
+
+    def beside(index: int) -> tuple[Batch, torch.cuda.Event]:
+        with torch.cuda.stream(stream):
+            batch = draw(index)
+            return batch, stream.record_event()
+
+    for batch, made in stages.side_by_side(beside, itertools.count(first), num_workers):
+        current = torch.cuda.current_stream(device)
+        current.wait_event(made)
+        for part in batch.tensors:  # their memory is the network's until it is through with them
+            part.record_stream(current)
+        yield batch

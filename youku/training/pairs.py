@@ -84,7 +84,7 @@ class ClipPair:
 
     def cut(self, place: Place) -> Cut:
         """The planes at a place; beyond the ends of its shot the nearest frame of the shot stands in."""
-        numbers = window.around(self.low, place.frame, place.num_lows)
+        numbers = self.numbers(place.frame, place.num_lows)
         box = (place.top, place.left, place.side_px, place.side_px)
         low = window.cut_frames(self.low, numbers, place.frame, *box, place.aligned)
         middle = numbers[place.num_frames // 2 :][: place.num_moments]
@@ -93,6 +93,15 @@ class ClipPair:
             [clip.patch(number, *big) for number in middle] if clip else None for clip in (self.high, self.taught)
         )
         return Cut(low, high or [], taught)
+
+    def numbers(self, frame: int, length: int) -> list[int]:
+        """Which frames are seen around one."""
+        return window.around(self.low, frame, length)
+
+    def whole(self, number: int, resizer: str) -> Cut:
+        """All of one frame."""
+        low, high, taught = ([clip.frame(number)] if clip else None for clip in (self.low, self.high, self.taught))
+        return Cut(low or [], high or [], taught)
 
     def to_input(self, planes: Sequence[Tensor], colours: Colours) -> Tensors:
         """Stacked planes of patches, (N, h, w) each, to what a network of these colours takes: (N, C, h, w) each."""

@@ -83,13 +83,16 @@ class PicturePair:
         top, left, side, scale = place.top, place.left, place.side_px, self.scale
         box = low[top : top + side, left : left + side]
         box_of_high = (slice(top * scale, (top + side) * scale), slice(left * scale, (left + side) * scale))
-        made = dict(self.taught).get("" if self.has_own_low else place.resizer)
-        taught = self.store.picture(made)[box_of_high] if made else None
+        taught = self._of_teacher(place.resizer)
         return Cut(
             [_plane(box)] * place.num_lows,
             [_plane(high[box_of_high])] * place.num_moments,
-            None if taught is None else [_plane(taught)] * place.num_moments,
+            None if taught is None else [_plane(taught[box_of_high])] * place.num_moments,
         )
+
+    def _of_teacher(self, resizer: str) -> np.ndarray | None:
+        made = dict(self.taught).get("" if self.has_own_low else resizer)
+        return self.store.picture(made) if made else None
 
     def _seen(self, high: np.ndarray, place: Place) -> Cut:
         scale, margin_px = self.scale, min(MARGIN_PX, (min(self.size) - place.side_px) // 2)
@@ -103,6 +106,13 @@ class PicturePair:
         big = slice(skipped_px, skipped_px + inner_px)
         middle = views[place.num_frames // 2 :][: place.num_moments]
         return Cut(lows, [_plane(seen[big, big]) for seen in middle])
+
+    def numbers(self, frame: int, length: int) -> list[int]:
+        return [frame] * length
+
+    def whole(self, number: int, resizer: str) -> Cut:
+        (low, high), taught = self.store.pictures(self, resizer), self._of_teacher(resizer)
+        return Cut([_plane(low)], [_plane(high)], None if taught is None else [_plane(taught)])
 
     def to_input(self, planes: Sequence[Tensor], colours: Colours) -> Tensors:
         return colours.from_rgb(planes[0])  # (N, 3, h, w) -> (N, C, h, w) each

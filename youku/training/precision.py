@@ -7,7 +7,7 @@ sound: bounds of gradients, and moments that fit the weights they move.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,17 @@ def load_moments(optimizer: Optimizer, saved: dict[str, Any]) -> None:
             if value.shape != (() if name == "step" else shapes[number]) or not value.is_floating_point():
                 raise TypeError(f"optimizer: {name} of parameter {number} has shape {tuple(value.shape)}")
     optimizer.load_state_dict({"state": saved["state"], "param_groups": groups})
+
+
+@contextlib.contextmanager
+def fast_products(device: torch.device) -> Iterator[None]:
+    """On a GPU matrices are multiplied as convolutions are there: in TF32, float32 with 10 bits of fraction."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if device.type == "cuda" else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 class TorchPrecision:

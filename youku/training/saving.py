@@ -52,8 +52,12 @@ class Saver:
         self._state.ranks.barrier()
 
     def after_step(self, step_sec: float) -> None:
-        """Copy the state where a step like the one just taken, and a save, are too long for a stop."""
-        if not self._may_copy or not self._state.ranks.is_writer or step_sec + self._save_sec < SLOW_SEC:
+        """Copy the state where a step like the one just taken, and a save, are too long for a stop.
+
+        After a short step the main thread saves as soon as the other one could, however long that takes.
+        """
+        is_slow = step_sec > TICK_SEC and step_sec + self._save_sec >= SLOW_SEC
+        if not is_slow or not self._may_copy or not self._state.ranks.is_writer:
             return
         try:
             self._copy = copy.deepcopy(content_of(self._state))

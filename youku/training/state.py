@@ -104,6 +104,7 @@ def make_state(config: TrainConfig, device: torch.device, resume: bool = False, 
         taken = transfer.load_into(module, spec, scale, start, config.input_mean, config.input_std)
     module = _ready(spec.train_form(module, taken is not None), config, device)
     optimizer = make_optimizer(module, config, device)
+    optimizer._warned_capturable_if_run_uncaptured = True  # a run's first steps are not
     chosen = precision.choose(config.dtype, config.amp_backend, device)
     module, optimizer = chosen.prepare(module, optimizer)
     average = copy.deepcopy(module).requires_grad_(False) if config.ema else module
@@ -136,15 +137,18 @@ def make_optimizer(module: nn.Module, config: TrainConfig, device: torch.device)
             groups.setdefault(factor, []).append(parameter)
     if not groups:
         raise ValueError("--train-only and --lr-factors leave nothing to train; name at least one layer")
-    listed = [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
+    listed: list[dict[str, Any]] = [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
     fused = device.type in ("cuda", "cpu") and config.amp_backend == "torch"
+    capturable = device.type == "cuda" and fused
+    if capturable:  # by a CUDA graph, which reads each rate where it lies
+        listed = [{**group, "lr": torch.tensor(config.lr, device=device)} for group in listed]
     rates: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
     if config.optimizer == "sgd":
         return torch.optim.SGD(listed, momentum=config.momentum, fused=fused, **rates)
     if config.optimizer == "adadelta":
-        return torch.optim.Adadelta(listed, **rates)
+        return torch.optim.Adadelta(listed, capturable=capturable, **rates)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-    return kind(listed, fused=fused, **rates)
+    return kind(listed, fused=fused, capturable=capturable, **rates)
 
 
 def train_mode(module: nn.Module) -> None:

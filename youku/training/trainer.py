@@ -1,8 +1,8 @@
-"""The training loop and its step: draw, forward, loss, backward, average; log, validate, save; resume bit-identically.
+"""The training loop: draw, step (`step`, `captured`), log, validate, save; resume bit-identically.
 
 A run folder holds config.toml, log.jsonl (a line every `log_every` steps and every validation), last.pt, last.safetensors,
 best.safetensors, samples/ and kept weights. A GAN run trains on `pretrain_loss` first. Ctrl-C finishes the step, or breaks
-a validation off, saves and returns (`saving`: too long a step is given up); a loss not finite stops before weights move.
+a validation off, saves and returns (`saving`: too long a step is given up); a loss not finite stops it and is never saved.
 """
 
 from __future__ import annotations
@@ -11,105 +11,28 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import replace
 
 import torch
 
 from youku.engines import torch_engine
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine, fitted
-from youku.inference import tiles
 from youku.models import spec_of
-from youku.training import losses, precision, validation
-from youku.training.adversary import Adversary, NoAdversary
+from youku.training import precision, validation
+from youku.training.batch import Batch
+from youku.training.captured import Steps, steps_of
 from youku.training.config import TrainConfig
-from youku.training.dataset import ONE_PROCESS, Batch, Ranks, Sampler, batches, in_turn
-from youku.training.losses import Loss
+from youku.training.dataset import ONE_PROCESS, Ranks, Sampler, batches, in_turn
 from youku.training.pairs import Pair
-from youku.training.precision import GradientLimit
 from youku.training.progress import Ending, Figures, LogWriter, Say, Stop, silent, stop_flag
-from youku.training.saving import Saver, saver
-from youku.training.schedule import accumulate_at, batches_before, batches_of, learning_rate
-from youku.training.state import RunState, check_finite, inherited, make_state, restore, save_weights, train_mode
+from youku.training.resident import Resident
+from youku.training.saving import TICK_SEC, Saver, saver
+from youku.training.schedule import batches_before, batches_of, learning_rate
+from youku.training.state import RunState, inherited, make_state, restore, save_weights, train_mode
+from youku.training.step import memory_advice, stage_at, train_step
 from youku.training.validation import Validation
-
-
-@contextmanager
-def _memory_advice() -> Iterator[None]:
-    """Turn an out-of-memory error into a sentence."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not tiles.is_out_of_memory(error):
-            raise
-        raise ValueError(
-            "the batch does not fit in memory; lower --batch or --patch-px, or use --recipe edsr-small-memory"
-        ) from None
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What the network learns to please for a while."""
-
-    content: Loss
-    adversary: Adversary | NoAdversary
-
-
-def stage_at(config: TrainConfig, state: RunState) -> Stage:
-    """The stage of the state's next step: the first one has its own loss and no adversary."""
-    is_first = state.step < config.pretrain_steps
-    terms = config.pretrain_terms if is_first else config.terms
-    content = losses.make_loss(terms, config.vgg_weights, state.device)
-    return Stage(content, NoAdversary() if is_first else state.adversary)
-
-
-@_memory_advice()
-def train_step(state: RunState, config: TrainConfig, stage: Stage, drawn: Sequence[Batch]) -> float:
-    """One optimiser step; returns the mean loss, ValueError when it is not finite.
-
-    The adversary learns on every batch of `drawn`; the network on the last `accumulate` of each scale.
-    """
-    rate = learning_rate(config, state.step)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate * group["factor"]
-    state.optimizer.zero_grad(set_to_none=True)
-    micro = drawn[-accumulate_at(config, state.step) * len(config.all_scales) :]
-    for batch in drawn[: len(drawn) - len(micro)]:
-        with torch.no_grad(), state.precision.autocast():
-            pred = state.forward(batch.low, batch.scale, batch.num_moments)  # (N, T C, h, w) -> (N, C, s h, s w)
-        stage.adversary.learn(pred[0], batch.high[0])  # of 4:2:0 luma alone
-        stage.adversary.step(rate / config.lr)
-    total = 0.0
-    for batch in micro:
-        with state.precision.autocast():
-            pred = state.forward(batch.low, batch.scale, batch.num_moments)  # (N, T C, h, w) -> (N, C, s h, s w)
-            stage.adversary.learn(pred[0], batch.high[0], 1 / len(micro))
-            content = losses.over_tensors(stage.content, pred, batch.target(pred))
-            content = content + losses.to_teacher(pred[0], batch.taught, config.teacher_share)
-            loss = (content + stage.adversary.loss(pred[0], batch.high[0])) / len(micro)
-        total += loss.item()
-        check_finite(total, state.step, batch.names)
-        state.precision.backward(loss, state.optimizer)
-    state.ranks.average(state.module)
-    limit = GradientLimit(config.clip_norm, config.clip_element, rate)
-    state.precision.step(state.module, state.optimizer, limit)
-    stage.adversary.step(rate / config.lr)
-    update_average(state, config.ema)
-    state.step += 1
-    return total
-
-
-@torch.no_grad()
-def update_average(state: RunState, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * weights; faster early on, buffers copied."""
-    if not decay:
-        return
-    now = min(decay, (1 + state.step) / (10 + state.step))
-    mine, theirs = list(state.average.parameters()), list(state.module.parameters())
-    torch._foreach_lerp_([p.data for p in mine], [p.data for p in theirs], 1 - now)
-    for own, other in zip(state.average.buffers(), state.module.buffers(), strict=True):
-        own.copy_(other)
 
 
 def train(
@@ -129,14 +52,15 @@ def train(
     if state.transfer:
         say(f"{config.init_from}: {state.transfer}")
     draw = in_turn(make_samplers(config, train_pairs, device, ranks))
-    drawn = batches(draw, batches_before(config, state.step), config.workers)
+    drawn = batches(draw, batches_before(config, state.step), config.workers, device)
     with (
+        precision.fast_products(device),
         closing(drawn),
         closing(LogWriter(config, state.step, state.validated, progress, say, ranks)) as log,
         stop_flag(say) as stop,
         saver(state, config) as save,
     ):
-        _loop(state, config, drawn, val_pairs, log, stop, save)
+        _loop(steps_of(state, config, train_step, log.say), drawn, val_pairs, log, stop, save)
     return _ending(state, config, *ranks.most(stop.by))
 
 
@@ -146,7 +70,7 @@ def _ending(state: RunState, config: TrainConfig, stopped_by: int = 0) -> Ending
     return Ending(state.step, finished, state.best, early, stopped_by)
 
 
-@_memory_advice()
+@memory_advice()
 def rehearse(config: TrainConfig, train_pairs: Sequence[Pair], ranks: Ranks = ONE_PROCESS) -> None:
     """One step of every stage on a state that is thrown away: what cannot work is said before anything is written."""
     if config.amp_backend == "apex":
@@ -163,19 +87,23 @@ def make_samplers(
     config: TrainConfig, pairs: Sequence[Pair], device: torch.device, ranks: Ranks = ONE_PROCESS
 ) -> list[Sampler]:
     """One sampler for each scale of the run."""
-    return [
-        Sampler(
-            pairs=[pair for pair in pairs if pair.scale == scale], spec=spec_of(config.model, scale), patches=config,
-            seed=config.seed, device=device, every=config.every, ranks=ranks,
-        )
-        for scale in config.all_scales
-    ]  # fmt: skip
+    made = []
+    for scale in config.all_scales:
+        own, spec = [pair for pair in pairs if pair.scale == scale], spec_of(config.model, scale)
+        resident = Resident.of(own, spec, config, device, config.every)
+        made.append(
+            Sampler(
+                pairs=own, spec=spec, patches=config, seed=config.seed, device=device, every=config.every, ranks=ranks,
+                resident=resident,
+            )
+        )  # fmt: skip
+    return made
 
 
 def _loop(
-    state: RunState, config: TrainConfig, drawn: Iterator[Batch], val_pairs: Sequence[Pair], log: LogWriter, stop: Stop,
-    save: Saver,
-) -> None:  # fmt: skip
+    steps: Steps, drawn: Iterator[Batch], val_pairs: Sequence[Pair], log: LogWriter, stop: Stop, save: Saver
+) -> None:
+    state, config = steps.state, steps.config
     train_mode(state.module)
     if _is_due(state, config):  # it was stopped or killed before
         _validate(state, config, val_pairs, log, stop, save)
@@ -185,17 +113,23 @@ def _loop(
         began = time.perf_counter()
         step_batches = [next(drawn) for _ in batches_of(config, state.step)]
         figures.waited_sec += time.perf_counter() - began
-        figures.losses.append(train_step(state, config, stage, step_batches))
-        save.after_step(time.perf_counter() - began)
-        log.after_step()
+        figures.losses += steps.take(stage, step_batches)
+        step_sec = time.perf_counter() - began
         last = state.step == config.steps
-        if state.step % config.log_every == 0 or last:
+        is_logged = state.step % config.log_every == 0 or last
+        is_kept = bool(config.keep_every) and (state.step % config.keep_every == 0 or last)
+        stopped, is_late = state.ranks.most(stop.by, save.is_due)
+        is_saved = state.step % config.save_every == 0 or _is_due(state, config) or bool(is_late or stopped)
+        if is_logged or is_kept or is_saved or step_sec > TICK_SEC:  # of nothing that was not found finite
+            figures.losses += steps.drain()
+        save.after_step(step_sec)
+        log.after_step()
+        if is_logged:
             _log(state, config, figures, log)
             figures = Figures()
-        if config.keep_every and (state.step % config.keep_every == 0 or last):  # before the checkpoint goes past it
+        if is_kept:  # before the checkpoint goes past it
             save_weights(state, config, f"step-{state.step:07d}", {})
-        stopped, is_late = state.ranks.most(stop.by, save.is_due)
-        if state.step % config.save_every == 0 or _is_due(state, config) or is_late or stopped:
+        if is_saved:
             save.save()
         if _is_due(state, config) and not stopped:
             _validate(state, config, val_pairs, log, stop, save)

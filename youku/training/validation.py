@@ -20,8 +20,8 @@ from youku.engines.network import Network
 from youku.files import atomic_path, make_folder
 from youku.inference import pipeline
 from youku.metrics import psnr
-from youku.training import dataset
-from youku.training.cuts import DEFAULT_RESIZER
+from youku.training import batch
+from youku.training.cuts import DEFAULT_RESIZER, Place
 from youku.training.dataset import ONE_PROCESS, Ranks
 from youku.training.pairs import Pair
 from youku.video import resize
@@ -82,12 +82,16 @@ def save_strip(network: Network, pair: Pair, path: Path) -> None:
     height, width = pair.size
     side_px = min(STRIP_PX, *(side // 2 * 2 for side in (height, width)))
     top, left = ((side - side_px) // 4 * 2 for side in (height, width))
-    batch = dataset.stack([dataset.cut(pair, network.spec, 0, top, left, side_px)], network.spec, network.device)
-    pred = pipeline.run_network(network, batch.low, pipeline.Options())[0]  # (1, T C, h, w) -> (1, C, s h, s w)
+    place = Place(
+        frame=0, top=top, left=left, side_px=side_px, num_frames=network.spec.num_frames, aligned=network.spec.aligned
+    )
+    patch = batch.cut(pair, network.spec, place)
+    shown = batch.stack([patch], network.spec, network.device)
+    pred = pipeline.run_network(network, shown.low, pipeline.Options())[0]  # (1, T C, h, w) -> (1, C, s h, s w)
     channels = network.spec.channels
     middle = network.spec.num_frames // 2 * channels
-    low = batch.low[0][:, middle : middle + channels].repeat_interleave(network.scale, -1)
-    panels = [low.repeat_interleave(network.scale, -2), pred, batch.high[0]]
+    low = shown.low[0][:, middle : middle + channels].repeat_interleave(network.scale, -1)
+    panels = [low.repeat_interleave(network.scale, -2), pred, shown.high[0]]
     gap = torch.ones(channels, side_px * network.scale, GAP_PX)
     strip = torch.cat([part for panel in panels for part in (panel[0].float().cpu(), gap)][:-1], dim=-1)
     codes = resize.to_integers(strip.numpy() * 255.0)  # (C, H, W) in [0, 1] -> integers

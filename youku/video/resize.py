@@ -236,9 +236,8 @@ def apply(image: Array, index: np.ndarray, weight: np.ndarray, axis: int) -> Arr
         import torch
 
         total = torch.zeros((), dtype=image.dtype, device=image.device)
-        for tap in range(index.shape[1]):
-            where = torch.from_numpy(index[:, tap]).to(image.device)
-            scale = torch.from_numpy(weight[:, tap]).to(image)
+        places, scales = torch.from_numpy(index).to(image.device).T, torch.from_numpy(weight).to(image).T
+        for where, scale in zip(places, scales, strict=True):
             total = total + image.index_select(axis, where) * (scale[:, None] if axis == -2 else scale)
         return total
     result = np.zeros(())

@@ -1,0 +1,159 @@
+"""Patches out of the device's memory: the very batches that are cut on the CPU, drawn in the same order."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.test_train import settings
+from youku import contest
+from youku.models import MODELS
+from youku.training import batch as batches
+from youku.training import resident
+from youku.training.config import PatchSettings
+from youku.training.cuts import DEFAULT_RESIZER, Place
+from youku.training.dataset import Sampler
+from youku.training.pairs import ClipPair, Pair, find_pairs
+from youku.training.resident import Resident
+from youku.video import y4m
+
+CPU = torch.device("cpu")
+
+
+def write_clips(folder: Path, chroma: str) -> list[Pair]:
+    """Two pairs 40x32 x4 of three frames of noise, the middle of one of them flat; a cut lies between any two."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for clip_id in range(2):
+        high = y4m.make_header(160, 128, chroma=chroma)
+        for name, header in ((contest.high_name(clip_id), high), (contest.low_name(clip_id), high.resized(40, 32))):
+            with y4m.create(folder / name, header) as writer:
+                for index in range(3):
+                    planes = [rng.integers(0, 200 << (header.depth - 8), shape) for shape in header.plane_shapes]
+                    if index == 1 and clip_id:
+                        planes[0] = planes[0] * 0 + 7
+                    writer.write(tuple(plane.astype(header.dtype) for plane in planes))
+    return find_pairs([str(folder)], 4)
+
+
+def write_pictures(folder: Path) -> list[Pair]:
+    """Two coloured pictures of odd sizes, one with a flat half."""
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for index, (height, width) in enumerate(((131, 170), (150, 129))):
+        picture = rng.integers(0, 255, (height, width, 3), np.uint8)
+        picture[:, : width // 2 * index] = 90
+        Image.fromarray(picture).save(folder / f"{index}.png")
+    return find_pairs([str(folder)], 4)
+
+
+def both(pairs: list[Pair], model: str, **changes: Any) -> list[Sampler]:
+    """A sampler that cuts and one that gathers."""
+    spec = MODELS[model]
+    patches = PatchSettings(patch_px=16, batch=12, sequence=2, **changes)
+    plain = Sampler(pairs=pairs, spec=spec, patches=patches, seed=3, device=CPU)
+    room = sum(resident.samples_of(pair, spec, patches) for pair in pairs)
+    return [plain, dataclasses.replace(plain, resident=Resident(CPU, room, pairs[0].depth, 16, spec.colours))]
+
+
+def check_same(samplers: list[Sampler]) -> None:
+    for step in range(3):
+        cut, gathered = (sampler.draw(step) for sampler in samplers)
+        assert cut.names == gathered.names and (cut.scale, cut.num_moments) == (gathered.scale, gathered.num_moments)
+        assert len(cut.tensors) == len(gathered.tensors) > 1
+        for one, other in zip(cut.tensors, gathered.tensors, strict=True):
+            assert torch.equal(one, other) and one.stride() == other.stride()
+
+
+@pytest.mark.parametrize("model", ["fsrcnn", "espcn-rgb", "pairs-t", "recurrent-t"])
+@pytest.mark.parametrize("chroma", ["420jpeg", "420p10", "444", "mono"])
+def test_clips_are_gathered_as_they_are_cut(tmp_path: Path, model: str, chroma: str) -> None:
+    """Bit for bit, with all turns, windows cut at shots, backwards, in 8 and in 10 bit."""
+    check_same(both(write_clips(tmp_path / "c", chroma), model, noise=1.0))
+
+
+@pytest.mark.parametrize("model", ["fsrcnn", "espcn-rgb", "pairs-t"])
+def test_pictures_are_gathered_as_they_are_cut(tmp_path: Path, model: str) -> None:
+    """Bit for bit, shrunk by two resizers, some patches stretched to full range."""
+    pairs = write_pictures(tmp_path / "p")
+    check_same(both(pairs, model, resizers=("matlab-bicubic", "box"), full_range=0.3))
+
+
+def test_what_a_teacher_made_of_clips_is_gathered_too(tmp_path: Path) -> None:
+    """The first tensor of its frame; here the frames of another clip stand for it."""
+    first, second = write_clips(tmp_path / "c", "420jpeg")
+    assert isinstance(first, ClipPair) and isinstance(second, ClipPair)
+    pairs: list[Pair] = [dataclasses.replace(first, taught=second.high), dataclasses.replace(second, taught=first.high)]
+    samplers = both(pairs, "pairs-t")
+    assert samplers[0].draw(0).taught is not None
+    check_same(samplers)
+
+
+@pytest.mark.parametrize("model", ["fsrcnn", "espcn-rgb", "pairs-t"])
+def test_what_a_teacher_made_of_pictures_is_gathered_too(tmp_path: Path, model: str) -> None:
+    """A coloured one, a gray one that is luma, and none: the truth stands in."""
+    pairs, made = write_pictures(tmp_path / "p"), []
+    pairs.append(dataclasses.replace(pairs[0], zoom=0.9))
+    for index, pair in enumerate(pairs[:2]):
+        height, width = (4 * side for side in pair.size)
+        picture = np.random.default_rng(index).integers(0, 255, (height, width, 3), np.uint8)
+        Image.fromarray(picture[..., 0] if index else picture).save(tmp_path / f"{index}.png")
+        made.append(dataclasses.replace(pair, taught=((DEFAULT_RESIZER, tmp_path / f"{index}.png"),)))
+    check_same(both([*made, pairs[2]], model))
+
+
+def test_flat_places_are_those_of_the_patches(tmp_path: Path) -> None:
+    """At every place of a frame whose deviation passes the bound, and on the bound itself, where the patch is asked."""
+    plane = (
+        np.add.outer(np.arange(32), np.arange(40) - 12).clip(0)
+        / 12
+        * np.random.default_rng(0).choice([-1, 1], (32, 40))
+    )
+    plane = (100 + plane).round().astype(np.uint8)
+    plane[:16, :16] = np.tile([98, 102], (16, 8))  # a deviation of exactly 2
+    (pair, _) = write_clips(tmp_path / "c", "mono")
+    held = Resident(CPU, plane.size, 8, 16, MODELS["fsrcnn"].colours)
+    flat = held._flat(held._send((plane,)), plane)
+    assert flat.shape == (9, 13) and flat[0, 0] == resident.UNSURE and {0, 1} <= set(flat.flatten().tolist())
+    for (row, column), found in np.ndenumerate(flat):
+        box = plane[2 * row : 2 * row + 16, 2 * column : 2 * column + 16]
+        told = batches.is_flat(batches.Patch(pair, 0, [(box,)], []))
+        assert found in (told, resident.UNSURE)
+    place = Place(frame=0, top=0, left=0, side_px=16)
+    held._frames[id(pair), 0, place.resizer] = resident.Frame(*[np.zeros((0, 3))] * 3, False, flat)
+    assert held.is_flat(pair, place, False) is None
+
+
+def test_who_is_kept(tmp_path: Path) -> None:
+    """Only on a GPU; no pictures that a camera sees, no neighbours that are compensated."""
+    clips, pictures = write_clips(tmp_path / "c", "420jpeg"), write_pictures(tmp_path / "p")
+    assert Resident.of(clips, MODELS["fsrcnn"], settings(tmp_path), CPU) is None
+    for pair, model, is_plain in (
+        (clips[0], "recurrent-t", True), (clips[0], "enhancenet-3frame", False), (pictures[0], "fsrcnn", True),
+        (pictures[0], "recurrent-t", False),
+    ):  # fmt: skip
+        assert resident.is_plain(pair, MODELS[model]) == is_plain, (pair, model)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("model", ["fsrcnn", "pairs-t", "espcn-rgb"])
+def test_a_gpu_gathers_the_batches_of_the_cpu(tmp_path: Path, model: str) -> None:
+    """Luma bit for bit; what is converted within rounding."""
+    pairs = write_clips(tmp_path / "c", "420jpeg")
+    cut = both(pairs, model)[0]
+    device = torch.device("cuda")
+    held = Resident.of(pairs, cut.spec, cut.patches, device)
+    assert held is not None
+    gathering = dataclasses.replace(cut, device=device, resident=held)
+    for step in range(3):
+        for one, other in zip(cut.draw(step).tensors, gathering.draw(step).tensors, strict=True):
+            if model == "fsrcnn":
+                assert torch.equal(one, other.cpu())
+            torch.testing.assert_close(other.cpu(), one, rtol=0, atol=1e-5)

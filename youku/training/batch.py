@@ -1,0 +1,163 @@
+"""Patches that were cut from training pairs become a batch on the device: as tensors, turned, damaged, in windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from youku.models import colours
+from youku.models.colours import Tensors
+from youku.models.spec import ModelSpec
+from youku.training.cuts import Place
+from youku.training.pairs import Pair
+from youku.video.y4m import Planes
+
+FLAT_STD = 2.0  # code values; flatter patches (bars, black) are mostly drawn again
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The planes of one place of a pair, oldest first: low-resolution frames, and the high ones (`cuts.Cut`)."""
+
+    pair: Pair
+    frame: int
+    low: list[Planes]
+    high: list[Planes]
+    taught: list[Planes] | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Network input (N, T C, h, w) and target (N, C, s h, s w) on the device, and where each patch came from.
+
+    Of a network with memory N is moments x patches: all patches at the first moment, then all at the second. `exact` (N)
+    says of each target tensor which turns left it in place: half-size chroma moves with most.
+    """
+
+    low: Tensors
+    high: Tensors
+    names: tuple[str, ...]
+    scale: int
+    exact: tuple[Tensor | None, ...] = (None,)
+    """None: all of them."""
+    num_moments: int = 1
+    taught: Tensor | None = None
+    """What a teacher makes of `low`, as the first of `high`; the truth where it makes nothing."""
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All that a step reads."""
+        return [part for part in (*self.low, *self.high, *self.exact, self.taught) if part is not None]
+
+    def target(self, pred: Tensors) -> Tensors:
+        """What `pred` shall become: the truth, and where that is not exact, itself, from which nothing is learned."""
+        return tuple(
+            high if exact is None else torch.where(exact[:, None, None, None], high, own.detach().float())
+            for own, high, exact in zip(pred, self.high, self.exact, strict=True)
+        )
+
+
+def cut(pair: Pair, spec: ModelSpec, place: Place, is_backwards: bool = False) -> Patch:
+    """The planes at a place that the network of `spec` needs, backwards in time where asked."""
+    made = pair.cut(place)
+    low, high, taught = (  # a picture is one plane (3, h, w)
+        [spec.colours.needed(planes) for planes in frames[:: -1 if is_backwards else 1]]
+        for frames in (made.low, made.high, made.taught or [])
+    )
+    return Patch(pair, place.frame, low, high, taught or None)
+
+
+def is_flat(patch: Patch) -> bool:
+    """Whether the luma of the middle frame hardly varies."""
+    return bool(patch.low[len(patch.low) // 2][0].std() < FLAT_STD)
+
+
+Change = Callable[[Tensors, list[Tensors]], tuple[Tensors, list[Tensors]]]
+"""(low frames, [high ones, a teacher's]) -> the same, damaged or stretched."""
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """Patches of one kind as float planes on the device, (F N, h, w) each: all patches at the first time, then at the second."""
+
+    pair: Pair
+    """One of them, for its layout."""
+    names: tuple[str, ...]
+    low: list[Tensor]
+    high: list[Tensor]
+    taught: Tensor | None = None
+    """(F N, C, s h, s w): a teacher's output, the truth where there is none."""
+
+
+def stack(
+    patches: Sequence[Patch], spec: ModelSpec, device: torch.device, turns: Sequence[int] = (),
+    change: Change = lambda low, truths: (low, truths),
+) -> Batch:  # fmt: skip
+    """Patches of one kind as a batch on the device, each flipped and rotated as its entry of `turns` says."""
+    pair = patches[0].pair
+    low, high, taught = (
+        [planes for at_once in zip(*frames, strict=True) for planes in at_once]
+        for frames in zip(*((one.low, one.high, one.taught or one.high) for one in patches), strict=True)
+    )
+    made = Stacked(
+        pair,
+        tuple(name_of(one.pair, one.frame) for one in patches),
+        colours.to_tensors(low, pair.depth, device),
+        colours.to_tensors(high, pair.depth, device),
+        pair.first_of(taught, spec.colours, device) if any(one.taught for one in patches) else None,
+    )
+    return finish(made, spec, turns, change)
+
+
+def name_of(pair: Pair, frame: int) -> str:
+    """What a sentence calls a patch."""
+    return f"{pair.name} frame {frame}"
+
+
+def finish(
+    made: Stacked, spec: ModelSpec, turns: Sequence[int], change: Change = lambda low, truths: (low, truths)
+) -> Batch:
+    """Planes as a batch of what the network of `spec` takes and makes.
+
+    `change` sees the frames (F N, C, h, w), all patches at the first time, then at the second, before they are windows.
+    """
+    number, num_moments = len(made.names), len(made.high[0]) // len(made.names)
+
+    def as_turned(x: Tensors) -> Tensors:
+        return tuple(turned(part, [*turns] * (len(part) // number)) for part in x) if any(turns) else x
+
+    high = as_turned(made.pair.to_input(made.high, spec.colours))  # (F N, C, s h, s w) each
+    truths = [high]
+    if made.taught is not None:
+        truths.append((*as_turned((made.taught,)), *high[1:]))
+    low, (high, *others) = change(as_turned(made.pair.to_input(made.low, spec.colours)), truths)
+    low = tuple(  # of every moment its window: (F N, C, h, w) -> (moments N, T C, h, w)
+        torch.cat([part[at * number :][: num_moments * number] for at in range(spec.num_frames)], dim=1) for part in low
+    )
+    device = high[0].device
+    kept = zip(*(spec.colours.kept(turn, *high[0].shape[-2:]) for turn in [*turns] * num_moments), strict=True)
+    exact = tuple(None if all(part) else torch.tensor(part, device=device) for part in kept) or (None,) * len(high)
+    own = _packed(others[0][:1])[0] if others else None
+    return Batch(_packed(low), _packed(high), made.names, made.pair.scale, exact, num_moments, own)
+
+
+def _packed(x: Tensors) -> Tensors:
+    return tuple(part.contiguous(memory_format=torch.channels_last) for part in x)
+
+
+def turned(x: Tensor, turns: Sequence[int]) -> Tensor:
+    """Squares (N, C, h, h), each by one of the 8 flips and rotations: at once, which on a GPU is three kernels and not N."""
+    sources = _sources(x.shape[-1], x.device)[torch.tensor(turns, device=x.device)]  # (N, h h)
+    return x.flatten(2).gather(2, sources[:, None].expand(-1, x.shape[1], -1)).view_as(x)
+
+
+@lru_cache(maxsize=16)
+def _sources(side_px: int, device: torch.device) -> Tensor:
+    """(8, side side): where each sample of a square comes from at each turn."""
+    upright = (torch.arange(side_px**2).view(1, 1, side_px, side_px),)
+    made = torch.stack([colours.RGB.turned(upright, turn)[0].flatten() for turn in range(colours.NUM_TURNS)])
+    return made.to(device)  # which waits: any stream may read it

@@ -1,0 +1,116 @@
+"""One step of training: forward, loss, backward, average; and the stage that says which loss that is.
+
+A batch for each `accumulate` and scale goes in, the mean loss comes out; the state is moved in place. A loss that is not
+finite stops before weights move (`captured`, on a GPU, says how it is there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from youku.inference import tiles
+from youku.models.colours import Tensors
+from youku.training import losses
+from youku.training.adversary import Adversary, NoAdversary
+from youku.training.batch import Batch
+from youku.training.config import TrainConfig
+from youku.training.losses import Loss
+from youku.training.precision import GradientLimit
+from youku.training.schedule import accumulate_at, learning_rate
+from youku.training.state import RunState, check_finite
+
+
+@contextmanager
+def memory_advice() -> Iterator[None]:
+    """Turn an out-of-memory error into a sentence."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not tiles.is_out_of_memory(error):
+            raise
+        raise ValueError(
+            "the batch does not fit in memory; lower --batch or --patch-px, or use --recipe edsr-small-memory"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the network learns to please for a while."""
+
+    content: Loss
+    adversary: Adversary | NoAdversary
+
+
+def stage_at(config: TrainConfig, state: RunState) -> Stage:
+    """The stage of the state's next step: the first one has its own loss and no adversary."""
+    is_first = state.step < config.pretrain_steps
+    terms = config.pretrain_terms if is_first else config.terms
+    content = losses.make_loss(terms, config.vgg_weights, state.device)
+    return Stage(content, NoAdversary() if is_first else state.adversary)
+
+
+@memory_advice()
+def train_step(state: RunState, config: TrainConfig, stage: Stage, drawn: Sequence[Batch]) -> float:
+    """One optimiser step; returns the mean loss, ValueError when it is not finite.
+
+    The adversary learns on every batch of `drawn`; the network on the last `accumulate` of each scale.
+    """
+    rate = set_rate(state, config)
+    state.optimizer.zero_grad(set_to_none=True)
+    micro = drawn[-accumulate_at(config, state.step) * len(config.all_scales) :]
+    for batch in drawn[: len(drawn) - len(micro)]:
+        with torch.no_grad(), state.precision.autocast():
+            pred = state.forward(batch.low, batch.scale, batch.num_moments)  # (N, T C, h, w) -> (N, C, s h, s w)
+        stage.adversary.learn(pred[0], batch.high[0])  # of 4:2:0 luma alone
+        stage.adversary.step(rate / config.lr)
+    total = 0.0
+    for batch in micro:
+        with state.precision.autocast():
+            pred = state.forward(batch.low, batch.scale, batch.num_moments)  # (N, T C, h, w) -> (N, C, s h, s w)
+            stage.adversary.learn(pred[0], batch.high[0], 1 / len(micro))
+            content = content_loss(stage, config, batch, pred)
+            loss = (content + stage.adversary.loss(pred[0], batch.high[0])) / len(micro)
+        total += loss.item()
+        check_finite(total, state.step, batch.names)
+        state.precision.backward(loss, state.optimizer)
+    state.ranks.average(state.module)
+    limit = GradientLimit(config.clip_norm, config.clip_element, rate)
+    state.precision.step(state.module, state.optimizer, limit)
+    stage.adversary.step(rate / config.lr)
+    update_average(state, config.ema)
+    state.step += 1
+    return total
+
+
+def set_rate(state: RunState, config: TrainConfig) -> float:
+    """Give the optimiser the learning rate of the state's next step, which is returned."""
+    rate = learning_rate(config, state.step)
+    for group in state.optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):  # on a GPU, where a captured step reads it
+            group["lr"].fill_(rate * group["factor"])
+        else:
+            group["lr"] = rate * group["factor"]
+    return rate
+
+
+def content_loss(stage: Stage, config: TrainConfig, batch: Batch, pred: Tensors) -> Tensor:
+    """What the stage has against an output, adversaries apart, and the distance from a teacher's."""
+    content = losses.over_tensors(stage.content, pred, batch.target(pred))
+    return content + losses.to_teacher(pred[0], batch.taught, config.teacher_share)
+
+
+@torch.no_grad()
+def update_average(state: RunState, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * weights; faster early on, buffers copied."""
+    if not decay:
+        return
+    now = min(decay, (1 + state.step) / (10 + state.step))
+    mine, theirs = list(state.average.parameters()), list(state.module.parameters())
+    torch._foreach_lerp_([p.data for p in mine], [p.data for p in theirs], 1 - now)
+    for own, other in zip(state.average.buffers(), state.module.buffers(), strict=True):
+        own.copy_(other)
