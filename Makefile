@@ -9,7 +9,7 @@ ARGS ?=
 PREDICT_ARGS ?=
 SCORE_ARGS ?=
 REPORT_ARGS ?=
-RECIPE ?= pairs-s
+RECIPE ?= 1h
 NAME ?= $(RECIPE)
 # ground truth is there for the rehearsal alone, so that is what is scored; what is sent is made for the test clips
 TEST_SET ?= $(if $(filter score report rehearsal,$(MAKECMDGOALS)),val,round1-test)
@@ -17,7 +17,7 @@ LOW ?= data/clips/$(if $(filter val round1-val,$(TEST_SET)),val,test)
 HIGH ?= $(LOW)
 INTO ?= train
 WEIGHTS ?= runs/$(NAME)
-# a tweak of predict is in the name, so that it lies beside the plain one: pairs-s-val-ensemble
+# a tweak of predict is in the name, so that it lies beside the plain one: 1h-val-ensemble
 SUBMISSION ?= $(NAME)-$(TEST_SET)$(shell printf %s '$(subst ','\'',$(OF_PREDICT))' | sed 's/[^A-Za-z0-9.]\{1,\}/-/g; s/^-*/-/; s/-*$$//')
 PREDICTIONS ?= runs/$(NAME)/predictions/$(SUBMISSION)
 OF_PREDICT = $(strip $(PREDICT_ARGS) $(call args,submission) $(call args,rehearsal))

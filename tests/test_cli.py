@@ -34,7 +34,7 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
         ("trian", 2, "error: no verb 'trian'; did you mean train?"),
         ("xyzzy", 2, f"error: no verb 'xyzzy'; expected one of {', '.join(VERBS)}"),
         ("train --stepz=3", 2, "error: no flag --stepz; did you mean --steps?"),
-        ("train --recipe pairs-z", 1, "error: recipe 'pairs-z': did you mean pairs-s? (or a path ending in .toml)"),
+        ("train --recipe overnite", 1, "error: recipe 'overnite': did you mean overnight? (or a path ending in .toml)"),
         ("train --model edsr-basline", 1, "error: model 'edsr-basline': did you mean edsr-baseline?"),
         (
             "convert a.y4m s3://bucket/b.y4m",

@@ -58,20 +58,20 @@ def test_own_clips_to_a_ranked_rehearsal(desk: Path, capsys: pytest.CaptureFixtu
     for command in commands:
         for verb, *rest in verbs_of(command, desk):
             assert main([verb, *rest, *QUICK.get(verb, [])]) == 0, (command, capsys.readouterr().err)
-    scores = [read_score(desk / "submissions" / name) for name in ("pairs-s-val", "pairs-s-val-ensemble")]
+    scores = [read_score(desk / "submissions" / name) for name in ("1h-val", "1h-val-ensemble")]
     assert [(score["name"], score["test_set"], len(score["clips"])) for score in scores] == [
-        ("pairs-s-val", "0-0", 1),
-        ("pairs-s-val-ensemble", "0-0", 1),
+        ("1h-val", "0-0", 1),
+        ("1h-val-ensemble", "0-0", 1),
     ]
     assert scores[0]["totals"]["submission"]["psnr"] != scores[1]["totals"]["submission"]["psnr"]
     pages = sorted(page.relative_to(desk / "submissions").as_posix() for page in desk.glob("submissions/*/*.html"))
     assert pages == [
-        "pairs-s-val-ensemble/report.html",
-        "pairs-s-val/compare-pairs-s-val-ensemble.html",
-        "pairs-s-val/report.html",
+        "1h-val-ensemble/report.html",
+        "1h-val/compare-1h-val-ensemble.html",
+        "1h-val/report.html",
     ]
     board = (desk / "submissions/README.md").read_text()
-    assert board.count("| pairs-s-val |") == board.count("| pairs-s-val-ensemble |") == 1
+    assert board.count("| 1h-val |") == board.count("| 1h-val-ensemble |") == 1
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ def test_each_verb_gets_its_own_arguments(desk: Path, command: str, wanted: list
 def test_targets_pair_what_belongs_together(desk: Path) -> None:
     """`make score` takes the rehearsal, `make submission` the test clips; a tweak has a name and folders of its own."""
     (score,) = verbs_of("make score", desk)
-    assert score[1] == "submissions/pairs-s-val/pairs-s-val.zip" and score[-1] == "val"
+    assert score[1] == "submissions/1h-val/1h-val.zip" and score[-1] == "val"
     assert score[2:6] == ["--low", "data/clips/val", "--high", "data/clips/val"]
     predict, submit = verbs_of("make submission NAME=mine", desk)
     assert predict[1:5] == ["data/clips/test", "runs/mine/predictions/mine-round1-test", "--weights", "runs/mine"]
     assert submit[1:4] == [predict[2], "--name", "mine-round1-test"]
     predict, submit = verbs_of("make submission PREDICT_ARGS='--sharpen 1.5,0.5 --ensemble' TEST_SET=val", desk)
-    assert predict[1:3] == ["data/clips/val", "runs/pairs-s/predictions/pairs-s-val-sharpen-1.5-0.5-ensemble"]
-    assert submit[3] == "pairs-s-val-sharpen-1.5-0.5-ensemble"
+    assert predict[1:3] == ["data/clips/val", "runs/1h/predictions/1h-val-sharpen-1.5-0.5-ensemble"]
+    assert submit[3] == "1h-val-sharpen-1.5-0.5-ensemble"
     (train,) = verbs_of("make train RECIPE=espcn", desk)
     assert train == ["train", "--recipe", "espcn", "--name", "espcn"]
     (desk / "runs/espcn").mkdir(parents=True)

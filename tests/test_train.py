@@ -482,7 +482,7 @@ def test_recipes_are_valid_and_every_fault_is_listed(tmp_path: Path) -> None:
     bad.write_text("= nonsense")
     with pytest.raises(ValueError, match="not a TOML recipe"):
         config.read_recipe(str(bad))
-    with pytest.raises(ValueError, match=r"expected one of demo, .* \(or a path ending in .toml\)"):
+    with pytest.raises(ValueError, match=r"expected one of 10min, 1h, demo, .* \(or a path ending in .toml\)"):
         config.read_recipe("nothing")
 
 
@@ -753,6 +753,15 @@ def test_flags_override_the_recipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("flags", "pretrain"), [("", 15000), ("--steps 200", 150), ("--steps 1", 0), ("--pretrain-steps 9", 9)]
+)
+def test_a_stage_keeps_its_share_of_other_steps(flags: str, pretrain: int) -> None:
+    """A recipe of two stages takes --steps as one of a single stage does."""
+    made = verb.read_settings(verb.make_parser().parse_args(["--recipe", "1h", *flags.split()]))
+    assert made.pretrain_steps == pretrain
+
+
+@pytest.mark.parametrize(
     ("line", "name"),
     [("", "fsrcnn"), ("--model espcn", "espcn"), ("--recipe espcn", "espcn"), ("--recipe vdsr --name mine", "mine")],
 )
@@ -817,12 +826,45 @@ def test_tensorboard_gets_the_log_where_it_is_installed(pairs: Path, monkeypatch
 
 
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each with its network, its length and what its first comment says."""
+    """A line each: its network, its length and the first line of its file, which is a sentence of its own."""
     assert verb.main(["--list"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    at = next(index for index, line in enumerate(lines) if line.startswith("edsr-baseline "))
-    assert "300,000 x 16" in lines[at] and "Lim et al. 2017" in lines[at + 1]
-    assert sum(not line.startswith(" ") for line in lines) == 1 + len(list(config.RECIPES.glob("*.toml")))
+    _, *lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if line.startswith("edsr-baseline ")]
+    assert "300,000 x 16" in line and "Lim et al. 2017" in line
+    assert len(lines) == len(list(config.RECIPES.glob("*.toml"))) and all(line[-1] in ".:)" for line in lines)
+
+
+@pytest.mark.parametrize("pretrain", [{}, {"pretrain_steps": 2, "pretrain_loss": "l1", "loss": "l2"}])
+def test_a_fine_tune_that_spoils_its_weights_keeps_them(
+    pairs: Path, pretrain: dict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a run begins from is validated first; where no step is better, best.safetensors are those, and that is said."""
+    told: list[str] = []
+    made = settings(pairs, model="fsrcnn", init_from="shipped", lr=1.0, steps=4, val_every=2, ema=0.0, **pretrain)
+    run.start(made, progress=False, say=told.append)
+    assert any("step 0: validation" in line and "begins from" in line for line in told)
+    best, about = weights.read(made.folder / "best.safetensors")
+    start = shipped.find(("fsrcnn",), 4)
+    assert about["step"] == "0" and start
+    assert all(torch.equal(best[key], value) for key, value in weights.read(start.path)[0].items())
+    assert sum("bicubic has" in line for line in told) == 1
+    line = ["--data", str(pairs), "--model", "fsrcnn", "--init-from", "shipped", "--lr", "1", "--ema", "0"]
+    line += [
+        "--steps",
+        "2",
+        "--val-every",
+        "2",
+        "--val-metric",
+        "psnr",
+        "--runs",
+        str(made.folder),
+        "--batch",
+        "2",
+        "--patch-px",
+        "16",
+    ]
+    assert verb.main(line) == 0
+    assert "no step was better than the weights that it began from" in capsys.readouterr().err
 
 
 def test_the_first_validation_says_where_bicubic_stands(pairs: Path) -> None:

@@ -238,9 +238,17 @@ class TrainConfig(MachineSettings, OptimiserSettings, PatchSettings, LossSetting
 
 
 def from_flags(args: argparse.Namespace, recipe: Mapping[str, Any]) -> TrainConfig:
-    """Defaults, then the recipe's values, then the flags that were given; a run is called by its recipe or network."""
+    """Defaults, then the recipe's values, then the flags that were given; a run is called by its recipe or network.
+
+    With other --steps a recipe's first stage keeps its share of them.
+    """
     called = Path(args.recipe or args.model or NetworkSettings.model).stem
-    return TrainConfig(**{"name": called, **recipe, **fields.given(args, TrainConfig)})
+    given, kept = fields.given(args, TrainConfig), dict(recipe)
+    if "steps" in given and kept.get("pretrain_steps") and "pretrain_steps" not in given:
+        kept["pretrain_steps"] = kept["pretrain_steps"] * given["steps"] // kept.get("steps", PatchSettings.steps)
+        if not kept["pretrain_steps"]:  # too few for a stage of its own
+            kept.pop("pretrain_loss", None)
+    return TrainConfig(**{"name": called, **kept, **given})
 
 
 def read_recipe(recipe: str) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def _loop(
 ) -> None:
     state, config = steps.state, steps.config
     train_mode(state.module)
-    if _is_due(state, config):  # it was stopped or killed before
+    if _is_due(state, config) or _begins_trained(state):  # it was stopped or killed before
         _validate(state, config, val_pairs, log, stop, save)
     stage, figures = stage_at(config, state), Figures()
     (stopped,) = state.ranks.most(stop.by)  # all processes of a run end after the same step
@@ -145,6 +145,11 @@ def _is_due(state: RunState, config: TrainConfig) -> bool:
     return wanted and state.step > state.validated
 
 
+def _begins_trained(state: RunState) -> bool:
+    """Whether a fresh run has all of its weights from others: no worse ones may become its best."""
+    return state.step == 0 and state.transfer is not None and not state.transfer.new
+
+
 def _is_stuck(state: RunState, config: TrainConfig) -> bool:
     """Whether early stopping ends the run; the first stage always has its steps."""
     return state.step > config.pretrain_steps and 0 < config.early_stop <= state.since_best
@@ -163,6 +168,8 @@ def _validate(
 ) -> None:
     """Score the averaged weights, keep them when they are the best so far, save; at its end, close the first stage.
 
+    A main loss of features or of an adversary is judged by itself, not against what came before it.
+
     The state is saved already, so that a stop breaks it off; a resume makes up for it.
     """
     try:
@@ -175,16 +182,19 @@ def _validate(
     train_mode(state.module)
     value = found.score if config.val_metric == "score" else found.psnr
     log.write({"step": state.step, "val_psnr": found.psnr, "val_vmaf": found.vmaf, "val_score": found.score})
-    log.say(f"step {state.step}: validation {found}{' (best so far)' if value > state.best else ''}")
-    if not state.validated:
+    remark = ", of the weights that it begins from" if not state.step else " (best so far)" * (value > state.best)
+    log.say(f"step {state.step}: validation {found}{remark}")
+    if not state.validated and math.isinf(state.best):
         log.say(validation.against_bicubic(found.psnr, pairs, config.val_frames))
     state.since_best += 1
     if value > state.best:
         state.best, state.since_best = value, 0
         save_weights(state, config, "best", {"validation": str(found)})
-    if state.step == config.pretrain_steps:  # the main loss is judged by itself
+    if state.step == config.pretrain_steps > 0:
         save_weights(state, config, "pretrained", {})
-        state.best, state.since_best = -math.inf, 0
+        state.since_best = 0
+        if config.terms.features or config.terms.adversarial:  # what pleases them lowers what is validated
+            state.best = -math.inf
     state.validated = state.step
     save.save()
 
