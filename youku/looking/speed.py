@@ -24,10 +24,12 @@ from youku.inference.jobs import Job
 from youku.inference.pipeline import Options
 from youku.models import MODELS
 from youku.training import trainer
+from youku.training.captured import steps_of
 from youku.training.config import TrainConfig
 from youku.training.dataset import batches
 from youku.training.pairs import find_pairs
 from youku.training.state import make_state
+from youku.training.step import stage_at, train_step
 from youku.video import degradation, standin, y4m
 
 NETWORKS = ("fsrcnn", "srvgg-16", "rlfn", "edsr-baseline")
@@ -116,14 +118,15 @@ def _training(model: str, device: torch.device, folder: Path, share_sec: float) 
     config = TrainConfig(model=model, batch=16, patch_px=48, data=(str(pairs),), device=str(device))
     state = make_state(config, device)
     state.module.train()
-    stage = trainer.stage_at(config, state)
+    stage = stage_at(config, state)
     (sampler,) = trainer.make_samplers(config, find_pairs(config.data, contest.SCALE), device)
-    ready, drawn = sampler.draw(0), batches(sampler.draw, 0, config.workers)
+    ready, drawn = sampler.draw(0), batches(sampler.draw, 0, config.workers, device)
+    steps = steps_of(state, config, train_step, str)
     try:
-        found = rate(lambda: trainer.train_step(state, config, stage, [next(drawn)]), share_sec, device)
+        found = rate(lambda: steps.take(stage, [next(drawn)]), share_sec, device)
     finally:
         drawn.close()
-    bare = rate(lambda: trainer.train_step(state, config, stage, [ready]), share_sec, device)
+    bare = rate(lambda: steps.take(stage, [ready]), share_sec, device)
     yield f"train {model}, batch 16 of 48 px", found, "steps/s", found / bare
 
 
