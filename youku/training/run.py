@@ -10,7 +10,6 @@ import dataclasses
 import errno
 import os
 import platform
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import IO
 import torch
 
 import youku
-from youku import files, stores
+from youku import files, stops, stores
 from youku.engines import torch_engine
 from youku.metrics import vmaf
 from youku.training import fields, folds, precision, teacher, trainer
@@ -189,6 +188,6 @@ def provenance(command: str) -> dict[str, str]:
     made = {"command": command} if command else {}
     made["versions"] = f"youku {youku.__version__}, torch {torch.__version__}, python {platform.python_version()}"
     ask = ["git", "-C", str(here), "rev-parse", "--short", "HEAD"]
-    with suppress(OSError, subprocess.CalledProcessError):  # no git, or no clone
-        made["commit"] = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    with suppress(OSError):  # no git
+        made |= {"commit": said} if (said := stops.run(ask).stdout.decode().strip()) else {}  # else no clone
     return made
