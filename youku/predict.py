@@ -27,7 +27,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from youku import cli, files, shards, stores
@@ -46,14 +45,9 @@ from youku.video import ffmpeg
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = _make_flags()
+    parser = cli.make_parser("predict", __doc__, opens_videos=True)
     parser.add_argument("source", metavar="IN", help="clip, video, folder of them, or - for y4m on stdin")
     parser.add_argument("target", metavar="OUT", help="y4m file, video, folder, or - for stdout")
-    return parser
-
-
-def _make_flags() -> argparse.ArgumentParser:
-    parser = cli.make_parser("predict", __doc__, opens_videos=True)
     choice.add_weights(parser)
     parser.add_argument(
         "--model", choices=list(MODELS), help="network, where the weights file does not name it; bicubic"
@@ -141,7 +135,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv, partial(cli.free_the_last, _make_flags(), "--weights", 2))
+    return cli.run(make_parser(), _run, argv)
 
 
 if __name__ == "__main__":
