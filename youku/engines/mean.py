@@ -71,7 +71,8 @@ def of(networks: Sequence[Network]) -> Network:
         local=all(one.local for one in specs),
     )
     paths = tuple(network.path for network in networks[1:] if network.path)
-    return Network(spec, first.scale, MeanEngine(tuple(network.engine for network in networks)), first.path, paths)
+    engine = MeanEngine(tuple(network.engine for network in networks), first.scale**2 / spec.num_frames)
+    return Network(spec, first.scale, engine, first.path, paths)
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class MeanEngine:
     """Engines of one device; the memory of all is handed on as one."""
 
     engines: tuple[Engine, ...]
+    growth: float
+    """Samples that an output has for one of the input."""
     _lengths: list[int] = field(default_factory=list, init=False, compare=False)
 
     @property
@@ -104,6 +107,6 @@ class MeanEngine:
         return tuple(outputs), tuple(tensor for _, part in made for tensor in part)
 
     def bytes_per_px(self, x: Tensors) -> float:
-        """Of the hungriest, and one output more a network."""
-        outputs = sum(part.numel() * 4 for part in self.step(x, ())[0]) / (x[0].shape[-2] * x[0].shape[-1])
+        """Of the hungriest, and one output more a network; no engine runs, which would settle it on a picture so small."""
+        outputs = 4 * self.growth * sum(part.numel() for part in x) / (x[0].shape[-2] * x[0].shape[-1])
         return max(engine.bytes_per_px(x) for engine in self.engines) + outputs * len(self.engines)
