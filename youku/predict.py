@@ -100,7 +100,8 @@ def _run(args: argparse.Namespace) -> int:
     from youku.inference.clip import predict_all
     from youku.inference.pipeline import Options
 
-    target, args.source, args.target = args.target, stores.local(args.source), stores.staged(args.target, args.source)
+    target, args.target = args.target, stores.staged(args.target, args.source)  # before the source is fetched
+    args.source = stores.local(args.source)
     if args.batch < 1 or (args.tile is not None and args.tile < 8):
         raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":
