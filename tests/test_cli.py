@@ -42,6 +42,9 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
             1,
             "error: s3://bucket/b.y4m: convert takes files alone, URLs are for download, predict, train",
         ),
+        ("predict low.y4m ", 2, "error: an argument is empty; write a value, or leave it out"),
+        ("train --fold ", 2, "error: --fold is empty; write a value, or leave it out"),
+        ("train --fold= --batch 2", 2, "error: --fold is empty; write a value, or leave it out"),
         ("predict --helpp", 2, "error: no flag --helpp; did you mean --help?"),
         (
             "predict --weights A low.y4m --batch 2",
@@ -56,6 +59,12 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
         ("evaluate --protocol y_crop_s absent --truth no", 1, f"error: no: {NO_SET}"),
         ("predict a b --qqq", 2, "error: no flag --qqq; `python -m youku predict --help` says what there is"),
         (
+            "train --fold 1/5 --val-clips 3",
+            2,
+            "usage: python -m youku train [flags]\n"
+            "error: --fold 1/5 and --val-clips both say what is held out; drop one",
+        ),
+        (
             "predict",
             2,
             "usage: python -m youku predict [flags] IN OUT\n"
@@ -68,7 +77,7 @@ def test_a_mistyped_name_is_answered_in_one_line(
 ) -> None:
     """With the nearest name, or else with what there is; never with the usage of every flag."""
     try:
-        assert main(line.split()) == status
+        assert main(line.split(" ")) == status
     except SystemExit as ended:
         assert ended.code == status
     assert capsys.readouterr().err == sentence + "\n"

@@ -69,6 +69,14 @@ def in_order(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:
     return words
 
 
+def refuse_empty(parser: argparse.ArgumentParser, words: list[str]) -> None:
+    """Exit status 2 for an argument without a sign in it, such as a shell makes of a variable that is not set."""
+    for before, word in itertools.pairwise(["", *words]):
+        flag = word[:-1] if re.fullmatch(r"--\S+=", word) else before if before.startswith("-") else ""
+        if not word.strip() or (flag and word.endswith("=")):
+            parser.exit(2, f"error: {flag or 'an argument'} is empty; write a value, or leave it out\n")
+
+
 def refuse_unknown(parser: argparse.ArgumentParser, words: list[str]) -> None:
     """Exit status 2 for a flag that there is not, with the one that may be meant; said before what is missing beside it."""
     flags = itertools.takewhile(lambda word: word != "--", (word.partition("=")[0] for word in words))

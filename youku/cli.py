@@ -141,6 +141,7 @@ def run(
 
     def act() -> int:
         words = list(sys.argv[1:] if argv is None else argv)
+        arguments.refuse_empty(parser, words)
         arguments.refuse_unknown(parser, words)
         args = parser.parse_args(arguments.in_order(parser, words))
         _refuse_urls(args, parser.prog.split()[-1])

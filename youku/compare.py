@@ -39,9 +39,7 @@ def _check(args: argparse.Namespace) -> None:
     if not 0 <= args.crf <= 51 or (args.magnify is not None and args.magnify < 1) or args.heat_max <= 0:
         raise cli.UsageError("expected --crf 0 to 51, --magnify 1 or more, --heat-max above 0")
     files.protect(*args.clips)
-    for clip in args.clips:
-        if Path(args.out).exists() and Path(clip).exists() and Path(args.out).samefile(clip):
-            raise cli.UsageError(f"--out {args.out}: is one of the clips; name another file")
+    files.refuse_target(args.out)
 
 
 def _run(args: argparse.Namespace) -> int:

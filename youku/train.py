@@ -61,6 +61,8 @@ def recipe_table() -> str:
 def read_settings(args: argparse.Namespace) -> TrainConfig:
     """The settings of a fresh run, or those of the run to resume."""
     if not args.resume:
+        if args.fold and args.val_clips is not None:
+            raise cli.UsageError(f"--fold {args.fold} and --val-clips both say what is held out; drop one")
         return configs.from_flags(args, configs.read_recipe(args.recipe) if args.recipe else {})
     others = [key for key, value in vars(args).items() if key not in MAY_CHANGE and value is not None]
     if others:

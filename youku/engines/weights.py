@@ -66,6 +66,8 @@ def find(path: str | Path) -> Path:
     if not path.is_file():
         found = "something that is no file" if path.exists() else "no such weights file"
         raise ValueError(f"{path}: {found}; `python -m youku train` writes runs/NAME/best.safetensors")
+    if path.suffix.lower() == ".pt2":
+        raise ValueError(f"{path}: is a network exported for other programs; give its weights, or export it as .onnx")
     return path
 
 

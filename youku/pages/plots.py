@@ -209,7 +209,7 @@ def check_png(path: str | Path) -> None:
     """ValueError where no figure can be saved there: for whoever works long before there is something to draw."""
     if Path(path).suffix.lower() != ".png":
         raise cli.UsageError(f"--png {path}: expected a name that ends in .png")
-    files.refuse_input(path)
+    files.refuse_target(path)
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
