@@ -2,7 +2,8 @@
 
 A B [C] (y4m or any video of the same pictures; smaller ones are enlarged by bicubic, and labelled so) -> an mp4, or a
 PNG of one frame; luma PSNR of B and C against A on stdout. A is the reference: its frame rate, its audio (as aac).
-Pictures are shown smaller where the canvas would be over 2880 px wide (--full does not); --zoom shows pixels as they are.
+Pictures are shown in their shape, oblong pixels as square ones, and smaller where the canvas would be over 2880 px wide
+(--full does not); --zoom shows pixels as they are.
 Source: the old-film report's comparison video (B.1: left scaled, right beside it, twice the width).
 
     python -m youku compare low.y4m pred.y4m high.y4m --labels input,ours,truth --out cmp.mp4
@@ -48,7 +49,8 @@ def _run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         opened = [compare_clips.open_version(clip, stack, num_needed) for clip in args.clips]
         size = compare_clips.common_size(opened)
-        shown = size if args.full else compare_clips.shown_size(size, 1 if args.wipe else len(opened))
+        whole = compare_clips.display_size(size, opened)
+        shown = whole if args.full else compare_clips.shown_size(whole, 1 if args.wipe else len(opened))
         cell_width = shown[0] // (len(opened) if args.wipe else 1)
         zoom, magnify = compare_clips.zoom_box(args.zoom, args.magnify, size, cell_width) if args.zoom else (None, 2)
         sheet = Sheet(
@@ -60,7 +62,8 @@ def _run(args: argparse.Namespace) -> int:
             shown=shown,
         )
         if shown != size:
-            cli.say(f"pictures of {size[0]}x{size[1]} are shown at {shown[0]}x{shown[1]}; --full for every pixel")
+            full = "" if shown == whole else "; --full for every pixel"
+            cli.say(f"pictures of {size[0]}x{size[1]} are shown at {shown[0]}x{shown[1]}{full}")
         if args.frame is not None:
             num_frames, psnr_db = 1, compare_clips.write_still(opened, sheet, args.matrix, args.out, args.frame)
         else:
