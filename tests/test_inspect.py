@@ -81,7 +81,7 @@ def test_broken_weights_are_counted_and_left_out(trained: Path, capsys: pytest.C
     """NaN and infinity are reported; the other numbers stay readable, also when nothing is left."""
     change(trained, "last.bias", torch.tensor([math.nan]))
     assert main(["inspect", str(trained), "--histogram"]) == 0
-    assert "warning: last.bias: 1 values are NaN or infinite" in capsys.readouterr().out
+    assert "warning: last.bias: 1 value NaN or infinite" in capsys.readouterr().out
     (found,) = weights_summary.tensor_statistics({"w": torch.tensor([[1.0, math.inf, 3.0]])})
     assert (found.mean, found.num_broken) == (2, 1)
 
@@ -334,7 +334,7 @@ def test_a_start_is_not_taken_for_the_clip(
     assert out.startswith("decoded    YUV4MPEG2 W384" if is_coded else "header     YUV4MPEG2 W384")
     seconds = min(limit or 6, 6) / 25
     assert f"\nframes     {counted}, {seconds:.2f} s at 25 a second\n" in out
-    assert titles == [f"{path.name}: 384x216, {counted} frames"]
+    assert titles == [f"{path.name}: 384x216, frames: {counted}"]
 
 
 def test_interlaced_and_mono_clips(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

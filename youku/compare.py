@@ -22,6 +22,7 @@ from youku import cli, files
 from youku.pages import compare_clips
 from youku.pages.compare_canvas import Sheet
 from youku.pages.compare_clips import Version
+from youku.text_table import plural
 from youku.video import color
 
 
@@ -88,7 +89,7 @@ def _told(args: argparse.Namespace, labels: Sequence[str], psnr_db: Sequence[flo
             for index, (label, clip, value) in enumerate(zip(labels, args.clips, [None, *psnr_db], strict=True))
         ]
         return json.dumps({"out": args.out, "frames": num_frames, "versions": rows}, indent=2)
-    lines = [f"{args.out}: {num_frames} frame{'s' if num_frames > 1 else ''}, reference {labels[0]}"]
+    lines = [f"{args.out}: {plural(num_frames, 'frame')}, reference {labels[0]}"]
     for label, value in zip(labels[1:], psnr_db, strict=True):
         told = "identical luma" if value is None else f"luma PSNR {value:.2f} dB"
         lines.append(f"{label} against {labels[0]}: {told}")

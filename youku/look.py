@@ -35,7 +35,7 @@ def _run_clip(args: argparse.Namespace, path: Path) -> int:
     _check_clip_flags(args)
     found = clip_summary.summarise_clip(path, args.max_frames, partial(cli.watch, is_kept=False))
     if args.png:
-        title = f"{path.name}: {found.header.width}x{found.header.height}, {found.counted} frames"
+        title = f"{path.name}: {found.header.width}x{found.header.height}, frames: {found.counted}"
         clip_summary.draw_clip(found.survey, title, args.png)
         print(f"{args.png}: luma histogram and change from frame to frame", file=sys.stderr)
     if args.json:

@@ -41,6 +41,7 @@ from youku.inference.jobs import (
     video_options,
 )
 from youku.models import MODELS
+from youku.text_table import plural
 from youku.video import ffmpeg
 
 
@@ -127,8 +128,7 @@ def _run(args: argparse.Namespace) -> int:
     files.refuse_input(*(job.target for job in jobs))
     if args.weights and any(Path(name).is_dir() for name in args.weights):
         own = f"; {', '.join(map(str, network.paths))}"
-    number = f"{share}{num_jobs} clip{'s' * (num_jobs != 1)}"
-    cli.say(f"{number} by {network.spec.name} x{network.scale} on {network.device}{own}")
+    cli.say(f"{share}{plural(num_jobs, 'clip')} by {network.spec.name} x{network.scale} on {network.device}{own}")
     anew = args.force or args.allow_playlists  # whose files may have changed
     predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
     stores.upload([Path(job.target) for job in jobs], target, Path(args.source).is_dir(), args.force, cli.say)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from youku import cli, files, stops, text_table
 from youku.engines import half
+from youku.text_table import plural
 from youku.training import config as configs
 from youku.training import fields
 from youku.training.config import TrainConfig
@@ -104,7 +105,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
         say(f"stopped at step {ending.step}; {_kept(config.folder)}")
         return 128 + ending.stopped_by
     if ending.stopped_early:
-        say(f"stopped at step {ending.step}: no better for {config.early_stop} validations")
+        say(f"stopped at step {ending.step}: no better for {plural(config.early_stop, 'validation')}")
     if ranks.is_writer:
         print(weights.find(config.folder))
     return 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from youku.engines import choice
 from youku.engines.choice import Tell
 from youku.engines.network import Engine, Network
+from youku.text_table import plural
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +58,8 @@ def of(networks: Sequence[Network]) -> Network:
             )
         if unlike := [name for name in MUST_AGREE if getattr(other.spec, name) != getattr(first.spec, name)]:
             kinds = [
-                f"{one.spec.name} ({one.spec.colours.name}, {one.spec.num_frames} frames)" for one in (first, other)
+                f"{one.spec.name} ({one.spec.colours.name}, {plural(one.spec.num_frames, 'frame')})"
+                for one in (first, other)
             ]
             raise ValueError(
                 f"--weights: {kinds[0]} and {kinds[1]} differ in {', '.join(unlike)}; a mean needs one kind of network"

@@ -19,6 +19,7 @@ from youku.metrics import psnr
 from youku.pages import compare_canvas
 from youku.pages.compare_canvas import Sheet
 from youku.pages.crops import Box
+from youku.text_table import plural
 from youku.video import clips, color, film, interpolate, resize
 from youku.video.recording import Recording
 from youku.video.y4m import Header, Planes
@@ -83,7 +84,9 @@ def version_labels(given: str | None, versions: Sequence[Version], size: tuple[i
     if given is not None:
         names = [name.strip() for name in given.split(",")]
         if len(names) != len(versions):
-            raise cli.UsageError(f"--labels {given}: expected {len(versions)} labels with commas, got {len(names)}")
+            raise cli.UsageError(
+                f"--labels {given}: expected {plural(len(versions), 'label')} with commas, got {len(names)}"
+            )
     else:
         names = [version.path.stem for version in versions]
         if len(set(names)) < len(names):

@@ -18,6 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from youku.text_table import plural
 from youku.video import pictures, y4m
 from youku.video.ffmpeg import Filter
 from youku.video.y4m import Header, Planes
@@ -211,7 +212,7 @@ def _choose(frames: Iterable[Planes], wanted: range, name: str | Path) -> Iterat
 
 def too_short(name: str | Path, wanted: range | None, num_frames: int | None = None) -> ValueError:
     """The error for a stream that ended before the last wanted frame, after `num_frames` where that is known."""
-    last, after = wanted[-1] if wanted else 0, "" if num_frames is None else f" after {num_frames} frames"
+    last, after = wanted[-1] if wanted else 0, "" if num_frames is None else f" after {plural(num_frames, 'frame')}"
     return ValueError(f"{'stdin' if name == '-' else name}: ended{after} before frame {last}, which was asked for")
 
 

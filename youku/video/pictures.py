@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from youku import files
+from youku.text_table import plural
 from youku.video import color, ffmpeg, y4m
 from youku.video.picture_file import Head, open_picture, read_head
 from youku.video.picture_file import read_rgb as read_rgb
@@ -164,7 +165,7 @@ def _counted(frames: Iterable[Planes], paths: Sequence[Path]) -> Iterator[Planes
         yield planes
     if num_frames < len(paths):
         raise ValueError(
-            f"{paths[0].parent}: {num_frames} of {len(paths)} pictures decode; make the damaged ones again"
+            f"{paths[0].parent}: {num_frames} of {plural(len(paths), 'picture')} decode; make the damaged ones again"
         )
 
 
@@ -188,7 +189,9 @@ def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], for
                 writer.write(planes)
         made = len(list(folder.iterdir()))
         if made != writer.num_frames:
-            raise ffmpeg.FFmpegError(f"{pattern}: {writer.num_frames} frames went in, {made} pictures came out")
+            raise ffmpeg.FFmpegError(
+                f"{pattern}: {plural(writer.num_frames, 'frame')} went in, {plural(made, 'picture')} came out"
+            )
     return made
 
 
