@@ -45,3 +45,12 @@ def test_the_names_of_the_package() -> None:
     assert not youku.NAMES.keys() & {module.partition(".")[0] for module, _ in __main__.VERBS.values()}
     with pytest.raises(AttributeError, match="no attribute 'clip'"):
         youku.clip  # noqa: B018
+
+
+def test_the_kits_own_network_for_clips_or_pictures() -> None:
+    """As `predict` chooses between them; another input is one sentence."""
+    for kind in ("video", "clean"):
+        path = youku.load_network(trained_on=kind).path
+        assert path is not None and path.name == f"pairs_s_x4_{kind}.safetensors"
+    with pytest.raises(ValueError, match="input 'film': expected one of clean, video"):
+        youku.load_network(trained_on="film")

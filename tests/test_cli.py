@@ -19,6 +19,7 @@ from youku.__main__ import VERBS, main, usage
 from youku.video import y4m
 
 REPO = Path(__file__).parents[1]
+NO_SET = "expected a folder of pictures or of a set such as Set5, found nothing"
 HEAVY = {"torch", "pandas", "skimage", "matplotlib", "jinja2", "PIL", "h5py", "scipy"}
 
 
@@ -41,7 +42,28 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
             1,
             "error: s3://bucket/b.y4m: convert takes files alone, URLs are for download, predict, train",
         ),
+        ("predict low.y4m ", 2, "error: an argument is empty; write a value, or leave it out"),
+        ("train --fold ", 2, "error: --fold is empty; write a value, or leave it out"),
+        ("train --fold= --batch 2", 2, "error: --fold is empty; write a value, or leave it out"),
+        ("predict --helpp", 2, "error: no flag --helpp; did you mean --help?"),
+        (
+            "predict --weights A low.y4m --batch 2",
+            2,
+            "error: OUT is missing; write python -m youku predict low.y4m OUT --weights A",
+        ),
+        (
+            "experiment --data t91 l1-against-l3",
+            1,
+            "error: experiment 'l1-against-l3': did you mean l1-against-l2? (or a path ending in .toml)",
+        ),
+        ("evaluate --protocol y_crop_s absent --truth no", 1, f"error: no: {NO_SET}"),
         ("predict a b --qqq", 2, "error: no flag --qqq; `python -m youku predict --help` says what there is"),
+        (
+            "train --fold 1/5 --val-clips 3",
+            2,
+            "usage: python -m youku train [flags]\n"
+            "error: --fold 1/5 and --val-clips both say what is held out; drop one",
+        ),
         (
             "predict",
             2,
@@ -55,7 +77,7 @@ def test_a_mistyped_name_is_answered_in_one_line(
 ) -> None:
     """With the nearest name, or else with what there is; never with the usage of every flag."""
     try:
-        assert main(line.split()) == status
+        assert main(line.split(" ")) == status
     except SystemExit as ended:
         assert ended.code == status
     assert capsys.readouterr().err == sentence + "\n"

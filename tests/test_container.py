@@ -175,6 +175,17 @@ def test_a_range_of_frames_begins_at_zero_with_its_own_sound(tmp_path: Path) -> 
     assert [check for _, check in packets(tmp_path / "b.mp4", "a")] == inside != []
 
 
+@pytest.mark.parametrize(("suffix", "subtitles"), [(".mp4", "mov_text"), (".mkv", "srt")])
+def test_subtitles_end_with_the_range(tmp_path: Path, suffix: str, subtitles: str) -> None:
+    """--frames 0-14: the first subtitle keeps its 0.2 s, the second is shown for the 0.1 s that are left of the range."""
+    (tmp_path / "s.srt").write_text(SRT)
+    source = make(tmp_path / f"a{suffix}", "-i", str(tmp_path / "s.srt"), "-map", "0:v", "-map", "1", "-c:s", subtitles)
+    assert enlarge(source, tmp_path / f"b{suffix}", "--frames", "0-14") == 0
+    line = [ffmpeg.binary(), "-v", "error", "-i", str(tmp_path / f"b{suffix}"), "-map", "0:s", "-f", "srt", "-"]
+    text = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+    assert re.findall(r"0,(\d+) --> 00:00:0(.*)\n", text) == [("100", "0,300"), ("500", "0,600")]
+
+
 def test_a_broadcast_clock_starts_at_zero(tmp_path: Path) -> None:
     """An MPEG transport stream, whose clock starts at 1.4 s, becomes a file that starts at 0, sound still beside it."""
     source = sound(tmp_path / "a.ts", "-c:v", "mpeg2video")

@@ -403,7 +403,16 @@ def test_a_cmyk_photograph_has_no_alpha(tmp_path: Path, caplog: pytest.LogCaptur
     assert np.abs(rgb[8, 8].astype(int) - np.asarray(Image.open(tmp_path / "a.jpg").convert("RGB"))[8, 8]).max() <= 3
 
 
-@pytest.mark.parametrize("tokens", ["Im A1:1 C420", f"Ip A1:1 C420 XNOTE={'x' * 200}", "Ip Cmono XCOLORRANGE=FULL"])
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        "Im A1:1 C420",
+        f"Ip A1:1 C420 XNOTE={'x' * 200}",
+        "Ip Cmono XCOLORRANGE=FULL",
+        "Ip Cmono",
+        "Ip Cmono XCOLORRANGE=LIMITED",
+    ],
+)
 def test_both_routes_give_the_same_pictures_whatever_the_header(tmp_path: Path, tokens: str) -> None:
     """Mixed fields and a line beyond ffmpeg's 80 bytes, both of which it refused."""
     header = y4m.parse_header(f"YUV4MPEG2 W16 H16 F25:1 {tokens}\n".encode(), "clip")

@@ -243,3 +243,8 @@ def test_table_sets_numbers_to_the_right() -> None:
         text_table.lay_out(["name", "n"], [["a", "1,000"], ["bcdef", "-"]])
         == "name       n\na      1,000\nbcdef      -"
     )
+
+
+def test_one_is_no_plural() -> None:
+    """Of whatever is counted for a person."""
+    assert [text_table.plural(number, "frame") for number in (0, 1, 25_000)] == ["0 frames", "1 frame", "25,000 frames"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from youku import curves
+from youku import curves, look
 from youku.pages import plots, run_logs
 from youku.pages.plots import Series
 
@@ -182,7 +182,7 @@ def test_png_has_a_colour_for_each_run(tmp_path: Path, capsys: pytest.CaptureFix
 def test_png_without_matplotlib_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """matplotlib is optional: one sentence, no file."""
+    """matplotlib is optional: one sentence, before a film is read, no file."""
     real = builtins.__import__
 
     def without(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -192,7 +192,8 @@ def test_png_without_matplotlib_says_what_to_do(
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert curves.main([str(write_run(tmp_path / "a")), "--png", str(tmp_path / "c.png")]) == 1
-    assert "pip install matplotlib" in capsys.readouterr().err and not (tmp_path / "c.png").exists()
+    assert look.main([str(tmp_path / "absent.mkv"), "--png", str(tmp_path / "c.png")]) == 1
+    assert capsys.readouterr().err.count("pip install matplotlib") == 2 and not (tmp_path / "c.png").exists()
 
 
 BAD = [

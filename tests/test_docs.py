@@ -69,6 +69,13 @@ def test_help_lists_every_documented_target() -> None:
     assert all(f"make {target}" in out for target in ("demo", "test", "test-kernels"))
 
 
+def test_pairs_go_where_training_looks() -> None:
+    """A mistyped INTO makes no third folder that nothing reads; said before anything runs."""
+    line = ["make", "-o", "setup", "pairs", "FROM=film.mp4", "INTO=vall"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 2 and done.stdout.splitlines()[-1] == "INTO=vall: expected INTO=train or INTO=val"
+
+
 def test_no_data_or_large_file_is_in_git() -> None:
     """Nothing over 3 MB is tracked."""
     listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=False, cwd=ROOT)

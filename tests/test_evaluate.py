@@ -339,7 +339,7 @@ def test_vid4_leaves_the_ends_of_a_clip_out(tmp_path: Path, capsys: pytest.Captu
     for index in (4, 5):
         (tmp_path / f"Frame{index}.png").unlink()
     assert evaluate.main(command) == 1
-    assert "leaves out 2 frames at each end of a clip, and here are 4 pictures" in capsys.readouterr().err
+    assert "leaves out 2 frames at each end of a clip, found 4 pictures" in capsys.readouterr().err
 
 
 @needs_set5

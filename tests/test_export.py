@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from tests.conftest import write_pair
 from youku import contest, evaluate, export, look, predict
-from youku.engines import onnx_file, weights
+from youku.engines import graph, onnx_file, weights
 from youku.engines.graph_engine import RUNTIMES, Runtime
 from youku.engines.network import Network
 from youku.engines.onnx_file import Parity
@@ -296,6 +297,15 @@ def test_a_file_of_planes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None
     assert "takes planes for other programs" in capsys.readouterr().err
 
 
+def test_a_package_of_planes_of_a_luma_network() -> None:
+    """Its chroma, enlarged beside the network, is cut to odd sizes too."""
+    network = weights.load(None, "fsrcnn", 2)
+    data = graph.package(network, {}, coded=network.spec.colours.coded("601", False))
+    module = torch.export.load(io.BytesIO(data)).module()
+    planes = (torch.full((3, *size), 128, dtype=torch.uint8) for size in ((9, 11), (5, 6), (5, 6)))
+    assert [part.shape for part in module(*planes)] == [(3, 18, 22), (3, 9, 11), (3, 9, 11)]
+
+
 def test_a_package_of_torch(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Needs torch alone, takes any batch and size, says what it is; what has no effect is refused."""
     source, out = str(SHIPPED.with_name("pairs_s_x2_clean.safetensors")), str(tmp_path / "n.pt2")
@@ -306,5 +316,7 @@ def test_a_package_of_torch(tmp_path: Path, capsys: pytest.CaptureFixture) -> No
     assert json.loads(told["about.json"])["youku.model"] == "pairs-s"
     planes = (torch.full((3, *size), 128, dtype=torch.uint8) for size in ((9, 11), (5, 6), (5, 6)))
     assert [part.shape for part in module(*planes)] == [(3, 18, 22), (3, 9, 11), (3, 9, 11)]
+    assert predict.main(["in.y4m", "out.y4m", "--weights", out]) == 1
+    assert "n.pt2: is a network exported for other programs; give its weights" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         export.main([source, out, "--opset", "20"])

@@ -81,7 +81,7 @@ def test_broken_weights_are_counted_and_left_out(trained: Path, capsys: pytest.C
     """NaN and infinity are reported; the other numbers stay readable, also when nothing is left."""
     change(trained, "last.bias", torch.tensor([math.nan]))
     assert main(["inspect", str(trained), "--histogram"]) == 0
-    assert "warning: last.bias: 1 values are NaN or infinite" in capsys.readouterr().out
+    assert "warning: last.bias: 1 value NaN or infinite" in capsys.readouterr().out
     (found,) = weights_summary.tensor_statistics({"w": torch.tensor([[1.0, math.inf, 3.0]])})
     assert (found.mean, found.num_broken) == (2, 1)
 
@@ -334,7 +334,7 @@ def test_a_start_is_not_taken_for_the_clip(
     assert out.startswith("decoded    YUV4MPEG2 W384" if is_coded else "header     YUV4MPEG2 W384")
     seconds = min(limit or 6, 6) / 25
     assert f"\nframes     {counted}, {seconds:.2f} s at 25 a second\n" in out
-    assert titles == [f"{path.name}: 384x216, {counted} frames"]
+    assert titles == [f"{path.name}: 384x216, frames: {counted}"]
 
 
 def test_interlaced_and_mono_clips(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -345,6 +345,24 @@ def test_interlaced_and_mono_clips(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["inspect", str(tmp_path / "old.y4m")]) == 0
     out = capsys.readouterr().out
     assert "interlaced: enlarge it with `predict --deinterlace`" in out and "grey" in out and "one frame alone" in out
+    assert out.count("first field") == 2  # sharpness and detail say what they were measured on
+
+
+def test_a_comb_is_no_detail(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """What moves between the fields of an interlaced clip is measured as each field shows it."""
+    told = {}
+    for field, shift in (("p", 0), ("t", 12)):
+        header = y4m.parse_header(f"YUV4MPEG2 W96 H71 F25:1 I{field} C420mpeg2\n".encode(), "test")
+        soft = [np.tile(100 + 60 * np.sin(np.arange(shape[1]) / 9), (shape[0], 1)) for shape in header.plane_shapes]
+        planes = [plane.astype(np.uint8) for plane in soft]
+        planes[0][1::2] = np.roll(planes[0][1::2], shift, 1)  # the other field, later
+        path = tmp_path / f"{field}.y4m"
+        with y4m.create(path, header) as writer:
+            writer.write(tuple(planes))
+        assert main(["inspect", str(path), "--json"]) == 0
+        told[field] = json.loads(capsys.readouterr().out)
+    assert told["t"]["sharpness"]["gradient_energy"] == pytest.approx(told["p"]["sharpness"]["gradient_energy"])
+    assert told["t"]["information"]["verdict"] == told["p"]["information"]["verdict"]
 
 
 @pytest.mark.parametrize(

@@ -69,12 +69,19 @@ def test_each_network_gets_its_own_memory_back() -> None:
     assert float(both.engine.step(x, ())[0][0][0, 0, 0, 0]) == 2.5
 
 
+def test_asking_for_memory_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine settles at the first picture that it sees, which shall be a frame; float32 outputs of both are counted."""
+    both = mean.of([Network(MODELS["espcn"], 2, Counter(0)) for _ in range(2)])
+    monkeypatch.delattr(Counter, "step")
+    assert both.engine.bytes_per_px((torch.ones(1, 1, 6, 4),)) == 1 + 2 * 4 * 2**2
+
+
 def test_what_does_not_fit_is_one_sentence(tmp_path: Path) -> None:
     """Another scale, other planes."""
     first = network(tmp_path, "espcn", 0)
     with pytest.raises(ValueError, match=r"espcn_x2_0\S* is for x2, \S*espcn_x3_1\S* for x3; a mean needs one scale"):
         mean.of([first, network(tmp_path, "espcn", 1, 3)])
-    with pytest.raises(ValueError, match=r"espcn \(y, 1 frames\) and espcn-rgb \(rgb, 1 frames\) differ in colours"):
+    with pytest.raises(ValueError, match=r"espcn \(y, 1 frame\) and espcn-rgb \(rgb, 1 frame\) differ in colours"):
         mean.of([first, network(tmp_path, "espcn-rgb", 1)])
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +53,24 @@ def test_a_prediction_ends_with_its_speed_and_what_was_busy(tmp_path: Path, mode
         r".*out\.y4m: 3 frames, ([\d.e+]+) frames/s \(busy: reading (\d+)%, network (\d+)%, writing (\d+)%\)", told[-1]
     )
     assert line and float(line[1]) > 0 and int(line[3]) > 0
+
+
+OPEN = """
+import sys, torch
+from youku.inference import stages
+def planes():
+    x = torch.rand(300, 300)
+    while True:
+        yield torch.nn.functional.conv2d(x[None, None], x[None, None, :9, :9])
+sys.left_open = stages.ahead((2 * x for x in stages.ahead(planes())), depth=64)
+next(sys.left_open)
+"""
+
+
+def test_a_pipeline_left_open_ends_with_the_process() -> None:
+    """No thread is met in torch by the end of the interpreter (std::terminate), none waits for another for ever."""
+    done = subprocess.run([sys.executable, "-c", OPEN], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_side_by_side_keeps_order_and_what_came_before_an_error() -> None:

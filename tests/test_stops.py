@@ -290,6 +290,25 @@ def test_nothing_holds_a_stopped_process(body: str) -> None:
     assert _others(child.pid) == []
 
 
+CHILD = "held = b'1' * (1 << 28); import time; print('ready', flush=True); time.sleep({sec})"
+CHILDREN = {
+    "ours": f"stops.popen([sys.executable, '-c', {CHILD.format(sec=60)!r}])\n    time.sleep(60)",
+    "a library's": "import subprocess; from imageio_ffmpeg import _utils; from youku.video import ffmpeg\n"
+    f"    _utils._is_valid_exe = lambda _: not subprocess.call([sys.executable, '-c', {CHILD.format(sec=0.3)!r}])\n"
+    "    os.environ.pop('IMAGEIO_FFMPEG_EXE', None); ffmpeg.binary()",
+}
+
+
+@pytest.mark.parametrize("body", CHILDREN.values(), ids=CHILDREN)
+def test_a_stopped_process_ends_after_its_children(body: str) -> None:
+    """One that is killed takes a while to end: a large one here, any on a busy machine."""
+    code = PLAIN.format(body=body).replace('print("ready", flush=True)', "import os")
+    with _started(code, REPO) as child:
+        took_sec = _stop(child, signal.SIGTERM)
+    assert child.returncode == 143 and took_sec < BAR_SEC
+    assert _others(child.pid) == []
+
+
 def test_a_second_signal_ends_at_once() -> None:
     """Before the time that the first allows; its status is the first one's."""
     with _plain(BODIES["swallowing the stop"]) as child:

@@ -174,9 +174,12 @@ def test_what_a_store_refuses_is_one_sentence(error: Exception, words: str) -> N
 
 
 def test_a_package_that_is_missing_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Before the work, for what is read and for what is to be written alike."""
     monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
+    assert predict.main([str(tmp_path / "absent.y4m"), "s3://bucket/out.y4m"]) == 1
+    assert "pip install fsspec s3fs" in capsys.readouterr().err
     assert predict.main(["s3://bucket/a.y4m", "out.y4m"]) == 1
     assert "pip install fsspec s3fs" in capsys.readouterr().err
 

@@ -784,7 +784,7 @@ def test_the_first_steps_say_how_long_the_run_takes(pairs: Path, monkeypatch: py
     monkeypatch.setattr(progress, "PACE_SEC", 0.0)
     said: list[str] = []
     run.start(settings(pairs, steps=3), progress=False, say=said.append)
-    assert len([line for line in said if line.startswith("about ") and "for 1 steps" in line]) == 1
+    assert len([line for line in said if line.startswith("about ") and "for 1 step at" in line]) == 1
 
 
 def test_a_finished_run_has_nothing_to_resume(pairs: Path, capsys: pytest.CaptureFixture) -> None:

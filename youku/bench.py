@@ -15,6 +15,7 @@ import platform
 from collections.abc import Sequence
 
 from youku import cli, text_table
+from youku.text_table import plural
 
 NUM_SHARES = 24  # things that are timed, about
 
@@ -36,7 +37,7 @@ def _run(args: argparse.Namespace) -> int:
     from youku.looking import speed
 
     device = torch_engine.pick_device(args.device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else plural(torch.get_num_threads(), "thread")
     machine = f"{platform.system()} {platform.machine()}, {device} ({name}), torch {torch.__version__}"
     cli.say(machine)
     rows = list(cli.watch(speed.measure(device, args.seconds / NUM_SHARES), is_kept=False, unit="figure"))

@@ -9,13 +9,12 @@ import argparse
 import dataclasses
 import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from youku import files, nearest, stops, system_errors, threads
+from youku import arguments, files, stops, system_errors, threads
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -112,48 +111,9 @@ def as_time(seconds: float) -> str:
     return f"{hours} h {minutes} min" if seconds > 6000 else f"{seconds / 60:.0f} min"
 
 
-class _Help(argparse.RawDescriptionHelpFormatter):
-    """Help as wide as the terminal, up to 120 columns."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=28, width=min(120, shutil.get_terminal_size((120, 50)).columns) - 2)
-
-    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
-        """One or more as "NAME ...", which fits into the column."""
-        return re.sub(r"^(\S+) \[\1 \.\.\.\]$", r"\1 ...", super()._format_args(action, default_metavar))
-
-
-class Parser(argparse.ArgumentParser):
-    """No abbreviations; a usage of one line; an error of one line, with the flag that was meant where one is near."""
-
-    def __init__(self, verb: str, doc: str | None) -> None:
-        super().__init__(f"python -m youku {verb}", description=doc, allow_abbrev=False, formatter_class=_Help)
-
-    def format_usage(self) -> str:
-        formatter = self._get_formatter()
-        formatter.add_usage(None, self._get_positional_actions(), [])
-        return formatter.format_help().replace(self.prog, f"{self.prog} [flags]", 1)
-
-    def format_help(self) -> str:
-        self.usage = self.format_usage().removeprefix("usage: ").strip()
-        return super().format_help()
-
-    def error(self, message: str) -> NoReturn:
-        """One sentence on stderr, after the usage where something is missing; exit status 2."""
-        rest = message.partition("unrecognized arguments: ")[2]
-        flag = next((word.partition("=")[0] for word in rest.split() if word.startswith("-")), "")
-        if flag:
-            message = f"no flag {flag}"
-        elif not rest:
-            self.print_usage(sys.stderr)
-        near = nearest.near(flag, self._option_string_actions)
-        advice = f"did you mean {near}?" if near else f"`{self.prog} --help` says what there is"
-        self.exit(2, f"error: {message}; {advice}\n")
-
-
 def make_parser(verb: str, doc: str | None, opens_videos: bool = False) -> argparse.ArgumentParser:
     """A parser whose help opens with the verb's module docstring."""
-    parser = Parser(verb, doc)
+    parser = arguments.Parser(verb, doc)
     if opens_videos:
         parser.add_argument("--allow-playlists", action="store_true", help=PLAYLISTS)
     return parser
@@ -172,35 +132,18 @@ def add_flags(parser: argparse.ArgumentParser, settings: type, *names: str, **de
         parser.add_argument("--" + name.replace("_", "-"), default=default, **fields[name].metadata)
 
 
-def free_the_last(parser: argparse.ArgumentParser, flag: str, num_wanted: int, argv: list[str]) -> list[str]:
-    """`FLAG A IN OUT` as `IN OUT FLAG A`, for a flag of several values before positionals, of which `num_wanted` must be.
-
-    `parser` knows the flags and no positional.
-    """
-    if flag not in argv:
-        return argv
-    first = argv.index(flag) + 1
-    end = next((at for at in range(first, len(argv)) if re.match("-.", argv[at])), len(argv))
-    if end - first < 2:
-        return argv
-    _, others = parser.parse_known_args(argv[: first - 1] + argv[end:])
-    last = end - max(0, num_wanted - len(others))
-    return argv[: first - 1] + argv[last:end] + argv[first - 1 : last] + argv[end:]
-
-
 def run(
     parser: argparse.ArgumentParser,
     action: Callable[[argparse.Namespace], int],
     argv: Sequence[str] | None,
-    arrange: Callable[[list[str]], list[str]] = list,
 ) -> int:
-    """Parse `argv`, run `action`, turn user and system errors into one sentence on stderr; returns the exit status.
-
-    `arrange` puts the arguments in order before they are parsed.
-    """
+    """Parse `argv`, run `action`, turn user and system errors into one sentence on stderr; returns the exit status."""
 
     def act() -> int:
-        args = parser.parse_args(arrange(list(sys.argv[1:] if argv is None else argv)))
+        words = list(sys.argv[1:] if argv is None else argv)
+        arguments.refuse_empty(parser, words)
+        arguments.refuse_unknown(parser, words)
+        args = parser.parse_args(arguments.in_order(parser, words))
         _refuse_urls(args, parser.prog.split()[-1])
         files.allow_playlists(vars(args).get("allow_playlists", False))
         try:

@@ -2,7 +2,8 @@
 
 A B [C] (y4m or any video of the same pictures; smaller ones are enlarged by bicubic, and labelled so) -> an mp4, or a
 PNG of one frame; luma PSNR of B and C against A on stdout. A is the reference: its frame rate, its audio (as aac).
-Pictures are shown smaller where the canvas would be over 2880 px wide (--full does not); --zoom shows pixels as they are.
+Pictures are shown in their shape, oblong pixels as square ones, and smaller where the canvas would be over 2880 px wide
+(--full does not); --zoom shows pixels as they are.
 Source: the old-film report's comparison video (B.1: left scaled, right beside it, twice the width).
 
     python -m youku compare low.y4m pred.y4m high.y4m --labels input,ours,truth --out cmp.mp4
@@ -21,6 +22,7 @@ from youku import cli, files
 from youku.pages import compare_clips
 from youku.pages.compare_canvas import Sheet
 from youku.pages.compare_clips import Version
+from youku.text_table import plural
 from youku.video import color
 
 
@@ -39,9 +41,7 @@ def _check(args: argparse.Namespace) -> None:
     if not 0 <= args.crf <= 51 or (args.magnify is not None and args.magnify < 1) or args.heat_max <= 0:
         raise cli.UsageError("expected --crf 0 to 51, --magnify 1 or more, --heat-max above 0")
     files.protect(*args.clips)
-    for clip in args.clips:
-        if Path(args.out).exists() and Path(clip).exists() and Path(args.out).samefile(clip):
-            raise cli.UsageError(f"--out {args.out}: is one of the clips; name another file")
+    files.refuse_target(args.out)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -50,7 +50,8 @@ def _run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         opened = [compare_clips.open_version(clip, stack, num_needed) for clip in args.clips]
         size = compare_clips.common_size(opened)
-        shown = size if args.full else compare_clips.shown_size(size, 1 if args.wipe else len(opened))
+        whole = compare_clips.display_size(size, opened)
+        shown = whole if args.full else compare_clips.shown_size(whole, 1 if args.wipe else len(opened))
         cell_width = shown[0] // (len(opened) if args.wipe else 1)
         zoom, magnify = compare_clips.zoom_box(args.zoom, args.magnify, size, cell_width) if args.zoom else (None, 2)
         sheet = Sheet(
@@ -62,7 +63,8 @@ def _run(args: argparse.Namespace) -> int:
             shown=shown,
         )
         if shown != size:
-            cli.say(f"pictures of {size[0]}x{size[1]} are shown at {shown[0]}x{shown[1]}; --full for every pixel")
+            full = "" if shown == whole else "; --full for every pixel"
+            cli.say(f"pictures of {size[0]}x{size[1]} are shown at {shown[0]}x{shown[1]}{full}")
         if args.frame is not None:
             num_frames, psnr_db = 1, compare_clips.write_still(opened, sheet, args.matrix, args.out, args.frame)
         else:
@@ -87,7 +89,7 @@ def _told(args: argparse.Namespace, labels: Sequence[str], psnr_db: Sequence[flo
             for index, (label, clip, value) in enumerate(zip(labels, args.clips, [None, *psnr_db], strict=True))
         ]
         return json.dumps({"out": args.out, "frames": num_frames, "versions": rows}, indent=2)
-    lines = [f"{args.out}: {num_frames} frame{'s' if num_frames > 1 else ''}, reference {labels[0]}"]
+    lines = [f"{args.out}: {plural(num_frames, 'frame')}, reference {labels[0]}"]
     for label, value in zip(labels[1:], psnr_db, strict=True):
         told = "identical luma" if value is None else f"luma PSNR {value:.2f} dB"
         lines.append(f"{label} against {labels[0]}: {told}")

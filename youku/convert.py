@@ -39,6 +39,7 @@ from typing import Any
 
 from youku import cli, files, shards
 from youku.metrics.picture_cost import describe, measure
+from youku.text_table import plural
 from youku.video import clips, hdf5, picture_sets, pictures
 from youku.video.clips import ClipKind
 from youku.video.conversion import Conversion, convert
@@ -118,7 +119,8 @@ def _act(args: argparse.Namespace) -> int:
         numbers = [convert(path, target, settings, _watch) for path, target in pairs]
         made = {"out": args.target, "clips": len(pairs), "frames": sum(numbers)}
         share = f"shard {args.shard}: " if args.shard else ""
-        print(json.dumps(made) if args.json else f"{share}{len(pairs)} clips, {sum(numbers)} frames -> {args.target}")
+        told = f"{share}{plural(len(pairs), 'clip')}, {plural(sum(numbers), 'frame')} -> {args.target}"
+        print(json.dumps(made) if args.json else told)
         return 0
     kinds = clips.kind_of(args.source), clips.kind_of(args.target)
     wanted = _settings(args, Conversion, ClipKind.HDF5 not in kinds)
@@ -130,10 +132,11 @@ def _act(args: argparse.Namespace) -> int:
     files.protect(*sources, args.audio)
     files.refuse_input(args.target)
     if ClipKind.HDF5 in kinds:
-        number, what = convert_hdf5(args.source, args.target, Content(**content)), "pairs"
+        number, what = convert_hdf5(args.source, args.target, Content(**content)), "pair"
     else:
-        number, what = convert(args.source, args.target, Conversion(**wanted), _watch), "frames"
-    told = json.dumps({"out": args.target, what: number}) if args.json else f"{number} {what} -> {args.target}"
+        number, what = convert(args.source, args.target, Conversion(**wanted), _watch), "frame"
+    told = f"{plural(number, what)} -> {args.target}"
+    told = json.dumps({"out": args.target, f"{what}s": number}) if args.json else told
     print(told, file=sys.stderr if args.target == "-" else sys.stdout)
     return 0
 

@@ -38,6 +38,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _run(args: argparse.Namespace) -> int:
     files.protect(*args.runs, *(Path(name) / "log.jsonl" for name in args.runs))
+    if args.png:
+        plots.check_png(args.png)
     runs = run_logs.read_logs(args.runs, args.pattern)
     found = run_logs.plots_of(runs, args.stride, args.end, args.reference)
     if args.png:

@@ -25,6 +25,7 @@ from functools import partial
 from typing import Any
 
 from youku import cli, shards
+from youku.text_table import plural
 from youku.video import alignment, clips, pair_folder
 from youku.video.coding import CODECS, RATES, Coding
 from youku.video.degradation import PRESETS, Degradation, preset_table
@@ -131,9 +132,7 @@ def _act(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"folder": folder, "made": made}))
     elif made:
-        print(
-            f"{len(made)} pair{'s' * (len(made) != 1)} made in {folder}: {', '.join(f'{clip_id:05d}' for clip_id in made)}"
-        )
+        print(f"{plural(len(made), 'pair')} made in {folder}: {', '.join(f'{clip_id:05d}' for clip_id in made)}")
     else:
         print(f"{folder}: up to date")
     return 0

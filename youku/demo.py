@@ -19,6 +19,7 @@ from youku import cli, contest, files, report
 from youku.exchange import scorefile, submission, totals
 from youku.exchange.score_clips import score_submission
 from youku.inference.jobs import list_jobs
+from youku.text_table import plural
 from youku.training.config import TrainConfig, read_recipe
 from youku.video import degradation, standin, y4m
 
@@ -47,7 +48,7 @@ def run_demo(out: Path, steps: int | None = None, seed: int | None = None) -> di
     make_clips(out / "clips" / "val", standin.VAL_SCENES)
 
     config = demo_config(out, steps, seed)
-    _say(2, f"train {config.model} x{config.scale} for {config.steps} steps")
+    _say(2, f"train {config.model} x{config.scale} for {plural(config.steps, 'step')}")
     resume = (config.folder / "last.pt").exists()
     if resume and _asked(run.resumed_config(config.folder)) != _asked(config):
         raise ValueError(f"{config.folder}: is a demo of other --steps or --seed; remove it, or give another --out")
@@ -65,7 +66,7 @@ def run_demo(out: Path, steps: int | None = None, seed: int | None = None) -> di
     manifest = submission.make_submission(predictions, "demo", low, TEST_SET, out / "submissions", progress=True)
     for warning in submission.warnings_of(manifest):
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{manifest['path']}: {len(jobs)} files", file=sys.stderr)
+    print(f"{manifest['path']}: {plural(len(jobs), 'file')}", file=sys.stderr)
 
     _say(5, "score it beside bicubic")
     result = score_submission(manifest["path"], low, high, TEST_SET, progress=True)

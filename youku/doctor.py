@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from youku import cli, contest, files
+from youku.text_table import plural
 
 LOW_DISK_BYTES = 20e9  # one label archive, zipped and unpacked
 PUBLIC = {  # what the README names -> where people get it, with the licence
@@ -55,7 +56,7 @@ def check_torch() -> list[Check]:
     elif torch.backends.mps.is_available():
         name, found = "mps", "Apple GPU (mps)"
     else:
-        name, found = "cpu", f"cpu, {torch.get_num_threads()} threads"
+        name, found = "cpu", f"cpu, {plural(torch.get_num_threads(), 'thread')}"
         advice = "fine for fsrcnn and pairs-s; larger networks want a GPU (check the driver with nvidia-smi)"
     checks = [Check("torch", "ok", torch.__version__), Check("device", "note" if advice else "ok", found, advice)]
     kinds = half.fast(torch.device(name))

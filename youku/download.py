@@ -21,7 +21,7 @@ from pathlib import Path
 from youku import cli, contest, files
 from youku.exchange.archive import Wanted, choose
 from youku.exchange.downloads import Haul, Plan, download, fetched_bytes, make_plan
-from youku.text_table import lay_out
+from youku.text_table import lay_out, plural
 
 
 def table(wanted: Sequence[Wanted], plan: Plan) -> str:
@@ -56,7 +56,7 @@ def summary(haul: Haul) -> list[str]:
     lines += [f"replaced {sentence}" for sentence in haul.replaced]
     lines += [f"deleted  {name}" for name in haul.deleted]
     num_lost = len({finding.path for finding in haul.findings if finding.state != "odd"})
-    done = "up to date" if haul.up_to_date else f"fetched {len(haul.fetched)} archives"
+    done = "up to date" if haul.up_to_date else f"fetched {plural(len(haul.fetched), 'archive')}"
     return [*lines, f"{done}: {haul.num_clips - num_lost} of {haul.num_clips} clips are there and whole"]
 
 
@@ -71,7 +71,7 @@ def _fold(paths: list[Path]) -> list[str]:
         else:
             runs.append([path])
         last = parsed
-    return [f"{run[0]}" + (f" to {run[-1].name} ({len(run)} clips)" if run[1:] else "") for run in runs]
+    return [f"{run[0]}" + (f" to {run[-1].name} ({plural(len(run), 'clip')})" if run[1:] else "") for run in runs]
 
 
 def _act(args: argparse.Namespace) -> int:

@@ -38,13 +38,8 @@ from youku.video.resize import SHRINKERS
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = _make_flags()
-    parser.add_argument("folders", metavar="FOLDER", nargs="+", help="folder of pictures, set, or evaluation file .h5")
-    return parser
-
-
-def _make_flags() -> argparse.ArgumentParser:
     parser = cli.make_parser("evaluate", __doc__)
+    parser.add_argument("folders", metavar="FOLDER", nargs="+", help="folder of pictures, set, or evaluation file .h5")
     parser.add_argument("--truth", metavar="SET", help="FOLDERs are pictures to compare with those of SET; no network")
     choice.add_weights(parser)
     parser.add_argument(
@@ -143,7 +138,7 @@ def _evaluate(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv, partial(cli.free_the_last, _make_flags(), "--weights", 1))
+    return cli.run(make_parser(), _run, argv)
 
 
 if __name__ == "__main__":

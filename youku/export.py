@@ -63,7 +63,7 @@ def _run(args: argparse.Namespace) -> int:
     if not is_package and not (onnx_file.installed() and graph.can_export()):
         raise ValueError("export needs packages that are not installed; run pip install onnxruntime onnx onnxscript")
     files.protect(path)
-    files.refuse_input(args.target)
+    files.refuse_target(args.target)
     card = weights.read(path)[1]
     network = weights.load(path, args.model, args.scale, torch_engine.pick_device("cpu"))
     is_half = args.precision == "fp16"

@@ -39,9 +39,7 @@ def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
     makes of a full disk is told as the OSError that it is.
     """
     path = Path(path)
-    _check_target(path)
-    if path.is_dir():
-        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    refuse_target(path)
     make_folder(path.parent)
     with leftovers.unfinished(path, path.suffix) as temporary:
         try:
@@ -93,6 +91,13 @@ def refuse_input(*paths: str | Path) -> None:
             continue  # nothing is there that could be lost
         if source := _inputs.get((state.st_dev, state.st_ino)):
             raise ValueError(f"{path}: is the input {source}; inputs are never overwritten, choose another output name")
+
+
+def refuse_target(path: str | Path) -> None:
+    """What `atomic_path` raises of a name, for whoever works long before there is something to write."""
+    _check_target(Path(path))
+    if Path(path).is_dir():
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
 def allow_playlists(is_allowed: bool) -> None:

@@ -26,6 +26,7 @@ from pathlib import Path
 from youku import cli, files
 from youku.looking import clip_summary
 from youku.models import MODELS
+from youku.pages import plots
 
 OF_WEIGHTS = ("model", "scale", "layers", "histogram", "features", "picture", "out", "checkerboard")  # not of a clip
 
@@ -34,7 +35,7 @@ def _run_clip(args: argparse.Namespace, path: Path) -> int:
     _check_clip_flags(args)
     found = clip_summary.summarise_clip(path, args.max_frames, partial(cli.watch, is_kept=False))
     if args.png:
-        title = f"{path.name}: {found.header.width}x{found.header.height}, {found.counted} frames"
+        title = f"{path.name}: {found.header.width}x{found.header.height}, frames: {found.counted}"
         clip_summary.draw_clip(found.survey, title, args.png)
         print(f"{args.png}: luma histogram and change from frame to frame", file=sys.stderr)
     if args.json:
@@ -76,8 +77,8 @@ def _run(args: argparse.Namespace) -> int:
 
     path = Path(args.file)
     files.protect(path, args.picture)
-    if args.png and not args.png.lower().endswith(".png"):
-        raise cli.UsageError(f"--png {args.png}: expected a name that ends in .png")
+    if args.png:
+        plots.check_png(args.png)
     if path.is_dir() or not path.exists():
         found = "a folder" if path.is_dir() else "nothing"
         raise ValueError(f"{path}: expected a clip or a weights file, found {found}; name the file")
@@ -114,12 +115,10 @@ def _refuse(args: argparse.Namespace, flags: Sequence[str], why: str) -> None:
 
 
 def _check_clip_flags(args: argparse.Namespace) -> None:
-    """UsageError where a flag of weights is given with a clip, or a clip that the picture would replace."""
+    """UsageError where a flag of weights is given with a clip."""
     _refuse(args, OF_WEIGHTS, f"for weights, {args.file} holds none; drop it, or name a weights file")
     if args.max_frames is not None and args.max_frames < 1:
         raise cli.UsageError(f"--max-frames {args.max_frames}: expected 1 or more")
-    if args.png and Path(args.png).exists() and Path(args.png).samefile(args.file):
-        raise cli.UsageError(f"--png {args.png}: is the clip itself; name another file")
 
 
 def make_parser() -> argparse.ArgumentParser:

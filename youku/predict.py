@@ -27,7 +27,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from youku import cli, files, shards, stores
@@ -42,18 +41,14 @@ from youku.inference.jobs import (
     video_options,
 )
 from youku.models import MODELS
+from youku.text_table import plural
 from youku.video import ffmpeg
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = _make_flags()
+    parser = cli.make_parser("predict", __doc__, opens_videos=True)
     parser.add_argument("source", metavar="IN", help="clip, video, folder of them, or - for y4m on stdin")
     parser.add_argument("target", metavar="OUT", help="y4m file, video, folder, or - for stdout")
-    return parser
-
-
-def _make_flags() -> argparse.ArgumentParser:
-    parser = cli.make_parser("predict", __doc__, opens_videos=True)
     choice.add_weights(parser)
     parser.add_argument(
         "--model", choices=list(MODELS), help="network, where the weights file does not name it; bicubic"
@@ -106,7 +101,8 @@ def _run(args: argparse.Namespace) -> int:
     from youku.inference.clip import predict_all
     from youku.inference.pipeline import Options
 
-    target, args.source, args.target = args.target, stores.local(args.source), stores.staged(args.target, args.source)
+    target, args.target = args.target, stores.staged(args.target, args.source)  # before the source is fetched
+    args.source = stores.local(args.source)
     if args.batch < 1 or (args.tile is not None and args.tile < 8):
         raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":
@@ -132,8 +128,7 @@ def _run(args: argparse.Namespace) -> int:
     files.refuse_input(*(job.target for job in jobs))
     if args.weights and any(Path(name).is_dir() for name in args.weights):
         own = f"; {', '.join(map(str, network.paths))}"
-    number = f"{share}{num_jobs} clip{'s' * (num_jobs != 1)}"
-    cli.say(f"{number} by {network.spec.name} x{network.scale} on {network.device}{own}")
+    cli.say(f"{share}{plural(num_jobs, 'clip')} by {network.spec.name} x{network.scale} on {network.device}{own}")
     anew = args.force or args.allow_playlists  # whose files may have changed
     predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
     stores.upload([Path(job.target) for job in jobs], target, Path(args.source).is_dir(), args.force, cli.say)
@@ -141,7 +136,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv, partial(cli.free_the_last, _make_flags(), "--weights", 2))
+    return cli.run(make_parser(), _run, argv)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from youku.exchange.intervals import told, verdict
 from youku.exchange.score_clips import measure_shard, score_submission
 from youku.exchange.scorefile import plain, write_score
 from youku.exchange.totals import CHOICES, Reading, format_artefacts, format_table
+from youku.text_table import plural
 
 SETS = "val (the clips of --low: 150-199 or your own), a split's name, or ids like 150-159"
 
@@ -66,7 +67,7 @@ def _score(args: argparse.Namespace) -> int:
     }  # fmt: skip
     if args.shard:
         names = measure_shard(args.submission, args.low, args.high, test_set, args.shard, reading=reading, **how)
-        done = f"shard {args.shard}: {len(names)} clips measured; after all shards, the same command without --shard"
+        done = f"shard {args.shard}: {plural(len(names), 'clip')} measured; after all shards, the same command without --shard"
         print(json.dumps({"shard": str(args.shard), "clips": names}) if args.json else f"{done} makes {out}/score.json")
         return 0
     score = score_submission(args.submission, args.low, args.high, test_set, reading, args.name, **how)

@@ -33,7 +33,7 @@ def _run(args: argparse.Namespace) -> int:
     found = soup.checkpoints(args.runs)
     out = args.out or judge / "soup.safetensors"
     files.protect(*found)
-    files.refuse_input(str(out))
+    files.refuse_target(out)
     best, mixed = soup.cook(found, run.resumed_config(judge), cli.say)
     if len(mixed.taken) < 2:
         print(f"no mean rises above {best.taken[0]} ({best.validation}); nothing is written")

@@ -5,7 +5,7 @@ The first raises KeyboardInterrupt in the main thread, and what is in work unwin
 lock and no C code, ends the process where that takes longer than GRACE_SEC: children killed, temporary files removed.
 
 The rule for pools: only by `workers`, which a stop does not wait for; the rule for children: only by `popen`, so that
-none outlives the run.
+none outlives the run; a library that starts one of its own is called in `held_back`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ SAME_SEC = 0.1  # signals that follow one another so closely are one: a terminal
 _caught: list[int] = []  # by the watcher or the handler, whichever saw it first
 _raised: list[int] = []
 _watchers: list[threading.Thread] = []
-_starting: list[bool] = []
+_held_back: list[bool] = []
 _children: WeakSet[subprocess.Popen[bytes]] = WeakSet()
+_entering = threading.Lock()  # from the start of a child to its entry in the list
 _kept: list[str | Callable[[], str]] = [""]
 
 
@@ -82,8 +83,8 @@ def signals_caught(kept: str) -> Iterator[None]:
 
 def _raise(number: int, frame: FrameType | None) -> None:
     _caught.append(number)
-    if _starting:
-        _starting.append(False)
+    if _held_back:
+        _held_back.append(False)
     elif not _raised:
         _raised.append(number)
         interrupt(frame)
@@ -143,10 +144,15 @@ def _next(reading: int, patience_sec: float | None) -> int | None:
 
 def end(is_told: bool) -> None:
     """End a stopped process now, whatever its threads do: no child and no temporary file is left, and the sentence is said."""
-    for child in list(_children):
+    _entering.acquire(timeout=TICK_SEC)  # and from now on none starts
+    children = list(_children)
+    for child in children:
         with suppress(OSError):
             child.kill()
     leftovers.drop_unfinished()
+    for child in children:  # on a busy machine one that is killed lives on for a while
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(TICK_SEC / len(children))
     with suppress(Exception):
         if is_told:
             for stream in (sys.stdout, sys.stderr):
@@ -156,18 +162,25 @@ def end(is_told: bool) -> None:
     os._exit(status())
 
 
-def popen(line: list[str], **how: Any) -> subprocess.Popen[bytes]:
-    """Start a child process that does not outlive this run."""
+@contextmanager
+def held_back() -> Iterator[None]:
+    """In the main thread a stop waits for the end of the block: for a child that a library starts."""
     is_main = threading.current_thread() is threading.main_thread()
-    _starting.extend([True] * is_main)  # between its start and its entry in the list, a stop waits
+    _held_back.extend([True] * is_main)
     try:
-        child = subprocess.Popen(line, **how)
-        _children.add(child)
+        yield
     finally:
-        was_stopped = is_main and False in _starting
-        _starting.clear() if is_main else None
+        was_stopped = is_main and False in _held_back
+        _held_back.clear() if is_main else None
     if was_stopped:
         _raise(_caught[0], None)
+
+
+def popen(line: list[str], **how: Any) -> subprocess.Popen[bytes]:
+    """Start a child process that does not outlive this run."""
+    with held_back(), _entering:
+        child = subprocess.Popen(line, **how)
+        _children.add(child)
     return child
 
 

@@ -65,11 +65,13 @@ def _plain(name: str) -> str:
 
 
 def staged(name: str, source: str) -> str:
-    """Where the output of `source` is made before `upload`; a name that is no URL is itself."""
-    if is_url(name) and name.rstrip("/") == source.rstrip("/"):
+    """Where the output of `source` is made before `upload`, whose packages must be there; what is no URL is itself."""
+    if not is_url(name):
+        return _plain(name)
+    if name.rstrip("/") == source.rstrip("/"):
         raise ValueError(f"{shown(name)}: is the input itself; choose another output name")
-    end = "/" if name.endswith("/") else ""
-    return str(_cache(name) / "out" / PurePosixPath(name.rstrip("/")).name) + end if is_url(name) else _plain(name)
+    _system(name)
+    return str(_cache(name) / "out" / PurePosixPath(name.rstrip("/")).name) + ("/" if name.endswith("/") else "")
 
 
 def upload(paths: Sequence[Path], name: str, is_folder: bool, force: bool, say: Callable[[str], object]) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from youku import cli, contest, files
 from youku.exchange.submission import FaultsError, Verdict, check_submission, make_submission, warnings_of
 from youku.exchange.zips import DEFAULT_LEVEL
+from youku.text_table import plural
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -73,7 +74,7 @@ def _submit(args: argparse.Namespace) -> int:
     raw_bytes = sum(entry["bytes"] for entry in made["files"])
     print(f"{made['path']}  {state}")
     print(
-        f"{_count(len(made['files']), 'file')}, {_count(made['num_frames'], 'frame')}, test set {made['test_set']}, "
+        f"{plural(len(made['files']), 'file')}, {plural(made['num_frames'], 'frame')}, test set {made['test_set']}, "
         f"{raw_bytes / 1e6:.1f} MB raw, {made['zip']['bytes'] / 1e6:.1f} MB zipped, "
         f"sha256 {made['zip']['sha256'][:16]}..."
     )
@@ -88,10 +89,10 @@ def _print_check(path: str, verdict: Verdict, as_json: bool) -> int:
         value |= {"num_files": len(verdict.clips), "num_frames": verdict.num_frames}
         print(json.dumps(value, indent=2))
         return 1 if verdict.faults else 0
-    found = _count(len(verdict.faults), "fault") if verdict.faults else "no fault found"
+    found = plural(len(verdict.faults), "fault") if verdict.faults else "no fault found"
     print(
-        f"{path}: {found}; test set {verdict.test_set}, {_count(len(verdict.clips), 'clip')} read, "
-        f"{_count(verdict.num_frames, 'frame')}, {verdict.num_bytes / 1e6:.1f} MB unpacked"
+        f"{path}: {found}; test set {verdict.test_set}, {plural(len(verdict.clips), 'clip')} read, "
+        f"{plural(verdict.num_frames, 'frame')}, {verdict.num_bytes / 1e6:.1f} MB unpacked"
     )
     for fault in verdict.faults:
         print(f"  - {fault}")
@@ -105,10 +106,6 @@ def _print_check(path: str, verdict: Verdict, as_json: bool) -> int:
 def _warn(warnings: Sequence[str]) -> None:
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A table as plain text: a header and rows of strings -> aligned lines, numbers to the right; and its differences."""
+"""Figures for people: a table as aligned lines of plain text, numbers to the right, its differences, and counts."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def minus(first: float | None, second: float | None) -> float | None:
     if first is None or second is None or (math.isinf(first) and math.isinf(second)):
         return None
     return first - second
+
+
+def plural(number: int, noun: str) -> str:
+    """1 frame, 25,000 frames; a noun of the usual plural."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _is_number(cell: str) -> bool:

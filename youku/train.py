@@ -22,6 +22,7 @@ from pathlib import Path
 
 from youku import cli, files, stops, text_table
 from youku.engines import half
+from youku.text_table import plural
 from youku.training import config as configs
 from youku.training import fields
 from youku.training.config import TrainConfig
@@ -59,6 +60,8 @@ def recipe_table() -> str:
 def read_settings(args: argparse.Namespace) -> TrainConfig:
     """The settings of a fresh run, or those of the run to resume."""
     if not args.resume:
+        if args.fold and args.val_clips is not None:
+            raise cli.UsageError(f"--fold {args.fold} and --val-clips both say what is held out; drop one")
         return configs.from_flags(args, configs.read_recipe(args.recipe) if args.recipe else {})
     others = [key for key, value in vars(args).items() if key not in MAY_CHANGE and value is not None]
     if others:
@@ -100,7 +103,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
         say(f"stopped at step {ending.step}; {_kept(config.folder)}")
         return 128 + ending.stopped_by
     if ending.stopped_early:
-        say(f"stopped at step {ending.step}: no better for {config.early_stop} validations")
+        say(f"stopped at step {ending.step}: no better for {plural(config.early_stop, 'validation')}")
     if ranks.is_writer:
         best = weights.find(config.folder)
         if weights.read(best)[1].get("step") == "0":

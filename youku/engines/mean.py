@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from youku.engines import choice
 from youku.engines.choice import Tell
 from youku.engines.network import Engine, Network
+from youku.text_table import plural
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +58,8 @@ def of(networks: Sequence[Network]) -> Network:
             )
         if unlike := [name for name in MUST_AGREE if getattr(other.spec, name) != getattr(first.spec, name)]:
             kinds = [
-                f"{one.spec.name} ({one.spec.colours.name}, {one.spec.num_frames} frames)" for one in (first, other)
+                f"{one.spec.name} ({one.spec.colours.name}, {plural(one.spec.num_frames, 'frame')})"
+                for one in (first, other)
             ]
             raise ValueError(
                 f"--weights: {kinds[0]} and {kinds[1]} differ in {', '.join(unlike)}; a mean needs one kind of network"
@@ -71,7 +73,8 @@ def of(networks: Sequence[Network]) -> Network:
         local=all(one.local for one in specs),
     )
     paths = tuple(network.path for network in networks[1:] if network.path)
-    return Network(spec, first.scale, MeanEngine(tuple(network.engine for network in networks)), first.path, paths)
+    engine = MeanEngine(tuple(network.engine for network in networks), first.scale**2 / spec.num_frames)
+    return Network(spec, first.scale, engine, first.path, paths)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class MeanEngine:
     """Engines of one device; the memory of all is handed on as one."""
 
     engines: tuple[Engine, ...]
+    growth: float
+    """Samples that an output has for one of the input."""
     _lengths: list[int] = field(default_factory=list, init=False, compare=False)
 
     @property
@@ -104,6 +109,6 @@ class MeanEngine:
         return tuple(outputs), tuple(tensor for _, part in made for tensor in part)
 
     def bytes_per_px(self, x: Tensors) -> float:
-        """Of the hungriest, and one output more a network."""
-        outputs = sum(part.numel() * 4 for part in self.step(x, ())[0]) / (x[0].shape[-2] * x[0].shape[-1])
+        """Of the hungriest, and one output more a network; no engine runs, which would settle it on a picture so small."""
+        outputs = 4 * self.growth * sum(part.numel() for part in x) / (x[0].shape[-2] * x[0].shape[-1])
         return max(engine.bytes_per_px(x) for engine in self.engines) + outputs * len(self.engines)

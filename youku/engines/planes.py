@@ -72,8 +72,8 @@ class PlanesForm(nn.Module):
             rgb = color.yuv444_to_rgb(torch.stack([luma, *full], dim=1), *coding)  # (N, 3, H, W)
             yuv = color.rgb_to_yuv444(self.module(rgb.to(self.dtype)).float(), *coding)
             return _codes(yuv[:, 0]), _codes(self.halved(yuv[:, 1])), _codes(self.halved(yuv[:, 2]))
-        tall, wide = ((self.scale * side + 1) // 2 for side in (height, width))
-        grown = [self.enlarge(plane)[:, :tall, :wide] for plane in chroma]
+        rows, columns = (torch.arange((self.scale * side + 1) // 2, device=y.device) for side in (height, width))
+        grown = [self.enlarge(plane).index_select(1, rows).index_select(2, columns) for plane in chroma]
         return _codes(self.module(luma[:, None].to(self.dtype))[:, 0]), _codes(grown[0]), _codes(grown[1])
 
 

@@ -49,7 +49,9 @@ SHIPPED = (
 
 
 def find(models: tuple[str, ...], scale: int, trained_on: str = CLEAN) -> Shipped | None:
-    """The first of the networks that is shipped for a scale, for that input where there is a choice; None without any."""
+    """The first of the networks that is shipped for a scale, for one of INPUTS where there is a choice; None without any."""
+    if trained_on not in INPUTS:
+        raise ValueError(f"input {trained_on!r}: expected one of {', '.join(INPUTS)}")
     own = [entry for model in models for entry in SHIPPED if (entry.model, entry.scale) == (model, scale)]
     return next((entry for entry in own if entry.model == own[0].model and entry.trained_on == trained_on), None) or (
         own[0] if own else None

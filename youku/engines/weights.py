@@ -66,6 +66,8 @@ def find(path: str | Path) -> Path:
     if not path.is_file():
         found = "something that is no file" if path.exists() else "no such weights file"
         raise ValueError(f"{path}: {found}; `python -m youku train` writes runs/NAME/best.safetensors")
+    if path.suffix.lower() == ".pt2":
+        raise ValueError(f"{path}: is a network exported for other programs; give its weights, or export it as .onnx")
     return path
 
 
@@ -153,14 +155,15 @@ def load(
     device: torch.device = CPU,
     half: bool = False,
     look: bool = False,
+    trained_on: str = shipped.CLEAN,
 ) -> Network:
     """Build the network that a weights file names (or `model` at `scale` where it names none) and load it strictly.
 
-    Without a file: the kit's own weights of `model` for clean input (None: of balanced quality), or a model that needs
-    none. Values that are not finite are refused unless the network is only to be looked at (`look`). Published networks
-    see clipped input.
+    Without a file: the kit's own weights of `model` (None: of balanced quality) for the input that they were `trained_on`,
+    "clean" pictures or coded "video" (what `predict` takes for a clip), or a model that needs none. Values that are not
+    finite are refused unless the network is only to be looked at (`look`). Published networks see clipped input.
     """
-    own = shipped.find((model,) if model else shipped.QUALITIES[shipped.DEFAULT], scale or 4)
+    own = shipped.find((model,) if model else shipped.QUALITIES[shipped.DEFAULT], scale or 4, trained_on)
     weights = find(weights) if weights else own.path if own else None
     if weights is None:
         spec, factor = spec_of(model or shipped.QUALITIES[shipped.DEFAULT][0], scale or 4), scale or 4

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from youku import contest, files
 from youku.exchange import zips
+from youku.text_table import plural
 from youku.video import pair_folder
 from youku.video.y4m import Clip, Header, Y4MError
 
@@ -164,7 +165,9 @@ def look_at(item: Wanted, num_frames: int) -> dict[int, tuple[Header, int] | Not
             found[clip_id] = looked
             continue
         if wanted is None and one[1] < num_frames:
-            fault = f"expected {num_frames} frames, got {one[1]}, and no zip or record says that it has no more"
+            fault = (
+                f"expected {plural(num_frames, 'frame')}, got {one[1]}, and no zip or record says that it has no more"
+            )
         elif wanted and (wanted.bytes != path.stat().st_size or wanted.crc != _crc(path)):
             fault = "is not the clip of its zip: size or CRC differ"
         else:
@@ -231,12 +234,12 @@ def verify(wanted: Sequence[Wanted], num_frames: int = contest.CLIP_FRAMES) -> l
 def _oddities(header: Header, num_frames: int, low: tuple[Header, int] | None, expected: int) -> list[str]:
     odd = []
     if num_frames != expected:
-        odd.append(f"expected {expected} frames, got {num_frames}")
+        odd.append(f"expected {plural(expected, 'frame')}, got {num_frames}")
     if header.depth != 8 or not header.chroma.startswith("420"):
         odd.append(f"expected 8-bit 4:2:0, got C{header.chroma}")
     if low and (header.width, header.height) != (contest.SCALE * low[0].width, contest.SCALE * low[0].height):
         size = f"{header.width}x{header.height} against {low[0].width}x{low[0].height}"
         odd.append(f"expected {contest.SCALE} times the size of its low-resolution clip, got {size}")
     if low and low[1] != num_frames:
-        odd.append(f"has {num_frames} frames, its low-resolution clip {low[1]}")
+        odd.append(f"has {plural(num_frames, 'frame')}, its low-resolution clip {low[1]}")
     return odd

@@ -24,6 +24,7 @@ from youku.exchange.archive import Mark, Notice, Wanted, remember, verify
 from youku.exchange.fetch import Stopped, aside_path, fetch, forget, part_path
 from youku.exchange.objects import FetchError
 from youku.exchange.zips import DamagedZip, unpack
+from youku.text_table import plural
 
 _BAR: dict[str, Any] = {"unit": "B", "unit_scale": True}
 
@@ -200,7 +201,7 @@ def _unpack(item: Wanted, plan: Plan, haul: Haul, stop: threading.Event) -> None
         finally:
             remember(item, marks)
     haul.ignored += [f"{name}: {member}" for member in ignored]
-    tqdm.write(f"unpacked {len(targets)} clips of {name}", file=sys.stderr)
+    tqdm.write(f"unpacked {plural(len(targets), 'clip')} of {name}", file=sys.stderr)
 
 
 def _next(bar: tqdm, stop: threading.Event) -> None:

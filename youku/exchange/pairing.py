@@ -8,6 +8,7 @@ from pathlib import Path
 from youku import contest
 from youku.contest import TestSet
 from youku.exchange.submission import Submission
+from youku.text_table import plural
 from youku.video import interpolate, y4m
 from youku.video.y4m import Header
 
@@ -54,7 +55,7 @@ def pair_up(submission: Submission, test_set: TestSet, low: Path, high: Path) ->
             )
         if high_clip.num_frames != low_clip.num_frames:
             raise ValueError(
-                f"{high_clip.path}: {high_clip.num_frames} frames, its LR clip has {low_clip.num_frames}; "
+                f"{high_clip.path}: {plural(high_clip.num_frames, 'frame')}, its LR clip has {low_clip.num_frames}; "
                 "fetch the pair again"
             )
         frames = test_set.frames(clip_id, low_clip.num_frames)

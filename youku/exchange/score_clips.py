@@ -30,6 +30,7 @@ from youku.exchange.totals import REFERENCES, SYSTEMS, FrameValues, Reading, Wan
 from youku.metrics import vmaf
 from youku.metrics.artefacts import Gauge
 from youku.shards import Shard
+from youku.text_table import plural
 from youku.threads import limit_threads
 from youku.video import ffmpeg, interpolate
 from youku.video.y4m import Planes
@@ -226,7 +227,7 @@ def _stream(
             num_frames += 1
         if num_frames != len(clip.frames):
             raise ValueError(
-                f"{clip.name}: {num_frames} frames, expected {len(clip.frames)} of its GT clip's "
+                f"{clip.name}: {plural(num_frames, 'frame')}, expected {len(clip.frames)} of its GT clip's "
                 f"{clip.high.num_frames}; {CHECK_IT}"
             )
         for name, meter in meters.items():

@@ -19,6 +19,7 @@ from youku import cli, contest, files
 from youku.contest import TestSet
 from youku.exchange import zips
 from youku.exchange.submission_checks import Likeness, count_faults, guess_test_set, header_faults, name_faults
+from youku.text_table import plural
 from youku.video import interpolate, y4m
 
 
@@ -26,8 +27,7 @@ class FaultsError(ValueError):
     """A submission that breaks rules; `faults` holds one sentence for each."""
 
     def __init__(self, path: str | Path, faults: Sequence[str]) -> None:
-        number = f"{len(faults)} fault{'' if len(faults) == 1 else 's'}"
-        super().__init__("\n  - ".join([f"{path}: {number}, nothing was written", *faults]))
+        super().__init__("\n  - ".join([f"{path}: {plural(len(faults), 'fault')}, nothing was written", *faults]))
         self.faults = tuple(faults)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from youku import contest
 from youku.contest import TestSet
+from youku.text_table import plural
 from youku.video import interpolate
 from youku.video.y4m import Clip, Header, Planes
 
@@ -41,7 +42,7 @@ def name_faults(names: list[str], test_set: TestSet) -> list[str]:
     missing = [name for name, clip_id in expected.items() if name not in names and clip_id not in explained]
     if missing:
         shown = ", ".join(missing if len(missing) <= 6 else [*missing[:3], "...", *missing[-2:]])
-        faults.insert(0, f"{len(missing)} of {len(expected)} files missing: {shown}; predict them first")
+        faults.insert(0, f"{len(missing)} of {plural(len(expected), 'file')} missing: {shown}; predict them first")
     return faults
 
 
@@ -70,7 +71,9 @@ def count_faults(num_frames: int, indices: range, low: Clip | None) -> list[str]
         return []
     source = f" of a clip of {low.num_frames}" if low else ""
     what = f"frames {indices[0]}-{indices[-1]}" if indices.step == 1 else f"every {indices.step}th frame"
-    return [f"{num_frames} frames, expected {len(indices)} ({what}{source}); predict it again with --frames scored"]
+    return [
+        f"{plural(num_frames, 'frame')}, expected {len(indices)} ({what}{source}); predict it again with --frames scored"
+    ]
 
 
 def header_faults(header: Header, low: Clip | None) -> list[str]:

@@ -32,6 +32,7 @@ from typing import Any, BinaryIO
 
 from youku import contest, files, stops
 from youku.exchange.deflate import Deflater
+from youku.text_table import plural
 
 MAX_RATIO = 200  # unpacked : packed; real video stays under 10, deflate's limit is 1032
 RATIO_FROM_BYTES = 1 << 20  # a smaller member cannot hurt
@@ -222,9 +223,8 @@ def unpack(
             advice = "get them from another source"
             if len(foreign) > list(found.values()).count(None):  # not only absent
                 advice = f"unpack it with 7-Zip 24 or newer (7z e -o{place} {path}) and run again"
-            raise ForeignZip(
-                f"{path}: is sound and does not give {len(foreign)} clips ({'; '.join(foreign)}); {advice}"
-            )
+            told = f"{path}: is sound and does not give {plural(len(foreign), 'clip')} ({'; '.join(foreign)}); {advice}"
+            raise ForeignZip(told)
         return [info.filename for info in infos if not contest.parse_name(PurePosixPath(info.filename).name)]
 
 

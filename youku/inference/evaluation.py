@@ -17,6 +17,7 @@ import numpy as np
 from youku import nearest
 from youku.engines.network import Network
 from youku.metrics import psnr
+from youku.text_table import plural
 from youku.video import color, resize
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def counted(protocol: str, names: Sequence[str]) -> slice:
     left_out = PROTOCOLS[protocol].num_left_out
     if len(names) <= 2 * left_out:
         raise ValueError(
-            f"protocol {protocol}: leaves out {left_out} frames at each end of a clip, and here are {len(names)} pictures"
+            f"protocol {protocol}: leaves out {left_out} frames at each end of a clip, found {plural(len(names), 'picture')}"
         )
     return slice(left_out, len(names) - left_out)
 

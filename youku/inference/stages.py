@@ -56,6 +56,9 @@ class Busy:
 def ahead(items: Iterable[Item], depth: int = AHEAD, num_threads: int = 1) -> Iterator[Item]:
     """Run an iterator in a thread, at most `depth` items ahead; its error is raised here, leaving early stops it.
 
+    So does the end of the process where nobody closes the generator: a thread that Python's end meets inside torch, as it
+    does daemons, takes the process with it (std::terminate).
+
     `num_threads` is how many threads torch may use in there: stages beside the network take one, so that they do not
     break into its team of threads.
     """
@@ -63,12 +66,15 @@ def ahead(items: Iterable[Item], depth: int = AHEAD, num_threads: int = 1) -> It
     stop = threading.Event()
 
     def put(entry: tuple) -> bool:
-        while not stop.is_set():
+        while not stop.is_set() and threading.main_thread().is_alive():
             try:
                 waiting.put(entry, timeout=0.1)
                 return True
             except queue.Full:
                 continue
+        with waiting.mutex:
+            waiting.queue.clear()
+        waiting.put_nowait(("end", None))  # whoever still waits goes on
         return False
 
     def work() -> None:
@@ -81,7 +87,7 @@ def ahead(items: Iterable[Item], depth: int = AHEAD, num_threads: int = 1) -> It
         except BaseException as error:  # handed over whole: the consumer raises it
             put(("error", error))
 
-    thread = threading.Thread(target=work, daemon=True)
+    thread = threading.Thread(target=work)
     thread.start()
     try:
         while True:

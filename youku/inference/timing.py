@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from youku import cli
 from youku.engines.network import Network
+from youku.text_table import plural
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +50,7 @@ def measure(
     median_ms, _ = measure_ms(network, inputs, options, runs, watch)
     told = (
         f"{network.spec.name}: {median_ms:.2f} ms a batch of {runs.time_batch} on {network.device}, "
-        f"median of {runs.iterations} runs after {runs.warm_up} warm-up"
+        f"median of {plural(runs.iterations, 'run')} after {runs.warm_up} warm-up"
     )
     return {"median_ms": median_ms, "batch": runs.time_batch, "device": str(network.device)}, told
 

@@ -1,12 +1,13 @@
 """Say what there is to say of a clip: header, survey, sharpness, information measures, the predicted benefit.
 
 Header and frames, read once -> ClipSummary -> text, plain data, a picture. Sharpness (first frame) and information
-(first three) are measured inside the bars, which hold no picture.
+(first three) are measured inside the bars, which hold no picture, and of an interlaced clip on the lines of one field:
+what moves between two fields is a comb, which would count as detail.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from youku.looking import clip_measures
 from youku.looking.clip_measures import Information, Sharpness, Survey
 from youku.pages import plots
 from youku.video import clips, ffmpeg, letterbox
-from youku.video.y4m import Header
+from youku.video.letterbox import Bars
+from youku.video.y4m import Header, Planes
 
 MOST_CUTS_SHOWN = 20
 BLUE, RED, GRAY = "#1f6feb", "#d9480f", "#868e96"
@@ -49,6 +51,11 @@ class ClipSummary:
         return f"first {number}" if self.clip_frames is None else f"first {number} of {self.clip_frames}"
 
     @property
+    def part(self) -> str:
+        """What sharpness and information are of: a frame, of an interlaced clip a field."""
+        return "field" if self.header.is_interlaced else "frame"
+
+    @property
     def picture(self) -> Header:
         """The header without bars."""
         return letterbox.picture_header(self.header, self.survey.bars)
@@ -66,16 +73,26 @@ def summarise_clip(path: Path, num_frames: int | None, watch: Watch = unwatched)
     except ffmpeg.NoVideoError as error:
         told = str(error).removeprefix(f"{path}: ")
         raise ValueError(f"{path}: holds no weights (safetensors, .pth), and {told}") from None
-    inside = [letterbox.picture(planes, header, found.bars) for planes in first]
+    part, bars, pictures = _without_combs(header, found.bars, first)
+    inside = [letterbox.picture(planes, part, bars) for planes in pictures]
     return ClipSummary(
         header=header,
         survey=found,
         sharpness=clip_measures.measure_sharpness(inside[0][0], header.depth),
-        information=clip_measures.measure_information(letterbox.picture_header(header, found.bars), inside),
+        information=clip_measures.measure_information(letterbox.picture_header(part, bars), inside),
         is_decoded=known is None,
         most_frames=num_frames,
         clip_frames=known,
     )
+
+
+def _without_combs(header: Header, bars: Bars, frames: list[Planes]) -> tuple[Header, Bars, list[Planes]]:
+    """Of an interlaced clip the first field of each frame, every second line; of any other what there is."""
+    if not header.is_interlaced:
+        return header, bars, frames
+    halved = replace(bars, top=-(-bars.top // 2), bottom=-(-bars.bottom // 2))
+    fields = [tuple(plane[::2] for plane in planes) for planes in frames]
+    return header.resized(header.width, -(-header.height // 2)), halved, fields
 
 
 def clip_text(clip: ClipSummary) -> str:
@@ -99,8 +116,8 @@ def clip_text(clip: ClipSummary) -> str:
         f"bars       {_bars(clip)}",
         f"cuts       {_cuts(found.cuts)}",
         f"change     {_change(found.differences)}",
-        f"sharpness  {_sharpness(clip.sharpness)}",
-        f"detail     {_information(clip.information)}",
+        f"sharpness  {_sharpness(clip.sharpness)}, first {clip.part}",
+        f"detail     {_information(clip.information, clip.part)}",
         "",
         f"predicted benefit of super-resolution: {clip.information.verdict}",
     ]
@@ -159,11 +176,11 @@ def _change(differences: tuple[float, ...]) -> str:
 
 def _sharpness(found: Sharpness) -> str:
     spread = "no edges" if found.edge_spread_px is None else f"edges {found.edge_spread_px:.2f} px wide"
-    return f"{spread}, gradient energy {found.gradient_energy:.1f}, contrast {found.contrast:.1f}, first frame"
+    return f"{spread}, gradient energy {found.gradient_energy:.1f}, contrast {found.contrast:.1f}"
 
 
-def _information(found: Information) -> str:
-    frames = "first frame" if found.num_frames == 1 else f"mean of the first {found.num_frames} frames"
+def _information(found: Information, part: str) -> str:
+    frames = f"first {part}" if found.num_frames == 1 else f"mean of the first {found.num_frames} {part}s"
     return f"{found.ratio:.2f} raw bits to a PNG bit, entropy {found.entropy_bits:.2f} bits a luma sample, {frames}"
 
 

@@ -18,6 +18,7 @@ from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.models.colours import RGB, Tensors
 from youku.models.spec import ModelSpec
+from youku.text_table import plural
 from youku.training import vgg
 from youku.video import pictures
 
@@ -64,7 +65,7 @@ def contact_sheet(maps: Tensor) -> np.ndarray:
     rows = -(-number // columns)
     if rows * columns * (height + GAP_PX) * (width + GAP_PX) > MOST_SHEET_PX:
         raise ValueError(
-            f"--features: {number} maps of {width}x{height} make a sheet over {MOST_SHEET_PX // 1_000_000} Mpx; "
+            f"--features: {plural(number, 'map')} of {width}x{height} make a sheet over {MOST_SHEET_PX // 1_000_000} Mpx; "
             "give a smaller --picture (a crop of it)"
         )
     least, most = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
@@ -94,7 +95,7 @@ def write_sheet(network: Network, loss_network: str | None, layer: str, picture:
         Image.fromarray(contact_sheet(maps)).save(temporary, format="PNG")
     number, height, width = maps.shape
     return (
-        f"{path}: {number} maps of {width}x{height}, each from its least (black) to its most (white), "
+        f"{path}: {plural(number, 'map')} of {width}x{height}, each from its least (black) to its most (white), "
         f"{num_flat(maps)} of them flat (gray)"
     )
 

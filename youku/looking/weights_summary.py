@@ -25,6 +25,7 @@ from youku.looking import checkerboard
 from youku.looking.checkerboard import GridCheck
 from youku.models.colours import NEUTRAL
 from youku.pages import plots
+from youku.text_table import plural
 
 VANISHED = 1e-30
 MOST_VANISHED = 0.01
@@ -162,7 +163,7 @@ def complaints(statistics: Sequence[TensorStatistics]) -> list[str]:
     for entry in statistics:
         if entry.num_broken:
             found.append(
-                f"{entry.name}: {entry.num_broken} values are NaN or infinite; train again with a smaller "
+                f"{entry.name}: {plural(entry.num_broken, 'value')} NaN or infinite; train again with a smaller "
                 "learning rate or without 16-bit precision"
             )
         if entry.is_weight and entry.vanished > MOST_VANISHED:
@@ -220,7 +221,7 @@ def _histograms_text(state: Mapping[str, Tensor]) -> str:
             f"  {low:>10.3g} .. {high:>10.3g}  {count:>9,}  {'#' * round(BAR_WIDTH * count / tallest)}".rstrip()
             for low, high, count in bins
         ]
-        blocks.append("\n".join([f"{name} ({value.numel():,} values)", *rows]))
+        blocks.append("\n".join([f"{name} ({plural(value.numel(), 'value')})", *rows]))
     return "\n\n".join(blocks)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from youku.text_table import plural
 from youku.video import color, ffmpeg, y4m
 from youku.video.y4m import Header, Planes
 
@@ -37,7 +38,7 @@ def measure(header: Header, frames: Iterable[Planes]) -> dict[str, Any]:
 
 def describe(cost: dict[str, Any]) -> str:
     """A `measure` of a named clip as a table."""
-    lines = [f"{cost['clip']}: {cost['frames']} frames through 8-bit RGB and back, PSNR in dB"]
+    lines = [f"{cost['clip']}: {plural(cost['frames'], 'frame')} through 8-bit RGB and back, PSNR in dB"]
     names = {"ffmpeg": f"ffmpeg bmp ({cost['ffmpeg_version'][:20]})", "float": "float, chroma at its siting"}
     lines.append(f"{'route':<36}{'Y':>8}{'U':>8}{'V':>8}{'all':>8}")
     for route, row in cost["psnr_db"].items():

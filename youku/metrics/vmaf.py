@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from youku import files, stops
+from youku.text_table import plural
 from youku.video import ffmpeg, y4m
 from youku.video.y4m import Header, Planes
 
@@ -66,7 +67,7 @@ def measure(
             if planes is None or other is None:
                 short, long = ("reference", "distorted clip") if other is None else ("distorted clip", "reference")
                 raise ValueError(
-                    f"VMAF: the {short} ends after {meter.num_frames} frames, the {long} goes on; give as many"
+                    f"VMAF: the {short} ends after {plural(meter.num_frames, 'frame')}, the {long} goes on; give as many"
                 )
             meter.add(planes, other)
         return meter.result()
@@ -180,7 +181,7 @@ class Meter:
         rows = [frame["metrics"] for frame in log["frames"]]
         if len(rows) != self.num_frames:
             raise ffmpeg.FFmpegError(
-                f"VMAF: gave {self.num_frames} frames, libvmaf measured {len(rows)}; ffmpeg dropped some"
+                f"VMAF: gave {plural(self.num_frames, 'frame')}, libvmaf measured {len(rows)}; ffmpeg dropped some"
             )
         values = tuple(float(row["vmaf"]) for row in rows)
         neg = values if self.neg_model == self.model else tuple(float(row["neg"]) for row in rows if self.neg_model)

@@ -116,6 +116,15 @@ class Interpolate(nn.Module):
             return enlarged[:, 0].unflatten(0, x.shape[:2]).to(self.kernel.dtype)  # float32, but for a network in fp16
 
 
+def joined(chain: nn.ModuleList, x: Tensor) -> Tensor:
+    """What every module of a chain makes of the one before's output, the first of `x`, joined along the channels."""
+    found = []
+    for module in chain:
+        x = module(x)
+        found.append(x)
+    return torch.cat(found, dim=1)
+
+
 def cut(x: Tensor, height: int, width: int) -> Tensor:
     """The first rows and columns of (N, C, H, W); gathered in an exported graph, where a slice could turn out shorter."""
     if not torch.compiler.is_compiling():

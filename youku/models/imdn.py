@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, conv
+from youku.models.blocks import FullPrecision, conv, joined
 from youku.models.colours import RGB
 from youku.models.spec import Download, ModelSpec
 
@@ -72,12 +72,8 @@ class IMDN(nn.Module):
         self.upscale = nn.Sequential(FullPrecision(conv(num_channels, 3 * scale * scale)), nn.PixelShuffle(scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        head = features = self.head(x)
-        found = []
-        for block in self.body:
-            features = block(features)
-            found.append(features)
-        return self.upscale(self.mid(self.join(torch.cat(found, dim=1))) + head)
+        head = self.head(x)
+        return self.upscale(self.mid(self.join(joined(self.body, head))) + head)
 
 
 IMDN_64 = ModelSpec(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from youku.models import rlfn
-from youku.models.blocks import FullPrecision, conv
+from youku.models.blocks import FullPrecision, conv, joined
 from youku.models.colours import RGB
 from youku.models.rlfn import LEAST_PX, SLOPE
 from youku.models.spec import Download, ModelSpec
@@ -66,12 +66,8 @@ class RFDN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         missing = (0, torch.sym_max(0, LEAST_PX - width), 0, torch.sym_max(0, LEAST_PX - height))
-        head = features = self.head(F.pad(x, missing, mode="replicate"))
-        found = []
-        for block in self.body:
-            features = block(features)
-            found.append(features)
-        features = self.mid(self.join(torch.cat(found, dim=1))) + head
+        head = self.head(F.pad(x, missing, mode="replicate"))
+        features = self.mid(self.join(joined(self.body, head))) + head
         return self.upscale(features)[..., : height * self.scale, : width * self.scale]
 
 

@@ -48,7 +48,7 @@ class Sheet:
     heat_max: float | None = None
     """Code values at which the error heat map is brightest; None draws none."""
     shown: tuple[int, int] | None = None
-    """(width, height) of each picture on the canvas, its own size or smaller; magnified regions keep their pixels."""
+    """(width, height) of each picture on the canvas, its own size by default; magnified regions keep their pixels."""
 
 
 def compose(sheet: Sheet, pictures: Sequence[np.ndarray], lumas: Sequence[np.ndarray], seconds: float) -> np.ndarray:
@@ -108,12 +108,14 @@ def outlined(picture: np.ndarray, box: Box | None) -> np.ndarray:
 
 
 def fitted(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A picture at a smaller size, each pixel the mean of what it covers; as it is where it has that size."""
+    """A picture at another size: of smaller ones each pixel is the mean of what it covers, larger ones are bicubic."""
     from PIL import Image
 
     if picture.shape[:2] == (height, width):
         return picture
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BOX))
+    is_larger = width > picture.shape[1] or height > picture.shape[0]
+    kernel = Image.Resampling.BICUBIC if is_larger else Image.Resampling.BOX
+    return np.asarray(Image.fromarray(picture).resize((width, height), kernel))
 
 
 def heat_map(error: np.ndarray, heat_max: float) -> np.ndarray:

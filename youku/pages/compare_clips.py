@@ -19,12 +19,16 @@ from youku.metrics import psnr
 from youku.pages import compare_canvas
 from youku.pages.compare_canvas import Sheet
 from youku.pages.crops import Box
+from youku.text_table import plural
 from youku.video import clips, color, film, interpolate, resize
 from youku.video.recording import Recording
 from youku.video.y4m import Header, Planes
 
 MOST_WIDE_PX = 2880  # of a canvas, unless asked for: three 1080p pictures beside each other fill no screen
 MOST_MAGNIFIED = 8  # unless asked for: a narrow region would become very tall
+MOST_OBLONG = (
+    4  # width of a pixel over its height, or the reverse: 4:1 is CinemaScope on a narrow tape, beyond is damage
+)
 ASPECT_TOLERANCE = 0.03  # 97x55 and 388x220 are one picture
 
 
@@ -80,7 +84,9 @@ def version_labels(given: str | None, versions: Sequence[Version], size: tuple[i
     if given is not None:
         names = [name.strip() for name in given.split(",")]
         if len(names) != len(versions):
-            raise cli.UsageError(f"--labels {given}: expected {len(versions)} labels with commas, got {len(names)}")
+            raise cli.UsageError(
+                f"--labels {given}: expected {plural(len(versions), 'label')} with commas, got {len(names)}"
+            )
     else:
         names = [version.path.stem for version in versions]
         if len(set(names)) < len(names):
@@ -94,6 +100,13 @@ def version_labels(given: str | None, versions: Sequence[Version], size: tuple[i
         else f"{name} ({one.width}x{one.height}, bicubic x{size[1] / one.height:.3g})"
         for name, one in zip(names, headers, strict=True)
     )  # fmt: skip
+
+
+def display_size(size: tuple[int, int], versions: Sequence[Version]) -> tuple[int, int]:
+    """(width, height) in square pixels, none fewer either way; the shape of a pixel is that of the first that tells one."""
+    told = (version.header.aspect for version in versions)
+    aspect = next((one for one in told if one and 1 / MOST_OBLONG <= one <= MOST_OBLONG), 1)
+    return round(size[0] * max(1, aspect)), round(size[1] / min(1, aspect))
 
 
 def shown_size(size: tuple[int, int], num_beside: int) -> tuple[int, int]:

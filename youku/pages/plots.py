@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from youku import files
+from youku import cli, files
 
 if TYPE_CHECKING:  # at run time only where a picture is drawn
     from matplotlib.figure import Figure
@@ -205,13 +205,23 @@ def _dot_row(value: float, low: float, high: float) -> int:
 # ---- as a picture
 
 
+def check_png(path: str | Path) -> None:
+    """ValueError where no figure can be saved there: for whoever works long before there is something to draw."""
+    if Path(path).suffix.lower() != ".png":
+        raise cli.UsageError(f"--png {path}: expected a name that ends in .png")
+    files.refuse_target(path)
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        raise ValueError("--png needs matplotlib: pip install matplotlib; all text does without") from None
+
+
 @contextmanager
 def png_figure(path: str | Path, dpi: int, width_in: float, height_in: float) -> Iterator[Figure]:
     """A figure to draw on, saved when the block ends; ValueError where matplotlib is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ValueError("--png needs matplotlib: pip install matplotlib; all text does without") from None
+    check_png(path)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width_in, height_in), layout="constrained", facecolor="white")
     yield figure
     with files.atomic_path(path) as temporary:

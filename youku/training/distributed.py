@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 import youku
 from youku.engines import torch_engine
+from youku.text_table import plural
 from youku.training.config import TrainConfig
 from youku.training.dataset import ONE_PROCESS, Items, Ranks
 from youku.training.progress import Say
@@ -155,7 +156,7 @@ def joined(config: TrainConfig) -> Iterator[Ranks]:
         on_gpu = torch_engine.pick_device(config.device).type == "cuda"
         if on_gpu and local >= torch.cuda.device_count():
             raise ValueError(
-                f"{local + 1} processes on this machine, which has {torch.cuda.device_count()} GPUs; start so many"
+                f"{local + 1} processes on this machine, which has {plural(torch.cuda.device_count(), 'GPU')}; start so many"
             )
         if on_gpu:
             torch.cuda.set_device(local)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from youku.text_table import plural
 from youku.training.pairs import ClipPair, Pair
 from youku.video import scenes
 
@@ -20,8 +21,8 @@ def split(pairs: Sequence[Pair], fold: str) -> tuple[list[Pair], list[Pair]]:
     found = groups(pairs)
     if len(found) < num_folds:
         raise ValueError(
-            f"--fold {fold}: found {len(found)} groups of clips or pictures (what goes on from one clip to the next is "
-            f"one scene), expected {num_folds} or more; take fewer folds or more clips"
+            f"--fold {fold}: found {plural(len(found), 'group')} of clips or pictures (what goes on from one clip to the "
+            f"next is one scene), expected {num_folds} or more; take fewer folds or more clips"
         )
     folds: list[list[Pair]] = [[] for _ in range(num_folds)]
     for group in sorted(found, key=len, reverse=True):

@@ -22,6 +22,7 @@ import torch
 
 from youku import cli, files, stops
 from youku.files import atomic_write
+from youku.text_table import plural
 from youku.training.config import TrainConfig
 from youku.training.dataset import Ranks
 
@@ -69,7 +70,7 @@ class Pace:
             return ""
         self.began_sec, pace = math.inf, self.num_timed / elapsed_sec  # told
         return (
-            f"about {cli.as_time(self.left / pace)} for {self.left:,} steps at {pace:.3g} steps/s, validations apart; "
+            f"about {cli.as_time(self.left / pace)} for {plural(self.left, 'step')} at {pace:.3g} steps/s, validations apart; "
             "Ctrl-C keeps what is there"
         )
 

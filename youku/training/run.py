@@ -10,7 +10,6 @@ import dataclasses
 import errno
 import os
 import platform
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,9 +18,10 @@ from typing import IO
 import torch
 
 import youku
-from youku import files, stores
+from youku import files, stops, stores
 from youku.engines import torch_engine
 from youku.metrics import vmaf
+from youku.text_table import plural
 from youku.training import fields, folds, precision, teacher, trainer
 from youku.training.config import TrainConfig
 from youku.training.dataset import ONE_PROCESS, Ranks
@@ -60,7 +60,7 @@ def start(
             with files.atomic_write(folder / "config.toml") as file:
                 file.write(fields.to_toml(config, provenance(command)).encode())
         factors = ", ".join(f"x{scale}" for scale in config.all_scales)
-        say(f"{config.model} {factors}: {len(train_pairs)} pairs to train, {len(val_pairs)} to validate on")
+        say(f"{config.model} {factors}: {plural(len(train_pairs), 'pair')} to train, {len(val_pairs)} to validate on")
         return trainer.train(config, train_pairs, val_pairs, resume, progress, say, ranks)
 
 
@@ -162,7 +162,9 @@ def thin(pairs: Sequence[Pair], wanted: int) -> list[Pair]:
     if not wanted:
         return list(pairs)
     if wanted > len(pairs):
-        raise ValueError(f"--num-pairs {wanted}: found {len(pairs)} pairs to train on; ask for as many or fewer")
+        raise ValueError(
+            f"--num-pairs {wanted}: found {plural(len(pairs), 'pair')} to train on; ask for as many or fewer"
+        )
     return [pairs[index * len(pairs) // wanted] for index in range(wanted)]
 
 
@@ -189,6 +191,6 @@ def provenance(command: str) -> dict[str, str]:
     made = {"command": command} if command else {}
     made["versions"] = f"youku {youku.__version__}, torch {torch.__version__}, python {platform.python_version()}"
     ask = ["git", "-C", str(here), "rev-parse", "--short", "HEAD"]
-    with suppress(OSError, subprocess.CalledProcessError):  # no git, or no clone
-        made["commit"] = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    with suppress(OSError):  # no git
+        made |= {"commit": said} if (said := stops.run(ask).stdout.decode().strip()) else {}  # else no clone
     return made

@@ -24,6 +24,7 @@ from youku.engines.network import Network
 from youku.engines.torch_engine import pick_device
 from youku.inference import evaluation, pipeline
 from youku.models import spec_of
+from youku.text_table import plural
 from youku.training.config import TrainConfig
 from youku.training.pairs import ClipPair, Pair
 from youku.training.picture_pair import PicturePair, PictureStore
@@ -56,7 +57,7 @@ def with_taught(config: TrainConfig, pairs: Sequence[Pair], say: Say, progress: 
     known = files.sha256(teacher.path) if teacher.path else teacher.spec.name
     lows = [path for folder in config.unlabelled for path in pictures.find(folder)]
     say(
-        f"teacher {teacher.spec.name} x{teacher.scale}: outputs of {len(pairs) + len(lows)} inputs, made where not kept"
+        f"teacher {teacher.spec.name} x{teacher.scale}: outputs of {plural(len(pairs) + len(lows), 'input')}, made where not kept"
     )
     store = next((pair.store for pair in pairs if isinstance(pair, PicturePair)), PictureStore())
     jobs: list[Callable[[], Pair]] = [partial(_taught, pair, config, teacher, known) for pair in pairs]
@@ -153,7 +154,7 @@ def _from_folder(config: TrainConfig, folder: Path, pairs: Sequence[Pair], say: 
             f"--teacher {folder}: holds no picture named as one of the {len(pairs)} to train on, expected such as "
             f"{pairs[0].source.parent.name}/{pairs[0].source.stem}.png; name weights, or the folder of its sets"
         )
-    say(f"teacher {folder}: has {num_found} of {len(pairs)} pictures, of the others the truth stands in")
+    say(f"teacher {folder}: has {num_found} of {plural(len(pairs), 'picture')}, of the others the truth stands in")
     return taught
 
 

@@ -17,6 +17,7 @@ from youku.engines import weights
 from youku.files import printable
 from youku.models import MODELS
 from youku.models.spec import ModelSpec
+from youku.text_table import plural
 
 GAUSSIAN_STD = 0.01  # of --init gaussian
 SCALE_LAYERS = ("upscale", "last")  # what a network calls its enlarging layer
@@ -54,7 +55,7 @@ class Transfer:
 
     def __str__(self) -> str:
         new, skipped = _listed(self.new, "new"), _listed(self.skipped, "of the file skipped")
-        return f"{len(self.loaded)} tensors loaded; {new}; {skipped}"
+        return f"{plural(len(self.loaded), 'tensor')} loaded; {new}; {skipped}"
 
 
 def load_into(

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from youku import contest, text_table
+from youku.text_table import plural
 from youku.video import y4m
 
 NUM_SAMPLES = 5  # frames of a clip that are looked at
@@ -123,13 +124,13 @@ def faults(found: Alignment) -> list[str]:
         return ["the sizes have no whole factor"]
     words = []
     if found.frames[0] != found.frames[1]:
-        words.append(f"{found.frames[0]} frames against {found.frames[1]}")
+        words.append(f"{plural(found.frames[0], 'frame')} against {found.frames[1]}")
     if math.isnan(found.correlation):
         return [*words, "flat pictures: nothing to compare"]
     if found.correlation < LEAST_CORRELATION:
         return [*words, "different pictures"]
     if found.offset_frames:
-        frames = "1 frame" if abs(found.offset_frames) == 1 else f"{abs(found.offset_frames)} frames"
+        frames = plural(abs(found.offset_frames), "frame")
         words.append(f"low is {frames} {'ahead' if found.offset_frames > 0 else 'behind'}")
     if math.hypot(found.shift_x_px, found.shift_y_px) > MOST_SHIFT_PX:
         words.append("shifted")

@@ -18,6 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from youku.text_table import plural
 from youku.video import pictures, y4m
 from youku.video.ffmpeg import Filter
 from youku.video.y4m import Header, Planes
@@ -171,10 +172,18 @@ def open_clip(
     filters: tuple[Filter, ...] = (),
     num_needed: int | None = None,
 ) -> Iterator[Opened]:
-    """The `wanted` frames alone, and how many they are; ValueError where the clip ends before the last of them.
+    """A y4m clip, any video that FFmpeg reads, a folder or pattern of pictures, or "-" (y4m on stdin), for `with`.
 
-    Of a y4m file that is cut off, the first `num_needed` or the wanted frames are read all the same.
-    `whole` gives every frame, the wanted ones among their true neighbours: what a multi-frame network needs.
+    Gives an Opened: its `header` says size, rate and chroma, its `frames` are read once, in order. A frame is a tuple of
+    planes Y (H, W), U and V (ceil(H / 2), ceil(W / 2) for 4:2:0), Y alone where there is no colour; uint8, or uint16 above
+    8 bit; code values as the file holds them, 16-235 or all (`header.is_full_range`), pictures converted by BT.601.
+
+    wanted: numbers of frames, from 0, that are given alone; `num_frames` says how many they are.
+    whole: gives every frame, the wanted ones among their true neighbours: what a multi-frame network needs.
+    upright: turn pictures as the file's tag says. progressive: refuse interlaced pictures of a video.
+    filters: of FFmpeg, such as ffmpeg.DEINTERLACE["frame"]. num_needed: read so many of a y4m file that is cut off.
+
+    ValueError for what is no clip, is damaged, or ends before the last frame that is wanted.
     """
     if kind_of_source(source) is ClipKind.YUV:
         raise ValueError(f"{source}: raw planes have no header; convert them to y4m first")
@@ -203,7 +212,7 @@ def _choose(frames: Iterable[Planes], wanted: range, name: str | Path) -> Iterat
 
 def too_short(name: str | Path, wanted: range | None, num_frames: int | None = None) -> ValueError:
     """The error for a stream that ended before the last wanted frame, after `num_frames` where that is known."""
-    last, after = wanted[-1] if wanted else 0, "" if num_frames is None else f" after {num_frames} frames"
+    last, after = wanted[-1] if wanted else 0, "" if num_frames is None else f" after {plural(num_frames, 'frame')}"
     return ValueError(f"{'stdin' if name == '-' else name}: ended{after} before frame {last}, which was asked for")
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from youku.cli import option
+from youku.text_table import plural
 from youku.video import ffmpeg, y4m
 from youku.video.y4m import Header, Planes
 
@@ -107,7 +108,7 @@ def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iter
                     plane[:height, :width] for plane, (height, width) in zip(planes, header.plane_shapes, strict=True)
                 )
     if num_back != num_fed:
-        raise ffmpeg.FFmpegError(f"{coding.codec}: {num_fed} frames went in, {num_back} came back")
+        raise ffmpeg.FFmpegError(f"{coding.codec}: {plural(num_fed, 'frame')} went in, {num_back} came back")
 
 
 @contextmanager

@@ -83,6 +83,7 @@ class Writer:
         self._origin, self._last, self._end = 0, -1, 0  # ticks: of the source, and of what is written
         self._others: Packets = iter(())
         self._waiting: tuple[Fraction, Any] | None = None
+        self._shown: list[tuple[Fraction, Any]] = []  # subtitles of a range, until they or it are over
 
     def write(self, planes: Planes) -> None:
         """Write one frame, whose planes are as the header says."""
@@ -107,8 +108,7 @@ class Writer:
         if self.num_frames == 0 and self._copy:  # from here on the origin is known
             self._others = self._copy(self._origin * self._tick)
             self._waiting = next(self._others, None)
-        self._last, self._end = time, time + duration
-        self.num_frames += 1
+        self._last, self._end, self.num_frames = time, time + duration, self.num_frames + 1
         return time, duration
 
     def finish(self) -> None:
@@ -119,6 +119,9 @@ class Writer:
                 packet.dts = packet.pts
         self._mux(packets)
         self._copy_until(None if self._frames is None else self._end * self._tick)
+        for over_sec, packet in self._shown:
+            packet.duration -= round((over_sec - self._end * self._tick) / packet.time_base)
+            self._container.mux(packet)
 
     def _mux(self, packets: Iterable[Any]) -> None:
         for packet in packets:
@@ -127,8 +130,13 @@ class Writer:
 
     def _copy_until(self, end_sec: Fraction | None) -> None:
         while self._waiting is not None and (end_sec is None or self._waiting[0] < end_sec):
-            self._container.mux(self._waiting[1])
+            time, packet = self._waiting
+            is_held = self._frames is not None and packet.stream.type == "subtitle"
+            over_sec = time + packet.duration * packet.time_base
+            self._shown.append((over_sec, packet)) if is_held else self._container.mux(packet)
             self._waiting = next(self._others, None)
+        while self._shown and end_sec is not None and self._shown[0][0] <= end_sec:
+            self._container.mux(self._shown.pop(0)[1])
 
     def _next_time(self) -> tuple[int, int]:
         """Time and duration of the next frame in ticks; ValueError where the source has no usable one."""
@@ -140,10 +148,9 @@ class Writer:
         if self.num_frames == 0:
             self._origin = time if self._frames else min(self._source.start, time)
         if time - self._origin <= self._last:
-            name = self._source.path
             raise ValueError(
-                f"{name}: frame {index} has a time before the last one; give it a constant rate first: "
-                f"{ffmpeg.binary()} -i {shlex.quote(name)} -map 0:v -c:v ffv1 -r 25 OUT.mkv"
+                f"{self._source.path}: frame {index} has a time before the last one; give it a constant rate first: "
+                f"{ffmpeg.binary()} -i {shlex.quote(self._source.path)} -map 0:v -c:v ffv1 -r 25 OUT.mkv"
             )
         return time - self._origin, duration
 
@@ -215,8 +222,7 @@ def write_clip(
     encoding.check(header, target, coding)
     along = None
     if audio:
-        streams = carried(audio, target, subtitles=False, advice="leave --audio out")
-        if not streams:
+        if not (streams := carried(audio, target, subtitles=False, advice="leave --audio out")):
             raise ValueError(f"{audio}: has no audio; name a file that has, or leave --audio out")
         along = Along(source=str(audio), streams=streams, start_sec=start_sec, length_sec=length_sec)
     with create(target, header, coding, along=along, tags=tags) as writer:
@@ -239,9 +245,8 @@ def _add_video(container: Any, header: Header, coding: Encoding, tags: Tags, tic
         coding.encoder, header.fps, options, width=header.width, height=header.height, time_base=tick
     )
     context = video.codec_context
-    context.pix_fmt = ffmpeg.pix_fmt(header.chroma)
+    context.pix_fmt, context.field_order = ffmpeg.pix_fmt(header.chroma), PROGRESSIVE
     context.thread_type = "AUTO"  # PyAV's own choice, slices, costs x264 quality
-    context.field_order = PROGRESSIVE
     video.disposition = av.stream.Disposition.default
     # a range that nobody says is what every conversion here takes it for
     context.color_range, context.colorspace = tags.range or avframe.STUDIO, tags.matrix

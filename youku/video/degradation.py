@@ -15,6 +15,7 @@ import numpy as np
 
 from youku import contest, text_table
 from youku.cli import option
+from youku.text_table import plural
 from youku.video import interpolate, resize, y4m
 from youku.video.coding import RATES, Coding, round_trip
 from youku.video.y4m import Header, Planes
@@ -151,7 +152,7 @@ def make_pair(
         for planes in degrade_frames(source, high_header, degradation, seed):
             low.write(planes)
         if low.num_frames != high.num_frames:
-            raise ValueError(f"{low_path}: {low.num_frames} frames for {high.num_frames} of {high_path.name}")
+            raise ValueError(f"{low_path}: {plural(low.num_frames, 'frame')} for {high.num_frames} of {high_path.name}")
     return low.num_frames
 
 

@@ -35,7 +35,8 @@ def binary() -> str:
     import imageio_ffmpeg
 
     try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
+        with stops.held_back():  # it starts the binary, to see whether that runs
+            return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
         raise FFmpegError(f"no ffmpeg binary: {error}; reinstall imageio-ffmpeg or set IMAGEIO_FFMPEG_EXE") from None
 

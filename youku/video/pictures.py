@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from youku import files
-from youku.video import color, ffmpeg, y4m
+from youku.text_table import plural
+from youku.video import color, ffmpeg, resize, y4m
 from youku.video.picture_file import Head, open_picture, read_head
 from youku.video.picture_file import read_rgb as read_rgb
 from youku.video.picture_file import read_size as read_size
@@ -164,7 +165,7 @@ def _counted(frames: Iterable[Planes], paths: Sequence[Path]) -> Iterator[Planes
         yield planes
     if num_frames < len(paths):
         raise ValueError(
-            f"{paths[0].parent}: {num_frames} of {len(paths)} pictures decode; make the damaged ones again"
+            f"{paths[0].parent}: {num_frames} of {plural(len(paths), 'picture')} decode; make the damaged ones again"
         )
 
 
@@ -177,6 +178,8 @@ def to_planes(paths: Sequence[Path], header: Header) -> Iterator[Planes]:
 def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], force: bool, matrix: str = "601") -> int:
     """Numbered pictures from 1 on, colours by ffmpeg as in `ffmpeg -i x.y4m -vsync 0 x%3d.bmp`; returns how many."""
     names = {"709": "bt709", "2020": "bt2020nc"}  # 601 is what ffmpeg takes a y4m for
+    if len(header.plane_shapes) == 1 and not header.is_full_range:  # ffmpeg takes any gray for full range
+        frames = ((_full_range(luma, header.depth),) for (luma,) in frames)
     source = {"format": "yuv4mpegpipe"} | ({"colorspace": names[matrix]} if matrix in names else {})
     with _whole_set(pattern, force) as folder:
         escaped = str(folder).replace("%", "%%")
@@ -188,8 +191,16 @@ def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], for
                 writer.write(planes)
         made = len(list(folder.iterdir()))
         if made != writer.num_frames:
-            raise ffmpeg.FFmpegError(f"{pattern}: {writer.num_frames} frames went in, {made} pictures came out")
+            raise ffmpeg.FFmpegError(
+                f"{pattern}: {plural(writer.num_frames, 'frame')} went in, {plural(made, 'picture')} came out"
+            )
     return made
+
+
+def _full_range(luma: np.ndarray, depth: int) -> np.ndarray:
+    """Luma (H, W) of 16-235, or that at a greater depth, as codes from 0 to the highest."""
+    black, white = 16 << (depth - 8), 235 << (depth - 8)
+    return resize.to_integers((luma.astype(np.float32) - black) * (((1 << depth) - 1) / (white - black)), depth)
 
 
 def _plain(header: Header) -> Header:

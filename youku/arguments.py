@@ -1,0 +1,87 @@
+"""The strict parser of a command line: no abbreviations, lists that leave the positionals alone, the flag that was meant.
+
+The words of a command -> argparse's namespace, or one sentence on stderr and exit status 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import itertools
+import re
+import shutil
+import sys
+from typing import NoReturn
+
+from youku import nearest
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal, up to 120 columns."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28, width=min(120, shutil.get_terminal_size((120, 50)).columns) - 2)
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        """One or more as "NAME ...", which fits into the column."""
+        return re.sub(r"^(\S+) \[\1 \.\.\.\]$", r"\1 ...", super()._format_args(action, default_metavar))
+
+
+class Parser(argparse.ArgumentParser):
+    """No abbreviations; a usage of one line; an error of one line, with the flag that was meant where one is near."""
+
+    def __init__(self, verb: str, doc: str | None) -> None:
+        super().__init__(f"python -m youku {verb}", description=doc, allow_abbrev=False, formatter_class=_Help)
+
+    def format_usage(self) -> str:
+        formatter = self._get_formatter()
+        formatter.add_usage(None, self._get_positional_actions(), [])
+        return formatter.format_help().replace(self.prog, f"{self.prog} [flags]", 1)
+
+    def format_help(self) -> str:
+        self.usage = self.format_usage().removeprefix("usage: ").strip()
+        return super().format_help()
+
+    def error(self, message: str) -> NoReturn:
+        """One sentence on stderr, after the usage where something is missing; exit status 2."""
+        if "unrecognized arguments: " not in message:
+            self.print_usage(sys.stderr)
+        self.exit(2, f"error: {message}; `{self.prog} --help` says what there is\n")
+
+
+def in_order(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:
+    """`FLAG A IN OUT` as `IN OUT FLAG A`, where a flag of several values would take the positionals that must be."""
+    flags = parser._option_string_actions
+    wanted = [action for action in parser._get_positional_actions() if action.nargs in (None, "?", "+")]
+    bare = copy.copy(parser)
+    bare._actions = [action for action in parser._actions if action.option_strings]
+    for at in reversed([at for at, word in enumerate(words) if word in flags and flags[word].nargs == "+"]):
+        end = next((end for end in range(at + 1, len(words)) if re.match("-.", words[end])), len(words))
+        if end - at < 3 or not wanted:
+            continue
+        _, others = bare.parse_known_args(words[:at] + words[end:])
+        given = others + words[at + 2 : end]
+        if missing := [str(action.metavar) for action in wanted[len(given) :] if action.nargs != "?"]:
+            line = " ".join([parser.prog, *given, *missing, *words[at : at + 2]])
+            parser.exit(2, f"error: {', '.join(missing)} is missing; write {line}\n")
+        last = max(at + 2, end - max(0, len(wanted) - len(others)))
+        words = words[:at] + words[last:end] + words[at:last] + words[end:]
+    return words
+
+
+def refuse_empty(parser: argparse.ArgumentParser, words: list[str]) -> None:
+    """Exit status 2 for an argument without a sign in it, such as a shell makes of a variable that is not set."""
+    for before, word in itertools.pairwise(["", *words]):
+        flag = word[:-1] if re.fullmatch(r"--\S+=", word) else before if before.startswith("-") else ""
+        if not word.strip() or (flag and word.endswith("=")):
+            parser.exit(2, f"error: {flag or 'an argument'} is empty; write a value, or leave it out\n")
+
+
+def refuse_unknown(parser: argparse.ArgumentParser, words: list[str]) -> None:
+    """Exit status 2 for a flag that there is not, with the one that may be meant; said before what is missing beside it."""
+    flags = itertools.takewhile(lambda word: word != "--", (word.partition("=")[0] for word in words))
+    unknown = (word for word in flags if re.fullmatch(r"--\S+|-[a-zA-Z]\S*", word))
+    if flag := next((word for word in unknown if word not in parser._option_string_actions), None):
+        near = nearest.near(flag, parser._option_string_actions)
+        advice = f"did you mean {near}?" if near else f"`{parser.prog} --help` says what there is"
+        parser.exit(2, f"error: no flag {flag}; {advice}\n")
