@@ -105,13 +105,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if ending.stopped_early:
         say(f"stopped at step {ending.step}: no better for {plural(config.early_stop, 'validation')}")
     if ranks.is_writer:
-        best = weights.find(config.folder)
-        if weights.read(best)[1].get("step") == "0":
-            say(
-                f"no step was better than the weights that it began from, so {best.name} is those; try a lower --lr, more "
-                "data or more steps"
-            )
-        print(best)
+        print(weights.find(config.folder))
     return 0
 
 

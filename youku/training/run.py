@@ -19,7 +19,7 @@ import torch
 
 import youku
 from youku import files, stops, stores
-from youku.engines import torch_engine
+from youku.engines import torch_engine, weights
 from youku.metrics import vmaf
 from youku.text_table import plural
 from youku.training import fields, folds, precision, teacher, trainer
@@ -61,7 +61,12 @@ def start(
                 file.write(fields.to_toml(config, provenance(command)).encode())
         factors = ", ".join(f"x{scale}" for scale in config.all_scales)
         say(f"{config.model} {factors}: {plural(len(train_pairs), 'pair')} to train, {len(val_pairs)} to validate on")
-        return trainer.train(config, train_pairs, val_pairs, resume, progress, say, ranks)
+        ending = trainer.train(config, train_pairs, val_pairs, resume, progress, say, ranks)
+    if ending.finished and weights.read(weights.find(folder))[1].get("step") == "0":
+        say(
+            "no step was better than the weights that it began from: best.safetensors has those; try a lower --lr or more data"
+        )
+    return ending
 
 
 @contextmanager
