@@ -24,6 +24,7 @@ from youku.inference import pipeline, records
 from youku.inference.jobs import Job, VideoOptions
 from youku.inference.pipeline import Options
 from youku.inference.stages import Busy, ahead
+from youku.text_table import plural
 from youku.video import clips, encoding, ffmpeg, fit, interpolate, segments, y4m
 from youku.video.clips import Opened
 from youku.video.segments import Kept
@@ -96,7 +97,7 @@ def _keep_up_to_date(
         keeping = segments.keep(target, records.key_of(made_by | how), int(how["batch"])) if source else nullcontext()
         with keeping as kept:
             if num_frames := kept.num_placed(target) if kept else 0:  # killed right before its record was written
-                tell(f"{job.target}: {num_frames} frames")
+                tell(f"{job.target}: {plural(num_frames, 'frame')}")
             else:
                 num_frames = predict(job, kept=kept)
             is_long = time.monotonic() - began > segments.SAVE_EVERY_SEC  # or a power cut may cost it
@@ -162,7 +163,7 @@ def _predict_opened(
     busy = Busy()
     if source and source.num_frames and job.frames and job.frames[-1] >= source.num_frames:
         tell(
-            f"{job.source}: says that it has {source.num_frames} frames, {job.frames[0]}-{job.frames[-1]} are asked for"
+            f"{job.source}: says that it has {plural(source.num_frames, 'frame')}, {job.frames[0]}-{job.frames[-1]} are asked for"
         )
     with _create(job, target, opened, video, tell, kept) as writer:
         num_kept = writer.num_kept if kept else 0
@@ -174,7 +175,8 @@ def _predict_opened(
             tell(f"{job.target}: {num_kept} frames are there from an earlier run, going on after them")
         sizes = " -> ".join(f"{each.width}x{each.height}" for each in (header, target))
         about = "about " if num_frames and opened.num_frames is None and source and not source.num_frames else ""
-        what = f"{job.source}: {about}{num_frames or 'unknown'} frames, {sizes} by {network.spec.name} x{network.scale}"
+        number = about + plural(num_frames, "frame") if num_frames else "unknown frames"
+        what = f"{job.source}: {number}, {sizes} by {network.spec.name} x{network.scale}"
         num_left = max(0, num_frames - num_kept) or None if num_frames else None
         beside = " and the time of the coder" if job.to_video else ""
         outputs = _announce(outputs, f"{what} on {network.device}", num_left, beside, tell)
@@ -191,7 +193,7 @@ def _predict_opened(
     if source is not None and source.is_variable and not job.to_video:
         tell(f"{job.source}: its rate varies, and y4m has one rate alone; name a video (OUT.mp4) to keep the times")
     num_made = writer.num_frames - num_kept
-    tell(f"{job.target}: {writer.num_frames} frames" + (f", {busy.told(num_made)}" if num_made else ""))
+    tell(f"{job.target}: {plural(writer.num_frames, 'frame')}" + (f", {busy.told(num_made)}" if num_made else ""))
     return writer.num_frames
 
 
@@ -229,7 +231,7 @@ def _create(
             return y4m.create(job.target, target)
         if num_frames := _num_expected(opened, job):
             left_bytes = num_frames * (6 + target.frame_bytes) - kept.num_bytes()
-            files.require_free(kept.folder, left_bytes, f"{Path(job.target).name} of {num_frames} frames")
+            files.require_free(kept.folder, left_bytes, f"{Path(job.target).name} of {plural(num_frames, 'frame')}")
         return segments.create_y4m(job.target, target, kept)
     from youku.video import container  # PyAV: y4m goes without
 
