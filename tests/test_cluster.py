@@ -152,15 +152,23 @@ def test_what_cannot_be_a_cluster_is_one_sentence(
     assert "--cluster shares out a folder's clips" in said("auto", next(pairs.glob("*_l.y4m")), 2)
     assert not Path(out).exists()
 
-    class Lost(Exception):
-        pass
 
-    errors = SimpleNamespace(RayActorError=Lost, OutOfMemoryError=Lost)
+@pytest.mark.parametrize(
+    ("unready", "words"),
+    [
+        (False, "a.y4m: 4 workers were lost over it, mostly for want of memory"),
+        (True, r"no worker starts \(ModuleNotFoundError: No module named 'youku'\); install this kit on every machine"),
+    ],
+)
+def test_workers_that_do_not_live_are_told(unready: bool, words: str) -> None:
+    class Lost(Exception):
+        actor_init_failed = unready
 
     def lost(_: object) -> None:
-        raise Lost
+        raise Lost("The actor died\nModuleNotFoundError: No module named 'youku'")
 
-    with pytest.raises(ValueError, match="a.y4m: 4 workers were lost over it, mostly for want of memory"):
+    errors = SimpleNamespace(RayActorError=Lost, OutOfMemoryError=MemoryError)
+    with pytest.raises(ValueError, match=words):
         cluster._result(SimpleNamespace(get=lost, exceptions=errors), None, task(), str)
 
 

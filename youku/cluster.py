@@ -144,7 +144,10 @@ def run(
 def _result(ray: Any, done: Any, task: Task, tell: Tell) -> Any:
     try:
         said, failure, made = ray.get(done)
-    except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError):
+    except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
+        if getattr(error, "actor_init_failed", False):
+            reason = str(error).strip().rpartition("\n")[2]
+            raise ValueError(f"--cluster: no worker starts ({reason}); install this kit on every machine") from None
         raise ValueError(
             f"{task.source}: {RETRIES + 1} workers were lost over it, mostly for want of memory; try it without --cluster"
         ) from None
