@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -146,11 +147,30 @@ def test_what_cannot_be_a_cluster_is_one_sentence(
         raise mismatch
 
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=refuse))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(pairs.parent))
     assert "--cluster 127.0.0.1:1: [Errno" in (line := said("127.0.0.1:1", pairs, 1)) and "check the address" in line
     assert "Version mismatch: Ray: 2.60.0 Python: 3.12; check" in said("auto", pairs, 1)
     assert "expected auto, or HOST:PORT" in said("ray://head", pairs, 2)
     assert "--cluster shares out a folder's clips" in said("auto", next(pairs.glob("*_l.y4m")), 2)
     assert not Path(out).exists()
+
+
+def test_a_cluster_that_is_gone_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody listens at the address that an earlier `ray start` left, auto begins a cluster of its own."""
+    begun: list[str] = []
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=lambda address, **_: begun.append(address)))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    left = tmp_path / "ray" / "ray_current_cluster"
+    left.parent.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        left.write_text(f"127.0.0.1:{head.getsockname()[1]}")
+        cluster._join("auto")
+    cluster._join("auto")
+    left.unlink()
+    cluster._join("auto")
+    assert begun == ["auto", "local", "local"]
 
 
 @pytest.mark.parametrize(

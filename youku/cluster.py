@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import socket
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import metadata
@@ -179,24 +180,34 @@ def _join(address: str) -> Any:
     how: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        if address != AUTO:  # Ray itself knocks for minutes
-            socket.create_connection(
-                (address.rpartition(":")[0], int(address.rpartition(":")[2])), PATIENCE_SEC
-            ).close()
-        try:
+        if _answers(address):
             ray.init(address, **how)
-        except ConnectionError:
-            if address != AUTO:
-                raise
+        else:
             ray.init("local", include_dashboard=False, object_store_memory=STORE_BYTES, **how)
     except SystemExit:  # Ray's own handler of SIGTERM
         raise KeyboardInterrupt from None
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ValueError(
-            f"--cluster {address}: {reason}; check the address, and that Ray runs there in the same version"
-        ) from None
+        advice = "check the address, RAY_AUTH_MODE and the token, and that Ray runs there in the same version"
+        raise ValueError(f"--cluster {address}: {reason}; {advice}") from None
     finally:
         with suppress(ValueError):  # not the main thread
             signal.signal(signal.SIGTERM, handler)
     return ray
+
+
+def _answers(address: str) -> bool:
+    """Whether somebody listens there, which Ray itself waits minutes for; for AUTO, where `ray start` last began a cluster.
+
+    OSError where nobody does whom the user named.
+    """
+    named = os.environ.get("RAY_ADDRESS", "") if address == AUTO else address
+    known = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "ray_current_cluster")
+    host, _, port = (named or (known.read_text() if known.exists() else "")).rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), PATIENCE_SEC).close()
+    except (OSError, ValueError, OverflowError):
+        if named:
+            raise
+        return False
+    return True

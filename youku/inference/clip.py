@@ -46,7 +46,7 @@ def predict_all(
 ) -> int:
     """Run every job that is not up to date; returns how many were run."""
     work = work_of(network, options, force=force, video=video, watch=watch, tell=tell)
-    return sum(num_frames is not None and job.target != "-" for job, num_frames in run_jobs(jobs, work))
+    return sum(work(job) is not None and job.target != "-" for job in jobs)
 
 
 def work_of(
@@ -77,11 +77,6 @@ def begin(
 ) -> Work:
     """`work_of` in another process, which loads its own network and shares the memory with `beside` of its kind."""
     return work_of(load(str), replace(options, beside=beside), force=force, video=video, tell=tell)
-
-
-def run_jobs(jobs: Iterable[Job], work: Work) -> Iterator[tuple[Job, int | None]]:
-    """Each job with what `work` makes of it, in turn in this process; `cluster.run` is the way to run them on many."""
-    return ((job, work(job)) for job in jobs)
 
 
 def _keep_up_to_date(
