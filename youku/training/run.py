@@ -126,7 +126,7 @@ def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     files.allow_open_files()
     store, data, val_data = (
         PictureStore(),
-        *(tuple(map(stores.local, names)) for names in (config.data, config.val_data)),
+        *(tuple(stores.local(name, not config.teacher) for name in names) for names in (config.data, config.val_data)),
     )
     train: list[Pair] = []
     val: list[Pair] = []
