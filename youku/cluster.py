@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import youku
-from youku import cli, files, system_errors
+from youku import cli, files, stops, system_errors
 
 Made = TypeVar("Made")
 Tell = Callable[[str], object]
@@ -180,12 +180,15 @@ def _join(address: str) -> Any:
     how: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        if _answers(address):
-            ray.init(address, **how)
-        else:
-            ray.init("local", include_dashboard=False, object_store_memory=STORE_BYTES, **how)
-    except SystemExit:  # Ray's own handler of SIGTERM
-        raise KeyboardInterrupt from None
+        answers = _answers(address)
+        with stops.held_back():  # it starts processes
+            if answers:
+                ray.init(address, **how)
+            else:
+                ray.init("local", include_dashboard=False, object_store_memory=STORE_BYTES, **how)
+    except SystemExit:  # by the handler that Ray puts in the place of ours
+        signal.signal(signal.SIGTERM, handler)
+        signal.raise_signal(signal.SIGTERM)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         advice = "check the address, RAY_AUTH_MODE and the token, and that Ray runs there in the same version"
