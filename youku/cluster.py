@@ -23,6 +23,7 @@ from typing import Any, Protocol, TypeVar
 
 import youku
 from youku import cli, files, stops, system_errors
+from youku.text_table import plural
 
 Made = TypeVar("Made")
 Tell = Callable[[str], object]
@@ -121,7 +122,7 @@ def run(
     try:
         rooms, needs = _rooms(ray, device == "auto" or device.startswith("cuda"))
         number = min(sum(rooms), len(tasks))
-        tell(f"{number} worker{'s' * (number != 1)} on {len(rooms)} machine{'s' * (len(rooms) != 1)}")
+        tell(f"{plural(number, 'worker')} on {plural(len(rooms), 'machine')}")
         start = ray.remote(max_restarts=-1, max_task_retries=RETRIES, **needs)(Worker).remote
         how = (begin, min(number, max(rooms)), str(Path.cwd()), about(inputs), files.playlists_allowed())
         idle, running = [start(*how) for _ in range(number)], dict[Any, Any]()
