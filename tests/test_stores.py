@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import write_pair
@@ -14,6 +16,7 @@ from youku import contest, predict, stores
 from youku.exchange import objects
 from youku.exchange.fetch import fetch
 from youku.training import run
+from youku.video import y4m
 
 fsspec = pytest.importorskip("fsspec")
 MISSING = [name for name in ("s3fs", "moto", "flask") if not importlib.util.find_spec(name)]
@@ -48,7 +51,7 @@ def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    fsspec.filesystem("s3").mkdir("clips")
+    fsspec.filesystem("s3").makedirs("clips", exist_ok=True)
     yield "s3://clips"
     fsspec.filesystem("s3").clear_instance_cache()
     server.stop()
@@ -123,6 +126,42 @@ def test_train_reads_a_bucket_and_follows_its_changes(pairs: Path, memory: objec
     assert (folder / contest.low_name(2)).read_bytes() == (pairs / contest.low_name(1)).read_bytes()
 
 
+def num_here(folder: Path) -> tuple[int, int]:
+    """How many blocks of all clips have come, of how many."""
+    notes = [path.read_bytes()[32:] for path in folder.glob(".*.blocks")]
+    return sum(note.count(1) for note in notes), sum(map(len, notes))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_patches_come_by_range(pairs: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A patch fetches its frame's blocks alone, once for all runs; an object that changes meanwhile is refused, not mixed."""
+    monkeypatch.setattr(stores, "RANGE_BYTES", 4096)
+    put(pairs, url := f"{bucket}/train")
+    made = settings(pairs, data=(url,))
+    local = {path.name: y4m.Clip(path) for path in pairs.glob("*.y4m")}
+
+    def clip_of(name: str) -> y4m.Clip:
+        return next(pair.high for part in run.load_pairs(made) for pair in part if pair.high.path.name == name)
+
+    name = contest.high_name(1)
+    folder = (clip := clip_of(name)).path.parent
+    opened, num_blocks = num_here(folder)
+    assert opened <= 2 * len(local) < num_blocks / 3  # head and last line of each
+    with monkeypatch.context() as patched:
+        for _ in range(2):
+            assert all(map(np.array_equal, clip.patch(2, 16, 32, 24, 24), local[name].patch(2, 16, 32, 24, 24)))
+            assert opened < num_here(folder)[0] <= opened + 6
+            patched.setattr(stores.Blocks, "_fetch", None)
+            clip = clip_of(name)
+    system, place = fsspec.core.url_to_fs(f"{url}/{name}")
+    system.pipe_file(place, (pairs / contest.high_name(0)).read_bytes())
+    with pytest.raises(ValueError, match=f"{name} changed while it was read; run the command again"):
+        clip.patch(4, 16, 32, 24, 24)
+    clip = clip_of(name)
+    assert np.array_equal(clip.frame(4)[0], local[contest.high_name(0)].frame(4)[0])
+    assert run.start(made, progress=False).finished
+
+
 def test_a_mirror_may_be_a_bucket(tmp_path: Path, memory: object) -> None:
     """A transfer goes on where it ended; an object that has changed since begins anew."""
     fsspec.filesystem("memory").pipe_file("/mirror/a.zip", bytes(range(200)))
@@ -177,7 +216,8 @@ def test_a_package_that_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before the work, for what is read and for what is to be written alike."""
-    monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)  # type: ignore[attr-defined]
     assert predict.main([str(tmp_path / "absent.y4m"), "s3://bucket/out.y4m"]) == 1
     assert "pip install fsspec s3fs" in capsys.readouterr().err
     assert predict.main(["s3://bucket/a.y4m", "out.y4m"]) == 1

@@ -27,19 +27,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from youku import cli, files, shards, stores
+from youku import cli, cluster, files, shards, stores
 from youku.engines import choice, half, mean
 from youku.engines.network import Network
-from youku.inference.jobs import (
-    VideoOptions,
-    choose_weights,
-    list_jobs,
-    parse_sharpen,
-    size_and_scale,
-    video_options,
-)
+from youku.inference.jobs import VideoOptions, choose_weights, list_jobs, parse_sharpen, size_and_scale, video_options
 from youku.models import MODELS
 from youku.text_table import plural
 from youku.video import ffmpeg
@@ -85,6 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
     parser.add_argument("--force", action="store_true", help="make outputs again even where they are up to date")
     shards.add_flag(parser, "a folder's clips")
+    cluster.add_flag(parser, "a folder's clips")
     return parser
 
 
@@ -98,7 +93,7 @@ def _check_options(args: argparse.Namespace, network: Network) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from youku.inference.clip import predict_all
+    from youku.inference import clip
     from youku.inference.pipeline import Options
 
     target, args.target = args.target, stores.staged(args.target, args.source)  # before the source is fetched
@@ -107,14 +102,15 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":
         raise cli.UsageError("--test-set has no effect without --frames scored")
-    if args.shard and not Path(args.source).is_dir():
-        raise cli.UsageError(f"--shard splits a folder's clips, and {args.source} is one; drop it")
+    if (flag := "--shard" if args.shard else args.cluster and "--cluster") and not Path(args.source).is_dir():
+        raise cli.UsageError(f"{flag} shares out a folder's clips, and {args.source} is one; drop it")
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
     video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
     size, scale = size_and_scale(args.source, args.size, args.scale, args.frames, bool(args.weights))
     file, own = choose_weights(args.source, bool(args.weights), args.model, scale, args.quality, args.input)
-    network = mean.load(args.weights or [file], args.model, scale, args.device, args.dtype, args.engine, cli.say)
+    load = partial(mean.load, args.weights or [file], args.model, scale, args.device, args.dtype, args.engine)
+    network = load(cli.say)
     _check_options(args, network)
     options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
     label, test_set = args.size or f"x{args.scale or network.scale}", args.test_set or "round1-test"
@@ -130,7 +126,11 @@ def _run(args: argparse.Namespace) -> int:
         own = f"; {', '.join(map(str, network.paths))}"
     cli.say(f"{share}{plural(num_jobs, 'clip')} by {network.spec.name} x{network.scale} on {network.device}{own}")
     anew = args.force or args.allow_playlists  # whose files may have changed
-    predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
+    if args.cluster:
+        begin = partial(clip.begin, load, options, anew, video)
+        cluster.run(args.cluster, jobs, begin, network.paths, args.device, cli.say)
+    else:
+        clip.predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
     stores.upload([Path(job.target) for job in jobs], target, Path(args.source).is_dir(), args.force, cli.say)
     return 0
 

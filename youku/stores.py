@@ -1,7 +1,8 @@
 """Clips in an object store: any URL that fsspec opens (s3://, oss://, gs://, https://, file://, memory://), the one user of it.
 
 Reading: an object, or the objects of a folder -> files in the user's cache, whole, under a name that changes when the object
-does; what is there already is not fetched again. Writing: a finished file -> an object, which appears whole or not at all (a
+does; what is there already is not fetched again. Of clips to train on the blocks that are read, no others (`Blocks`).
+Writing: a finished file -> an object, which appears whole or not at all (a
 store shows a multipart upload when it is completed; a file is renamed). Credentials come the usual ways of each store
 (environment, ~/.aws, roles); none is read from a URL, shown or kept. ValueError says in one sentence what a store refuses.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -21,6 +23,7 @@ from youku import files, stops
 SCHEMES = ("s3", "oss", "gs", "https", "http", "memory")
 PACKAGES = {"s3": "s3fs", "oss": "ossfs", "gs": "gcsfs", "https": "aiohttp", "http": "aiohttp"}
 BLOCK_BYTES = 8 << 20  # read and written at once
+RANGE_BYTES = 256 << 10  # of a clip to train on, fetched by the frame
 AT_ONCE = 4  # objects; a store answers each slowly
 
 
@@ -33,17 +36,23 @@ def shown(url: str) -> str:
     return re.sub(r"(?<=://)[^/@]*@|\?.*", "", url)
 
 
-def local(name: str) -> str:
-    """The file or folder that stands for `name` here: itself, or the copy of what a URL names."""
+def local(name: str, by_range: bool = False) -> str:
+    """The file or folder that stands for `name` here: itself, or the copy of what a URL names.
+
+    With `by_range` the y4m clips of a folder are holes that `need` fills: for `video.y4m.Clip` alone.
+    """
     if not is_url(name):
         return _plain(name)
     system, path = _system(name)
     with _told(name):
         if system.isdir(path):
             found = [one["name"] for one in system.ls(path, detail=True) if one["type"] == "file"]
-            folder = _cache(name) / PurePosixPath(path).name
+            folder = _cache(name) / ("ranges" if by_range else "") / PurePosixPath(path).name
             with stops.workers(AT_ONCE, "objects") as (pool, _):
-                stops.results([pool.submit(_fetch, system, one, folder, name) for one in found], lambda: None)
+                stops.results(
+                    [pool.submit(_open if by_range else _fetch, system, one, folder, name) for one in found],
+                    lambda: None,
+                )
             names = {PurePosixPath(one).name for one in found}
             for copy in files.make_folder(folder).iterdir():
                 if copy.name not in names and not copy.name.startswith("."):
@@ -131,6 +140,71 @@ def _fetch(system: Any, path: str, folder: Path, url: str) -> Path:
             raise ValueError(f"{shown(url)}: {target.name} changed while it was read; run the command again")
     note.write_text(mark)
     return target
+
+
+def needs(path: Path) -> Callable[[int, int], None]:
+    """What has to be called with (start, end) before those bytes of a file are read or mapped."""
+    blocks = _blocks.get(str(path))
+    return blocks.need if blocks else lambda start, end: None
+
+
+class Blocks:
+    """An object read by range: what came of it lies in a file of its size, and a note says which blocks that are."""
+
+    def __init__(self, system: Any, path: str, target: Path, url: str) -> None:
+        self._system, self._path, self._target, self._url = system, path, target, url
+        self._size, self._mark, self._lock = system.size(path), _mark(system, path), threading.Lock()
+        self._note = target.with_name(f".{target.name}.blocks")
+        head = hashlib.sha256(f"{self._mark} {RANGE_BYTES}".encode()).digest()
+        files.make_folder(target.parent)
+        with files.locked(target.with_name(f".{target.name}.lock")):  # another process of the run makes it too
+            known = self._note.read_bytes() if target.exists() and self._note.exists() else b""
+            if not known.startswith(head):
+                known = head + bytes(-(-self._size // RANGE_BYTES))
+                self._note.unlink(missing_ok=True)
+                with files.atomic_write(target) as file:
+                    file.truncate(self._size)
+                with files.atomic_write(self._note) as file:
+                    file.write(known)
+        self._num_head, self._here = len(head), bytearray(known[len(head) :])
+
+    def need(self, start: int, end: int) -> None:
+        """Fetch what is missing of those bytes; ValueError where the object has changed since it was opened."""
+        first, last = start // RANGE_BYTES, -(-min(end, self._size) // RANGE_BYTES)
+        if self._here.find(0, first, last) < 0:
+            return
+        with self._lock, _told(self._url):
+            while (at := self._here.find(0, first, last)) >= 0:
+                stop = self._here.find(1, at, last)
+                self._fetch(at, stop if stop >= 0 else last)
+
+    def _fetch(self, at: int, stop: int) -> None:
+        start, end = at * RANGE_BYTES, min(stop * RANGE_BYTES, self._size)
+        data = self._system.cat_file(self._path, start=start, end=end)
+        self._system.invalidate_cache()
+        if len(data) != end - start or _mark(self._system, self._path) != self._mark:
+            raise ValueError(
+                f"{shown(self._url)}: {self._target.name} changed while it was read; run the command again"
+            )
+        here = b"\1" * (stop - at)
+        for file, place, part in ((self._target, start, data), (self._note, self._num_head + at, here)):
+            with file.open("r+b") as opened:
+                opened.seek(place)
+                opened.write(part)
+            files.sync(file)  # what is noted is there, whatever happens
+        self._here[at:stop] = here
+
+
+def _open(system: Any, path: str, folder: Path, url: str) -> Path:
+    """The place of an object that is read by range where it is a clip, else `_fetch`."""
+    target = folder / PurePosixPath(path).name
+    if target.suffix.lower() != ".y4m":
+        return _fetch(system, path, folder, url)
+    _blocks[str(target)] = Blocks(system, path, target, url)
+    return target
+
+
+_blocks: dict[str, Blocks] = {}
 
 
 def _digest(system: Any, path: str) -> str:

@@ -2,8 +2,7 @@
 
 A clip's file appears whole, and beside it a hidden record of what made it. A run that is stopped leaves what it finished
 (video.segments), and the same command goes on from there; a pipe can be neither read nor written again. Nothing is
-printed: `watch` wraps the frames of a job for progress, `tell` takes what there is to say. `run_jobs` is the one place
-where many clips become work.
+printed: `watch` wraps the frames of a job for progress, `tell` takes what there is to say.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
 
 Tell = Callable[[str], object]
+Work = Callable[[Job], int | None]
 PACE_FRAMES, PACE_SEC = 4, 2.0  # how many frames, or how long, the pace is measured for
 
 
@@ -45,6 +46,20 @@ def predict_all(
     tell: Tell = str,
 ) -> int:
     """Run every job that is not up to date; returns how many were run."""
+    work = work_of(network, options, force=force, video=video, watch=watch, tell=tell)
+    return sum(work(job) is not None and job.target != "-" for job in jobs)
+
+
+def work_of(
+    network: Network,
+    options: Options,
+    *,
+    force: bool = False,
+    video: VideoOptions | None = None,
+    watch: Watch = unwatched,
+    tell: Tell = str,
+) -> Work:
+    """What is done with each job: its frames made, or None where its output is up to date."""
     made_by = {
         "model": f"{network.spec.name} x{network.scale}",
         "weights": " ".join(map(files.sha256, network.paths)) or "none",
@@ -55,17 +70,14 @@ def predict_all(
     predict = partial(predict_clip, network, options=options, video=video, watch=watch, tell=tell)
     how = {"device": str(network.device), "tile": str(options.tile_px), "batch": str(options.batch)}
     how["engine"] = network.engine.name
-    num_run = 0
-    for job, num_frames in run_jobs(jobs, partial(_keep_up_to_date, predict, made_by, how, force, video, tell)):
-        if num_frames is None:
-            tell(f"{job.target}: up to date")
-        num_run += num_frames is not None and job.target != "-"
-    return num_run
+    return partial(_keep_up_to_date, predict, made_by, how, force, video, tell)
 
 
-def run_jobs(jobs: Iterable[Job], work: Callable[[Job], int | None]) -> Iterator[tuple[Job, int | None]]:
-    """Each job with what `work` makes of it, in turn in this process; other ways to run them belong here."""
-    return ((job, work(job)) for job in jobs)
+def begin(
+    load: Callable[[Tell], Network], options: Options, force: bool, video: VideoOptions | None, beside: int, tell: Tell
+) -> Work:
+    """`work_of` in another process, which loads its own network and shares the memory with `beside` of its kind."""
+    return work_of(load(str), replace(options, beside=beside), force=force, video=video, tell=tell)
 
 
 def _keep_up_to_date(
@@ -90,6 +102,7 @@ def _keep_up_to_date(
         made_by |= {"input": source["sha256"]}
     if not force and records.is_up_to_date(target, known, made_by, not job.to_video) and source:
         segments.drop(target)
+        tell(f"{job.target}: up to date")
         return None
     made, began = {"made_by": made_by, "input": source}, time.monotonic()
     files.write_json(record, made, durable=False)  # claimed first: a run that is killed here may be repeated

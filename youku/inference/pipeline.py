@@ -43,6 +43,8 @@ class Options:
     """Tile side in input pixels; None picks it from free memory. Networks that are not local always run whole."""
     batch: int = 1
     """Frames through the network at once; a network with memory takes them one by one."""
+    beside: int = 1
+    """How many processes like this one share the machine's memory; a GPU's is each one's own."""
 
 
 class NotFiniteError(ValueError):
@@ -179,7 +181,8 @@ def _forward_all(
             windows = [moment.frames for moment in batch]
             x = colours.windows_to_input(windows, header.depth, header.layout, coded, network.device)
         if spec.local and not tile_px:
-            tile_px = pin(options.tile_px or tiles.choose_tile_px(network.engine, x, spec.halo_px(network.scale)))
+            halo_px = spec.halo_px(network.scale)
+            tile_px = pin(options.tile_px or tiles.choose_tile_px(network.engine, x, halo_px, options.beside))
         memory = () if batch[0].opens_shot else memory
         with busy.at("network"), Span(network.device) as span:
             output, memory, fitting_px = _step(network, x, memory, options, tile_px)

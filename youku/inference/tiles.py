@@ -107,12 +107,15 @@ def run_whole(step: Step, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors
     )
 
 
-def choose_tile_px(engine: Engine, x: Tensors, halo_px: int) -> int:
-    """The largest tile side (input pixels) whose activations fit in half of the free memory, for a batch like `x`."""
+def choose_tile_px(engine: Engine, x: Tensors, halo_px: int, beside: int = 1) -> int:
+    """The largest tile side (input pixels) whose activations fit in half of the free memory, for a batch like `x`.
+
+    `beside` processes that do the same each take their part of it.
+    """
     number, _, height, width = x[0].shape
     corner = Area(0, 0, min(PROBE_PX, height), min(PROBE_PX, width))
     px_bytes = number * engine.bytes_per_px(tuple(corner.of(part[:1], height, width) for part in x))
-    side = (MEMORY_SHARE * _free_bytes(engine.device) / px_bytes) ** 0.5
+    side = (MEMORY_SHARE * _free_bytes(engine.device, beside) / px_bytes) ** 0.5
     return max(MIN_TILE_PX, int(side) - 2 * halo_px)
 
 
@@ -137,11 +140,11 @@ def _empty(part: Tensor, box: Area, height: int, width: int) -> Tensor:
     return part.new_empty(*part.shape[:2], _scaled(height, rows, own_rows), _scaled(width, columns, own_columns))
 
 
-def _free_bytes(device: torch.device) -> int:
+def _free_bytes(device: torch.device, beside: int) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:  # not Linux
-        return UNKNOWN_FREE_BYTES
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+        return UNKNOWN_FREE_BYTES // beside
+    return next((int(line.split()[1]) << 10) // beside for line in lines if line.startswith("MemAvailable"))

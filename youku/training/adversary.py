@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from youku.engines import weights
 from youku.training.config import LossSettings
-from youku.training.dataset import ONE_PROCESS, Ranks
 from youku.training.losses import Term
 from youku.training.precision import load_moments, moments_of
+from youku.training.ranks import ONE_PROCESS, Ranks
 
 if TYPE_CHECKING:
     from youku.training.gan_losses import GanLoss
@@ -65,9 +65,10 @@ class Adversary:
         with torch.autocast(pred.device.type, enabled=False):
             pred, high = pred.detach().float(), high.float()
             real, fake = self.module(high), self.module(pred)  # (N, C, H, W) -> logits (N, ...)
-            loss = self.kind.of_discriminator(real, fake)
+            loss = self.kind.of_discriminator(real, fake, self.ranks.batch_mean)
             if self.kind.penalty_weight:
-                loss = loss + self.kind.penalty_weight * gan_losses.gradient_penalty(self.module, high, pred)
+                penalty = gan_losses.gradient_penalty(self.module, high, pred, self.ranks.uniform)
+                loss = loss + self.kind.penalty_weight * penalty
             (share * loss).backward()
         self.past.append((loss.item(), real.mean().item(), fake.mean().item()))
 
@@ -85,7 +86,7 @@ class Adversary:
             fake = self.module(pred.float())
             with torch.no_grad():
                 real = self.module(high.float())
-            return self.weight * self.kind.of_network(real, fake)
+            return self.weight * self.kind.of_network(real, fake, self.ranks.batch_mean)
 
     def take_figures(self) -> dict[str, float]:
         """Means since the last call, which then begin anew: the discriminator's loss, its logits of real and of fake."""

@@ -22,9 +22,9 @@ from torch import Tensor
 from youku.training.adversary import NoAdversary
 from youku.training.batch import Batch
 from youku.training.config import TrainConfig
-from youku.training.dataset import ONE_PROCESS
 from youku.training.precision import GradientLimit, TorchPrecision
 from youku.training.progress import Say
+from youku.training.ranks import ONE_PROCESS
 from youku.training.state import RunState, check_finite
 from youku.training.step import Stage, content_loss, memory_advice, set_rate, update_average
 

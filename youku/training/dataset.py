@@ -9,11 +9,9 @@ import itertools
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from youku.inference import stages
@@ -25,46 +23,10 @@ from youku.training.batch import Batch, Patch, cut, finish, is_flat, stack
 from youku.training.config import PatchSettings
 from youku.training.cuts import DEFAULT_RESIZER, Place
 from youku.training.pairs import Pair
+from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.training.resident import Resident
 
 FLAT_REDRAW = 0.7  # models.md section 9: rejection probability
-Items = TypeVar("Items", list, np.ndarray)
-
-
-@dataclass(frozen=True)
-class Ranks:
-    """Who else trains this run: rank 0 of 1, for which each call does nothing; `distributed.Processes` has the same calls."""
-
-    is_writer: bool = True
-    """Whether this process writes the run's files."""
-
-    def share(self, items: Items) -> Items:
-        """This process's slice of what all of them work on."""
-        return items
-
-    def mean(self, value: float) -> float:
-        """The mean over all processes."""
-        return value
-
-    def most(self, *values: int) -> tuple[int, ...]:
-        """The largest of each over all processes."""
-        return values
-
-    def gather(self, items: list) -> list:
-        """What all of them made of their slices, in order."""
-        return items
-
-    def average(self, module: nn.Module) -> None:
-        """Gradients become their mean over all processes."""
-
-    def share_statistics(self, module: nn.Module) -> None:
-        """Batch norms see the patches of all processes from now on."""
-
-    def barrier(self) -> None:
-        """Wait until all are here."""
-
-
-ONE_PROCESS = Ranks()
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ import youku
 from youku.engines import torch_engine
 from youku.text_table import plural
 from youku.training.config import TrainConfig
-from youku.training.dataset import ONE_PROCESS, Items, Ranks
 from youku.training.progress import Say
+from youku.training.ranks import ONE_PROCESS, Items, Ranks
 
 PATIENCE_SEC = 1.0  # the first process tells what all of them find; who is still alive then found it alone
 LOST = re.compile(
@@ -57,6 +57,12 @@ class Processes(Ranks):
         shares: list[Any] = [None] * self.world
         dist.all_gather_object(shares, items)
         return [item for share in shares for item in share]
+
+    def batch_mean(self, values: Tensor) -> Tensor:
+        return _Sum.apply(values.mean()) / self.world
+
+    def uniform(self, number: int) -> Tensor:
+        return self.share(torch.rand(number * self.world))
 
     def average(self, module: nn.Module) -> None:
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+Mean = Callable[[Tensor], Tensor]
 PENALTY_WEIGHT = 10.0  # Gulrajani et al. 2017, algorithm 1
-
-
 TOO_SURE = 0.02  # a discriminator loss below this leaves the network nothing to learn from
 
 
@@ -28,6 +27,8 @@ class GanLoss:
     generator: Callable[[Tensor, Tensor], Tensor]
     penalty_weight: float = 0.0
     """Factor of `gradient_penalty` in the discriminator's step; with one, no batch norm in the discriminator."""
+    is_relative: bool = False
+    """Whether each logit is told by how far it lies above the mean of the other kind."""
     won_below: float = -math.inf
     """Loss of the discriminator below which it has won, where a mean near 0 says so."""
 
@@ -37,26 +38,29 @@ class GanLoss:
             raise ValueError(f"{name} takes no argument, got {argument!r}")
         return self
 
-    def of_discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    def of_discriminator(self, real_logits: Tensor, fake_logits: Tensor, mean: Mean = torch.mean) -> Tensor:
         """Loss of the discriminator, without the gradient penalty; lower when it tells the two apart."""
-        return self.discriminator(real_logits.float(), fake_logits.float())
+        return self.discriminator(*self._seen(real_logits.float(), fake_logits.float(), mean))
 
-    def of_network(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    def of_network(self, real_logits: Tensor, fake_logits: Tensor, mean: Mean = torch.mean) -> Tensor:
         """Loss of the network; lower when its pictures pass for real. Only ragan looks at the real logits."""
-        return self.generator(real_logits.float(), fake_logits.float())
+        return self.generator(*self._seen(real_logits.float(), fake_logits.float(), mean))
+
+    def _seen(self, real: Tensor, fake: Tensor, mean: Mean) -> tuple[Tensor, Tensor]:
+        return (real - mean(fake), fake - mean(real)) if self.is_relative else (real, fake)
 
 
 def gradient_penalty(
-    discriminator: Callable[[Tensor], Tensor], high: Tensor, pred: Tensor, generator: torch.Generator | None = None
+    discriminator: Callable[[Tensor], Tensor], high: Tensor, pred: Tensor, draw: Callable[[int], Tensor] = torch.rand
 ) -> Tensor:
     """mean (|gradient at a random point between the pictures| - 1)^2 [Gulrajani et al. 2017, arXiv:1704.00028].
 
     Without its weight (GanLoss.penalty_weight). Float32 whatever autocast: a squared norm over a picture overflows fp16.
-    Draws one number a picture from `generator` (on the processor), or from torch's global one.
+    `draw` gives a number in [0, 1) for each picture, on the processor.
     """
     with torch.autocast(high.device.type, enabled=False):
         high, pred = high.detach().float(), pred.detach().float()
-        share = torch.rand(high.shape[0], 1, 1, 1, generator=generator).to(high.device)
+        share = draw(len(high)).to(high.device)[:, None, None, None]
         between = (share * high + (1 - share) * pred).requires_grad_()  # (N, C, H, W)
         logits = discriminator(between)
         (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
@@ -100,8 +104,9 @@ TERMS: dict[str, GanLoss] = {
     # Real ones shall look more real than the mean fake one, and the reverse [Jolicoeur-Martineau 2018, arXiv:1807.00734].
     # The network's is the same with the parts exchanged, as a mean of the two: ESRGAN's weight 5e-3 belongs to that mean.
     "ragan": GanLoss(
-        discriminator=lambda real, fake: _passes(real - fake.mean()) + _fails(fake - real.mean()),
-        generator=lambda real, fake: 0.5 * (_fails(real - fake.mean()) + _passes(fake - real.mean())),
+        discriminator=lambda real, fake: _passes(real) + _fails(fake),
+        generator=lambda real, fake: 0.5 * (_fails(real) + _passes(fake)),
+        is_relative=True,
         won_below=TOO_SURE,
     ),
 }

@@ -24,7 +24,7 @@ from youku import cli, files, stops
 from youku.files import atomic_write
 from youku.text_table import plural
 from youku.training.config import TrainConfig
-from youku.training.dataset import Ranks
+from youku.training.ranks import Ranks
 
 PACE_SEC = 3.0  # a run's first steps tell its pace
 Say = Callable[[str], object]

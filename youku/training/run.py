@@ -24,10 +24,10 @@ from youku.metrics import vmaf
 from youku.text_table import plural
 from youku.training import fields, folds, precision, teacher, trainer
 from youku.training.config import TrainConfig
-from youku.training.dataset import ONE_PROCESS, Ranks
 from youku.training.pairs import Pair, find_pairs
 from youku.training.picture_pair import PictureStore
 from youku.training.progress import Ending, Say, silent
+from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.video import ffmpeg
 
 
@@ -126,7 +126,7 @@ def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     files.allow_open_files()
     store, data, val_data = (
         PictureStore(),
-        *(tuple(map(stores.local, names)) for names in (config.data, config.val_data)),
+        *(tuple(stores.local(name, not config.teacher) for name in names) for names in (config.data, config.val_data)),
     )
     train: list[Pair] = []
     val: list[Pair] = []

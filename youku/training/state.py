@@ -29,8 +29,8 @@ from youku.models.colours import Tensors
 from youku.training import precision, transfer
 from youku.training.adversary import Adversary, NoAdversary, make_adversary
 from youku.training.config import TrainConfig
-from youku.training.dataset import ONE_PROCESS, Ranks
 from youku.training.precision import Precision
+from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.training.transfer import Transfer
 
 FORMAT = 2  # of last.pt

@@ -24,9 +24,10 @@ from youku.training import precision, validation
 from youku.training.batch import Batch
 from youku.training.captured import Steps, steps_of
 from youku.training.config import TrainConfig
-from youku.training.dataset import ONE_PROCESS, Ranks, Sampler, batches, in_turn
+from youku.training.dataset import Sampler, batches, in_turn
 from youku.training.pairs import Pair
 from youku.training.progress import Ending, Figures, LogWriter, Say, Stop, silent, stop_flag
+from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.training.resident import Resident
 from youku.training.saving import TICK_SEC, Saver, saver
 from youku.training.schedule import batches_before, batches_of, learning_rate

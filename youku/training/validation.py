@@ -22,8 +22,8 @@ from youku.inference import pipeline
 from youku.metrics import psnr
 from youku.training import batch
 from youku.training.cuts import DEFAULT_RESIZER, Place
-from youku.training.dataset import ONE_PROCESS, Ranks
 from youku.training.pairs import Pair
+from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.video import resize
 
 STRIP_PX = 64  # side of the patch in a strip in input pixels, less where the picture is smaller

@@ -8,6 +8,8 @@ import threading
 import weakref
 from pathlib import Path
 
+from youku import stores
+
 
 class RandomFile:
     """An open file without a position. It stays the one that was opened, whatever is moved to its name meanwhile."""
@@ -16,6 +18,8 @@ class RandomFile:
         self._number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._number)
         self._map: mmap.mmap | None = None
+        self.need = stores.needs(path)
+        """To be called with (start, end) before `map` is looked at there."""
         self._lock = threading.Lock()
         if hasattr(os, "posix_fadvise"):  # pieces lie anywhere; whole frames are asked for as such
             os.posix_fadvise(self._number, 0, 0, os.POSIX_FADV_RANDOM)
@@ -26,6 +30,7 @@ class RandomFile:
 
     def read(self, start: int, num_bytes: int) -> bytes:
         """So many bytes, or what there is of them."""
+        self.need(start, start + num_bytes)
         data = self._read_once(start, num_bytes)
         while len(data) < num_bytes and (more := self._read_once(start + len(data), num_bytes - len(data))):
             data += more  # the system may give less than asked

@@ -126,7 +126,9 @@ class Clip:
 
     def patch(self, index: int, top_px: int, left_px: int, height_px: int, width_px: int) -> Planes:
         """`crop` of one frame, copied."""
-        planes = split_planes(self._file.map(), self.header, self._offset(index))
+        offset = self._offset(index)
+        self._file.need(offset, offset + self.header.frame_bytes)
+        planes = split_planes(self._file.map(), self.header, offset)
         return tuple(plane.copy() for plane in crop(planes, self.header.layout, top_px, left_px, height_px, width_px))
 
     def __iter__(self) -> Iterator[Planes]:

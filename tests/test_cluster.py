@@ -1,0 +1,200 @@
+"""--cluster: a clip a task on Ray; a lost worker costs a clip's time, never a result, and what cannot be is one sentence."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conftest import write_pair
+from tests.test_shards import contents
+from youku import cluster, predict
+from youku.cluster import Task, Worker
+from youku.inference import clip, tiles
+
+FAST = ["--quality", "fast", "--engine", "torch"]
+
+
+def begin_and_die_once(load: Any, options: Any, force: bool, video: Any, beside: int, tell: Any) -> clip.Work:
+    """As clip.begin, but the worker that first comes to the third frame of a clip is gone."""
+
+    def watch(items: Iterable[Any], name: str = "", total: int | None = None) -> Iterator[Any]:
+        for index, item in enumerate(items):
+            if index == 2 and not Path("died").exists():
+                Path("died").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield item
+
+    return clip.work_of(load(str), options, watch=watch, tell=tell)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+def test_a_killed_worker_costs_no_byte(
+    tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Workers of half the cores each, one killed in the middle of a clip: the results of one process, and none made twice."""
+    write_pair(pairs, 3, 64, 48, 4)
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "many"):
+        assert predict.main(["clips/Youku_00000_l.y4m", f"{name}/Youku_00000_h_Res.y4m", *FAST]) == 0
+    assert predict.main(["clips", "one", *FAST]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(clip, "begin", begin_and_die_once)
+    monkeypatch.setenv("OMP_NUM_THREADS", str(-(-(os.cpu_count() or 1) // 2)))
+    assert predict.main(["clips", "many", *FAST, "--cluster", "auto"]) == 0
+    assert Path("died").exists() and contents(Path("one")) == contents(Path("many"))
+    said = capsys.readouterr().err
+    assert re.search(r"[12] workers? on 1 machine\n", said) and said.count("up to date") == 1
+    assert [said.count(f"many/Youku_0000{index}_h_Res.y4m: 5 frames, ") for index in (1, 2)] == [1, 1]
+
+
+def task(name: str = "a.y4m") -> Task:
+    return SimpleNamespace(source=name, work_bytes=1.0)  # type: ignore[return-value]
+
+
+def begin(beside: int, tell: cluster.Tell) -> cluster.Work[str]:
+    """Work that fails as its task is named."""
+
+    def work(task: Task) -> str:
+        tell(f"{task.source} of {beside}")
+        errors = {"value": ValueError("no clip"), "system": OSError(28, "full", "x"), "fault": KeyError("fault")}
+        if task.source in errors:
+            raise errors[task.source]
+        return task.source
+
+    return work
+
+
+def test_a_worker_tells_errors_and_shows_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a user can mend comes back as the sentence of a plain run; a fault of ours keeps its traceback."""
+    monkeypatch.chdir(tmp_path)
+    worker = Worker(begin, 2, str(tmp_path), cluster.about([]), False)
+    assert worker.run(task()) == (["a.y4m of 2"], "", "a.y4m")
+    assert worker.run(task("value")) == (["value of 2"], "no clip", None)
+    assert "x: the disk is full" in worker.run(task("system"))[1]
+    with pytest.raises(KeyError):
+        worker.run(task("fault"))
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "words"),
+    [
+        ("youku", "9.9", "has youku 0.1.0, this machine 9.9; a cluster needs the same versions and files everywhere"),
+        ("torch", "9.9", "has torch .*, this machine 9.9; a cluster needs the same versions"),
+        ("weights", "9.9", "has another weights; a cluster needs the same versions and files"),
+        (
+            "missing",
+            "9.9",
+            "missing: No such file or directory; a cluster needs all files at the same place everywhere",
+        ),
+        ("folder", "", "nowhere: No such file or directory; a cluster needs all files"),
+    ],
+)
+def test_a_worker_that_is_unlike_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, other: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights").write_bytes(b"w")
+    same = cluster.about([Path("weights")]) | ({name: other} if other else {})
+    worker = Worker(begin, 1, str(tmp_path / "nowhere") if name == "folder" else str(tmp_path), same, False)
+    said, failure, made = worker.run(task())
+    assert (said, made) == ([], None) and re.search(words, failure)
+
+
+def test_rooms_are_whole_workers_of_each_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker a GPU where there are some and they may be taken, else as many CPUs as OMP_NUM_THREADS says."""
+    kinds = ({"CPU": 7.0, "GPU": 2.0}, {"CPU": 4.0}, {"CPU": 1.0})
+    nodes = [{"Alive": True, "Resources": one} for one in kinds] + [{"Alive": False, "Resources": {"CPU": 64.0}}]
+    ray = SimpleNamespace(nodes=lambda: nodes)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert cluster._rooms(ray, on_gpus=False) == ([7, 4, 1], {"num_cpus": 1})
+    assert cluster._rooms(ray, on_gpus=True) == ([2], {"num_gpus": 1})
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert cluster._rooms(ray, on_gpus=False) == ([3, 2], {"num_cpus": 2})
+    monkeypatch.setenv("OMP_NUM_THREADS", "16")
+    with pytest.raises(ValueError, match="no machine of it has 16 CPUs; lower OMP_NUM_THREADS"):
+        cluster._rooms(ray, on_gpus=False)
+
+
+def test_what_cannot_be_a_cluster_is_one_sentence(
+    pairs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Missing, nobody there, of another version, not an address, one clip, a clip that no worker survives."""
+    out = str(pairs.parent / "out")
+
+    def said(address: str, source: Path, status: int) -> str:
+        try:
+            assert predict.main([str(source), out, *FAST, "--cluster", address]) == status
+        except SystemExit as ending:
+            assert ending.code == status == 2
+        return capsys.readouterr().err.splitlines()[-1]
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert said("auto", pairs, 1).endswith("needs a package that is not installed; run pip install ray")
+    mismatch = RuntimeError("Version mismatch:\n    Ray: 2.60.0\n    Python: 3.12")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise mismatch
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=refuse))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(pairs.parent))
+    assert "--cluster 127.0.0.1:1: [Errno" in (line := said("127.0.0.1:1", pairs, 1)) and "check the address" in line
+    assert "Version mismatch: Ray: 2.60.0 Python: 3.12; check" in said("auto", pairs, 1)
+    assert "expected auto, or HOST:PORT" in said("ray://head", pairs, 2)
+    assert "--cluster shares out a folder's clips" in said("auto", next(pairs.glob("*_l.y4m")), 2)
+    assert not Path(out).exists()
+
+
+def test_a_cluster_that_is_gone_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody listens at the address that an earlier `ray start` left, auto begins a cluster of its own."""
+    begun: list[str] = []
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=lambda address, **_: begun.append(address)))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    left = tmp_path / "ray" / "ray_current_cluster"
+    left.parent.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        left.write_text(f"127.0.0.1:{head.getsockname()[1]}")
+        cluster._join("auto")
+    cluster._join("auto")
+    left.unlink()
+    cluster._join("auto")
+    assert begun == ["auto", "local", "local"]
+
+
+@pytest.mark.parametrize(
+    ("unready", "words"),
+    [
+        (False, "a.y4m: 4 workers were lost over it, mostly for want of memory"),
+        (True, r"no worker starts \(ModuleNotFoundError: No module named 'youku'\); install this kit on every machine"),
+    ],
+)
+def test_workers_that_do_not_live_are_told(unready: bool, words: str) -> None:
+    class Lost(Exception):
+        actor_init_failed = unready
+
+    def lost(_: object) -> None:
+        raise Lost("The actor died\nModuleNotFoundError: No module named 'youku'")
+
+    errors = SimpleNamespace(RayActorError=Lost, OutOfMemoryError=MemoryError)
+    with pytest.raises(ValueError, match=words):
+        cluster._result(SimpleNamespace(get=lost, exceptions=errors), None, task(), str)
+
+
+def test_workers_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four side by side take tiles of a quarter of the memory each, so of half the side."""
+    engine = SimpleNamespace(bytes_per_px=lambda x: 1000.0, device=SimpleNamespace(type="cpu"))
+    picture = (torch.zeros(1, 1, 8, 8),)
+    alone, beside = (tiles.choose_tile_px(engine, picture, 0, number) for number in (1, 4))  # type: ignore[arg-type]
+    assert beside == pytest.approx(alone / 2, rel=0.2)

@@ -1,0 +1,217 @@
+"""Clips on a Ray cluster, or on all cores of this machine: a clip a task, a worker a GPU (or a core) that keeps its network.
+
+`--cluster auto` joins the cluster that runs on this machine, or starts one for this run; ADDRESS is HOST:PORT of another.
+Tasks -> what was made of each, the largest begun first. A worker holds one clip at a time; where it is lost Ray starts
+another, which goes on with that clip after the frames that are kept (RETRIES times). Every machine needs the same kit,
+torch, weights and clips at the same place. The one module that knows Ray (https://docs.ray.io).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import youku
+from youku import cli, files, stops, system_errors
+from youku.text_table import plural
+
+Made = TypeVar("Made")
+Tell = Callable[[str], object]
+AUTO = "auto"
+PACKAGES = ("youku", "torch")
+RETRIES = 3  # of a task whose worker was lost: what kills every worker that takes it ends the run
+SHARED = "a cluster needs all files at the same place everywhere"
+STORE_BYTES = 80 << 20  # Ray's least: names go through it, never frames
+TICK_SEC = 0.2
+PATIENCE_SEC = 5.0
+# Ray sends nothing home, leaves the choice of a GPU alone where none is taken, and gives up sooner
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_NUM_REDIS_GET_RETRIES": "2",
+}  # fmt: skip
+
+
+def add_flag(parser: argparse.ArgumentParser, what: str) -> None:
+    """--cluster, which shares out `what`."""
+    text = f"{what} on a Ray cluster: HOST:PORT, or auto: this machine's, else all its cores (pip install ray)"
+    parser.add_argument("--cluster", type=parse, metavar="ADDRESS", help=text)
+
+
+def parse(text: str) -> str:
+    if text != AUTO and not re.fullmatch(r"[^\s/]+:\d{1,5}", text):
+        raise argparse.ArgumentTypeError(f"expected auto, or HOST:PORT as `ray start --head` names it, got {text!r}")
+    return text
+
+
+class Task(Protocol):
+    @property
+    def source(self) -> str:
+        """Its name."""
+
+    @property
+    def work_bytes(self) -> float:
+        """How much there is to do."""
+
+
+Work = Callable[[Any], Made]
+Begin = Callable[[int, Tell], Work[Made]]
+"""(workers on a machine, tell) -> what is done with each task; called once in every worker."""
+
+
+class Worker:
+    """What runs beside others, on any machine; errors that are to be told come back as sentences."""
+
+    def __init__(self, begin: Begin[Any], beside: int, folder: str, same: dict[str, str], playlists: bool) -> None:
+        self._how = begin, beside, folder, same, playlists
+        self._work: Work[Any] | None = None
+        self._said: list[str] = []
+
+    def run(self, task: Any) -> tuple[list[str], str, Any]:
+        """(what there is to say, why it failed, what was made)."""
+        self._said.clear()
+        try:
+            self._work = self._work or self._begin()
+            return self._said, "", self._work(task)
+        except Exception as error:
+            sentence = str(error) if isinstance(error, ValueError) else system_errors.explain(error)
+            if not sentence:
+                raise
+            return self._said, sentence, None
+
+    def _begin(self) -> Work[Any]:
+        begin, beside, folder, same, playlists = self._how
+        host = socket.gethostname()
+        try:
+            os.chdir(folder)
+            own = about([Path(name) for name in same if name not in PACKAGES])
+        except OSError as error:
+            raise ValueError(f"{host}: {error.filename}: {error.strerror}; {SHARED}") from None
+        for name in (name for name in own if own[name] != same[name]):
+            told = f"{name} {own[name]}, this machine {same[name]}" if name in PACKAGES else f"another {name}"
+            raise ValueError(f"{host} has {told}; a cluster needs the same versions and files everywhere")
+        files.allow_playlists(playlists)
+        return begin(beside, self._said.append)
+
+
+def about(inputs: Sequence[Path]) -> dict[str, str]:
+    """What has to be the same on all machines: versions, and the content of `inputs`."""
+    return {
+        "youku": youku.__version__,
+        "torch": metadata.version("torch"),
+        **{str(path): files.sha256(path) for path in inputs},
+    }
+
+
+def run(
+    address: str, tasks: Sequence[Task], begin: Begin[Made], inputs: Sequence[Path], device: str, tell: Tell
+) -> list[Made]:
+    """What was made of all tasks, in the order in which they were done; ValueError for the first that failed.
+
+    `inputs` are files that every worker reads; on a `device` that may be a GPU, each of the cluster's has one worker.
+    """
+    ray, made = _join(address), list[Made]()
+    try:
+        rooms, needs = _rooms(ray, device == "auto" or device.startswith("cuda"))
+        number = min(sum(rooms), len(tasks))
+        tell(f"{plural(number, 'worker')} on {plural(len(rooms), 'machine')}")
+        start = ray.remote(max_restarts=-1, max_task_retries=RETRIES, **needs)(Worker).remote
+        how = (begin, min(number, max(rooms)), str(Path.cwd()), about(inputs), files.playlists_allowed())
+        idle, running = [start(*how) for _ in range(number)], dict[Any, Any]()
+        waiting = iter(sorted(tasks, key=lambda task: task.work_bytes, reverse=True))
+        with cli.bar(total=len(tasks), unit="clip") as bar:
+            while len(made) < len(tasks):
+                for task in islice(waiting, len(idle)):
+                    worker = idle.pop()
+                    running[worker.run.remote(task)] = worker, task
+                idle.clear()  # whoever has nothing left to do makes room for one that has to begin again
+                for done in ray.wait(list(running), timeout=TICK_SEC)[0]:
+                    worker, task = running.pop(done)
+                    made.append(_result(ray, done, task, tell))
+                    idle.append(worker)
+                    bar.update()
+    finally:
+        ray.shutdown()
+    return made
+
+
+def _result(ray: Any, done: Any, task: Task, tell: Tell) -> Any:
+    try:
+        said, failure, made = ray.get(done)
+    except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
+        if getattr(error, "actor_init_failed", False):
+            reason = str(error).strip().rpartition("\n")[2]
+            raise ValueError(f"--cluster: no worker starts ({reason}); install this kit on every machine") from None
+        raise ValueError(
+            f"{task.source}: {RETRIES + 1} workers were lost over it, mostly for want of memory; try it without --cluster"
+        ) from None
+    for sentence in said:
+        tell(sentence)
+    if failure:
+        raise ValueError(failure)
+    return made
+
+
+def _rooms(ray: Any, on_gpus: bool) -> tuple[list[int], dict[str, int]]:
+    """How many workers each machine has room for, and what one of them takes; ValueError where there is none."""
+    threads = int(os.environ.get("OMP_NUM_THREADS") or 1)
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    has_gpus = on_gpus and any("GPU" in one for one in machines)
+    rooms = [int(one.get("GPU", 0) if has_gpus else one.get("CPU", 0) // threads) for one in machines]
+    if not any(rooms):
+        raise ValueError(f"--cluster: no machine of it has {threads} CPUs; lower OMP_NUM_THREADS, or add machines")
+    return [one for one in rooms if one], {"num_gpus": 1} if has_gpus else {"num_cpus": threads}
+
+
+def _join(address: str) -> Any:
+    """Ray, connected; ValueError in one sentence where it is not there, or not of one kind everywhere."""
+    os.environ.update(QUIET)
+    try:
+        import ray
+    except ImportError:
+        raise ValueError("--cluster: needs a package that is not installed; run pip install ray") from None
+    how: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        answers = _answers(address)
+        with stops.held_back():  # it starts processes
+            if answers:
+                ray.init(address, **how)
+            else:
+                ray.init("local", include_dashboard=False, object_store_memory=STORE_BYTES, **how)
+    except SystemExit:  # by the handler that Ray puts in the place of ours
+        signal.signal(signal.SIGTERM, handler)
+        signal.raise_signal(signal.SIGTERM)
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        advice = "check the address, RAY_AUTH_MODE and the token, and that Ray runs there in the same version"
+        raise ValueError(f"--cluster {address}: {reason}; {advice}") from None
+    finally:
+        with suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGTERM, handler)
+    return ray
+
+
+def _answers(address: str) -> bool:
+    """Whether somebody listens there, which Ray itself waits minutes for; for AUTO, where `ray start` last began a cluster.
+
+    OSError where nobody does whom the user named.
+    """
+    named = os.environ.get("RAY_ADDRESS", "") if address == AUTO else address
+    known = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "ray_current_cluster")
+    host, _, port = (named or (known.read_text() if known.exists() else "")).rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), PATIENCE_SEC).close()
+    except (OSError, ValueError, OverflowError):
+        if named:
+            raise
+        return False
+    return True
