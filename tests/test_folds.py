@@ -47,6 +47,14 @@ def test_scenes_stay_together_and_every_clip_is_held_out_once(clips: Path) -> No
     assert seen == [[4, 5, 6], [0, 1], [2, 3]]
 
 
+def test_held_out_clips_are_named_and_their_neighbours_told(clips: Path) -> None:
+    """Parts of a scene in both halves are said; scenes held out whole, and single clips, are only named."""
+    by_id = dict(enumerate(find_pairs([str(clips)], 2)))
+    part = folds.told([by_id[0], by_id[2], by_id[4]], [by_id[1], by_id[3]])
+    assert part.startswith(": Youku_00001_l.y4m, Youku_00003_l.y4m; these go on in clips that it trains on")
+    assert folds.told([by_id[0], by_id[1], by_id[2]], [by_id[3]]) == ": Youku_00003_l.y4m"
+
+
 def test_what_no_fold_can_be_is_one_sentence(clips: Path, tmp_path: Path) -> None:
     """More folds than scenes, a fold beyond N, both ways of validation, and a text that is none."""
     pairs = find_pairs([str(clips)], 2)

@@ -63,12 +63,13 @@ def read_settings(args: argparse.Namespace) -> TrainConfig:
         if args.fold and args.val_clips is not None:
             raise cli.UsageError(f"--fold {args.fold} and --val-clips both say what is held out; drop one")
         return configs.from_flags(args, configs.read_recipe(args.recipe) if args.recipe else {})
-    others = [key for key, value in vars(args).items() if key not in MAY_CHANGE and value is not None]
-    if others:
-        raise ValueError(f"--resume takes its settings from the run; drop --{', --'.join(others)}".replace("_", "-"))
     from youku.training import run
 
     config = run.resumed_config(Path(args.resume))
+    same = {key for key, value in fields.given(args, TrainConfig).items() if getattr(config, key) == value}
+    others = [key for key, value in vars(args).items() if key not in {*MAY_CHANGE, *same} and value is not None]
+    if others:
+        raise ValueError(f"--resume takes its settings from the run; drop --{', --'.join(others)}".replace("_", "-"))
     return config if args.vgg_weights is None else dataclasses.replace(config, vgg_weights=args.vgg_weights)
 
 

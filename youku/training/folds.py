@@ -6,11 +6,14 @@ other. Groups go, the largest first, to the fold with the fewest clips; the same
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from youku.text_table import plural
 from youku.training.pairs import ClipPair, Pair
 from youku.video import scenes
+
+MOST_NAMED = 8
 
 
 def split(pairs: Sequence[Pair], fold: str) -> tuple[list[Pair], list[Pair]]:
@@ -22,13 +25,23 @@ def split(pairs: Sequence[Pair], fold: str) -> tuple[list[Pair], list[Pair]]:
     if len(found) < num_folds:
         raise ValueError(
             f"--fold {fold}: found {plural(len(found), 'group')} of clips or pictures (what goes on from one clip to the "
-            f"next is one scene), expected {num_folds} or more; take fewer folds or more clips"
+            f"next is one scene), expected {num_folds} or more; take fewer folds (train --fold K/{len(found)}) or more clips"
         )
     folds: list[list[Pair]] = [[] for _ in range(num_folds)]
     for group in sorted(found, key=len, reverse=True):
         min(folds, key=len).extend(group)
     held = [pair for pair in pairs if pair in folds[number - 1]]
     return [pair for pair in pairs if pair not in held], held
+
+
+def told(train: Sequence[Pair], held: Sequence[Pair]) -> str:
+    """A phrase: which pairs are held out, where they are few, and that some go on in those of training."""
+    names = [pair.name for pair in held]
+    phrase = f": {', '.join(names)}" if len(names) <= MOST_NAMED else ""
+    everything = sorted({*train, *held}, key=lambda pair: pair.source)
+    if any((one in held) != (other in held) and _goes_on(one, other) for one, other in itertools.pairwise(everything)):
+        phrase += "; these go on in clips that it trains on, so other films come out lower: --val-data, or --fold"
+    return phrase
 
 
 def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:

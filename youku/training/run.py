@@ -60,7 +60,10 @@ def start(
             with files.atomic_write(folder / "config.toml") as file:
                 file.write(fields.to_toml(config, provenance(command)).encode())
         factors = ", ".join(f"x{scale}" for scale in config.all_scales)
-        say(f"{config.model} {factors}: {plural(len(train_pairs), 'pair')} to train, {len(val_pairs)} to validate on")
+        held = folds.told(train_pairs, val_pairs)
+        say(
+            f"{config.model} {factors}: {plural(len(train_pairs), 'pair')} to train, {len(val_pairs)} to validate on{held}"
+        )
         ending = trainer.train(config, train_pairs, val_pairs, resume, progress, say, ranks)
     if ending.finished and weights.read(weights.find(folder))[1].get("step") == "0":
         say(
