@@ -186,6 +186,18 @@ def test_subtitles_end_with_the_range(tmp_path: Path, suffix: str, subtitles: st
     assert re.findall(r"0,(\d+) --> 00:00:0(.*)\n", text) == [("100", "0,300"), ("500", "0,600")]
 
 
+def test_subtitles_behind_a_longer_one_keep_their_time(tmp_path: Path) -> None:
+    """One that is shown beyond the range is cut; what is over before, though it began later, is not made longer."""
+    (tmp_path / "s.srt").write_text(
+        "1\n00:00:00,000 --> 00:00:02,000\nlong\n\n2\n00:00:00,100 --> 00:00:00,200\nshort\n\n"
+    )
+    source = make(tmp_path / "a.mkv", "-i", str(tmp_path / "s.srt"), "-map", "0:v", "-map", "1", "-c:s", "srt")
+    assert enlarge(source, tmp_path / "b.mkv", "--frames", "0-14") == 0
+    line = [ffmpeg.binary(), "-v", "error", "-i", str(tmp_path / "b.mkv"), "-map", "0:s", "-f", "srt", "-"]
+    text = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+    assert re.findall(r"0,(\d+) --> 00:00:0(.*)\n", text) == [("000", "0,600"), ("100", "0,200")]
+
+
 def test_a_broadcast_clock_starts_at_zero(tmp_path: Path) -> None:
     """An MPEG transport stream, whose clock starts at 1.4 s, becomes a file that starts at 0, sound still beside it."""
     source = sound(tmp_path / "a.ts", "-c:v", "mpeg2video")

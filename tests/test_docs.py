@@ -71,7 +71,7 @@ def test_help_lists_every_documented_target() -> None:
 
 def test_pairs_go_where_training_looks() -> None:
     """A mistyped INTO makes no third folder that nothing reads; said before anything runs."""
-    line = ["make", "-o", "setup", "pairs", "FROM=film.mp4", "INTO=vall"]
+    line = ["make", "--no-print-directory", "-o", "setup", "pairs", "FROM=film.mp4", "INTO=vall"]
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 2 and done.stdout.splitlines()[-1] == "INTO=vall: expected INTO=train or INTO=val"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import re
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import textured_frame
@@ -24,6 +26,7 @@ from youku.inference.clip import predict_all
 from youku.inference.jobs import Job, VideoOptions
 from youku.inference.pipeline import Options
 from youku.video import container, ffmpeg, segments, y4m
+from youku.video.hashed import Hashed
 
 REPO = Path(__file__).parents[1]
 NUM_FRAMES = 11
@@ -363,3 +366,32 @@ def test_a_damaged_clip_says_what_can_be_made_of_it(tmp_path: Path) -> None:
     assert told[-1] == f"{jobs[0].target}: 4 frames came before the damage; --frames 0-3 makes them alone"
     assert predict_all(network("bicubic"), jobs[1:], Options(), tell=told.append) == 1
     assert y4m.Clip(tmp_path / "b.y4m").num_frames == 4 and hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [(24, 16), (1024, 768)])  # hashed in place, and beside
+def test_a_stop_within_a_frame_costs_that_frame_alone(
+    tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is counted is hashed as it was after the last whole frame, whatever had been written of the next one."""
+    header = y4m.make_header(*size)
+    frame = tuple(np.full(shape, 90, np.uint8) for shape in header.plane_shapes)
+    target = tmp_path / "out.y4m"
+
+    write, num_written = Hashed.write, itertools.count()
+
+    def stopped(self: Hashed, data: bytes) -> None:
+        if next(num_written) == 1 + 3 * 4 + 2:  # a header; a line and three planes a frame
+            raise KeyboardInterrupt
+        write(self, data)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Hashed, "write", stopped)
+        with segments.keep(target, "k" * 12, 1) as kept, segments.create_y4m(target, header, kept) as writer:
+            for _ in range(5):
+                writer.write(frame)
+    with segments.keep(target, "k" * 12, 1) as kept:
+        assert kept.num_frames() == 3
+        with segments.create_y4m(target, header, kept) as writer:
+            assert writer.num_kept == 3
+            writer.write(frame)
+    assert [len(planes) for planes in y4m.Clip(target)] == [3] * 4

@@ -95,7 +95,7 @@ LONG = {
     "score": "score {work}/pred --low {work}/low --high {work}/high --test-set " + IDS + " --out {out}",
     "predict": "predict {work}/low/Youku_00000_l.y4m {out}/o.y4m --ensemble --device cpu",
     "predict-video": "predict {work}/low/Youku_00000_l.y4m {out}/o.mkv --codec x265 --device cpu",
-    "convert": "convert {work}/high/Youku_00000_h_GT.y4m {out}/o.mp4 --crf 0",
+    "convert": "convert {work}/long.y4m {out}/o.mp4 --crf 0",
     "convert-png": "convert {work}/high/Youku_00000_h_GT.y4m {out}/o --route float",
     "degrade": "degrade {work}/high/Youku_00000_h_GT.y4m {out}/o --preset youku",
     "experiment": "experiment l1-against-l2 --scale 4 " + TRAIN,

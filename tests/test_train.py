@@ -754,7 +754,8 @@ def test_flags_override_the_recipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "pretrain"), [("", 15000), ("--steps 200", 150), ("--steps 1", 0), ("--pretrain-steps 9", 9)]
+    ("flags", "pretrain"),
+    [("", 15000), ("--steps 200", 150), ("--steps 1", 0), ("--pretrain-steps 9", 9), ("--pretrain-steps 0", 0)],
 )
 def test_a_stage_keeps_its_share_of_other_steps(flags: str, pretrain: int) -> None:
     """A recipe of two stages takes --steps as one of a single stage does."""
@@ -833,6 +834,29 @@ def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = [line for line in lines if line.startswith("edsr-baseline ")]
     assert "300,000 x 16" in line and "Lim et al. 2017" in line
     assert len(lines) == len(list(config.RECIPES.glob("*.toml"))) and all(line[-1] in ".:)" for line in lines)
+
+
+def test_a_start_is_no_bar_for_losses_that_lower_what_is_validated(pairs: Path) -> None:
+    """With an adversary and no stage before it, the best weights are trained ones."""
+    changes = {"loss": "0.01*l1+gan", "lr": 1e-1, "d_lr": 1e-3, "steps": 2, "val_every": 2, "ema": 0.0}
+    made = settings(pairs, model="fsrcnn", init_from="shipped", **changes)
+    run.start(made, progress=False)
+    assert weights.read(made.folder / "best.safetensors")[1]["step"] == "2"
+
+
+def test_killed_after_its_first_weights_a_run_goes_on(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run begins from is kept as its best after the state is there to be resumed."""
+    made = settings(pairs, model="fsrcnn", init_from="shipped", steps=2, val_every=2)
+    with monkeypatch.context() as patched:
+
+        def killed(*_: object) -> None:
+            raise RuntimeError("killed")
+
+        patched.setattr(trainer, "save_weights", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            run.start(made, progress=False)
+    assert run.start(made, resume=True, progress=False).finished
+    assert (made.folder / "best.safetensors").exists()
 
 
 @pytest.mark.parametrize("pretrain", [{}, {"pretrain_steps": 2, "pretrain_loss": "l1", "loss": "l2"}])

@@ -401,3 +401,25 @@ def test_chroma_of_old_headers() -> None:
     """Without a C token the XYSCSS token says the chroma, and without both it is 420jpeg."""
     assert y4m.parse_header(b"YUV4MPEG2 W4 H2 XYSCSS=420MPEG2\n", "x").chroma == "420mpeg2"
     assert y4m.parse_header(b"YUV4MPEG2 W4 H2\n", "x").chroma == "420jpeg"
+
+
+def test_a_clip_for_patches_holds_one_file(tmp_path: Path) -> None:
+    """Thousands of clips are open in training; a file that is whole again is mapped anew, an emptied one is named."""
+    path, header = tmp_path / "a.y4m", y4m.make_header(256, 192)
+    with y4m.create(path, header) as writer:
+        for value in (10, 20):
+            writer.write(tuple(np.full(shape, value, np.uint8) for shape in header.plane_shapes))
+    whole, before = path.read_bytes(), len(list(Path("/proc/self/fd").iterdir()))
+    mapped = y4m.Clip(path, is_mapped=True)
+    assert mapped.patch(1, 0, 0, 8, 8)[0].max() == mapped.frame(1)[0].max() == 20
+    assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
+    clip = y4m.Clip(path)
+    os.truncate(path, 0)
+    for one in (clip, mapped):
+        with pytest.raises(y4m.Y4MError, match="a.y4m: had .* bytes, has 0 now"):
+            one.patch(0, 0, 0, 8, 8)
+    os.truncate(path, 3000)
+    with pytest.raises(y4m.Y4MError, match="has 3000 now"):
+        clip.patch(0, 0, 0, 8, 8)
+    path.write_bytes(whole)
+    assert clip.patch(1, 0, 0, 8, 8)[0].max() == 20

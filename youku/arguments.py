@@ -72,8 +72,9 @@ def in_order(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:
 def refuse_empty(parser: argparse.ArgumentParser, words: list[str]) -> None:
     """Exit status 2 for an argument without a sign in it, such as a shell makes of a variable that is not set."""
     for before, word in itertools.pairwise(["", *words]):
-        flag = word[:-1] if re.fullmatch(r"--\S+=", word) else before if before.startswith("-") else ""
-        if not word.strip() or (flag and word.endswith("=")):
+        is_flag = re.fullmatch(r"--[^\s=]+=", word) is not None
+        flag = word[:-1] if is_flag else before if before.startswith("-") else ""
+        if not word.strip() or is_flag:
             parser.exit(2, f"error: {flag or 'an argument'} is empty; write a value, or leave it out\n")
 
 

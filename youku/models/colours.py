@@ -252,7 +252,8 @@ def rounded(values: Tensor, depth: int) -> Tensor:
     """Code values of a depth as integers, uint8 or uint16, on their device; `values` are overwritten."""
     codes = values.add_(0.5).clamp_(0, (1 << depth) - 0.5)  # the cast rounds down
     if codes.device.type == "cpu":  # in half of the time that torch's own cast takes
-        return torch.from_numpy(codes.numpy().astype(np.uint8 if depth == 8 else np.uint16))
+        with np.errstate(invalid="ignore"):  # what is no number is found by who hands it on
+            return torch.from_numpy(codes.numpy().astype(np.uint8 if depth == 8 else np.uint16))
     return codes.to(torch.uint8) if depth == 8 else codes.to(torch.int32).to(torch.int16).view(torch.uint16)
 
 

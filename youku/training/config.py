@@ -246,8 +246,8 @@ def from_flags(args: argparse.Namespace, recipe: Mapping[str, Any]) -> TrainConf
     given, kept = fields.given(args, TrainConfig), dict(recipe)
     if "steps" in given and kept.get("pretrain_steps") and "pretrain_steps" not in given:
         kept["pretrain_steps"] = kept["pretrain_steps"] * given["steps"] // kept.get("steps", PatchSettings.steps)
-        if not kept["pretrain_steps"]:  # too few for a stage of its own
-            kept.pop("pretrain_loss", None)
+    if not {**kept, **given}.get("pretrain_steps"):  # no steps, or too few, for a stage of its own
+        kept.pop("pretrain_loss", None)
     return TrainConfig(**{"name": called, **kept, **given})
 
 

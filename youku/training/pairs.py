@@ -178,7 +178,7 @@ def _open_pair(path: Path, scale: int) -> ClipPair:
     high_path = path.with_name(contest.high_name(name[0]))
     if not high_path.exists():
         raise ValueError(f"{path}: its ground truth {high_path.name} is missing; download labels or remove the clip")
-    low, high = Clip(path), Clip(high_path)
+    low, high = Clip(path, is_mapped=True), Clip(high_path, is_mapped=True)
     expected = (low.header.width * scale, low.header.height * scale)
     if (high.header.width, high.header.height) != expected:
         raise ValueError(

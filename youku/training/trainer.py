@@ -106,7 +106,9 @@ def _loop(
 ) -> None:
     state, config = steps.state, steps.config
     train_mode(state.module)
-    if _is_due(state, config) or _begins_trained(state):  # it was stopped or killed before
+    if _begins_trained(state, config):
+        save.save()  # or a kill would leave weights without a run
+    if _is_due(state, config) or _begins_trained(state, config):  # it was stopped or killed before
         _validate(state, config, val_pairs, log, stop, save)
     stage, figures = stage_at(config, state), Figures()
     (stopped,) = state.ranks.most(stop.by)  # all processes of a run end after the same step
@@ -146,9 +148,14 @@ def _is_due(state: RunState, config: TrainConfig) -> bool:
     return wanted and state.step > state.validated
 
 
-def _begins_trained(state: RunState) -> bool:
-    """Whether a fresh run has all of its weights from others: no worse ones may become its best."""
-    return state.step == 0 and state.transfer is not None and not state.transfer.new
+def _begins_trained(state: RunState, config: TrainConfig) -> bool:
+    """Whether a run has all of its weights from others, so that no worse ones may become its best.
+
+    Not where its first loss is of features or of an adversary: what pleases them lowers what is validated.
+    """
+    first = config.pretrain_terms if config.pretrain_steps else config.terms
+    is_whole = bool(config.init_from) and not (state.transfer and state.transfer.new)  # nothing is known at a resume
+    return state.step == 0 and is_whole and not (first.features or first.adversarial)
 
 
 def _is_stuck(state: RunState, config: TrainConfig) -> bool:
@@ -185,7 +192,7 @@ def _validate(
     log.write({"step": state.step, "val_psnr": found.psnr, "val_vmaf": found.vmaf, "val_score": found.score})
     remark = ", of the weights that it begins from" if not state.step else " (best so far)" * (value > state.best)
     log.say(f"step {state.step}: validation {found}{remark}")
-    if not state.validated and math.isinf(state.best):
+    if state.step and not state.validated:
         log.say(validation.against_bicubic(found.psnr, pairs, config.val_frames))
     state.since_best += 1
     if value > state.best:

@@ -120,7 +120,7 @@ class Writer:
         self._mux(packets)
         self._copy_until(None if self._frames is None else self._end * self._tick)
         for over_sec, packet in self._shown:
-            packet.duration -= round((over_sec - self._end * self._tick) / packet.time_base)
+            packet.duration -= max(0, round((over_sec - self._end * self._tick) / packet.time_base))
             self._container.mux(packet)
 
     def _mux(self, packets: Iterable[Any]) -> None:

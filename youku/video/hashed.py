@@ -29,6 +29,7 @@ class Hashed:
     def __init__(self, file: IO[bytes], pool: Executor | None = None) -> None:
         self.file, self._digest = file, hashlib.sha256()
         self._pool, self._waiting = pool, deque[Future[None]]()
+        self._marked: tuple[int, str] = 0, ""
 
     def write(self, data: Any) -> None:
         self.file.write(data)
@@ -36,14 +37,33 @@ class Hashed:
             self._digest.update(data)
             return
         self._waiting.append(self._pool.submit(self._digest.update, data))
-        if len(self._waiting) > MOST_WAITING:
-            self._waiting.popleft().result()
+        self._wait(MOST_WAITING)
+
+    def mark(self, number: int) -> None:
+        """What was written so far is `number` whole things; `marked` tells of the last ones."""
+        if self._pool is None:
+            self._mark(number)
+        else:
+            self._waiting.append(self._pool.submit(self._mark, number))
+
+    def _mark(self, number: int) -> None:
+        self._marked = number, self._digest.hexdigest()
+
+    @property
+    def marked(self) -> tuple[int, str]:
+        """The last number that was marked, and the hash of all that had been written then."""
+        self._wait(0)
+        return self._marked
+
+    def _wait(self, most: int) -> None:
+        while len(self._waiting) > most:
+            self._waiting[0].result()
+            self._waiting.popleft()
 
     @property
     def digest(self) -> Any:
         """The hash of all that was written."""
-        while self._waiting:
-            self._waiting.popleft().result()
+        self._wait(0)
         return self._digest
 
     @digest.setter

@@ -125,6 +125,7 @@ class PartWriter:
         num_frames = self._find(kept.batch)
         file.truncate(file.tell())
         self._writer.num_frames = self.num_kept = num_frames
+        self._hashed.mark(num_frames)
 
     @property
     def num_frames(self) -> int:
@@ -132,13 +133,15 @@ class PartWriter:
 
     def write(self, planes: Planes) -> None:
         self._writer.write(planes)
+        self._hashed.mark(self.num_frames)
         if time.monotonic() - self._saved > SAVE_EVERY_SEC:
             self.save()
 
     def save(self, is_whole: bool = False) -> None:
         """What is written so far is kept, whatever comes; a power cut may cost the count of a whole file."""
         self._hashed.sync()
-        count = {"frames": self.num_frames, "sha256": self._hashed.digest.hexdigest()}
+        num_frames, digest = self._hashed.marked  # of whole frames: a stop comes anywhere
+        count = {"frames": num_frames, "sha256": digest}
         files.write_json(self._count, count, durable=not is_whole)
         self._saved = time.monotonic()
 

@@ -33,15 +33,16 @@ class Clip:
 
     Opening looks at the first and the last FRAME line and counts by arithmetic; every frame's own line is looked at
     when it is read, and `check` looks at all of them. A file that shrinks meanwhile is refused: frames are read, not
-    mapped, since a map that is touched beyond the end of its file ends the process. Patches are copied out of a map.
+    mapped, since a map that is touched beyond the end of its file ends the process. Patches are copied out of a map; of
+    a clip that gives many, `is_mapped` holds nothing else.
     Where the first `num_needed` frames will do, a file may be damaged after them and is taken to end there.
     """
 
-    def __init__(self, path: str | Path, num_needed: int | None = None) -> None:
+    def __init__(self, path: str | Path, num_needed: int | None = None, is_mapped: bool = False) -> None:
         self.path, self._num_needed = Path(path), num_needed
         if self.path.is_dir():
             raise Y4MError(f"{path}: expected a y4m file, found a folder")
-        self._file = RandomFile(self.path)
+        self._file = RandomFile(self.path, is_mapped)
         line = self._file.read(0, MAX_LINE_BYTES)
         line = line[: line.find(b"\n") + 1] or line
         self.header = parse_header(line, str(path))
@@ -127,8 +128,9 @@ class Clip:
     def patch(self, index: int, top_px: int, left_px: int, height_px: int, width_px: int) -> Planes:
         """`crop` of one frame, copied."""
         offset = self._offset(index)
-        self._file.need(offset, offset + self.header.frame_bytes)
-        planes = split_planes(self._file.map(), self.header, offset)
+        end = offset + self.header.frame_bytes
+        self._file.need(offset, end)
+        planes = split_planes(self._file.map(end), self.header, offset)
         return tuple(plane.copy() for plane in crop(planes, self.header.layout, top_px, left_px, height_px, width_px))
 
     def __iter__(self) -> Iterator[Planes]:
