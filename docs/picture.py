@@ -26,7 +26,12 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1240, "height": 1240})
         page.goto(page_path.as_uri())
-        picture = Image.open(io.BytesIO(page.screenshot()))
+        row = page.locator(
+            "[data-zooms]"
+        ).first.bounding_box()  # the last of the first comparison: nothing is cut through
+        assert row is not None
+        box = {"x": 0, "y": 0, "width": 1240, "height": round(row["y"] + row["height"]) + 24}
+        picture = Image.open(io.BytesIO(page.screenshot(full_page=True, clip=box)))
         browser.close()
     picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=192).save(TARGET, optimize=True)
     print(f"{TARGET}: {TARGET.stat().st_size / 1000:.0f} kB")

@@ -408,6 +408,41 @@ def test_pictures_are_deinterlaced(tmp_path: Path) -> None:
         assert seconds(tmp_path / "b.mp4") == [Fraction(index, 25 * num_frames // 20) for index in range(num_frames)]
 
 
+def test_only_interlaced_frames_are_deinterlaced(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A film not marked as interlaced stays as it is but for "all" and "field", and a line says so; of a marked one, none."""
+    coding = ("-c:v", "ffv1", "-pix_fmt", "yuv420p")
+    source = make(tmp_path / "p.mkv", *coding)
+    assert enlarge(source, tmp_path / "plain.y4m") == 0
+    for mode, is_same, words in (
+        ("frame", True, "where they show combs, add --deinterlace all"),
+        ("all", False, "--deinterlace all changes it all the same"),
+        ("field", False, "--deinterlace field changes it all the same"),
+    ):
+        assert enlarge(source, tmp_path / f"{mode}.y4m", "--deinterlace", mode) == 0
+        assert words in capsys.readouterr().err
+        assert ((tmp_path / f"{mode}.y4m").read_bytes() == (tmp_path / "plain.y4m").read_bytes()) == is_same
+    marked = make(tmp_path / "i.mkv", *coding, "-flags", "+ildct", filters="setfield=tff")
+    assert enlarge(marked, tmp_path / "i.y4m", "--deinterlace") == 0 and "marked" not in capsys.readouterr().err
+    assert (tmp_path / "i.y4m").read_bytes() == (tmp_path / "all.y4m").read_bytes()
+
+
+@pytest.mark.parametrize("options", [(), ("-movflags", "frag_keyframe", "-g", "5")])
+def test_frames_beyond_a_trusted_index_are_refused_before_the_work(
+    tmp_path: Path, options: tuple[str, ...], capsys: pytest.CaptureFixture
+) -> None:
+    """An MP4 of 20 frames; in fragments its head tells of the first few alone, and those after them come too."""
+    source = make(tmp_path / "a.mp4", "-pix_fmt", "yuv420p", *options)
+    assert (
+        enlarge(source, tmp_path / "b.y4m", "--frames", "18-19") == 0 and y4m.Clip(tmp_path / "b.y4m").num_frames == 2
+    )
+    assert enlarge(source, tmp_path / "c.y4m", "--frames", "18-20") == 1
+    told = capsys.readouterr().err
+    assert ("a.mp4: has 20 frames, frame 20 was asked for" in told) == (not options)
+    if not options:
+        assert "says that it has" not in told
+        assert enlarge(source, tmp_path / "d.y4m", "--frames", "38-39", "--deinterlace", "field") == 0
+
+
 def test_damage_is_told_and_what_decodes_is_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """An mp4 cut to 60 %: a shorter video with a warning; `degrade` does not take it."""
     source = sound(tmp_path / "a.mp4", "-movflags", "+faststart", "-g", "5")

@@ -265,6 +265,7 @@ BAD = [
     (["x.y4m", "y.y4m", "--size", "4x2"], "--size has no effect"),
     (["x.y4m", "y.y4m", "--every", "0"], "expected 1 or more"),
     (["x.y4m", "y.avi"], "expected OUT to be"),
+    (["x.y4m", "y.PNG"], "name y%3d.png or y/"),
     (["x.y4m", "p/%3d.bmp", "--format", "png"], "contradicts"),
     (["x.y4m", "p/%3d.jpg"], "ending in .bmp or .png"),
     (["nope.y4m", "y.y4m"], "no such file"),

@@ -276,6 +276,44 @@ def test_foreign_clips_are_never_replaced(tmp_path: Path) -> None:
     assert precious.read_bytes() == b"real data" and len(list((tmp_path / "out").iterdir())) == 1
 
 
+def test_all_that_is_refused_is_before_a_pair_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A film cut anew meets another film's pairs: no pair of either is touched, by its own numbers or given ones."""
+    one, two, out = write(tmp_path / "a.y4m", 10, 32, 16), write(tmp_path / "b.y4m", 4, 32, 16), tmp_path / "out"
+    for source, every in ((one, "5"), (two, "2")):
+        assert degrade.main([str(source), str(out), "--split-every", every]) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for more in ([], ["--first-id", "0"], ["--shard", "1/1"]):
+        assert degrade.main([str(one), str(out), "--split-every", "2", *more]) == 1
+        assert "00002_l.y4m: is a pair of" in capsys.readouterr().err
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert degrade.main([str(one), str(out), "--split-every", "2", "--first-id", "4"]) == 1
+    assert "would stay beside the new ones: 00000, 00001; delete" in capsys.readouterr().err
+    for path in out.glob("Youku_0000[01]_*"):
+        path.unlink()
+    assert degrade.main([str(one), str(out), "--split-every", "2"]) == 0
+    assert "5 pairs made" in capsys.readouterr().out and not pair_folder.shown_twice(out)
+
+
+def test_a_cut_into_fewer_or_more_pieces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pieces of the old cut that would stay are refused; where all are replaced, they are; a check finds doubled frames."""
+    source, out = write(tmp_path / "a.y4m", 12, 32, 16), tmp_path / "out"
+    line = [str(source), str(out), "--split-every"]
+    assert degrade.main([*line, "3"]) == 0
+    before = contents(out)
+    for more in (["4"], ["4", "--max-frames", "7"], ["4", "--preset", "youku"], ["3", "--first-id", "1"]):
+        assert degrade.main([*line, *more]) == 1 and contents(out) == before
+        assert "would stay beside the new ones: 0000" in capsys.readouterr().err
+    assert degrade.main([*line, "3", "--preset", "bicubic", "--noise", "1", "--first-id", "9"]) == 0  # made otherwise
+    assert degrade.main([*line, "2", "--max-frames", "12", "--first-id", "0"]) == 0
+    assert not pair_folder.shown_twice(out)
+    manifest = json.loads((out / "pairs.json").read_text())
+    manifest["pairs"]["00005"] |= {"first_frame": 1, "cut": {"every": 1}}
+    (out / "pairs.json").write_text(json.dumps(manifest))
+    capsys.readouterr()
+    assert degrade.main(["--check", str(out)]) == 1
+    assert "00005 (shows frames of 00000 once more" in capsys.readouterr().err
+
+
 def save_pictures(folder: Path, num: int, size: tuple[int, int] = (40, 24)) -> None:
     folder.mkdir()
     y, x = np.mgrid[0 : size[1], 0 : size[0]]

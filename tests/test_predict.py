@@ -428,6 +428,8 @@ def test_what_may_come_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     clip = clip_of(tmp_path / "in.y4m")
     assert run(str(clip.path), str(tmp_path / "big.avi")) == 1
     assert "expected OUT.y4m, OUT.mp4" in capsys.readouterr().err
+    assert run(str(clip.path), "big.png") == 1
+    assert "of `predict IN big.y4m`, then `convert big.y4m big/`" in capsys.readouterr().err
     assert run(str(clip.path), f"{tmp_path}/new/") == 0
     assert (tmp_path / "new" / "in_x4.y4m").exists()
 

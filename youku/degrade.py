@@ -6,7 +6,8 @@ real video codecs, before or after the scaling. The presets follow the old-film 
 contest's own data, which were compressed by a real platform. Same seed and sources, same bytes.
 
 `--check` measures pairs that were made elsewhere (a restored film against the old print) and refuses those whose
-frames, pixels (0.25 small pixels) or brightness (gain 5 %, mean 2 code values) disagree.
+frames, pixels (0.25 small pixels) or brightness (gain 5 %, mean 2 code values) disagree, and those of pairs.json that
+show frames of a source once more.
 
 Run: python -m youku degrade film.mp4 data/clips/train --preset youku --split-every 100
      python -m youku degrade --list-presets
@@ -88,7 +89,8 @@ def select(args: argparse.Namespace) -> Selection:
 def check_pairs(folder: str, as_json: bool = False) -> None:
     """Print how the clips of each pair lie to each other; ValueError naming the pairs that are none."""
     pairs, lonely = alignment.find_pairs(folder)
-    found = [alignment.measure(*pair) for pair in cli.watch(pairs, is_kept=False, unit="pair")]
+    twice, watched = pair_folder.shown_twice(folder), cli.watch(pairs, is_kept=False, unit="pair")
+    found = [replace(alignment.measure(*pair), twice=twice.get(pair[0])) for pair in watched]
     if as_json:
         rows = [{**asdict(one), "faults": alignment.faults(one)} for one in found]
         print(json.dumps({"folder": folder, "pairs": rows, "alone": lonely}).replace("NaN", "null"))

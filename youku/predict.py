@@ -73,7 +73,8 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="?",
         const="frame",
         choices=list(ffmpeg.DEINTERLACE),
-        help="make interlaced pictures whole first (bwdif): one for each frame (default) or each field",
+        help="make interlaced pictures whole first (bwdif): each frame marked as interlaced (the default, frame), two of "
+        "every frame (field), or every frame, marked or not (all)",
     )
     parser.add_argument("--no-audio", action="store_true", help="leave the audio out of a video output")
     parser.add_argument("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")

@@ -21,11 +21,11 @@ from youku import files
 from youku.cli import Watch, as_time, unwatched
 from youku.engines.network import Network
 from youku.inference import pipeline, records
-from youku.inference.jobs import Job, VideoOptions
+from youku.inference.jobs import Job, VideoOptions, filters_of
 from youku.inference.pipeline import Options
 from youku.inference.stages import Busy, ahead
 from youku.text_table import plural
-from youku.video import clips, encoding, ffmpeg, fit, interpolate, segments, y4m
+from youku.video import clips, encoding, fit, interpolate, segments, y4m
 from youku.video.clips import Opened
 from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
@@ -94,7 +94,7 @@ def _keep_up_to_date(
         return predict(job)
     target, record = Path(job.target), records.record_of(job.target)
     known = records.read(record)
-    made_by = {**made_by, "frames": str(job.frames or "all"), "deinterlace": str(job.deinterlace)}
+    made_by = {**made_by, "frames": str(job.frames or "all"), "deinterlace": str(job.deinterlacer)}
     made_by |= {"size": str(job.size)} | ({"video": str(video)} if job.to_video else {})
     source: dict[str, Any] = {}
     if job.source != "-":
@@ -136,8 +136,7 @@ def predict_clip(
     kept: Kept | None = None,
 ) -> int:
     """Enlarge one clip into its target file, from the frames on that are `kept`; returns the number of all its frames."""
-    filters = (ffmpeg.DEINTERLACE[job.deinterlace],) if job.deinterlace else ()
-    whole = network.spec.needs_neighbours
+    filters, whole = filters_of(job, tell), network.spec.needs_neighbours
     try:
         with clips.open_clip(job.source, job.frames, whole, not job.to_video, True, filters) as opened:
             return _predict_opened(network, job, options, opened, video or VideoOptions(), watch, tell, kept)

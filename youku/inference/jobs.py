@@ -6,6 +6,7 @@ IN is a clip, a video, a folder of contest clips or "-"; OUT a y4m file, a video
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,7 @@ from youku.engines import shipped
 from youku.inference import records
 from youku.video import clips, encoding, fit, pictures, y4m
 from youku.video.clips import ClipKind
+from youku.video.ffmpeg import DEINTERLACE, Filter
 from youku.video.fit import Size
 
 
@@ -27,9 +29,13 @@ class Job:
     target: str
     frames: range | None
     deinterlace: str | None = None
-    """One of ffmpeg.DEINTERLACE: a frame for each frame, or for each field; None refuses interlaced clips."""
+    """One of ffmpeg.DEINTERLACE; None refuses interlaced clips."""
     size: Size | None = None
     """What the output shall measure, where that is not the network's own factor."""
+
+    @property
+    def deinterlacer(self) -> Filter | None:
+        return DEINTERLACE.get(self.deinterlace or "")
 
     @property
     def to_video(self) -> bool:
@@ -72,6 +78,21 @@ def video_options(
     if encoding.is_video(target):
         encoding.default_encoding(target, options.codec, options.crf)
     return options
+
+
+def filters_of(job: Job, tell: Callable[[str], object]) -> tuple[Filter, ...]:
+    """What FFmpeg does to the frames first; a line says where they are not marked as what it is meant for."""
+    if job.deinterlacer is None:
+        return ()
+    with clips.open_clip(job.source) as opened:
+        if not opened.header.is_interlaced:
+            does = "changes it all the same; leave that out where no frame shows combs"
+            if job.deinterlace == "frame":
+                does = "leaves such frames as they are; where they show combs, add --deinterlace all"
+            tell(
+                f"{job.source}: its first frame is not marked as interlaced, and --deinterlace {job.deinterlace} {does}"
+            )
+    return (job.deinterlacer,)
 
 
 def parse_sharpen(text: str) -> tuple[float, float]:
@@ -177,9 +198,11 @@ def _file_job(source: str, target: str, frames: str, test_set: str, label: str) 
     if Path(target).is_dir() or target.endswith("/"):
         target = str(Path(target) / f"{Path(source).stem}_{label}.y4m")
     if target != "-" and Path(target).suffix.lower() != ".y4m" and not encoding.is_video(target):
-        raise ValueError(
-            f"{target}: expected OUT{', OUT'.join(('.y4m', *encoding.SUFFIXES))}, a folder ending in /, or - for stdout"
-        )
+        path, picture = Path(target).with_suffix(".y4m"), ""
+        if Path(target).suffix.lower() in pictures.SUFFIXES:
+            picture = f"; a picture comes of `predict IN {path}`, then `convert {path} {path.with_suffix('')}/`"
+        names = ", OUT".join((".y4m", *encoding.SUFFIXES))
+        raise ValueError(f"{target}: expected OUT{names}, a folder ending in /, or - for stdout{picture}")
     if frames == "scored" and encoding.is_video(target):
         raise ValueError(f"{target}: --frames scored makes contest clips; name OUT.y4m")
     known = contest.parse_name(Path(source).name)

@@ -8,7 +8,7 @@ Sharpness of one frame, Information of the first three. All code values are thos
   falls, by 32 or more in all; its width is its height over its steepest step. A hard edge has 1 pixel, a Gaussian blur
   of sigma has 2.5 sigma, and an enlargement that adds no detail multiplies the width by its factor.
 - contrast: standard deviation of luma.
-- ratio: raw bits / lossless bits of the frame as an 8-bit RGB picture, 24 bits a pixel against Pillow's PNG at zlib
+- lossless ratio: raw bits / lossless bits of the frame as an 8-bit RGB picture, 24 bits a pixel against Pillow's PNG at zlib
   level 6. Soft, noiseless or enlarged pictures compress well: there is little fine detail to build on.
 - entropy: -sum p log2 p of the luma plane's code values, in bits a sample. The report prints it without the minus sign.
 - outside: share of luma samples below 16 or above 235, in %: full-range or badly graded material.
@@ -244,4 +244,4 @@ def verdict(ratio: float, entropy_bits: float = 8.0) -> str:
         said, about = "helps little: the pictures are soft", LITTLE
     else:
         said, about = "does nothing: the pictures hold hardly any detail", NOTHING
-    return f"{said} (the report's such films: lossless ratio about {about:g})"
+    return f"{said} (films of that kind have a lossless ratio of about {about:g}: old-film report, appendix D.4)"

@@ -181,7 +181,8 @@ def _sharpness(found: Sharpness) -> str:
 
 def _information(found: Information, part: str) -> str:
     frames = f"first {part}" if found.num_frames == 1 else f"mean of the first {found.num_frames} {part}s"
-    return f"{found.ratio:.2f} raw bits to a PNG bit, entropy {found.entropy_bits:.2f} bits a luma sample, {frames}"
+    ratio = f"lossless ratio {found.ratio:.2f} (raw bits to a PNG bit)"
+    return f"{ratio}, entropy {found.entropy_bits:.2f} bits a luma sample, {frames}"
 
 
 def draw_clip(found: Survey, title: str, path: str | Path) -> None:

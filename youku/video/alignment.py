@@ -66,6 +66,8 @@ class Alignment:
     """Mean luma of low minus mean luma of high, in code values of 8 bit."""
     correlation: float = math.nan
     """Of the two lumas once aligned, 1 = the same picture."""
+    twice: int | None = None
+    """Another pair that shows the same frames, made in the same way."""
 
 
 def find_pairs(folder: str | Path) -> tuple[list[tuple[int, Path, Path]], list[str]]:
@@ -122,7 +124,7 @@ def faults(found: Alignment) -> list[str]:
     """What keeps the two clips from being a pair, in words; empty for a good one."""
     if not found.scale:
         return ["the sizes have no whole factor"]
-    words = []
+    words = [] if found.twice is None else [f"shows frames of {found.twice:05d} once more"]
     if found.frames[0] != found.frames[1]:
         words.append(f"{plural(found.frames[0], 'frame')} against {found.frames[1]}")
     if math.isnan(found.correlation):

@@ -191,8 +191,9 @@ def open_clip(
     seen: dict[str, Any] = {"filters": filters, "upright": upright, "progressive": progressive}
     with open_frames(source, **seen, num_needed=needed) as opened:
         known = opened.num_frames
-        if wanted and known is not None and wanted[-1] >= known:
-            raise ValueError(f"{source}: has {known} frames, frame {wanted[-1]} was asked for")
+        most = opened.recording.most_frames if opened.recording else known
+        if wanted and most is not None and wanted[-1] >= most:
+            raise ValueError(f"{source}: has {plural(most, 'frame')}, frame {wanted[-1]} was asked for")
         frames = opened.frames if whole or wanted is None else _choose(opened.frames, wanted, source)
         yield replace(opened, frames=frames, num_frames=known if wanted is None else len(wanted))
 

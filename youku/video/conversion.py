@@ -154,7 +154,12 @@ def _refuse_useless(source: str | Path, target: str | Path, wanted: Conversion) 
         raise ValueError(f"{target}: OUT is IN; inputs are never overwritten, name another file")
     if to_video and not encoding.is_video(target):
         names = ", ".join(f"OUT{suffix}" for suffix in encoding.SUFFIXES)
-        raise ValueError(f"{target}: expected OUT to be .y4m, .yuv, -, frame%3d.bmp, a folder or a video ({names})")
+        path, numbered = Path(target), ""
+        if path.suffix.lower() in pictures.SUFFIXES:
+            numbered = f"; pictures are numbered: name {path.stem}%3d.png or {path.stem}/"
+        raise ValueError(
+            f"{target}: expected OUT to be .y4m, .yuv, -, frame%3d.bmp, a folder or a video ({names}){numbered}"
+        )
     if kind is ClipKind.VIDEO and not Path(source).is_file():
         raise ValueError(f"{source}: no such file; check the path")
     if to_video and kind is ClipKind.VIDEO:

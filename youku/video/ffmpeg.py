@@ -18,7 +18,11 @@ from youku import stops
 from youku.video import y4m
 
 Filter = tuple[str, str]  # one of FFmpeg's: name and options
-DEINTERLACE: dict[str, Filter] = {"frame": ("bwdif", "mode=send_frame"), "field": ("bwdif", "mode=send_field")}
+DEINTERLACE: dict[str, Filter] = {
+    "frame": ("bwdif", "mode=send_frame:deint=interlaced"),  # those that are marked as interlaced
+    "field": ("bwdif", "mode=send_field"),
+    "all": ("bwdif", "mode=send_frame"),
+}
 
 
 class FFmpegError(ValueError):

@@ -26,6 +26,8 @@ from youku.video.degradation import Degradation, make_pair
 from youku.video.y4m import Header, Planes
 
 MANIFEST = "pairs.json"
+CUT = ("source_bytes", "source_mtime_ns", "cut")  # with the same, a source gives the same pairs ...
+WAY = ("seed", "degradation")  # ... made of its frames in this way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +83,13 @@ def fill(
     files.protect(*(path for source in sources for path in source.paths))
     pairs = read_manifest(folder)
     made: list[int] = []
-    clip_id = first_id or 0
-    for number, source in enumerate(sources[: max(own, default=-1) + 1]):
-        clip_id = clip_id if shard or first_id is not None else _first_of(source.name, folder, pairs)
-        settings = _settings(source, degradation, selection, seed)
+    clip_id, is_numbered = first_id or 0, bool(shard) or first_id is not None
+    wanted = [
+        (source, _settings(source, degradation, selection, seed)) for source in sources[: max(own, default=-1) + 1]
+    ]
+    _refuse(folder, wanted, selection, clip_id if is_numbered else None, pairs)
+    for number, (source, settings) in enumerate(wanted):
+        clip_id = clip_id if is_numbered else _first_of(settings, folder, pairs)
         is_there = partial(_is_current, folder, pairs=pairs) if number in own else _is_others
         if not selection.split_every and is_there(clip_id, entry={**settings, "first_frame": 0}):
             clip_id += 1
@@ -115,25 +120,103 @@ def fill(
     return made
 
 
-def _first_of(source: str, folder: Path, pairs: dict[str, Any]) -> int:
+def _first_of(settings: dict[str, Any], folder: Path, pairs: dict[str, Any]) -> int:
     """The first id of the pairs of a source, or the first above all that lie in the folder."""
-    own = [int(taken) for taken, pair in pairs.items() if pair["source"] == source]
-    there = (contest.parse_name(path.name) for path in folder.glob("*.y4m"))
-    return min(own) if own else 1 + max([*map(int, pairs), *(name[0] for name in there if name)], default=-1)
+    there = _ids_in(folder)
+    own = [
+        clip_id for clip_id, pair in _of(settings, pairs).items() if clip_id in there or _agree(pair, settings, *CUT)
+    ]
+    return min(own) if own else 1 + max([*map(int, pairs), *there], default=-1)
+
+
+def _ids_in(folder: Path) -> set[int]:
+    return {name[0] for path in folder.glob("*.y4m") if (name := contest.parse_name(path.name))}
+
+
+def _of(settings: dict[str, Any], pairs: dict[str, Any]) -> dict[int, Any]:
+    """The pairs of the same source, by id."""
+    return {int(name): pair for name, pair in pairs.items() if pair["source"] == settings["source"]}
+
+
+def _agree(pair: dict[str, Any], other: dict[str, Any], *keys: str) -> bool:
+    return all(pair.get(key) == other.get(key) for key in keys)
+
+
+def _refuse(
+    folder: Path,
+    sources: Iterable[tuple[Material, dict[str, Any]]],
+    selection: Selection,
+    first_id: int | None,
+    pairs: dict[str, Any],
+) -> None:
+    """Before a pair is made: ValueError where a place is taken, or pairs that stay would show the same frames once more.
+
+    A source is read through for the number of its pairs, where it is split and something lies that they could meet.
+    """
+    there = _ids_in(folder)
+    for source, settings in sources if there else ():
+        own = {clip_id: pair for clip_id, pair in _of(settings, pairs).items() if clip_id in there}
+        first = _first_of(settings, folder, pairs) if first_id is None else first_id
+        beside = {clip_id for clip_id in there if clip_id >= first} - {*own}
+        if first_id is None and not beside and all(_agree(pair, settings, *CUT) for pair in own.values()):
+            continue
+        places = range(first, first + _num_pairs(source, selection))
+        for clip_id in places:
+            _refuse_taken(folder, clip_id, pairs, source.name)
+        replaced = [own[clip_id] for clip_id in places if clip_id in own]
+        stale = [
+            f"{clip_id:05d}"
+            for clip_id, pair in sorted(own.items())
+            if clip_id not in places
+            and (_agree(pair, settings, *WAY) or any(_agree(pair, old, *CUT, *WAY) for old in replaced))
+        ]
+        if stale:
+            raise ValueError(
+                f"{folder}: pairs of {source.name} that are cut or numbered otherwise would stay beside the new ones: "
+                f"{', '.join(stale)}; delete their files, or name another folder"
+            )
+        first_id = None if first_id is None else places.stop
+
+
+def shown_twice(folder: str | Path) -> dict[int, int]:
+    """The pairs that lie there and show a frame of a source that another one before shows, made in the same way: which."""
+    seen: dict[str, dict[int, int]] = {}
+    found: dict[int, int] = {}
+    there = _ids_in(Path(folder))
+    for name, pair in sorted(read_manifest(Path(folder)).items()):
+        if int(name) in there and pair["frames"] and {"cut", "first_frame"} <= pair.keys():
+            files.require(pair, {"first_frame": int, "cut": {"every": int}}, f"{MANIFEST}: pairs.{name}")
+            every, shown = pair["cut"]["every"], seen.setdefault(str([pair.get(key) for key in ("source", *WAY)]), {})
+            numbers = [(pair["first_frame"] + index) * every for index in range(pair["frames"])]
+            if before := [shown[number] for number in numbers if number in shown]:
+                found[int(name)] = before[0]
+            shown |= dict.fromkeys(numbers, int(name))
+    return found
+
+
+def _num_pairs(source: Material, selection: Selection) -> int:
+    if not selection.split_every:
+        return 1
+    with open_420(source) as opened:
+        return -(-sum(1 for _ in selection.apply(opened)[1]) // selection.split_every)
+
+
+def _refuse_taken(folder: Path, clip_id: int, pairs: dict[str, Any], source: str) -> None:
+    """ValueError where the place of a pair is taken, or there is none."""
+    if not 0 <= clip_id <= 99999:
+        raise ValueError(f"clip id {clip_id}: contest names have five digits; choose another --first-id")
+    listed = pairs.get(f"{clip_id:05d}")
+    for path in (folder / contest.low_name(clip_id), folder / contest.high_name(clip_id)):
+        if path.exists() and listed is None:
+            raise ValueError(f"{path}: exists and is not in {MANIFEST}; choose another --first-id or another folder")
+    if listed is not None and listed["source"] != source:
+        low, free = folder / contest.low_name(clip_id), 1 + max(map(int, pairs))
+        raise ValueError(f"{low}: is a pair of {listed['source']}; add --first-id {free}, or name another folder")
 
 
 def _claim(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> None:
     """List a pair as begun, so that a run that is killed may be repeated; ValueError where its place is taken."""
-    if not 0 <= clip_id <= 99999:
-        raise ValueError(f"clip id {clip_id}: contest names have five digits; choose another --first-id")
-    low, high = folder / contest.low_name(clip_id), folder / contest.high_name(clip_id)
-    listed = pairs.get(f"{clip_id:05d}")
-    for path in (low, high):
-        if path.exists() and listed is None:
-            raise ValueError(f"{path}: exists and is not in {MANIFEST}; choose another --first-id or another folder")
-    if listed is not None and listed.get("source") != entry["source"]:
-        free = 1 + max(int(taken) for taken in pairs)
-        raise ValueError(f"{low}: is a pair of {listed.get('source')}; add --first-id {free}, or name another folder")
+    _refuse_taken(folder, clip_id, pairs, entry["source"])
     _list(folder, clip_id, pairs, {**entry, "frames": None})
 
 

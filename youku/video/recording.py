@@ -35,7 +35,7 @@ class Recording:
 
     `chroma` is the y4m layout wanted, without a siting (None: the nearest to the file's own). `upright` turns pictures
     as their tag says. A range begins at the first frame at or after its start. `whole` makes damage an error rather
-    than a warning, `progressive` interlaced pictures.
+    than a warning, `progressive` interlaced pictures. `most_frames` come where MP4 or MOV has a whole index (no fragments).
     """
 
     def __init__(
@@ -55,8 +55,7 @@ class Recording:
         if self._video is None:
             kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
             raise ffmpeg.NoVideoError(f"{path}: has no pictures that can be decoded, but {kinds}; name another file")
-        self.times: list[int] = []  # of each frame, in ticks
-        self.durations: list[int] = []
+        self.times, self.durations = list[int](), list[int]()  # of each frame, in ticks
         self.faults: list[str] = []  # what was damaged
         self._whole, self._progressive = whole, progressive
         self._lock, self._is_closed = Lock(), False  # frames may be read in another thread than the file is closed in
@@ -72,9 +71,8 @@ class Recording:
         self.num_frames: int | None = self._video.frames or None  # as the container says, where it does
         self.likely_frames = self.num_frames or round(Fraction(container.duration or 0, 10**6) * self._rate) or None
         self.tick = Fraction(1, first.time_base.denominator)  # seconds
-        is_loose = container.format.name in LOOSE_CLOCKS
-        # tick of its clock's 0
-        self.start = round(Fraction(container.start_time, 10**6) / self.tick) if is_loose else 0
+        begin = Fraction(container.start_time or 0, 10**6) if container.format.name in LOOSE_CLOCKS else 0
+        self.start = round(begin / self.tick)  # tick of its clock's 0
         data, siting, field = _look_at(first)
         tags = avframe.read_tags(first, data, siting)
         self._turn = avframe.turn_of(tags.turn if upright else ())
@@ -83,8 +81,10 @@ class Recording:
         about = self._video.codec_context.name, self._video.metadata.get("alpha_mode", "0")
         if not chroma and (lost := avframe.what_is_lost(first.format, name, *about)):
             _log.warning("%s: %s", path, lost)
-        rate = self._rate * (2 if DEINTERLACE["field"] in filters else 1)
-        aspect = self._video.sample_aspect_ratio
+        num_each, num_indexed = 2 if DEINTERLACE["field"] in filters else 1, len(self._video.index_entries)
+        has_index = "mp4" in container.format.name and num_indexed == self.num_frames
+        self.most_frames = num_indexed * num_each if has_index else None
+        rate, aspect = self._rate * num_each, self._video.sample_aspect_ratio
         self.header = avframe.make_header(first, name, rate, aspect, self.tags, self._turn, field)
 
     def __iter__(self) -> Iterator[Planes]:
