@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,32 @@ def test_scenes_stay_together_and_every_clip_is_held_out_once(clips: Path) -> No
         assert len(train) + len(held) == 7 and not {pair.name for pair in train} & {pair.name for pair in held}
         seen.append([contest.parse_name(pair.name)[0] for pair in held])  # type: ignore[index]
     assert seen == [[4, 5, 6], [0, 1], [2, 3]]
+
+
+def test_a_film_on_both_sides_is_told(clips: Path, tmp_path: Path) -> None:
+    """Whether cut into one folder or two, from wherever it lay; other films, and clips of which nothing is known, are not."""
+    others = tmp_path / "others"
+    shutil.copytree(clips, others)
+
+    def shared(source: str, total_bytes: int) -> str:
+        for folder, name, size in ((clips, "raw/film.mp4", 9), (others, source, total_bytes)):
+            listed = {f"{number:05d}": {"source": name, "source_bytes": size, "frames": 3} for number in range(5)}
+            (folder / "pairs.json").write_text(json.dumps({"pairs": listed}))
+        return folds.shared_film(pairs, find_pairs([str(others)], 2))
+
+    pairs = find_pairs([str(clips)], 2)
+    assert folds.shared_film(pairs[:2], pairs[2:]) == ""
+    try:
+        assert shared("../film.mp4", 9) == "film.mp4 (9 bytes)" == folds.shared_film(pairs[:2], pairs[2:])
+        assert folds.shared_film(pairs[:4], pairs[5:]) == shared("film.mp4", 8) == shared("a.mp4", 9) == ""
+
+        def say(text: str) -> None:
+            raise InterruptedError(text)
+
+        with pytest.raises(InterruptedError, match=r"film\.mp4 \(9 bytes\) is in training and validation"):
+            run.start(TrainConfig(data=(str(clips),), scale=2, runs=str(tmp_path)), say=say)
+    finally:
+        (clips / "pairs.json").unlink()
 
 
 def test_what_no_fold_can_be_is_one_sentence(clips: Path, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from youku import contest
 from youku.text_table import plural
 from youku.training.pairs import ClipPair, Pair
-from youku.video import scenes
+from youku.video import pair_folder, scenes
 
 
 def split(pairs: Sequence[Pair], fold: str) -> tuple[list[Pair], list[Pair]]:
@@ -40,6 +41,18 @@ def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
         else:
             found.append([pair])
     return found
+
+
+def shared_film(pairs: Sequence[Pair], others: Sequence[Pair]) -> str:
+    """A film from which clips of both were cut, as pairs.json beside them says; "" for none that is known."""
+    return min(_films(pairs) & _films(others), default="")
+
+
+def _films(pairs: Sequence[Pair]) -> set[str]:
+    paths = [pair.source for pair in pairs if isinstance(pair, ClipPair)]
+    listed = {folder: pair_folder.films(folder) for folder in {path.parent for path in paths}}
+    names = [(path.parent, contest.parse_name(path.name)) for path in paths]
+    return {listed[folder][name[0]] for folder, name in names if name and name[0] in listed[folder]}
 
 
 def _goes_on(before: Pair, pair: Pair) -> bool:
