@@ -68,7 +68,8 @@ def format_board(entries: Sequence[Entry]) -> str:
     rule = ["---", "---", *["---:"] * 9, *["---"] * 4]
     rows = [heads, rule, *(_cells(entry, first, _test_set(first, entries)) for entry, first in _with_first(entries))]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    about = "Best score first. Compare only rows of one test set and one protocol; intervals are over other clips (bootstrap)."
+    about = "Best score first. Compare only rows of one test set and one protocol; intervals are over other clips "
+    about += "(bootstrap; cuts of one film are drawn together)."
     return f"{about}\n\n{table}"
 
 

@@ -127,6 +127,8 @@ def _clip(clip: dict[str, Any], planes: str) -> dict[str, Any]:
         raise ValueError(f"{name}: expected sides of 1 to {MAX_SIDE_PX} pixels")
     if any(after <= before for before, after in itertools.pairwise(frames)):
         raise ValueError(f"{name}: expected frames in ascending order")
+    film = clip.get("film")  # older scores lack it
+    files.require(film, (str, None), f"{name}.film")
     systems: dict[str, Any] = {}
     for system in SYSTEMS:
         values = _numbers(clip.get(system), f"{name}.{system}")
@@ -141,7 +143,7 @@ def _clip(clip: dict[str, Any], planes: str) -> dict[str, Any]:
         known = {key: curve for key, curve in curves.items() if any(value is not None for value in curve)}
         systems[system] = {**values, "psnr": values.get(f"psnr_{planes}"), "per_frame": known}
     curve_key = "psnr_y" if planes == "y" else "psnr_yuv"  # no RGB curve is stored
-    return {**{key: clip[key] for key in CLIP}, **systems, "id": f"{clip['id']:05d}", "curve": curve_key}
+    return {**{key: clip[key] for key in CLIP}, **systems, "film": film, "id": f"{clip['id']:05d}", "curve": curve_key}
 
 
 def _numbers(table: Any, name: str) -> dict[str, float | None]:
