@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -48,11 +50,38 @@ def test_scenes_stay_together_and_every_clip_is_held_out_once(clips: Path) -> No
 
 
 def test_held_out_clips_are_named_and_their_neighbours_told(clips: Path) -> None:
-    """Parts of a scene in both halves are said; scenes held out whole, and single clips, are only named."""
+    """Parts of a scene in both halves are said, scenes that are held out whole are not."""
     by_id = dict(enumerate(find_pairs([str(clips)], 2)))
-    part = folds.told([by_id[0], by_id[2], by_id[4]], [by_id[1], by_id[3]])
-    assert part.startswith(": Youku_00001_l.y4m, Youku_00003_l.y4m; these go on in clips that it trains on")
-    assert folds.told([by_id[0], by_id[1], by_id[2]], [by_id[3]]) == ": Youku_00003_l.y4m"
+    assert folds.told([by_id[1], by_id[3]]) == ": Youku_00001_l.y4m, Youku_00003_l.y4m"
+    scene = "the scene of Youku_00000_l.y4m and Youku_00001_l.y4m"
+    assert folds.shared_film([by_id[0], by_id[2], by_id[4]], [by_id[1], by_id[3]]) == scene
+    assert folds.shared_film([by_id[0], by_id[1], by_id[2]], [by_id[3]]) == ""
+
+
+def test_a_film_on_both_sides_is_told(clips: Path, tmp_path: Path) -> None:
+    """Whether cut into one folder or two, from wherever it lay; other films, and clips of which nothing is known, are not."""
+    others = tmp_path / "others"
+    shutil.copytree(clips, others)
+
+    def shared(source: str, total_bytes: int) -> str:
+        for folder, name, size in ((clips, "raw/film.mp4", 9), (others, source, total_bytes)):
+            listed = {f"{number:05d}": {"source": name, "source_bytes": size, "frames": 3} for number in range(5)}
+            (folder / "pairs.json").write_text(json.dumps({"pairs": listed}))
+        return folds.shared_film(pairs, find_pairs([str(others)], 2))
+
+    pairs = find_pairs([str(clips)], 2)
+    assert folds.shared_film(pairs[:2], pairs[2:]) == ""
+    try:
+        assert shared("../film.mp4", 9) == "film.mp4 (9 bytes)" == folds.shared_film(pairs[:2], pairs[2:])
+        assert folds.shared_film(pairs[:4], pairs[5:]) == shared("film.mp4", 8) == shared("a.mp4", 9) == ""
+
+        def say(text: str) -> None:
+            raise InterruptedError(text)
+
+        with pytest.raises(InterruptedError, match=r"film\.mp4 \(9 bytes\) is in training and validation"):
+            run.start(TrainConfig(data=(str(clips),), scale=2, runs=str(tmp_path)), say=say)
+    finally:
+        (clips / "pairs.json").unlink()
 
 
 def test_what_no_fold_can_be_is_one_sentence(clips: Path, tmp_path: Path) -> None:

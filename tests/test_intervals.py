@@ -29,10 +29,12 @@ def make(num_whole: int, num_sampled: int, gain: float = 0.0, seed: int = 0) -> 
     return clips
 
 
-def clips_of(values: Values, reading: Reading = READING) -> Clips:
-    """As a score's rows have them."""
+def clips_of(values: Values, reading: Reading = READING, films: list[str] | None = None) -> Clips:
+    """As a score's rows have them, each of a film of its own or of those named."""
     rows = [{"whole": whole, "frames": row.psnr_y, "submission": clip_values(row, reading)} for whole, row in values]
-    return intervals.clips_of(rows, asdict(reading))
+    return intervals.clips_of(
+        [{**row, "film": film} for row, film in zip(rows, films or [None] * len(rows), strict=True)], asdict(reading)
+    )
 
 
 def test_the_interval_holds_the_total_and_is_the_same_each_time() -> None:
@@ -69,6 +71,17 @@ def test_a_difference_is_paired() -> None:
 def test_too_few_clips_have_none(clips: Values) -> None:
     """Nor has a score without VMAF, or an exact match."""
     assert intervals.of_score(clips_of(clips)) is None and intervals.told(None) == intervals.UNKNOWN
+
+
+def test_cuts_of_one_film_are_drawn_together() -> None:
+    """Five like cuts of a film tell what one tells, and seem to tell more taken for five films; two films tell nothing."""
+    films, cuts = make(5, 6), make(5, 6) * 5
+    names = [f"{index}.mp4" for index in range(11)] * 5
+    one = intervals.of_score(clips_of(films))
+    together, apart = intervals.of_score(clips_of(cuts, films=names)), intervals.of_score(clips_of(cuts))
+    assert one is not None and apart is not None and together == pytest.approx(one)
+    assert apart[1] - apart[0] < 0.6 * (one[1] - one[0])
+    assert intervals.of_score(clips_of(make(10, 0), films=["a.mp4", "b.mp4"] * 5)) is None
 
 
 def test_an_exact_match_has_none() -> None:

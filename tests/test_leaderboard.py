@@ -70,6 +70,18 @@ def test_best_score_comes_first_and_the_rest_of_the_readme_stays(root: Path) -> 
     assert report.write_leaderboard(root)[0].read_text() == text
 
 
+def test_other_films_under_the_same_ids_are_another_test_set(root: Path) -> None:
+    """They are told by bicubic's figure, and are not set against each other; the row says which clip tells them apart."""
+    add_score(root, "other film", "other film", 40.0, psnr=33.0)
+    rows = [line.split(" | ") for line in leaderboard.format_board(leaderboard.read_entries(root)[0]).splitlines()[4:]]
+    assert [(row[0], row[5]) for row in rows if "the first" in row] == [
+        ("| a\\|b \\<i\\>", "the first"),
+        ("| other film", "the first"),
+    ]
+    assert rows[1][1].startswith(r"150-199, not that of a\|b \<i\>: clip 00150 is of two films, ")
+    assert [row[1] for row in rows if "other" not in row[0]] == ["150-199"] * 3
+
+
 def test_a_submission_is_no_folder_of_submissions(root: Path) -> None:
     """Named instead of its parent, it gets no README of its own; and it is not compared with itself."""
     with pytest.raises(ValueError, match=r"is a submission itself; name the folder that holds them"):

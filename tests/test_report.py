@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import skimage.data
+import skimage.io
 
 from youku import contest, report
 from youku.exchange import leaderboard
@@ -313,6 +315,26 @@ def test_missing_low_or_high_compares_what_is_there(folder: Path, tmp_path: Path
     assert "neither Youku_00151_l.y4m nor Youku_00151_h_GT.y4m was found" in text
 
 
+@pytest.mark.parametrize("num_clips", [0, 3])
+def test_other_films_than_were_scored_are_not_shown(folder: Path, tmp_path: Path, num_clips: int) -> None:
+    """Their sizes are the same, their PSNR is not: neither a strip nor a large picture of them stands beside old numbers."""
+    for kind in ("low", "high"):
+        shutil.copytree(folder.parent / kind, tmp_path / kind)
+        names = [clip[kind] for clip in json.loads((folder / "score.json").read_text())["clips"]]
+        shutil.copy(folder.parent / kind / names[0], tmp_path / kind / names[1])
+    copy = edited(folder, tmp_path / "copy", lambda score: None)
+    with pytest.raises(ValueError, match=r"clip 00151, frame \d: .* dB against .* says .*: other files were scored"):
+        report.write_report(copy, tmp_path / "low", tmp_path / "high", num_clips=num_clips, num_frames=0)
+    assert not list(copy.glob("*.html"))
+    with y4m.create(tmp_path / "high" / names[2], HEADER.resized(208, 144)) as writer:
+        for _ in range(10):
+            writer.write(tuple(np.zeros(shape, np.uint8) for shape in writer.header.plane_shapes))
+    shutil.copy(folder.parent / kind / names[1], tmp_path / kind / names[1])
+    shutil.copy(folder.parent / "low" / contest.low_name(151), tmp_path / "low")
+    with pytest.raises(ValueError, match="clip 00155: expected 416x288 .*, as it was scored, .* is 208x144 .*; give"):
+        report.write_report(copy, tmp_path / "low", tmp_path / "high", num_clips=num_clips, num_frames=0)
+
+
 def test_nulls_everywhere_still_make_a_page(folder: Path, tmp_path: Path) -> None:
     """A score without VMAF, bicubic or curves gives a page that says n/a."""
 
@@ -509,14 +531,20 @@ def test_submissions_side_by_side(folder: Path, pair_path: Path, tmp_path: Path)
     assert pair_path.name == "compare-other.html"
     assert "<td>40.000</td>" in text
     assert 'data-layer="sr2"' in text
+    assert ">submission<" not in text and 'aria-label="VMAF NEG &lt;b&gt;&amp;Name"' in text
     ours = json.loads((folder / "score.json").read_text())["totals"]["submission"]["score"]
     assert f"{40.0 - ours:+.3f}".replace("-", "\u2212") in text
     foreign = edited(folder, tmp_path / "foreign", lambda score: score["clips"].pop())
-    with pytest.raises(ValueError, match="are not those of .* score both on the same --test-set"):
+    with pytest.raises(
+        ValueError, match="foreign beside .*made: clips, frames or sizes are not the same .* score both on"
+    ):
         report.write_report(folder, others=[foreign])
     planes = edited(folder, tmp_path / "planes", lambda score: score["protocol"].update(psnr_planes="y"))
-    with pytest.raises(ValueError, match="another protocol"):
+    with pytest.raises(ValueError, match="the protocols are not the same"):
         report.write_report(folder, others=[planes])
+    film = edited(folder, tmp_path / "film", lambda score: score["clips"][1]["bicubic"].update(psnr_yuv=12.5))
+    with pytest.raises(ValueError, match=r"clip 00151 is of two films, .* \(bicubic has 12\.500 and \d+\.\d+ dB\)"):
+        report.write_report(folder, others=[film])
     with pytest.raises(ValueError, match="at most 3 submissions, got 4"):
         report.write_report(folder, others=[planes] * 3)
 
@@ -815,6 +843,10 @@ def test_side_by_side_in_both_themes(pair: Opened, width: int, scheme: str) -> N
     viewer = pair.page.locator(".viewer").first
     assert viewer.locator(".layer.left").get_attribute("data-layer") == "sr2"
     assert viewer.locator(".layer.right figcaption").inner_text() == NAME
+    table = pair.page.locator(".beside").first
+    shot = skimage.io.imread(io.BytesIO(table.screenshot())).astype(int)[20:, :, :3]
+    is_shaded = np.median(abs(shot[:, -3] - shot[:, 9])) > 20
+    assert is_shaded == table.evaluate("box => box.scrollWidth > box.clientWidth") == (width == 375)
     link = pair.page.evaluate("getComputedStyle(document.querySelector('.back')).color")
     assert link == {"light": "rgb(10, 106, 140)", "dark": "rgb(95, 185, 220)"}[scheme]
     pair.check()

@@ -199,6 +199,23 @@ def test_protocol_chooses_the_figures(made: Path) -> None:
         Reading(vmaf_pool="median")
 
 
+def test_what_clips_were_cut_from_is_kept(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """pairs.json beside the ground truth says it: cuts of one film have no interval, and that is said."""
+    listed = {f"{clip_id:05d}": {"source": "raw/film.mp4", "source_bytes": 9, "frames": 4} for clip_id in TEST_SET.ids}
+    pairs = made / "clips" / "pairs.json"
+    pairs.write_text(json.dumps({"pairs": listed}))
+    command = [str(made / "pred"), "--low", str(made / "clips"), "--high", str(made / "clips"), "--no-vmaf"]
+    try:
+        assert score.main([*command, "--test-set", "150-155", "--out", str(tmp_path)]) == 0
+        assert {clip["film"] for clip in scorefile.read_score(tmp_path)["clips"]} == {"film.mp4 (9 bytes)"}
+        assert "95 % interval over clips: score not known (takes clips of three films" in capsys.readouterr().out
+        pairs.write_text("{")
+        assert score.main([*command, "--test-set", "150-155", "--out", str(tmp_path)]) == 1
+        assert "pairs.json" in capsys.readouterr().err
+    finally:
+        pairs.unlink()
+
+
 def test_exact_match_is_inf_in_json_and_table(made: Path, tmp_path: Path) -> None:
     """A clip equal to its ground truth: inf dB, inf mean, the string "inf" in score.json, SSIM 1."""
     pred = Path(shutil.copytree(made / "pred", tmp_path / "pred"))

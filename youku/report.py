@@ -36,7 +36,9 @@ def write_report(
     out = out or folder / report_page.page_name(folders)
     report_page.check_request(folders, low, high, out, num_clips, num_frames)
     scores = [scorefile.read_score(place) for place in folders]
-    report_page.check_alike(scores, folders)
+    for score, place in zip(scores, folders, strict=True):
+        if why := scorefile.unlike(score, scores[0]):
+            raise ValueError(f"{place} beside {folder}: {why}; score both on the same clips with the same flags")
     names = report_page.names_of(scores, folders)
     certainty = intervals.sentences(scores, list(names.values()))
     report_page.write_page(scores, folders, names, certainty, out, low, high, num_clips, num_frames)

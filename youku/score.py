@@ -78,8 +78,7 @@ def _score(args: argparse.Namespace) -> int:
     else:
         print(format_table(score))
         own, gain = (score["interval"][key] for key in ("submission", "difference"))
-        if own:
-            print(f"\n95 % interval over clips: score {told(own)}; above bicubic {verdict(gain)}")
+        print(f"\n95 % interval over clips: score {told(own)}{f'; above bicubic {verdict(gain)}' if own else ''}")
         if args.artefacts:
             print("\n" + format_artefacts(score))
         print("\n" + "\n".join(map(str, written)))

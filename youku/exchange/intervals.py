@@ -1,8 +1,9 @@
 """How far a score would move with other clips: 95 % intervals by bootstrap over clips, of one submission and of a difference.
 
 Clips of a score (rows of score.json), whole and sampled ones drawn apart so that each draw has VMAF -> (low, high), and
-words. Source: Efron 1979, percentile intervals. Two systems are drawn together, clip by clip: what a hard clip does to
-both cancels.
+words. Clips that were cut from one film are drawn together: ten of them say little more than one about other films.
+Sources: Efron 1979, percentile intervals; Field, Welsh 2007, clusters. Two systems are drawn together, clip by clip: what
+a hard clip does to both cancels.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from youku import contest
 
 DRAWS, SEED, PERCENT = 4000, 0, (2.5, 97.5)
-UNKNOWN = "not known (takes three clips of each kind, VMAF, and no exact match)"
+UNKNOWN = "not known (takes clips of three films of each kind, whole and sampled, VMAF, and no exact match)"
 Interval = tuple[float, float]
 
 
@@ -23,6 +24,7 @@ class Clips(NamedTuple):
     """What the score takes of a system's clips, (clips,) each; nan where there is no VMAF, or it does not count."""
 
     is_whole: np.ndarray
+    film: np.ndarray  # its number; a clip of which none is known is one of its own
     psnr_db: np.ndarray
     weights: np.ndarray
     vmaf: np.ndarray
@@ -39,34 +41,39 @@ def clips_of(rows: Sequence[Mapping[str, Any]], protocol: Mapping[str, str], sys
     vmaf = column("vmaf")
     if protocol["vmaf_clips"] == "full":
         vmaf[~is_whole] = np.nan
-    return Clips(is_whole, column(f"psnr_{protocol['psnr_planes']}"), weights, vmaf)
+    numbers: dict[object, int] = {}
+    film = [numbers.setdefault(row.get("film") or index, len(numbers)) for index, row in enumerate(rows)]
+    return Clips(is_whole, np.array(film, int), column(f"psnr_{protocol['psnr_planes']}"), weights, vmaf)
 
 
 def of_score(clips: Clips, other: Clips | None = None) -> Interval | None:
-    """Of the score, or of what it is above that of `other` on the same clips; None for too few clips.
+    """Of the score, or of what it is above that of `other` on the same clips; None for too few films.
 
-    Fewer than three clips of a kind tell nothing; an exact match (inf dB) has no interval, nor has a score without VMAF.
+    Fewer than three films of a kind tell nothing; an exact match (inf dB) has no interval, nor has a score without VMAF.
     """
-    groups = [np.flatnonzero(clips.is_whole == kind) for kind in (True, False)]
-    groups = [group for group in groups if len(group)]
-    if not groups or min(map(len, groups)) < 3:
+    kinds = [clips.is_whole == kind for kind in (True, False) if (clips.is_whole == kind).any()]
+    if not kinds or min(len(np.unique(clips.film[kind])) for kind in kinds) < 3:
         return None
-    rng = np.random.default_rng(SEED)
-    drawn = np.concatenate([rng.choice(group, (DRAWS, len(group))) for group in groups], axis=1)  # (draws, clips)
+    rng, times = np.random.default_rng(SEED), np.zeros((DRAWS, len(clips.film)))  # how often a draw has a clip
+    for kind in kinds:
+        films, film = np.unique(clips.film[kind], return_inverse=True)
+        drawn = np.zeros((DRAWS, len(films)))
+        np.add.at(drawn, (np.arange(DRAWS)[:, None], rng.choice(len(films), drawn.shape)), 1)
+        times[:, kind] = drawn[:, film]
     with np.errstate(invalid="ignore", divide="ignore"):
-        scores = _scores(clips, drawn) - (_scores(other, drawn) if other is not None else 0.0)
+        scores = _scores(clips, times) - (_scores(other, times) if other is not None else 0.0)
     if not np.isfinite(scores).all():
         return None
     low, high = np.percentile(scores, PERCENT)
     return float(low), float(high)
 
 
-def _scores(clips: Clips, drawn: np.ndarray) -> np.ndarray:
-    """The total of each draw, as `totals.totals_of` makes it: (draws,)."""
-    psnr_db, weights, vmaf = (column[drawn] for column in clips[1:])  # (draws, clips)
-    known = np.isfinite(vmaf)
-    mean = np.where(known, vmaf, 0).sum(axis=1) / known.sum(axis=1)
-    return contest.PSNR_WEIGHT * (psnr_db * weights).sum(axis=1) / weights.sum(axis=1) + contest.VMAF_WEIGHT * mean
+def _scores(clips: Clips, times: np.ndarray) -> np.ndarray:
+    """The total of each draw, as `totals.totals_of` makes it: (draws, clips) -> (draws,)."""
+    known = np.isfinite(clips.vmaf)
+    vmaf = times @ np.where(known, clips.vmaf, 0) / (times @ known)
+    psnr_db = times @ (clips.psnr_db * clips.weights) / (times @ clips.weights)
+    return contest.PSNR_WEIGHT * psnr_db + contest.VMAF_WEIGHT * vmaf
 
 
 def told(interval: Interval | None, digits: int = 2, sign: str = "") -> str:

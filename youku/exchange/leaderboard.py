@@ -50,7 +50,9 @@ def read_entries(root: Path) -> tuple[list[Entry], list[str]]:
     for path in sorted(root.glob("*/score.json")):
         try:
             entry = Entry(path.parent, scorefile.read_score(path.parent))
-            " | ".join(_cells(entry, entry)).encode()  # a folder's name may hold what UTF-8 cannot
+            " | ".join(
+                _cells(entry, entry, entry.score["test_set"])
+            ).encode()  # a folder's name may hold what UTF-8 cannot
             entries.append(entry)
         except (ValueError, OSError) as error:
             fault = str(error) if str(path) in str(error) else f"{path}: {error}"
@@ -64,10 +66,10 @@ def format_board(entries: Sequence[Entry]) -> str:
         return "No submission has been scored yet: `make submission score report`."
     heads = (*HEADS, *PROTOCOL_HEADS)
     rule = ["---", "---", *["---:"] * 9, *["---"] * 4]
-    firsts = {_kind(entry.score): entry for entry in reversed(entries)}
-    rows = [heads, rule, *(_cells(entry, firsts[_kind(entry.score)]) for entry in entries)]
+    rows = [heads, rule, *(_cells(entry, first, _test_set(first, entries)) for entry, first in _with_first(entries))]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    about = "Best score first. Compare only rows of one test set and one protocol; intervals are over other clips (bootstrap)."
+    about = "Best score first. Compare only rows of one test set and one protocol; intervals are over other clips "
+    about += "(bootstrap; cuts of one film are drawn together)."
     return f"{about}\n\n{table}"
 
 
@@ -100,13 +102,25 @@ def _rank(entry: Entry) -> tuple[float, float, str]:
     return score, psnr, entry.folder.name
 
 
-def _kind(score: dict[str, Any]) -> tuple[object, ...]:
-    """What two scores must share to be compared: clips, frames, protocol."""
-    return (*((clip["id"], *clip["frames"]) for clip in score["clips"]), *score["protocol"].values())
+def _with_first(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
+    """Each with the best entry that it may be compared with: itself, where it is that."""
+    return [(entry, next(other for other in entries if not _unlike(entry, other))) for entry in entries]
 
 
-def _cells(entry: Entry, first: Entry) -> list[str]:
-    """A row; `first` is the best entry of its kind."""
+def _unlike(entry: Entry, other: Entry) -> str:
+    return "" if entry is other else scorefile.unlike(entry.score, other.score)
+
+
+def _test_set(first: Entry, entries: Sequence[Entry]) -> str:
+    """What the entries like `first` were scored on; where a better one has the same name for something else, what that is."""
+    name = str(first.score["test_set"])
+    other = next(entry for entry in entries if entry is first or entry.score["test_set"] == name)
+    why = _unlike(first, other)
+    return f"{name}, not that of {other.score['name']}: {why}" if why else name
+
+
+def _cells(entry: Entry, first: Entry, test_set: str) -> list[str]:
+    """A row; `first` is the best entry that may be compared with it."""
     score, protocol = entry.score, entry.score["protocol"]
     own, best = (intervals.clips_of(one.score["clips"], protocol) for one in (entry, first))
     ours, theirs = (score["totals"][system] for system in SYSTEMS[:2])
@@ -118,7 +132,7 @@ def _cells(entry: Entry, first: Entry) -> list[str]:
     interval, above = intervals.of_score(own), intervals.of_score(own, best)
     return [
         _plain(score["name"]),
-        _plain(score["test_set"]),
+        _plain(test_set),
         str(len(score["clips"])),
         head,
         intervals.told(interval) if interval else "n/a",

@@ -9,7 +9,7 @@ from youku import contest
 from youku.contest import TestSet
 from youku.exchange.submission import Submission
 from youku.text_table import plural
-from youku.video import interpolate, y4m
+from youku.video import interpolate, pair_folder, y4m
 from youku.video.y4m import Header
 
 CHECK_IT = "check the submission: python -m youku submit --check"
@@ -25,6 +25,8 @@ class ScoredClip:
     low: y4m.Clip
     high: y4m.Clip
     frames: range
+    film: str | None
+    """What it was cut from, where pairs.json beside the ground truth says that."""
 
     @property
     def work(self) -> int:
@@ -44,7 +46,7 @@ def pair_up(submission: Submission, test_set: TestSet, low: Path, high: Path) ->
         raise ValueError(
             f"test set {test_set}: cannot find {', '.join(missing[:4])}{more}; check the folders, or narrow --test-set"
         )
-    clips = []
+    clips, films = [], pair_folder.films(high)
     for clip_id in test_set.ids:
         low_clip, high_clip = y4m.Clip(low / contest.low_name(clip_id)), y4m.Clip(high / contest.high_name(clip_id))
         target = interpolate.scaled_header(low_clip.header, contest.SCALE)
@@ -59,9 +61,8 @@ def pair_up(submission: Submission, test_set: TestSet, low: Path, high: Path) ->
                 "fetch the pair again"
             )
         frames = test_set.frames(clip_id, low_clip.num_frames)
-        clips.append(
-            ScoredClip(clip_id, test_set.is_whole(clip_id), test_set.name(clip_id), low_clip, high_clip, frames)
-        )
+        is_whole, name = test_set.is_whole(clip_id), test_set.name(clip_id)
+        clips.append(ScoredClip(clip_id, is_whole, name, low_clip, high_clip, frames, films.get(clip_id)))
     return clips
 
 

@@ -246,6 +246,7 @@ def _clip_row(clip: ScoredClip, measured: Measured, reading: Reading) -> dict[st
         "low": clip.low.path.name,
         "high": clip.high.path.name,
         "whole": clip.whole,
+        "film": clip.film,
         "frames": list(clip.frames),
         "width": clip.high.header.width,
         "height": clip.high.header.height,

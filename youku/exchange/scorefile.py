@@ -13,6 +13,7 @@ from typing import Any
 
 from youku import contest, files
 from youku.exchange.totals import CHOICES, SYSTEMS
+from youku.metrics import psnr
 
 KEYS = ("name", "test_set", "created", "protocol", "tools", "paths", "totals", "clips")
 SCORE = {"name": str, "test_set": str, "created": str, "protocol": dict, "tools": dict, "paths": dict, "totals": dict}
@@ -36,6 +37,32 @@ def read_score(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         reason = files.printable(str(error), MOST_LETTERS)
     raise ValueError(f"{path}: expected a score written by this kit: {reason}; score the submission again")
+
+
+def unlike(score: dict[str, Any], first: dict[str, Any]) -> str:
+    """Why two scores that were read cannot be compared; "" for one protocol on the same frames of the same films.
+
+    A film is told by bicubic's figures, which are of its LR and GT alone; what has none counts as the same.
+    """
+    pairs = list(zip(score["clips"], first["clips"], strict=False))
+    same = ("id", "frames", "width", "height")
+    if len(score["clips"]) != len(first["clips"]) or any(
+        clip[key] != other[key] for clip, other in pairs for key in same
+    ):
+        return f"clips, frames or sizes are not the same (test sets {score['test_set']} and {first['test_set']})"
+    if score["protocol"] != first["protocol"]:
+        return "the protocols are not the same"
+    for clip, other in pairs:
+        values = zip(_bicubic_db(clip), _bicubic_db(other), strict=False)
+        if apart := [pair for pair in values if None not in pair and abs(pair[0] - pair[1]) > psnr.SAME_DB]:
+            told = " and ".join(f"{value:.3f}" for value in apart[0])
+            return f"clip {clip['id']} is of two films, or shrunk in two ways (bicubic has {told} dB)"
+    return ""
+
+
+def _bicubic_db(clip: dict[str, Any]) -> list[Any]:
+    """PSNR of bicubic: of the clip, then of its frames where they were kept."""
+    return [clip["bicubic"].get("psnr_yuv"), *clip["bicubic"]["per_frame"].get("psnr_yuv", [])]
 
 
 def write_score(score: dict[str, Any], out: str | Path) -> tuple[Path, Path]:
@@ -100,6 +127,8 @@ def _clip(clip: dict[str, Any], planes: str) -> dict[str, Any]:
         raise ValueError(f"{name}: expected sides of 1 to {MAX_SIDE_PX} pixels")
     if any(after <= before for before, after in itertools.pairwise(frames)):
         raise ValueError(f"{name}: expected frames in ascending order")
+    film = clip.get("film")  # older scores lack it
+    files.require(film, (str, None), f"{name}.film")
     systems: dict[str, Any] = {}
     for system in SYSTEMS:
         values = _numbers(clip.get(system), f"{name}.{system}")
@@ -114,7 +143,7 @@ def _clip(clip: dict[str, Any], planes: str) -> dict[str, Any]:
         known = {key: curve for key, curve in curves.items() if any(value is not None for value in curve)}
         systems[system] = {**values, "psnr": values.get(f"psnr_{planes}"), "per_frame": known}
     curve_key = "psnr_y" if planes == "y" else "psnr_yuv"  # no RGB curve is stored
-    return {**{key: clip[key] for key in CLIP}, **systems, "id": f"{clip['id']:05d}", "curve": curve_key}
+    return {**{key: clip[key] for key in CLIP}, **systems, "film": film, "id": f"{clip['id']:05d}", "curve": curve_key}
 
 
 def _numbers(table: Any, name: str) -> dict[str, float | None]:

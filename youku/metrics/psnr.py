@@ -17,6 +17,7 @@ from youku.video import color
 from youku.video.y4m import Header, Planes
 
 BAND_ROWS = 32
+SAME_DB = 0.01  # machines round what they measure of the same frames by far less; two films are farther apart
 
 
 def decibels(mse: float, peak: float = 255.0) -> float:

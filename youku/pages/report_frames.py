@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from youku import contest
+from youku.metrics import psnr
 from youku.pages import plots
 from youku.text_table import minus
 from youku.video import interpolate, y4m
@@ -33,6 +34,7 @@ BAD_ZIP = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, IndexError, MemoryError, OverflowError,
     RuntimeError, UnicodeDecodeError,
 )  # fmt: skip
+SYSTEMS = {"bicubic": "bicubic", "sr": "submission"}  # layer -> its name in score.json
 APART = 12  # frames of one clip nearer than this (half a second) show the same thing
 ScoredClip = dict[str, Any]
 
@@ -122,13 +124,14 @@ class FrameSources:
         found = {}
         for position in positions:
             layers = {layer: frames[position] for layer, frames in by_layer.items()}
-            if "lr" in layers:
-                header, planes = layers["lr"]
-                scale = scale_of(layers)
-                layers["bicubic"] = interpolate.scaled_header(header, scale), interpolate.upscale(planes, header, scale)
-            _check_sizes(clip, layers)
-            found[position] = layers
+            found[position] = _with_bicubic(clip, layers, scale_of(layers), position)
         return found
+
+    def check_given(self, clip: ScoredClip) -> None:
+        """ValueError where the LR and GT that lie there are not those that were scored, by their first frame."""
+        layers = {layer: frame_at(path, clip["frames"], 0) for layer, path in self.given_files(clip).items()}
+        if len(layers) == 2:
+            _with_bicubic(clip, layers, layers["gt"][0].width // layers["lr"][0].width, 0)
 
 
 def check_names(clips: Sequence[ScoredClip], path: Path) -> None:
@@ -213,14 +216,33 @@ def frame_at(path: Path, frames: Sequence[int], position: int) -> Frame:
     return clip.header, clip.frame(index)
 
 
-def _check_sizes(clip: ScoredClip, layers: Mapping[str, Frame]) -> None:
-    header = layers["sr"][0]
-    for layer, (size, _) in layers.items():
-        if layer != "lr" and (size.width, size.height) != (header.width, header.height):
+def _with_bicubic(clip: ScoredClip, layers: dict[str, Frame], scale: int, position: int) -> dict[str, Frame]:
+    """The layers and what bicubic makes of LR; ValueError where a size, or PSNR, is not the one that was scored."""
+    if "lr" in layers:
+        header, planes = layers["lr"]
+        layers["bicubic"] = interpolate.scaled_header(header, scale), interpolate.upscale(planes, header, scale)
+    truth = layers["gt" if "gt" in layers else "sr"][0]
+    wanted = clip["width"], clip["height"], truth.layout, truth.depth
+    for layer, (header, _) in layers.items():
+        form = header.width, header.height, header.layout, header.depth
+        if layer != "lr" and form != wanted:
+            was, now = (f"{width}x{height} {layout} of {depth} bit" for width, height, layout, depth in (wanted, form))
             raise ValueError(
-                f"clip {clip['id']}: the submission is {header.width}x{header.height}, {layer} "
-                f"{size.width}x{size.height}; give the folders it was scored with (--low, --high)"
+                f"clip {clip['id']}: expected {was}, as it was scored, {layer} is {now}; give the folders it was scored "
+                "with (--low, --high)"
             )
+    for layer, system in SYSTEMS.items():
+        told = clip[system]["per_frame"].get("psnr_yuv", [None] * len(clip["frames"]))[position]
+        if told is None or not {layer, "gt"} <= set(layers):
+            continue
+        (header, pred), (_, high) = layers[layer], layers["gt"]
+        found = psnr.yuv(pred, high, header.depth)
+        if abs(found - told) > psnr.SAME_DB:
+            raise ValueError(
+                f"clip {clip['id']}, frame {clip['frames'][position]}: {system} has {found:.2f} dB against the ground truth "
+                f"there, score.json says {told:.2f}: other files were scored; give their folders (--low, --high), or score again"
+            )
+    return layers
 
 
 def _locate(folder: Path, *places: str | Path | None) -> Path | None:

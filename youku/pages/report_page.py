@@ -45,19 +45,6 @@ def page_name(folders: Sequence[Path]) -> str:
     return f"compare-{'-'.join(others)}.html" if others else "report.html"
 
 
-def check_alike(scores: Sequence[dict[str, Any]], folders: Sequence[Path]) -> None:
-    """Submissions side by side must hold the same frames of the same clips under one protocol."""
-    first = [(clip["id"], clip["frames"]) for clip in scores[0]["clips"]]
-    for score, folder in zip(scores[1:], folders[1:], strict=True):
-        if [(clip["id"], clip["frames"]) for clip in score["clips"]] != first:
-            raise ValueError(
-                f"{folder}: its clips or frames (test set {score['test_set']}) are not those of {folders[0]} "
-                f"({scores[0]['test_set']}); score both on the same --test-set"
-            )
-        if score["protocol"] != scores[0]["protocol"]:
-            raise ValueError(f"{folder}: scored under another protocol than {folders[0]}; score one of them again")
-
-
 def write_page(
     scores: Sequence[dict[str, Any]],
     folders: Sequence[Path],
@@ -69,7 +56,7 @@ def write_page(
     num_clips: int,
     num_frames: int,
 ) -> None:
-    """Write the page of the submission in the first folder, the others beside it, all `check_alike`.
+    """Write the page of the submission in the first folder, the others beside it, none `unlike` it (`scorefile`).
 
     `names` are of `names_of`, `certainty` the sentences about how far the scores would move with other clips.
     `num_clips` worst and best clips and the `num_frames` worst frames by each measure are pictured. `low` and `high`

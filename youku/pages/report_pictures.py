@@ -187,8 +187,12 @@ def _crops(frames: Mapping[str, Frame], box: Box, scale: int) -> dict[str, str]:
 
 
 def make_filmstrip(clip: ScoredClip, sources: FrameSources, anchors: Mapping[int, str]) -> Filmstrip:
-    """Every n-th frame of a clip so that at most `MOST_STILLS` are shown, and those with an anchor."""
+    """Every n-th frame of a clip so that at most `MOST_STILLS` are shown, and those with an anchor.
+
+    ValueError where LR and GT are not those that were scored.
+    """
     every = -(-len(clip["frames"]) // MOST_STILLS)
+    sources.check_given(clip)
     path = next(iter(sources.given_files(clip).values()), None)  # LR, else GT: cheap to reach at random
     width, height = STILL_WIDTH_PX, max(1, round(clip["height"] * STILL_WIDTH_PX / clip["width"]))
     stills = []

@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from youku import contest
 from youku.text_table import plural
 from youku.training.pairs import ClipPair, Pair
-from youku.video import scenes
+from youku.video import pair_folder, scenes
 
 MOST_NAMED = 8
 
@@ -34,14 +35,9 @@ def split(pairs: Sequence[Pair], fold: str) -> tuple[list[Pair], list[Pair]]:
     return [pair for pair in pairs if pair not in held], held
 
 
-def told(train: Sequence[Pair], held: Sequence[Pair]) -> str:
-    """A phrase: which pairs are held out, where they are few, and that some go on in those of training."""
-    names = [pair.name for pair in held]
-    phrase = f": {', '.join(names)}" if len(names) <= MOST_NAMED else ""
-    everything = sorted({*train, *held}, key=lambda pair: pair.source)
-    if any((one in held) != (other in held) and _goes_on(one, other) for one, other in itertools.pairwise(everything)):
-        phrase += "; these go on in clips that it trains on, so other films come out lower: --val-data, or --fold"
-    return phrase
+def told(held: Sequence[Pair]) -> str:
+    """A phrase: which pairs are held out, where they are few."""
+    return f": {', '.join(pair.name for pair in held)}" if len(held) <= MOST_NAMED else ""
 
 
 def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
@@ -53,6 +49,24 @@ def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
         else:
             found.append([pair])
     return found
+
+
+def shared_film(pairs: Sequence[Pair], others: Sequence[Pair]) -> str:
+    """What clips of both were cut from: a film, as pairs.json beside them says, or a scene that goes on; "" for nothing."""
+    if film := min(_films(pairs) & _films(others), default=""):
+        return film
+    in_order = sorted({*pairs, *others}, key=lambda pair: pair.source)
+    for one, other in itertools.pairwise(in_order):
+        if (one in others) != (other in others) and _goes_on(one, other):
+            return f"the scene of {one.name} and {other.name}"
+    return ""
+
+
+def _films(pairs: Sequence[Pair]) -> set[str]:
+    paths = [pair.source for pair in pairs if isinstance(pair, ClipPair)]
+    listed = {folder: pair_folder.films(folder) for folder in {path.parent for path in paths}}
+    names = [(path.parent, contest.parse_name(path.name)) for path in paths]
+    return {listed[folder][name[0]] for folder, name in names if name and name[0] in listed[folder]}
 
 
 def _goes_on(before: Pair, pair: Pair) -> bool:

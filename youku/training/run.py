@@ -37,6 +37,8 @@ def start(
 ) -> Ending:  # fmt: skip
     """Prepare the run folder and train; returns how it ended. Sentences on the way go to `say`."""
     train_pairs, val_pairs = load_pairs(config)
+    if film := folds.shared_film(train_pairs, val_pairs):
+        say(f"{film} is in training and validation: its figures say little about other films; give those by --val-data")
     lacks = next((f"{pair.source}: {pair.lacks_vmaf}" for pair in val_pairs if pair.lacks_vmaf), "")
     if config.val_metric == "auto":  # what the data allow
         lacks = lacks or ("" if ffmpeg.has_libvmaf() else f"{ffmpeg.binary()} has no libvmaf")
@@ -60,7 +62,7 @@ def start(
             with files.atomic_write(folder / "config.toml") as file:
                 file.write(fields.to_toml(config, provenance(command)).encode())
         factors = ", ".join(f"x{scale}" for scale in config.all_scales)
-        held = folds.told(train_pairs, val_pairs)
+        held = folds.told(val_pairs)
         say(
             f"{config.model} {factors}: {plural(len(train_pairs), 'pair')} to train, {len(val_pairs)} to validate on{held}"
         )

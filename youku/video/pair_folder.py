@@ -274,5 +274,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest["pairs"]
 
 
+def films(folder: Path) -> dict[int, str]:
+    """What pairs.json says that each pair was cut from, by id: the source's name and size, wherever it lay; none without."""
+    listed = read_manifest(folder).items()
+    return {int(name): f"{Path(pair['source']).name} ({pair.get('source_bytes')} bytes)" for name, pair in listed}
+
+
 def _versions() -> dict[str, str]:
     return {"youku": __version__, "ffmpeg": ffmpeg.version(), "numpy": np.__version__}

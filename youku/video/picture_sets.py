@@ -129,17 +129,21 @@ def match_made(folder: Path, truths: list[PictureFiles], scale: int) -> list[Pat
     ValueError lists every truth without one, or with several.
     """
     made = pictures.find(folder)
-    found, faults = [], []
+    found, missing, unclear = [], [], []
     for truth in truths:
         names = {truth.high.stem, truth.name, f"{truth.name}x{scale}"}
         near = [path for path in made if path.stem in names] or [
             path for path in made if re.match(rf"{re.escape(truth.name)}(x{scale})?[_.-]", path.stem)
         ]
         found += near[:1]
-        if len(near) != 1:
-            faults.append(f"{truth.high.name} ({', '.join(path.name for path in near[:3]) or 'none'})")
+        if not near:
+            missing.append(truth.high.name)
+        elif near[1:]:
+            unclear.append(f"{truth.high.name} ({', '.join(path.name for path in near[:3])})")
+    faults = [f"none for {_listed(missing)}: make what is missing, or name it as its truth"] if missing else []
+    faults += [f"several for {_listed(unclear)}: leave one of each there"] if unclear else []
     if faults:
-        raise ValueError(f"{folder}: expected one picture for every truth; not so for {_listed(faults)}; rename them")
+        raise ValueError(f"{folder}: expected one picture for every truth, found {'; '.join(faults)}")
     return found
 
 
