@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -164,11 +165,14 @@ def test_the_penalty_weighs_ten() -> None:
         assert adversary.past[0][0] - kind.of_discriminator(*logits).item() == pytest.approx(penalty, abs=1e-4)
 
 
-def test_turns_are_the_eight_of_the_square() -> None:
-    """All flips and rotations, each once."""
+@pytest.mark.parametrize("turned", [batch.turned, batch.turned_at_once])
+def test_turns_are_the_eight_of_the_square(turned: Callable[[torch.Tensor, range], torch.Tensor]) -> None:
+    """All flips and rotations, each once; as a processor turns patches and as a GPU does, in the same order."""
     patch = np.arange(9.0).reshape(1, 3, 3)
     quarters = [np.rot90(side, number, (1, 2)) for side in (patch, patch[:, :, ::-1]) for number in range(4)]
-    made = batch.turned(torch.from_numpy(patch).expand(8, 1, 3, 3), range(8))
+    patches = torch.from_numpy(patch).expand(8, 1, 3, 3)
+    made = turned(patches, range(8))
+    assert torch.equal(made, batch.turned(patches, range(8)))
     found = {tuple(one.flatten().tolist()) for one in made}
     assert found == {tuple(one.flatten().tolist()) for one in quarters} and len(found) == 8
 

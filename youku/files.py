@@ -264,7 +264,7 @@ def require_free(folder: str | Path, needed_bytes: int, what: str) -> None:
 
 
 def allow_open_files() -> None:
-    """Raise this process's limit of open files as far as the system lets it: every mapped clip holds one."""
+    """Raise this process's limit of open files as far as the system lets it: every open clip holds one."""
     try:
         import resource
     except ImportError:  # not a POSIX system

@@ -38,8 +38,8 @@ class RandomFile:
     def read(self, start: int, num_bytes: int) -> bytes:
         """So many bytes, or what there is of them."""
         self.need(start, start + num_bytes)
-        if self._map and self._is_mapped:
-            return self._map[start : min(start + num_bytes, self.size())]
+        if self._map and self._is_mapped:  # whoever opened it so asks for its size first
+            return self._map[start : start + num_bytes]
         data = self._read_once(start, num_bytes)
         while len(data) < num_bytes and (more := self._read_once(start + len(data), num_bytes - len(data))):
             data += more  # the system may give less than asked
