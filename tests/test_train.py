@@ -22,6 +22,7 @@ import torch
 from PIL import Image
 
 from tests.conftest import write_pair
+from tests.test_files import _leftover
 from youku import predict
 from youku import train as verb
 from youku.engines import shipped, weights
@@ -946,3 +947,12 @@ def test_a_fine_tune_keeps_how_its_start_wants_pictures(pairs: Path) -> None:
     again = trainer.validation.validate(network, run.load_pairs(made)[1], made.val_frames, False)
     best = max(line["val_psnr"] for line in lines if "val_psnr" in line)
     assert again.psnr == pytest.approx(best, abs=1e-3)  # what was validated is what is run
+
+
+def test_a_finished_run_leaves_nothing_of_a_killed_save(pairs: Path) -> None:
+    """Killed between the last save's two files, it is found finished and writes nothing; what was half written goes."""
+    made = settings(pairs, steps=2, val_every=2)
+    run.start(made, progress=False)
+    left = _leftover(made.folder, start="1")
+    assert run.start(made, resume=True, progress=False).finished
+    assert not left.exists() and (made.folder / "last.safetensors").exists()

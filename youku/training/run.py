@@ -18,7 +18,7 @@ from typing import IO
 import torch
 
 import youku
-from youku import files, stops, stores
+from youku import files, leftovers, stops, stores
 from youku.engines import torch_engine, weights
 from youku.metrics import vmaf
 from youku.text_table import plural
@@ -112,6 +112,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
                     f"{folder}: another train writes into it now; wait for its end or stop it, or choose another --name"
                 ) from None
             # a file system that has no locks: the run goes on as it did before there were any
+        leftovers.sweep(folder)  # one that is found finished writes nothing
         yield
 
 
