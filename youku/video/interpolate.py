@@ -1,8 +1,8 @@
 """Enlarge or shrink the integer planes of a frame by 2, 3 or 4 without a network, chroma at its own siting.
 
 `upscale` is the kit's bicubic baseline; every network that predicts luma alone takes its chroma from here.
-Source: the phase rule of `color.chroma_shift`. Planes in, planes out; float32 inside, one rounding at the end. A few
-rows at a time go through products with small banded matrices, so that what is in between stays in the cache.
+Source: the phase rule of `color.chroma_shift`. Planes in, planes out; float32 inside, one rounding at the end. Whole
+planes go through products with small banded matrices: few calls, so that frames side by side do not wait for the interpreter.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import torch
 
 BLOCK_PX = 8  # samples of the smaller side that make one block of rows, or one column of a product
-MOST_BLOCKS = 4  # of rows at a time: what lies between the passes stays in the cache
 
 
 def upscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
@@ -74,7 +73,7 @@ def scaled_header(header: Header, scale: int) -> Header:
 def _resample(
     plane: np.ndarray, shape: tuple[int, int], scale: float, kernel: str, shifts: tuple[float, float], header: Header
 ) -> np.ndarray:
-    """(H, W) codes to `shape`, the pass that leaves less first, a few blocks of rows at a time; edges repeat."""
+    """(H, W) codes to `shape`, the pass that leaves less first; edges repeat."""
     import torch  # a second to load: only where a tensor is made
 
     (rows, step, margin_y), (columns, _, margin_x) = (resize.band(scale, kernel, shift, BLOCK_PX) for shift in shifts)
@@ -82,16 +81,13 @@ def _resample(
     num_down, num_right = -(-tall // rows.shape[0]), -(-wide // columns.shape[0])  # blocks of the output
     below, beside = num_down * step - height + margin_y, num_right * step - width + margin_x
     padded = np.pad(plane, ((margin_y, max(below, 0)), (margin_x, max(beside, 0))), mode="edge")
-    out, most = np.empty(shape, header.dtype), (1 << header.depth) - 0.5
-    for first in range(0, num_down, MOST_BLOCKS):
-        num = min(MOST_BLOCKS, num_down - first)
-        block = padded[first * step :][: num * step + 2 * margin_y, : num_right * step + 2 * margin_x]
-        x = torch.from_numpy(block.astype(np.float32))  # (num step + 2 margin, n step + 2 margin)
-        if scale > 1:
-            x = resize.filter_rows(resize.filter_columns(x, columns, step), rows, step)
-        else:
-            x = resize.filter_columns(resize.filter_rows(x, rows, step), columns, step)
-        # what is cut off after a half was added is rounded half up
-        codes = x.add_(0.5).clamp_(0, most).numpy()[: tall - first * rows.shape[0], :wide]
-        np.copyto(out[first * rows.shape[0] :][: len(codes)], codes, casting="unsafe")
+    used = padded[: num_down * step + 2 * margin_y, : num_right * step + 2 * margin_x]
+    x = torch.from_numpy(used.astype(np.float32))  # (num step + 2 margin, n step + 2 margin)
+    # weights sum to one: what is cut off after a half was added, where samples are few, is rounded half up
+    if scale > 1:
+        x = resize.filter_rows(resize.filter_columns(x, columns, step).add_(0.5), rows, step)
+    else:
+        x = resize.filter_columns(resize.filter_rows(x, rows, step).add_(0.5), columns, step)
+    out, most = np.empty(shape, header.dtype), np.float32((1 << header.depth) - 0.5)
+    np.clip(x.numpy()[:tall, :wide], np.float32(0), most, out=out, casting="unsafe")  # by runs that stay in the cache
     return out
