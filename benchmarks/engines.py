@@ -9,6 +9,7 @@ python benchmarks/engines.py --table
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
 import sys
 import time
@@ -17,7 +18,7 @@ from contextlib import suppress
 import torch
 from machine import describe, median_ratio
 
-from youku.engines import graph, weights
+from youku.engines import choice, graph, weights
 from youku.engines.graph_engine import open_engine
 from youku.engines.network import Engine, Network
 from youku.engines.onnx_file import installed
@@ -55,6 +56,8 @@ def compare(name: str, scale: int) -> None:
     made = network(name, scale)
     data = graph.export(made, {})
     engines = [made.engine, *(open_engine(one, data, scale, made.engine.bytes_per_px) for one in installed())]
+    if os.environ.get("CXX") or shutil.which("g++"):
+        engines.append(choice.with_engine(made, choice.COMPILE, print).engine)
     x = picture(made, 1, 270, 480)
     apart = [codes_apart(made, engine, x) for engine in engines]
     spent: list[list[float]] = [[] for _ in engines]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -309,3 +310,38 @@ def test_frames_kept_are_of_the_same_engine(packages: Runtimes, monkeypatch: pyt
     engine = choice.with_engine(packages.made, "auto", str).engine
     assert engine.name == f"torch {torch.__version__} or openvino 1.0 or onnxruntime 1.0"
     assert choice.with_engine(packages.made, "openvino", str).engine.name == "openvino 1.0"
+
+
+def test_compiled_layers_make_torchs_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced by torch.compile, without the minute that its kernels take; the first picture is held to eager torch's."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    for name in ("fsrcnn", "recurrent-t"):
+        said: list[str] = []
+        torchs = network(name, 2)
+        made = choice.with_engine(torchs, "compile", said.append)
+        assert made.engine.name == f"torch {torch.__version__} compiled"
+        for height, width in ((8, 10), (8, 10), (12, 6)):
+            x = noise(torchs, 1, height, width)
+            assert codes_apart(made.engine.step(x, ())[0], torchs.engine.step(x, ())[0]) <= choice.AGREE_CODES
+        assert len(said) == 1 and "compiled, in " in said[0] and "codes from torch's output" in said[0]
+
+
+def test_a_compiler_that_will_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None there, another picture, nothing to compile: a sentence; damaged weights are no fault of it."""
+    torchs = weights.load(None, "fsrcnn", 2, CPU)
+    x = noise(torchs, 1, 8, 8)
+
+    def fail(module: torch.nn.Module) -> torch.nn.Module:
+        raise RuntimeError("\nInvalidCxxCompiler: none\nmore")
+
+    monkeypatch.setattr(torch, "compile", lambda module: lambda *parts: module(*parts) + 0.01)
+    with pytest.raises(ValueError, match=r"--engine compile: differs from torch by 2\.55 codes"):
+        choice.with_engine(torchs, "compile", str).engine.step(x, ())
+    monkeypatch.setattr(torch, "compile", fail)
+    with pytest.raises(ValueError, match=r"cannot compile the network \(InvalidCxxCompiler: none\); it needs a C\+\+"):
+        choice.with_engine(torchs, "compile", str).engine.step(x, ())
+    with pytest.raises(ValueError, match="--engine compile: has no effect on bicubic"):
+        choice.with_engine(replace(torchs, spec=spec_of("bicubic", 2)), "compile", str)
+    with torch.no_grad():
+        torchs.module.last.bias.fill_(float("nan"))
+    assert choice.with_engine(torchs, "compile", str).engine.step(x, ())[0][0].isnan().all()

@@ -259,6 +259,7 @@ BODIES = {
     "swallowing the stop": "exec('while True:\\n try: time.sleep(60)\\n except BaseException: pass')",
     "stuck in unwinding": "exec('try: time.sleep(60)\\nfinally: threading.Event().wait(60)')",
     "a child": "stops.run(['sleep', '60'])",
+    "a library's child, and its own": "import subprocess; subprocess.call(['sh', '-c', 'sleep 60 & wait'])",
     "a pool": "exec('with stops.workers(2) as (pool, _):\\n for _ in range(9): pool.submit(time.sleep, 60)\\n time.sleep(60)')",
 }
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -149,6 +150,9 @@ def end(is_told: bool) -> None:
     for child in children:
         with suppress(OSError):
             child.kill()
+    for pid in _descendants("self"):  # and what a library started, such as a compiler
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
     leftovers.drop_unfinished()
     for child in children:  # on a busy machine one that is killed lives on for a while
         with suppress(subprocess.TimeoutExpired):
@@ -160,6 +164,16 @@ def end(is_told: bool) -> None:
         elif select.select([], [2], [], 0.1)[1]:  # not through sys.stderr, whose lock a stuck thread may hold
             os.write(2, f"\n{sentence()}\n".encode())
     os._exit(status())
+
+
+def _descendants(pid: str) -> list[int]:
+    """Children of a process and theirs, where the system is Linux and lists them."""
+    found = []
+    for path in Path("/proc", pid).glob("task/*/children"):
+        with suppress(OSError):
+            for child in path.read_text().split():
+                found += [int(child), *_descendants(child)]
+    return found
 
 
 @contextmanager

@@ -4,7 +4,7 @@ Network, `--engine NAME` -> the network with an engine that settles at the first
 the fastest of those installed whose output there lies within AGREE_CODES of torch's, and remembers it in the cache for
 the network, the picture's size, the machine and the versions; an engine asked for by name is held to the same bound, but
 not measured. Torch runs what is on a GPU, in 16 bit, or carries memory; on a GPU "auto" replays it as a CUDA graph, and
-"torch" launches every layer.
+"torch" launches every layer, "compile" what torch.compile makes of them.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from youku.models.colours import Tensors
     from youku.models.spec import ModelSpec
 
-TORCH = "torch"
-NAMES = ("auto", TORCH, "openvino", "onnxruntime")
+TORCH, COMPILE = "torch", "compile"
+NAMES = ("auto", TORCH, COMPILE, "openvino", "onnxruntime")
 AGREE_CODES = 0.1
 """How far an engine's output may lie from torch's, in codes (1/255) before rounding: so no code differs by more than 1, and
 those alone do that lie as near to a half. FSRCNN's lies within 0.001."""
@@ -43,7 +43,7 @@ Tell = Callable[[str], object]
 
 
 def add_flag(parser: argparse.ArgumentParser) -> None:
-    text = "what computes the network: auto (default) takes the fastest one installed that gives torch's picture"
+    text = "what computes the network: auto (default) takes the fastest package installed that gives torch's picture"
     parser.add_argument("--engine", choices=NAMES, default="auto", help=text)
 
 
@@ -66,8 +66,10 @@ def with_engine(network: Network, name: str, tell: Tell) -> Network:
     from youku.engines.graph_engine import RUNTIMES
 
     is_graph = isinstance(network.engine, ChosenEngine)
-    if name == TORCH and is_graph:
-        raise ValueError(f"--engine torch: {network.path} is an ONNX graph without torch's layers; drop the flag")
+    if name in (TORCH, COMPILE) and is_graph:
+        raise ValueError(f"--engine {name}: {network.path} is an ONNX graph without torch's layers; drop the flag")
+    if name == COMPILE:
+        return _compiled(network, tell)
     wanted = [one for one in RUNTIMES.values() if name in ("auto", one.package)]
     why_not = {one.package: _why_not(network, one, is_graph) for one in wanted}
     if why_not.get(name):
@@ -91,6 +93,16 @@ def graphed(network: Network, tell: Tell = str) -> Network:
     from youku.engines.cuda_graph import GraphedEngine
 
     return replace(network, engine=GraphedEngine(network.engine, tell=tell))
+
+
+def _compiled(network: Network, tell: Tell) -> Network:
+    from youku.engines.compiled_engine import CompiledEngine
+    from youku.engines.torch_engine import TorchEngine
+
+    if not network.spec.trainable:
+        raise ValueError(f"--engine {COMPILE}: has no effect on {network.spec.name}; drop it")
+    assert isinstance(network.engine, TorchEngine)
+    return replace(network, engine=CompiledEngine(network.engine, AGREE_CODES, tell))
 
 
 def _why_not(network: Network, runtime: Runtime, is_graph: bool) -> str:
