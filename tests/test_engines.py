@@ -320,6 +320,7 @@ def test_compiled_layers_make_torchs_picture(monkeypatch: pytest.MonkeyPatch) ->
         torchs = network(name, 2)
         made = choice.with_engine(torchs, "compile", said.append)
         assert made.engine.name == f"torch {torch.__version__} compiled"
+        assert made.engine.bytes_per_px(noise(torchs, 1, 8, 8)) > 0 and said == []  # compiles nothing
         for height, width in ((8, 10), (8, 10), (12, 6)):
             x = noise(torchs, 1, height, width)
             assert codes_apart(made.engine.step(x, ())[0], torchs.engine.step(x, ())[0]) <= choice.AGREE_CODES

@@ -101,8 +101,10 @@ def _compiled(network: Network, tell: Tell) -> Network:
 
     if not network.spec.trainable:
         raise ValueError(f"--engine {COMPILE}: has no effect on {network.spec.name}; drop it")
-    assert isinstance(network.engine, TorchEngine)
-    return replace(network, engine=CompiledEngine(network.engine, AGREE_CODES, tell))
+    torchs = network.engine
+    assert isinstance(torchs, TorchEngine)
+    compiled = CompiledEngine(torchs.module, torchs.device, torchs.half, most_codes=AGREE_CODES, tell=tell)
+    return replace(network, engine=compiled)
 
 
 def _why_not(network: Network, runtime: Runtime, is_graph: bool) -> str:

@@ -1,14 +1,14 @@
 """A network's layers through torch.compile: one kernel for several, made by the machine's C++ compiler (Triton on a GPU).
 
 Nothing to install beside a compiler, and every network that torch runs; making the kernels takes ten seconds to a minute,
-so it is asked for by name. `eager` stays the measure of the first picture.
+so it is asked for by name. The first picture is held to eager torch's.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -19,40 +19,28 @@ from youku.models.colours import Tensors
 
 
 @dataclass(frozen=True)
-class CompiledEngine:
-    """`eager` compiled at the first picture, and again where another size needs it."""
+class CompiledEngine(TorchEngine):
+    """`module` compiled at the first picture, and again where another size needs it."""
 
-    eager: TorchEngine
-    most_codes: float
+    most_codes: float = 0.0
     """How far the first picture may lie from eager torch's, in codes (1/255) before rounding."""
     tell: Callable[[str], object] = str
     _made: list[TorchEngine] = field(default_factory=list, init=False, compare=False)
 
     @property
     def name(self) -> str:
-        return f"{self.eager.name} compiled"
-
-    @property
-    def device(self) -> torch.device:
-        return self.eager.device
-
-    @property
-    def half(self) -> bool:
-        return self.eager.half
-
-    def bytes_per_px(self, x: Tensors) -> float:
-        return self.eager.bytes_per_px(x)
+        return f"{super().name} compiled"
 
     def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
         """As eager torch's; ValueError where it cannot be compiled, or gives another picture."""
         if self._made:
             return self._made[0].step(x, memory)
-        expected = self.eager.step(x, memory)
+        expected = super().step(x, memory)
         if not all(bool(part.isfinite().all()) for part in expected[0]):
             return expected  # damaged weights: whoever asked for the picture refuses it
         began = time.perf_counter()
         try:
-            engine = replace(self.eager, module=cast(nn.Module, torch.compile(self.eager.module)))
+            engine = TorchEngine(cast(nn.Module, torch.compile(self.module)), self.device, self.half)
             made = engine.step(x, memory)
         except RuntimeError as error:
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
