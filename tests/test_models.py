@@ -71,6 +71,10 @@ COUNTS = {
     ("recurrent-s", 2): 78_566, ("recurrent-s", 3): 86_075, ("recurrent-s", 4): 87_224,
     ("recurrent-m", 2): 214_806, ("recurrent-m", 3): 226_059, ("recurrent-m", 4): 227_784,
     ("recurrent-l", 2): 452_550, ("recurrent-l", 3): 467_547, ("recurrent-l", 4): 469_848,
+    ("bidirectional-t", 2): 31_446, ("bidirectional-t", 3): 35_211, ("bidirectional-t", 4): 35_784,
+    ("bidirectional-s", 2): 156_326, ("bidirectional-s", 3): 163_835, ("bidirectional-s", 4): 164_984,
+    ("bidirectional-m", 2): 429_942, ("bidirectional-m", 3): 441_195, ("bidirectional-m", 4): 442_920,
+    ("bidirectional-l", 2): 907_590, ("bidirectional-l", 3): 922_587, ("bidirectional-l", 4): 924_888,
 }  # fmt: skip
 
 HUGE = 5_000_000  # parameters: such a network is checked where its size matters, not everywhere

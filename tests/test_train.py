@@ -63,6 +63,7 @@ def last(made: TrainConfig) -> dict:
         {"dtype": "auto"},
         {"model": "pairs-t"},
         {"model": "recurrent-t", "sequence": 3},
+        {"model": "bidirectional-t", "sequence": 3},
     ],
 )
 def test_resume_is_bit_identical(pairs: Path, changes: dict) -> None:

@@ -69,6 +69,10 @@ FILES = {
     "recurrent-s": "recurrent",
     "recurrent-m": "recurrent",
     "recurrent-l": "recurrent",
+    "bidirectional-t": "recurrent",
+    "bidirectional-s": "recurrent",
+    "bidirectional-m": "recurrent",
+    "bidirectional-l": "recurrent",
 }
 UNTRAINED = ("bicubic", "lanczos")  # have no weights
 
