@@ -58,6 +58,7 @@ FILES = {
     "imdn": "imdn",
     "rfdn": "rfdn",
     "safmn": "safmn",
+    "carn-m": "carn",
     "disp": "disp",
     "smfanet": "smfanet",
     "smfanet-plus": "smfanet",

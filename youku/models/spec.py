@@ -42,7 +42,7 @@ class ModelSpec:
     source: str
     scales: tuple[int, ...] = (2, 3, 4)
     any_scale: bool = False
-    """One set of weights serves every scale: the network works on the interpolated picture (SRCNN, VDSR)."""
+    """One set of weights serves every scale: it works on the interpolated picture (SRCNN, VDSR) or has a tail for each."""
     num_frames: int = 1
     """Consecutive frames seen at once, odd."""
     aligned: bool = False
