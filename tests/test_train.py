@@ -836,6 +836,10 @@ def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     _, *lines = capsys.readouterr().out.splitlines()
     (line,) = [line for line in lines if line.startswith("edsr-baseline ")]
     assert "300,000 x 16" in line and "Lim et al. 2017" in line
+    for name in ("10min", "1h", "overnight"):  # for how long, where, and for what
+        (line,) = [line for line in lines if line.startswith(f"{name} ")]
+        assert re.search("minutes on two cores|hours where 1h takes one", line)
+        assert re.search(r"\+1\.\d in score; GPU not measured|gain and GPU not measured", line)
     assert len(lines) == len(list(config.RECIPES.glob("*.toml"))) and all(line[-1] in ".:)" for line in lines)
 
 
