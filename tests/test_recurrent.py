@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +16,13 @@ from tests.conftest import write_pair
 from tests.test_motion import texture
 from tests.test_train import settings
 from tests.test_training_data import sampler, write_pictures
+from youku.cli import Watch
 from youku.engines import weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import pipeline, window
+from youku.inference.clip import predict_all
+from youku.inference.jobs import Job
 from youku.inference.pipeline import Options
 from youku.models import MODELS, colours
 from youku.models.colours import YUV420
@@ -186,6 +189,27 @@ def test_both_ways_in_parts_and_for_picked_frames(clip: Clip) -> None:
     assert apart(outputs(net, clip, [0, 4, 7]), picked) == 0
 
 
+def test_both_ways_goes_on_where_it_was_stopped(clip: Clip, tmp_path: Path) -> None:
+    """In the middle of a part, and of another: the file is that of a run in one go."""
+    net = network(name="bidirectional-t")
+    net = replace(net, spec=replace(net.spec, at_once_px=1, warm_up_frames=1))
+
+    def stopped_at(last: int) -> Watch:
+        def watch(frames: Iterable[Planes], *_: object) -> Iterator[Planes]:
+            yield from itertools.islice(frames, last)
+            raise KeyboardInterrupt
+
+        return watch
+
+    for target, stops in (("whole.y4m", ()), ("parts.y4m", (2, 3))):
+        job = Job(source=str(clip.path), target=str(tmp_path / target), frames=None)
+        for last in stops:
+            with pytest.raises(KeyboardInterrupt):
+                predict_all(net, [job], Options(), watch=stopped_at(last))
+        predict_all(net, [job], Options())
+    assert (tmp_path / "parts.y4m").read_bytes() == (tmp_path / "whole.y4m").read_bytes()
+
+
 @pytest.mark.parametrize("scale", [3, 4])
 def test_both_ways_begins_as_what_it_starts_from(scale: int, tmp_path: Path) -> None:
     """From a recurrent network it begins with its pictures, in every sequence of a batch; of another scale it takes the rest."""
@@ -234,8 +258,8 @@ def test_sequences_are_windows_that_follow_each_other(pairs: Path, tmp_path: Pat
     assert torch.equal(noisy_low[0][:, 2], noisy_low[1][:, 1])  # a frame's noise is its own
 
 
-@pytest.mark.parametrize("num_frames", [1, 3])
-def test_short_and_cut_up_clips_train(tmp_path: Path, num_frames: int) -> None:
+@pytest.mark.parametrize(("model", "num_frames"), [("recurrent-t", 1), ("recurrent-t", 3), ("bidirectional-t", 3)])
+def test_short_and_cut_up_clips_train(tmp_path: Path, model: str, num_frames: int) -> None:
     """A clip of one frame, and one with a cut before every frame, stand still for a whole sequence."""
     folder = tmp_path / "clips"
     folder.mkdir()
@@ -248,7 +272,7 @@ def test_short_and_cut_up_clips_train(tmp_path: Path, num_frames: int) -> None:
             shots = list(blocks.repeat(side // 6, 1).repeat(side // 6, 2))
             path.unlink()
             write_clip(path, shots)
-    made = settings(folder, model="recurrent-t", sequence=3, steps=2, val_every=2)
+    made = settings(folder, model=model, sequence=3, steps=2, val_every=2)
     (batch, low) = (sampler(made).draw(0), frames_of(sampler(made).draw(0).low[0], 3))
     assert all(torch.equal(part, low[0]) for part in low) and torch.equal(low[0][:, 0], low[0][:, 2])
     assert batch.low[0].std() > 0.02 and run.start(made, progress=False).finished
