@@ -17,6 +17,7 @@ from youku.models import MODELS
 from youku.training import config, experiment
 from youku.training.dataset import Sampler
 from youku.training.pairs import find_pairs
+from youku.training.settings import PatchSettings
 
 PAGE = (experiment.EXPERIMENTS / "README.md").read_text()
 COMMANDS = [shlex.split(line)[3:] for line in PAGE.splitlines() if line.startswith("    python -m youku ")]
@@ -63,7 +64,7 @@ def test_both_sides_must_hold_a_patch(tmp_path: Path) -> None:
     sampler = Sampler(
         pairs=find_pairs([str(tmp_path)], 4),
         spec=MODELS["espcn"],
-        patches=config.PatchSettings(patch_px=24, batch=8, augment=False),
+        patches=PatchSettings(patch_px=24, batch=8, augment=False),
         seed=0,
         device=torch.device("cpu"),
     )

@@ -99,6 +99,27 @@ def test_what_no_fold_can_be_is_one_sentence(clips: Path, tmp_path: Path) -> Non
         TrainConfig(fold="half")
 
 
+def test_an_experiment_is_refused_before_it_trains(clips: Path, tmp_path: Path) -> None:
+    """Too few scenes for the last fold, tests that clips do not allow, a run of other settings: no variant is begun."""
+    kit = experiment.read("folds")
+    base = {**kit.base, "steps": 1, "data": (str(clips),), "scale": 2, "patch_px": 16, "batch": 1, "device": "cpu"}
+    base |= {"val_clips": 1, "val_frames": 1}
+    cases = {
+        "found 4 groups of clips": {"a": {"fold": "1/4"}, "b": {"fold": "5/5"}},
+        "--resizers has no effect on Youku_00000": {"a": {"lr": 1e-4}, "b": {"resizers": ("box",)}},
+        "tests = box: clips bring their own": {"a": {"lr": 1e-4}, "b": {"lr": 2e-4}},
+        "b: holds a run with other settings": {"a": {"lr": 1e-4}, "b": {"lr": 2e-4}},
+    }
+    for said, variants in cases.items():
+        tests = ("box",) if said.startswith("tests") else ()
+        if said.startswith("b:"):
+            run.start(TrainConfig(**{**base, "runs": str(tmp_path / "e"), "name": "b"}), progress=False)
+        one = experiment.Experiment(name="e", question="q", source="", base=base, variants=variants, tests=tests)
+        with pytest.raises(ValueError, match=said):
+            experiment.run_all(one, experiment.configs(one, str(tmp_path), {}), progress=False)
+        assert not (tmp_path / "e" / "a").exists()
+
+
 def test_the_experiment_gathers_out_of_fold_scores(clips: Path, tmp_path: Path) -> None:
     """The mean is over the clips, not over the folds, which have four and three."""
     kit = experiment.read("folds")

@@ -60,6 +60,7 @@ COUNTS = {
     ("imdn", 2): 694_404, ("imdn", 3): 703_059, ("imdn", 4): 715_176,
     ("rfdn", 2): 417_212, ("rfdn", 3): 423_977, ("rfdn", 4): 433_448,
     ("safmn", 2): 227_820, ("safmn", 3): 232_695, ("safmn", 4): 239_520,
+    ("carn-m", 2): 414_787, ("carn-m", 3): 414_787, ("carn-m", 4): 414_787,
     ("disp", 2): 153_388, ("disp", 3): 157_723, ("disp", 4): 163_792,
     ("smfanet", 2): 185_628, ("smfanet", 3): 190_503, ("smfanet", 4): 197_328,
     ("smfanet-plus", 2): 480_300, ("smfanet-plus", 3): 486_795, ("smfanet-plus", 4): 495_888,
@@ -71,6 +72,10 @@ COUNTS = {
     ("recurrent-s", 2): 78_566, ("recurrent-s", 3): 86_075, ("recurrent-s", 4): 87_224,
     ("recurrent-m", 2): 214_806, ("recurrent-m", 3): 226_059, ("recurrent-m", 4): 227_784,
     ("recurrent-l", 2): 452_550, ("recurrent-l", 3): 467_547, ("recurrent-l", 4): 469_848,
+    ("bidirectional-t", 2): 31_446, ("bidirectional-t", 3): 35_211, ("bidirectional-t", 4): 35_784,
+    ("bidirectional-s", 2): 156_326, ("bidirectional-s", 3): 163_835, ("bidirectional-s", 4): 164_984,
+    ("bidirectional-m", 2): 429_942, ("bidirectional-m", 3): 441_195, ("bidirectional-m", 4): 442_920,
+    ("bidirectional-l", 2): 907_590, ("bidirectional-l", 3): 922_587, ("bidirectional-l", 4): 924_888,
 }  # fmt: skip
 
 HUGE = 5_000_000  # parameters: such a network is checked where its size matters, not everywhere
@@ -211,11 +216,12 @@ def test_eval_is_deterministic_and_state_round_trips(name: str, scale: int) -> N
 
 @pytest.mark.parametrize(("name", "scale"), TRAINABLE)
 def test_gradient_reaches_every_parameter(name: str, scale: int) -> None:
-    """No parameter is dead."""
+    """No parameter is dead, but those of the tails for other scales."""
     module = build(name, scale).train()
     torch.stack([part.square().mean() for part in run(module, picture(name, 8, 8, batch=2))]).sum().backward()
     dead = [key for key, parameter in module.named_parameters() if parameter.grad is None or not parameter.grad.any()]
-    assert dead == []
+    others = tuple(f"upscale.{other}." for other in MODELS[name].scales if name == "carn-m" and other != scale)
+    assert [key for key in dead if not key.startswith(others)] == []
 
 
 @pytest.mark.parametrize(("name", "scale"), TRAINABLE)

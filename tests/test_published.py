@@ -48,7 +48,7 @@ needs_data = pytest.mark.skipif(
     not (DATA / "weights").is_dir() or not (DATA / "bench/Set5").is_dir(), reason="needs shared/data: weights, Set5"
 )
 FORMS = [(form, scale) for form in PUBLISHED if not form.branched for scale in form.spec.scales]
-SCALE_UNTOLD = {"fsrcnn", "fsrcnn-s", "srcnn-955", "vdsr"}
+SCALE_UNTOLD = {"carn-m", "fsrcnn", "fsrcnn-s", "srcnn-955", "vdsr"}
 
 
 def form_of(model: str) -> Published:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,15 +16,18 @@ from tests.conftest import write_pair
 from tests.test_motion import texture
 from tests.test_train import settings
 from tests.test_training_data import sampler, write_pictures
+from youku.cli import Watch
 from youku.engines import weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import pipeline, window
+from youku.inference.clip import predict_all
+from youku.inference.jobs import Job
 from youku.inference.pipeline import Options
 from youku.models import MODELS, colours
 from youku.models.colours import YUV420
 from youku.models.pairs import Pairs
-from youku.models.recurrent import FED_BACK, Recurrent, from_pairs
+from youku.models.recurrent import FED_BACK, Recurrent, from_relative
 from youku.training import run
 from youku.training import state as states
 from youku.video import camera, resize, y4m
@@ -34,13 +37,13 @@ CPU = torch.device("cpu")
 CUT = 6
 
 
-def network(scale: int = 4, std: float = 0.05) -> Network:
-    """recurrent-t whose details are as large as the picture's own."""
+def network(scale: int = 4, std: float = 0.05, name: str = "recurrent-t") -> Network:
+    """A network whose details are as large as the picture's own."""
     torch.manual_seed(0)
-    module = MODELS["recurrent-t"].build(scale).eval().requires_grad_(False)
+    module = MODELS[name].build(scale).eval().requires_grad_(False)
     for layer in module.upscale.values():
         torch.nn.init.normal_(layer.weight, 0, std)
-    return Network(MODELS["recurrent-t"], scale, TorchEngine(module, CPU))
+    return Network(MODELS[name], scale, TorchEngine(module, CPU))
 
 
 def write_clip(path: Path, pictures: Sequence[np.ndarray]) -> Clip:
@@ -121,7 +124,7 @@ def test_it_begins_as_the_pairs_it_starts_from(scale: int, tmp_path: Path) -> No
     """With the head, blocks and last layers of a `Pairs`, every frame is that network's, whatever surrounds it."""
     torch.manual_seed(0)
     plain, module = Pairs(scale, 8, 2).eval(), Recurrent(scale, 8, 2).eval()
-    module.load_state_dict(from_pairs(plain.state_dict(), module))
+    module.load_state_dict(from_relative(plain.state_dict(), module))
     luma, chroma = torch.rand(1, 3, 9, 12), torch.rand(1, 6, 5, 6)
     memory = torch.rand(1, 8, 9, 12), torch.rand(1, scale**2, 9, 12)
     expected = plain(luma[:, 1:2], chroma[:, 2:4])
@@ -133,6 +136,100 @@ def test_it_begins_as_the_pairs_it_starts_from(scale: int, tmp_path: Path) -> No
     made = settings(tmp_path, model="recurrent-s", scale=scale, init_from=str(tmp_path / "s.safetensors"), sequence=2)
     taken = states.make_state(made, CPU).transfer
     assert taken is not None and not taken.new and all(key.startswith("body.3.") for key in taken.skipped)
+
+
+def at_once(net: Network, clip: Clip, numbers: range, opens: Callable[[int], bool]) -> list[Planes]:
+    """What a plain call makes of the frames of one shot."""
+    windows = [[clip.frame(at) for at in window.neighbours(index, 3, clip.num_frames, opens)] for index in numbers]
+    y, _ = net.engine.step(colours.windows_to_input(windows, 8, clip.header.layout, YUV420, CPU), ())
+    planes = [colours.to_codes(plane, 8).numpy() for plane in YUV420.to_planes(y, clip.header.layout)]
+    return [tuple(plane[at] for plane in planes) for at in range(len(numbers))]
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_both_ways_takes_each_shot_at_once(clip: Clip, scale: int) -> None:
+    """The pipeline gives a plain call's bytes a shot; what comes later counts, but for what lies beyond the cut."""
+    net, opens = network(scale, name="bidirectional-t"), {CUT}.__contains__
+    shots = range(CUT), range(CUT, clip.num_frames)
+    expected = [planes for shot in shots for planes in at_once(net, clip, shot, opens)]
+    assert apart(outputs(net, clip), expected) == 0
+    assert apart(outputs(net, clip, tile_px=19, batch=2), expected) == 0  # which it runs without
+    assert apart(at_once(net, clip, range(3), opens), expected[:3]) > 0
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 8, 9, 11, 30])
+@pytest.mark.parametrize("wanted", [None, [0, 7, 8, 24]])
+def test_long_shots_come_in_parts(length: int, wanted: list[int] | None) -> None:
+    """Each moment is given once, in order, among at least as many others on both sides as parts share, if there are."""
+    cuts = (0, length, length + 1)
+    told = (window.Moment(at, [], at in cuts, wanted is None or at in wanted) for at in range(length + 1 + 20))
+    parts = list(window.parts_of_shots(told, 8, 2))
+    given = [moment.index for part in parts for moment in part if moment.is_wanted]
+    assert given == [at for at in range(length + 21) if wanted is None or at in wanted]
+    for part in parts:
+        first, last = part[0].index, part[-1].index
+        assert [moment.index for moment in part] == [*range(first, last + 1)] and len(part) <= 8
+        ends = [max(at for at in cuts if at <= first), min(at for at in (*cuts[1:], length + 21) if at > first)]
+        assert last < ends[1]
+        for moment in part:
+            if moment.is_wanted:
+                assert first == ends[0] or moment.index - first >= 2
+                assert last + 1 == ends[1] or last - moment.index >= 2
+
+
+def test_both_ways_in_parts_and_for_picked_frames(clip: Clip) -> None:
+    """A shot too long to be taken at once, and single frames, see the frames around them that the spec asks for."""
+    net = network(name="bidirectional-t")
+    net = replace(net, spec=replace(net.spec, at_once_px=1, warm_up_frames=1))  # four frames at once
+    opens = {CUT}.__contains__
+    parts = [at_once(net, clip, numbers, opens) for numbers in (range(4), range(2, 6), range(CUT, 9))]
+    expected = [*parts[0][:3], *parts[1][1:], *parts[2]]
+    assert apart(outputs(net, clip), expected) == 0
+    picked = [at_once(net, clip, range(2), opens)[0], at_once(net, clip, range(3, 6), opens)[1], parts[2][1]]
+    assert apart(outputs(net, clip, [0, 4, 7]), picked) == 0
+
+
+def test_both_ways_goes_on_where_it_was_stopped(clip: Clip, tmp_path: Path) -> None:
+    """In the middle of a part, and of another: the file is that of a run in one go."""
+    net = network(name="bidirectional-t")
+    net = replace(net, spec=replace(net.spec, at_once_px=1, warm_up_frames=1))
+
+    def stopped_at(last: int) -> Watch:
+        def watch(frames: Iterable[Planes], *_: object) -> Iterator[Planes]:
+            yield from itertools.islice(frames, last)
+            raise KeyboardInterrupt
+
+        return watch
+
+    for target, stops in (("whole.y4m", ()), ("parts.y4m", (2, 3))):
+        job = Job(source=str(clip.path), target=str(tmp_path / target), frames=None)
+        for last in stops:
+            with pytest.raises(KeyboardInterrupt):
+                predict_all(net, [job], Options(), watch=stopped_at(last))
+        predict_all(net, [job], Options())
+    assert (tmp_path / "parts.y4m").read_bytes() == (tmp_path / "whole.y4m").read_bytes()
+
+
+@pytest.mark.parametrize("scale", [3, 4])
+def test_both_ways_begins_as_what_it_starts_from(scale: int, tmp_path: Path) -> None:
+    """From a recurrent network it begins with its pictures, in every sequence of a batch; of another scale it takes the rest."""
+    for factor in (scale, 7 - scale):
+        start = tmp_path / f"{factor}.safetensors"
+        torch.manual_seed(1)
+        weights.save(start, MODELS["recurrent-t"].build(factor).state_dict(), "recurrent-t", factor, {})
+        made = settings(tmp_path, model="bidirectional-t", scale=scale, init_from=str(start), sequence=3)
+        state = states.make_state(made, CPU)
+        new = state.transfer.new if state.transfer else ()
+        assert all(key.startswith("upscale.") for key in new) and bool(new) == (factor != scale)
+        if new:
+            continue
+        x = torch.rand(6, 3, 10, 12), torch.rand(6, 6, 5, 6)
+        memory: tuple[Tensor, ...] = ()
+        before = weights.load(start, None, None, CPU)
+        ours = state.forward(x, scale, 3)  # of two sequences
+        for at in range(3):
+            theirs, memory = before.engine.step(tuple(part[2 * at :][:2] for part in x), memory)
+            assert all((one[2 * at :][:2] - two).abs().max() < 1e-5 for one, two in zip(ours, theirs, strict=True))
 
 
 def frames_of(x: Tensor, num_moments: int) -> list[Tensor]:
@@ -161,8 +258,8 @@ def test_sequences_are_windows_that_follow_each_other(pairs: Path, tmp_path: Pat
     assert torch.equal(noisy_low[0][:, 2], noisy_low[1][:, 1])  # a frame's noise is its own
 
 
-@pytest.mark.parametrize("num_frames", [1, 3])
-def test_short_and_cut_up_clips_train(tmp_path: Path, num_frames: int) -> None:
+@pytest.mark.parametrize(("model", "num_frames"), [("recurrent-t", 1), ("recurrent-t", 3), ("bidirectional-t", 3)])
+def test_short_and_cut_up_clips_train(tmp_path: Path, model: str, num_frames: int) -> None:
     """A clip of one frame, and one with a cut before every frame, stand still for a whole sequence."""
     folder = tmp_path / "clips"
     folder.mkdir()
@@ -175,7 +272,7 @@ def test_short_and_cut_up_clips_train(tmp_path: Path, num_frames: int) -> None:
             shots = list(blocks.repeat(side // 6, 1).repeat(side // 6, 2))
             path.unlink()
             write_clip(path, shots)
-    made = settings(folder, model="recurrent-t", sequence=3, steps=2, val_every=2)
+    made = settings(folder, model=model, sequence=3, steps=2, val_every=2)
     (batch, low) = (sampler(made).draw(0), frames_of(sampler(made).draw(0).low[0], 3))
     assert all(torch.equal(part, low[0]) for part in low) and torch.equal(low[0][:, 0], low[0][:, 2])
     assert batch.low[0].std() > 0.02 and run.start(made, progress=False).finished

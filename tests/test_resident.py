@@ -16,11 +16,11 @@ from youku import contest
 from youku.models import MODELS
 from youku.training import batch as batches
 from youku.training import resident
-from youku.training.config import PatchSettings
 from youku.training.cuts import DEFAULT_RESIZER, Place
 from youku.training.dataset import Sampler
 from youku.training.pairs import ClipPair, Pair, find_pairs
 from youku.training.resident import Resident
+from youku.training.settings import PatchSettings
 from youku.video import y4m
 
 CPU = torch.device("cpu")

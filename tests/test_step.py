@@ -19,11 +19,12 @@ from youku.training import batch, gan_losses, run, trainer
 from youku.training import state as states
 from youku.training.adversary import Adversary, NoAdversary
 from youku.training.batch import Batch, Patch
-from youku.training.config import PatchSettings, TrainConfig
+from youku.training.config import TrainConfig
 from youku.training.dataset import Sampler, in_turn
 from youku.training.losses import Term
 from youku.training.picture_pair import PicturePair
 from youku.training.precision import GradientLimit
+from youku.training.settings import PatchSettings
 from youku.training.step import update_average
 
 CPU = torch.device("cpu")

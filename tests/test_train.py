@@ -31,6 +31,7 @@ from youku.metrics import psnr
 from youku.models import MODELS
 from youku.models.discriminators import DISCRIMINATORS
 from youku.training import config, experiment, fields, losses, precision, progress, run, trainer, transfer
+from youku.training import settings as fields_of
 from youku.training import state as states
 from youku.training.config import TrainConfig
 from youku.training.dataset import Sampler, batches, in_turn
@@ -63,6 +64,7 @@ def last(made: TrainConfig) -> dict:
         {"dtype": "auto"},
         {"model": "pairs-t"},
         {"model": "recurrent-t", "sequence": 3},
+        {"model": "bidirectional-t", "sequence": 3},
     ],
 )
 def test_resume_is_bit_identical(pairs: Path, changes: dict) -> None:
@@ -468,8 +470,8 @@ def test_apex_is_driven_where_it_can_be_imported(pairs: Path, monkeypatch: pytes
 
 def test_names_that_help_shows_are_those_of_the_rooms() -> None:
     """The flags list losses, initialisers and discriminators without loading what computes them."""
-    assert list(config.TERMS) == losses.all_terms()
-    assert (list(config.INITS), list(config.DISCRIMINATORS)) == (list(transfer.INITS), list(DISCRIMINATORS))
+    assert list(fields_of.TERMS) == losses.all_terms()
+    assert (list(fields_of.INITS), list(fields_of.DISCRIMINATORS)) == (list(transfer.INITS), list(DISCRIMINATORS))
 
 
 def test_recipes_are_valid_and_every_fault_is_listed(tmp_path: Path) -> None:
@@ -834,6 +836,10 @@ def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     _, *lines = capsys.readouterr().out.splitlines()
     (line,) = [line for line in lines if line.startswith("edsr-baseline ")]
     assert "300,000 x 16" in line and "Lim et al. 2017" in line
+    for name in ("10min", "1h", "overnight"):  # for how long, where, and for what
+        (line,) = [line for line in lines if line.startswith(f"{name} ")]
+        assert re.search("minutes on two cores|hours where 1h takes one", line)
+        assert re.search(r"\+1\.\d in score; GPU not measured|gain and GPU not measured", line)
     assert len(lines) == len(list(config.RECIPES.glob("*.toml"))) and all(line[-1] in ".:)" for line in lines)
 
 

@@ -65,6 +65,12 @@ def _last_body(state: State) -> int:
     return (number(state, r"body\.(\d+)\.weight") - 3) // 2
 
 
+def _groups(state: State, key: str) -> int:
+    """Of a convolution to as many channels as it has, 0 where they do not make whole groups."""
+    num_out, in_group = width(key)(state), width(key, 1)(state)
+    return num_out // in_group if in_group and num_out % in_group == 0 else 0
+
+
 FAMILIES: tuple[Family, ...] = (
     Family(
         marks=("conv_1.weight", "block_1.esa.conv_f.weight", "block_1.c1_r.weight", "upsampler.0.weight"),
@@ -168,6 +174,12 @@ FAMILIES: tuple[Family, ...] = (
         sizes=lambda state: (split_width("to_feat.weight", 4)(state), number(state, r"feats\.(\d+)\.")),
         form=distilled.safmn,
         usual=((36, 8),),
+    ),
+    Family(
+        marks=("entry.weight", "b1.b1.body.0.weight", "c3.body.0.weight", "upsample.up4.body.3.weight", "exit.weight"),
+        sizes=lambda state: (width("b1.b1.body.0.weight")(state), _groups(state, "b1.b1.body.0.weight")),
+        form=distilled.carn_m,
+        usual=((64, 4),),
     ),
     Family(
         marks=("residual_blocks.0.conv_block1.conv_block.0.weight", "subpixel_convolutional_blocks.0.conv.weight"),

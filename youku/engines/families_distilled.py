@@ -1,4 +1,4 @@
-"""RFDN, IMDN and SAFMN as their authors name the layers.
+"""RFDN, IMDN, SAFMN and CARN-M as their authors name the layers.
 
 Sizes -> the form with those sizes (forms.Published); families.py says how a state dict tells them.
 """
@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from functools import cache
 
-from youku.engines.forms import Published, shuffle_scale, sized
+import torch
+
+from youku.engines.forms import Published, mean_shifts, shuffle_scale, sized
+from youku.models import carn as carn_model
 from youku.models import imdn as imdn_model
 from youku.models import rfdn as rfdn_model
 from youku.models import safmn as safmn_model
+from youku.models.edsr import DIV2K_MEAN
 
 AROUND = {"head": "fea_conv", "join.0": "c.0", "mid": "LR_conv", "upscale.0.layer": "upsampler.0"}  # of RFDN, IMDN
 
@@ -72,6 +76,21 @@ def safmn(num_channels: int, num_blocks: int) -> Published:
         layers={"head": "to_feat", "upscale.0.layer": "to_img.0"}
         | _in_blocks("body.{}", "feats.{}", 0, num_blocks, inside),
         scale=shuffle_scale("to_img.0.weight", 3),
+    )
+
+
+@cache
+def carn_m(num_channels: int, groups: int) -> Published:
+    joins = {f"joins.{at}": f"c{at + 1}.body.0" for at in range(carn_model.NUM_STAGES)}
+    inside = {**{f"residual.0.{at}": f"b1.body.{at}" for at in (0, 2, 4)}, **joins}
+    tails = {f"upscale.{scale}.{at}": f"upsample.up{scale}.body.{at}" for scale in carn_model.SCALES for at in (0, 3)}
+    sizes, spec = (num_channels, groups), carn_model.CARN_M
+    return Published(
+        source="nmhkahn/CARN-pytorch",
+        spec=spec if sizes == (64, 4) else sized(spec, sizes, lambda scale: carn_model.CARNM(scale, *sizes)),
+        layers={"head": "entry", **joins, **tails, "tail.layer": "exit"}
+        | _in_blocks("body.{}", "b{}", 1, carn_model.NUM_STAGES, inside),
+        constants=mean_shifts("{}_mean.shifter", torch.tensor(DIV2K_MEAN)),
     )
 
 

@@ -10,7 +10,7 @@ from functools import cache
 
 import torch
 
-from youku.engines.forms import Published, number, sized, two_stage_scale
+from youku.engines.forms import Published, mean_shifts, number, sized, two_stage_scale
 from youku.models import edsr as edsr_model
 from youku.models import srresnet_ports as srresnet_model
 from youku.models.spec import ModelSpec
@@ -32,18 +32,12 @@ def _edsr_spec(num_channels: int, num_blocks: int) -> ModelSpec:
 @cache
 def edsr(num_channels: int, num_blocks: int) -> Published:
     blocks = {f"body.{at}.{index}": f"body.{at}.body.{index}" for at in range(num_blocks) for index in (0, 2)}
-    mean, identity = 255 * torch.tensor(edsr_model.DIV2K_MEAN), torch.eye(3)
     return Published(
         source="sanghyun-son/EDSR-PyTorch",
         spec=_edsr_spec(num_channels, num_blocks),
         layers={"head": "head.0", **blocks, "upscale.0": "tail.0.0", "upscale.2": "tail.0.2", "tail.layer": "tail.1"},
         scale=two_stage_scale("tail.0.0.weight", "tail.0.2.weight"),
-        constants={
-            "sub_mean.weight": identity,
-            "sub_mean.bias": -mean,
-            "add_mean.weight": identity,
-            "add_mean.bias": mean,
-        },
+        constants=mean_shifts("{}_mean", 255 * torch.tensor(edsr_model.DIV2K_MEAN)),
     )
 
 

@@ -117,6 +117,12 @@ def shuffle_scale(key: str, num_planes: int) -> Callable[[State], int | None]:
     return scale
 
 
+def mean_shifts(layer: str, mean: Tensor) -> dict[str, Tensor]:
+    """Constants of the two layers, "sub" and "add" in their name, that take a mean (3) off a picture and add it."""
+    identity = {f"{layer.format(kind)}.weight": torch.eye(3) for kind in ("sub", "add")}
+    return {**identity, f"{layer.format('sub')}.bias": -mean, f"{layer.format('add')}.bias": mean}
+
+
 def two_stage_scale(first: str, second: str) -> Callable[[State], int | None]:
     """The factor of a sub-pixel upsampler: x4 has a second stage, x2 and x3 end after the first."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from youku.models.colours import Tensors
 
-MUST_AGREE = ("colours", "num_frames", "aligned")  # of their specs
+MUST_AGREE = ("colours", "num_frames", "aligned", "at_once_px")  # of their specs
 
 
 def load(

@@ -16,7 +16,7 @@ QUALITIES = {"fast": ("fsrcnn",), "balanced": ("pairs-s", "fsrcnn"), "best": ("p
 DEFAULT = "balanced"
 OWN = {"shipped": CODED, "shipped-clean": CLEAN}
 """What --init-from calls the kit's own weights, and the input that they are for."""
-RELATIVES = {"recurrent-s": "pairs-s", "recurrent-m": "pairs-m"}
+RELATIVES = {f"{kind}-{size}": f"pairs-{size}" for kind in ("recurrent", "bidirectional") for size in "sm"}
 """Network -> one whose weights begin its training where none of its own are shipped."""
 
 

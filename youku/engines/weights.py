@@ -258,7 +258,7 @@ def _named(
             raise ValueError(f"{path}: holds weights of {name}, which do not tell a scale; name it: --scale {scales}")
         return name, scale
     if scale is not None and scale != int(factor):
-        raise ValueError(f"{path}: is for x{factor}, not x{scale}; drop --scale or give other weights")
+        raise ValueError(f"{path}: is for x{factor}, not x{scale}; give another --scale or other weights")
     return name, int(factor)
 
 

@@ -191,7 +191,8 @@ def _predict_opened(
         what = f"{job.source}: {number}, {sizes} by {network.spec.name} x{network.scale}"
         num_left = max(0, num_frames - num_kept) or None if num_frames else None
         beside = " and the time of the coder" if job.to_video else ""
-        outputs = _announce(outputs, f"{what} on {network.device}", num_left, beside, tell)
+        together = 0 if network.spec.at_once_px else 1 if network.spec.memory else options.batch
+        outputs = _announce(outputs, f"{what} on {network.device}", num_left, together, beside, tell)
         for planes in watch(outputs, Path(job.target).name, num_left):
             with busy.at("writing"):
                 _write_kept(writer, num_kept)
@@ -279,18 +280,18 @@ def _write_kept(writer: Any, num_kept: int, begun: Iterable[Planes] = ()) -> Non
 
 
 def _announce(
-    outputs: Iterator[Planes], what: str, num_frames: int | None, beside: str, tell: Tell
+    outputs: Iterator[Planes], what: str, num_frames: int | None, together: int, beside: str, tell: Tell
 ) -> Iterator[Planes]:
     """The same frames; before they go on, one line says what begins and how long it will take, by the pace of the first.
 
-    The coder of a video gathers some 50 frames before it works, so that no first frames tell its pace.
+    `together` come at a time, or for 0 a shot, which tells no pace; nor do the some 50 that a video's coder gathers first.
     """
-    first, began = list(itertools.islice(outputs, 1)), time.monotonic()
-    for planes in outputs if first else ():
+    first, began = list(itertools.islice(outputs, together)), time.monotonic()
+    for num_timed, planes in enumerate(outputs if first else (), 1):
         first.append(planes)
-        if len(first) == PACE_FRAMES or time.monotonic() - began > PACE_SEC:
+        if num_timed % together == 0 and (num_timed >= PACE_FRAMES - 1 or time.monotonic() - began > PACE_SEC):
             break
-    pace_sec = (time.monotonic() - began) / (len(first) - 1) if len(first) > 1 else 0.0
+    pace_sec = (time.monotonic() - began) / (len(first) - together) if len(first) > together else 0.0
     if pace_sec and num_frames:
         what += f", about {as_time(pace_sec * num_frames)}{beside}"
     elif pace_sec:

@@ -21,7 +21,7 @@ from youku.inference import stages, tiles, transfer
 from youku.inference.stages import Busy, ahead
 from youku.inference.tiles import Step
 from youku.inference.transfer import Span
-from youku.inference.window import Moment, moments
+from youku.inference.window import Moment, moments, parts_of_shots
 from youku.models import colours
 from youku.models.colours import NUM_TURNS, Colours, Tensors, Y
 from youku.threads import own_threads
@@ -83,10 +83,15 @@ def upscale_frames(
     seen = moments(
         ahead(busy.reading(frames)), header, spec.num_frames, wanted,
         needed=spec.colours.needed, aligned=spec.aligned, memory=spec.memory, warm_up=spec.warm_up_frames,
+        after=spec.warm_up_frames if spec.at_once_px else 0,
     )  # fmt: skip
     if spec.num_frames > 1:
         seen = ahead(seen)  # motion compensation is a stage of its own
-    batches = stages.batches(seen, 1 if spec.memory else options.batch)
+    if spec.at_once_px:
+        shared = spec.warm_up_frames
+        batches = parts_of_shots(seen, max(4 * shared, spec.at_once_px // (header.width * header.height)), shared)
+    else:
+        batches = stages.batches(seen, 1 if spec.memory else options.batch)
     computed = _forward_all(network, header, coded, batches, options, pin, busy, tell)
     outputs = ahead(computed, num_threads=num_threads)
     yield from _arrive_all(ahead(_finish_all(network, header, coded, outputs, options)), busy)
@@ -189,8 +194,12 @@ def _forward_all(
         if fitting_px < tile_px:
             tell(f"memory ran out; going on in tiles of {fitting_px} px, which give the same picture")
         tile_px = fitting_px
-        if batch[-1].is_wanted:
+        if not spec.memory:
             yield _Computed(batch, output, span)
+        for at, moment in enumerate(batch if spec.memory else ()):
+            if moment.is_wanted:
+                yield _Computed([moment], tuple(part[at : at + 1] for part in output), span)
+                span = Span(network.device)  # told once
 
 
 def _step(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from youku.video.y4m import Clip, Header, Planes
@@ -45,11 +45,12 @@ def moments(
     aligned: bool = False,
     memory: bool = False,
     warm_up: int = 0,
+    after: int = 0,
 ) -> Iterator[Moment]:
     """The moment of every frame, or of the `wanted` ones (increasing frame numbers) among all frames of a clip.
 
     `needed` picks the planes that are used of the neighbours. With `memory` the `warm_up` frames before a wanted one come
-    too, or for 0 all of them; what is remembered ends where frames are left out.
+    too, or for 0 all of them, and the `after` frames behind it; what is remembered ends where frames are left out.
     Reads width // 2 frames ahead and ends without an error where the clip does.
     """
     radius = width // 2
@@ -58,7 +59,7 @@ def moments(
     held: dict[int, Planes] = {}
     cuts: set[int] = {0}
     last = -1
-    for middle in _middles(wanted, memory, warm_up):
+    for middle in _middles(wanted, memory, warm_up, after):
         while num_read <= middle + radius and (planes := next(source, None)) is not None:
             if num_read > max(0, middle - looks_back) and _is_cut(held[num_read - 1], planes, header):
                 cuts.add(num_read)
@@ -71,6 +72,27 @@ def moments(
         seen = _gather(held, indices, middle, header, needed, aligned)
         yield Moment(middle, seen, middle in cuts or middle > last + 1, wanted is None or middle in wanted)
         last = middle
+
+
+def parts_of_shots(coming: Iterable[Moment], length: int, shared: int) -> Iterator[list[Moment]]:
+    """Moments in lists of one shot, for a network that sees it at once: at most `length` each, where any is wanted.
+
+    Two parts of a longer shot share 2 * `shared` moments, each of which is wanted in the part that goes on further.
+    """
+
+    def unwanted(some: list[Moment]) -> list[Moment]:
+        return [replace(one, is_wanted=False) for one in some]
+
+    part: list[Moment] = []
+    for moment in itertools.chain(coming, [None]):
+        if part and (moment is None or moment.opens_shot or len(part) == length):
+            ends = part[-shared:] if moment and not moment.opens_shot else []
+            made = part[: len(part) - len(ends)] + unwanted(ends)
+            if any(one.is_wanted for one in made):
+                yield made
+            part = unwanted(part[-2 * shared : -shared]) + ends if ends else []
+        if moment:
+            part.append(moment)
 
 
 def cut_window(
@@ -103,16 +125,16 @@ def neighbours(middle: int, width: int, num_frames: int, opens_shot: Callable[[i
     return before[:-1] + after
 
 
-def _middles(wanted: Sequence[int] | None, memory: bool, warm_up: int) -> Iterator[int]:
-    """Frames that are run: those that are wanted, and with memory also those before them."""
+def _middles(wanted: Sequence[int] | None, memory: bool, warm_up: int, after: int) -> Iterator[int]:
+    """Frames that are run: those that are wanted, and with memory also those before and after them."""
     if wanted is None:
         yield from itertools.count()
         return
     following = 0
     for index in wanted:
         first = index if not memory else index - warm_up if warm_up else 0
-        yield from range(max(following, first), index + 1)
-        following = index + 1
+        yield from range(max(following, first), index + after + 1)
+        following = max(following, index + after + 1)
 
 
 def _gather(

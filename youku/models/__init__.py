@@ -58,6 +58,7 @@ FILES = {
     "imdn": "imdn",
     "rfdn": "rfdn",
     "safmn": "safmn",
+    "carn-m": "carn",
     "disp": "disp",
     "smfanet": "smfanet",
     "smfanet-plus": "smfanet",
@@ -69,6 +70,10 @@ FILES = {
     "recurrent-s": "recurrent",
     "recurrent-m": "recurrent",
     "recurrent-l": "recurrent",
+    "bidirectional-t": "recurrent",
+    "bidirectional-s": "recurrent",
+    "bidirectional-m": "recurrent",
+    "bidirectional-l": "recurrent",
 }
 UNTRAINED = ("bicubic", "lanczos")  # have no weights
 

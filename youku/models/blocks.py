@@ -49,11 +49,17 @@ class SubPixel(nn.Sequential):
     """Sub-pixel upsampler: conv to r^2 channels and pixel shuffle, x4 as two x2 stages [Shi et al. 2016; EDSR]."""
 
     def __init__(
-        self, num_channels: int, scale: int, activation: Callable[[], nn.Module] | None = None, bias: bool = True
+        self,
+        num_channels: int,
+        scale: int,
+        activation: Callable[[], nn.Module] | None = None,
+        bias: bool = True,
+        groups: int = 1,
     ) -> None:
         layers: list[nn.Module] = []
         for factor in (2, 2) if scale == 4 else (scale,):
-            layers += [conv(num_channels, num_channels * factor * factor, 3, bias), nn.PixelShuffle(factor)]
+            wide = conv(num_channels, num_channels * factor * factor, 3, bias, groups=groups)
+            layers += [wide, nn.PixelShuffle(factor)]
             if activation:
                 layers.append(activation())
         super().__init__(*layers)

@@ -4,7 +4,8 @@ Model border: float tensors (N, T * C, H, W) in [0, 1] (code values / 255), T fr
 colours that the spec names; output (N, C, scale * H, scale * W) of the middle frame, of the same kind, not clipped.
 Colours of several tensors (4:2:0) are as many arguments and as many outputs, module(luma, chroma) -> (luma, chroma).
 A network with memory is called with what it returned for the frame before: module(x, *memory) -> (y, *memory), where
-each part of the memory is (N, any, H, W) or larger by a whole factor; at the start of a shot there is none.
+each part of the memory is (N, any, H, W) or larger by a whole factor; at the start of a shot there is none. One that
+remembers both ways takes the consecutive frames of a shot as its N; in training of several, module(x, num_shots) -> y.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class ModelSpec:
     source: str
     scales: tuple[int, ...] = (2, 3, 4)
     any_scale: bool = False
-    """One set of weights serves every scale: the network works on the interpolated picture (SRCNN, VDSR)."""
+    """One set of weights serves every scale: it works on the interpolated picture (SRCNN, VDSR) or has a tail for each."""
     num_frames: int = 1
     """Consecutive frames seen at once, odd."""
     aligned: bool = False
@@ -50,6 +51,9 @@ class ModelSpec:
     """Whether it hands tensors on from frame to frame of a shot; it then sees every frame, in order."""
     warm_up_frames: int = 0
     """Frames run before one that is picked out of a clip, for its memory to settle; 0: all of the clip before it."""
+    at_once_px: int = 0
+    """Pixels of the frames of a shot that it takes at once, as its N; a longer shot goes in parts that share twice the
+    frames that warm it up. 0: it takes one frame after the other."""
     local: bool = True
     """False where the network looks at the whole picture (pooled attention): it then runs untiled."""
     half_safe: bool = True

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from youku.engines import weights
-from youku.training.config import LossSettings
 from youku.training.losses import Term
 from youku.training.precision import load_moments, moments_of
 from youku.training.ranks import ONE_PROCESS, Ranks
+from youku.training.settings import LossSettings
 
 if TYPE_CHECKING:
     from youku.training.gan_losses import GanLoss

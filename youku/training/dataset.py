@@ -20,11 +20,11 @@ from youku.models.colours import Tensors
 from youku.models.spec import ModelSpec
 from youku.threads import own_threads
 from youku.training.batch import Batch, Patch, cut, finish, is_flat, stack
-from youku.training.config import PatchSettings
 from youku.training.cuts import DEFAULT_RESIZER, Place
 from youku.training.pairs import Pair
 from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.training.resident import Resident
+from youku.training.settings import PatchSettings
 
 FLAT_REDRAW = 0.7  # models.md section 9: rejection probability
 

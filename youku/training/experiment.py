@@ -17,7 +17,7 @@ from typing import Any
 from youku import nearest, text_table
 from youku.engines import torch_engine, weights
 from youku.engines.network import Network
-from youku.training import fields, run
+from youku.training import fields, run, trainer
 from youku.training.config import TrainConfig
 from youku.training.pairs import Pair
 from youku.training.progress import Say, silent
@@ -116,6 +116,8 @@ def run_all(
     experiment: Experiment, settings: Mapping[str, TrainConfig], say: Say = silent, progress: bool = True
 ) -> list[Variant]:
     """Train and test every variant, in order."""
+    for config in settings.values():
+        _check(config, experiment.tests)
     found = []
     for number, (name, config) in enumerate(settings.items(), 1):
         say(f"[{number}/{len(settings)}] {name}")
@@ -123,14 +125,25 @@ def run_all(
     return found
 
 
+def _check(config: TrainConfig, tests: tuple[str, ...]) -> None:
+    """ValueError where a variant's folder or its data do not allow it, which is said before any variant trains."""
+    absolute = replace(config, runs=str(config.folder.parent.absolute()))
+    if (config.folder / "last.pt").exists() and run.resumed_config(config.folder) != absolute:
+        raise ValueError(f"{config.folder}: holds a run with other settings; remove it, or give another --runs")
+    train_pairs, val_pairs = run.load_pairs(config)
+    trainer.make_samplers(config, train_pairs, torch_engine.pick_device("cpu"))
+    try:
+        for pair in val_pairs if tests else ():
+            pair.shrunk_afresh()
+    except ValueError as error:
+        raise ValueError(f"tests = {', '.join(tests)}: {error}") from None
+
+
 def _run_variant(
     config: TrainConfig, changes: Mapping[str, Any], tests: tuple[str, ...], say: Say, progress: bool
 ) -> Variant:
     """Train one variant (or take up where it stopped) and test its best weights beside bicubic."""
     begun = (config.folder / "last.pt").exists()
-    absolute = replace(config, runs=str(config.folder.parent.absolute()))
-    if begun and run.resumed_config(config.folder) != absolute:
-        raise ValueError(f"{config.folder}: holds a run with other settings; remove it, or give another --runs")
     if not run.start(config, resume=begun, progress=progress, say=say).finished:
         raise KeyboardInterrupt
     device = torch_engine.pick_device(config.device)
@@ -149,10 +162,7 @@ def _test(network: Network, pairs: list[Pair], num_frames: int, resizer: str) ->
     """PSNR on the validation data, its low resolution made by `resizer` ("": as it is)."""
     if not resizer:
         return validate(network, pairs, num_frames, with_vmaf=False).psnr
-    try:
-        pictures = [pair.shrunk_afresh() for pair in pairs]
-    except ValueError as error:
-        raise ValueError(f"tests = {resizer}: {error}") from None
+    pictures = [pair.shrunk_afresh() for pair in pairs]
     return validate(network, pictures, num_frames, with_vmaf=False, resizer=resizer).psnr
 
 

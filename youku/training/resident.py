@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from youku.models.colours import Colours
 from youku.models.spec import ModelSpec
 from youku.training.batch import FLAT_STD, Stacked, name_of
-from youku.training.config import PatchSettings
 from youku.training.cuts import Place
 from youku.training.pairs import ClipPair, Pair
+from youku.training.settings import PatchSettings
 from youku.video.y4m import Planes
 
 SHARE = 0.25  # of the memory that is free when a run begins

@@ -51,6 +51,8 @@ class RunState:
     precision: Precision
     adversary: Adversary | NoAdversary
     ranks: Ranks
+    at_once: bool = False
+    """Whether the moments of a sequence go into the network at once (models.spec)."""
     twins: dict[int, nn.Module] = field(default_factory=dict)
     """The same network at the other scales of a mixed run; they run on the weights of `module`."""
     transfer: Transfer | None = None
@@ -83,6 +85,8 @@ class RunState:
         outputs: list[Tensors] = []
         memory: Tensors = ()
         with parametrize.cached():  # branches are merged once for all moments
+            if self.at_once:
+                return tuple(step(*x, len(x[0]) // num_moments))
             for moment in zip(*(part.chunk(num_moments) for part in x), strict=True):
                 made = step(*moment, *memory)
                 made = made if isinstance(made, tuple) else (made,)
@@ -113,7 +117,7 @@ def make_state(config: TrainConfig, device: torch.device, resume: bool = False, 
     twins = {other: _ready(twin, config, device) for other, twin in others.items()}
     for shared in (module, *twins.values()):
         ranks.share_statistics(shared)
-    return RunState(module, average, optimizer, chosen, adversary, ranks, twins, taken)
+    return RunState(module, average, optimizer, chosen, adversary, ranks, bool(spec.at_once_px), twins, taken)
 
 
 def _ready(module: nn.Module, config: TrainConfig, device: torch.device) -> nn.Module:

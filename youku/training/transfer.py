@@ -2,7 +2,7 @@
 
 Between scales, the layers that enlarge are new: EDSR keeps head, body and tail [Lim et al. 2017], FSRCNN all but its
 deconvolution [Dong et al. 2016]. A network whose weights serve every scale keeps everything. VSRnet starts from SRCNN,
-the recurrent networks from pairs.
+those that remember from pairs, and both ways from one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from youku.text_table import plural
 
 GAUSSIAN_STD = 0.01  # of --init gaussian
 SCALE_LAYERS = ("upscale", "last")  # what a network calls its enlarging layer
+REMEMBERING = ("recurrent", "bidirectional")
 
 
 INITS: dict[str, Callable[[Tensor], Any] | None] = {
@@ -76,10 +77,10 @@ def load_into(
         from youku.models.srcnn import from_srcnn
 
         state = from_srcnn(state, symmetric=spec.name == "vsrnet-symmetric").state_dict()
-    if spec.name.startswith("recurrent") and name.startswith("pairs"):
-        from youku.models.recurrent import from_pairs
+    if spec.name.startswith(REMEMBERING) and name.startswith(("pairs", *REMEMBERING)):
+        from youku.models.recurrent import from_relative
 
-        state = from_pairs(state, module)
+        state = from_relative(state, module)
     fixed = spec.any_scale or (name in MODELS and MODELS[name].any_scale) or factor == str(scale)
     done = load_fitting(module, state, () if fixed else SCALE_LAYERS)
     if not done.loaded:
