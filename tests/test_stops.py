@@ -363,10 +363,16 @@ sys.argv = ["youku", "slow"]
 main()
 """
 DONE = """
-import atexit, time
+import atexit, os, sys, threading, time
 from youku import cli
-atexit.register(lambda: (print("ready", flush=True), time.sleep(60)))
-def fail(args): raise ValueError("wrong")
+atexit.register(lambda: time.sleep(60))
+threading.Thread(target=time.sleep, args=(60,)).start()
+class Slow:
+    flush = lambda self: (os.write(1, b"ready\\n"), time.sleep(60))
+    write = lambda self, text: os.write(2, text.encode())
+def fail(args):
+    sys.stderr = {stderr}
+    raise ValueError("wrong")
 raise SystemExit(cli.run(cli.make_parser("score", "doc"), fail, None))
 """
 
@@ -393,12 +399,19 @@ def test_a_stop_while_a_library_is_loaded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", stops.SIGNALS)
 def test_a_stop_after_the_work(number: int) -> None:
-    """While Python tidies up, the run ends at once with the status that it had: nothing was stopped, nothing is traced back."""
-    with _started(DONE, REPO) as child:
+    """While the process ends, a signal ends it at once with the status that it had: nothing was stopped."""
+    with _started(DONE.format(stderr="Slow()"), REPO) as child:
         took_sec = _stop(child, number)
         assert child.stderr is not None
         told = child.stderr.read().decode()
     assert (child.returncode, told.strip()) == (1, "error: wrong") and took_sec < BAR_SEC
+
+
+def test_nothing_holds_a_process_that_is_done() -> None:
+    """Python's own end, in which threads of torch may abort a process, has no part in a run."""
+    line = [sys.executable, "-c", DONE.format(stderr="sys.stderr")]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=REPO, check=False, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: wrong\n")
 
 
 def test_a_room_says_what_it_keeps(capsys: pytest.CaptureFixture[str]) -> None:

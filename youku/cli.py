@@ -170,7 +170,7 @@ def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:
         with stops.signals_caught(KEPT.get(verb, ANEW)):
             status = _told(act, verb, is_process)
             if is_process and not stops.caught():
-                stops.over(status)
+                stops.leave(status)
     finally:
         files.begin_run()
     if status and stops.caught():  # else it was done all the same

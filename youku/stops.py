@@ -22,7 +22,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from weakref import WeakSet
 
 from youku import leftovers
@@ -103,11 +103,18 @@ def interrupt(frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def over(exit_status: int) -> None:
-    """The work of this process is done: a signal that comes now ends it at once, with the status that it has anyway."""
+def leave(exit_status: int) -> NoReturn:
+    """End this process, whose work is done and told, without Python's own end, in which threads of torch may abort it.
+
+    A signal that comes now changes nothing.
+    """
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: os._exit(exit_status))
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(exit_status)
 
 
 def watch_process() -> None:

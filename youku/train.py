@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -132,14 +131,7 @@ def _weights_kept(folder: Path) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     own = sys.argv[1:] if argv is None else argv
-    status = cli.run(make_parser(), lambda args: _run(args, own), argv)
-    if (
-        argv is None and "RANK" in os.environ
-    ):  # of several: threads that gloo leaves may abort the interpreter's own end
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    return status
+    return cli.run(make_parser(), lambda args: _run(args, own), argv)
 
 
 if __name__ == "__main__":
