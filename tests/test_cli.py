@@ -263,6 +263,52 @@ def test_a_text_file_is_no_video(verb: str, tmp_path: Path, capsys: pytest.Captu
     assert "neither a y4m clip nor a video that ffmpeg reads" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["inspect P", "compare P P --out o.mp4", "predict P o.y4m", "predict P.y4m -", "convert P o.y4m", "convert o.y4m P",
+     "degrade P o", "score P --low P --high P --test-set 0-0", "train --data P", "evaluate o --weights o P", "curves P"],
+)  # fmt: skip
+def test_a_pipe_by_its_name_is_an_error(line: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Without a writer, or a reader, it would be waited for forever: each verb says so at once, whatever it is called."""
+    for name in ("pipe", "pipe.y4m"):
+        os.mkfifo(tmp_path / name)
+    words = [word.replace("P", str(tmp_path / "pipe")) for word in line.split()]
+    assert main(words) == 1 and "is a pipe; name a file, or -" in capsys.readouterr().err
+
+
+def test_pipes_in_a_folder_are_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Among clips one is an error that names it, among pictures it is passed over."""
+    os.mkfifo(tmp_path / "Youku_00000_l.y4m")
+    assert main(["predict", str(tmp_path), str(tmp_path / "out")]) == 1
+    assert "Youku_00000_l.y4m: expected a clip" in capsys.readouterr().err
+    (tmp_path / "set").mkdir()
+    os.mkfifo(tmp_path / "set" / "0.png")
+    assert main(["evaluate", str(tmp_path / "set"), "--model", "bicubic"]) == 1
+    assert "no pictures" in capsys.readouterr().err
+
+
+REPEATED = {
+    "train": ("--data a --val-data x --data=b --data c d --val-data y", {"data": list("abcd"), "val_data": ["x", "y"]}),
+    "evaluate": ("s --protocol all --protocol vid4", {"protocol": ["all", "vid4"]}),
+    "predict": ("i o --weights a --weights b c", {"weights": ["a", "b", "c"]}),
+}
+
+
+@pytest.mark.parametrize("verb", REPEATED)
+def test_a_repeated_list_gathers_its_values(verb: str) -> None:
+    """However it is given; what is the default is no value of it."""
+    parser = import_module(f"youku.{verb}").make_parser()
+    line, values = REPEATED[verb]
+    assert vars(parser.parse_args(line.split())).items() >= values.items()
+
+
+def test_a_repeated_value_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """The last one holds, as where a Makefile's comes before one's own."""
+    line = f"train --data {tmp_path}/gone --seed 3 --seed=5"
+    assert main(line.split()) == 1
+    assert capsys.readouterr().err.startswith("--seed is given more than once; the last one holds\nerror: ")
+
+
 def test_ctrl_c_is_130(capsys: pytest.CaptureFixture) -> None:
     """An interrupt says what is kept and what the same command does next."""
 

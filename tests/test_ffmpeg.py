@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from youku import stops
 from youku.video import ffmpeg, y4m
 from youku.video.coding import Coding, round_trip
 
@@ -116,3 +120,21 @@ def test_bad_codings_are_refused(fields: dict) -> None:
     """Unknown codecs, no rate or two, and rates that the codec does not have."""
     with pytest.raises(ValueError, match=r"expected|exactly one"):
         Coding(**fields)
+
+
+def test_a_stop_waits_neither_for_a_command_nor_for_what_feeds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that ignores its closed output is killed, and a feed that has nothing to give yet is left behind."""
+    given, ended = threading.Event(), []
+
+    def feed() -> Iterator[bytes]:
+        ended.append(given.wait(30))
+        yield b""
+
+    children: list[subprocess.Popen[bytes]] = []
+    popen = stops.popen
+    monkeypatch.setattr(stops, "popen", lambda *line, **how: children.append(popen(*line, **how)) or children[0])
+    monkeypatch.setattr(stops, "caught", lambda: signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), ffmpeg.piped_output(["sleep", "60"], "x", feed()):
+        raise KeyboardInterrupt
+    assert children[0].returncode == -signal.SIGKILL and not ended
+    given.set()

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -436,3 +437,13 @@ def test_an_error_ends_the_other_jobs() -> None:
 
         stops.results([pool.submit(fail), pool.submit(stop.wait, 60)], lambda: ticks.append(1))
     assert stop.is_set() and ticks
+
+
+def test_no_saver_outlives_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the thread writes at a stop is whole before anything is told of it."""
+    from youku.training import saving
+
+    monkeypatch.setattr(saving.Saver, "_wait_for_stop", lambda _, over: (over.wait(), time.sleep(0.2)))
+    with saving.saver(SimpleNamespace(step=0), None):  # type: ignore[arg-type]
+        pass
+    assert not any(thread.name == "saver" for thread in threading.enumerate())

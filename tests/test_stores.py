@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -230,3 +231,32 @@ def test_a_url_that_names_no_place_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"expected (file:///PATH|one of s3)"):
         stores.local(name)
     assert stores.local("file:///tmp/a.y4m") == "/tmp/a.y4m"
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "words"),
+    [
+        ("s3://gone/out/", FileNotFoundError("x"), "s3://gone/out/: no such bucket"),
+        ("gs://b/o.y4m", type("DefaultCredentialsError", (Exception,), {})("x"), "no valid credentials"),
+        ("oss://b/o.y4m", type("EndpointError", (Exception,), {})("x"), "the store failed"),
+        ("https://host/o.y4m", None, "takes no uploads"),
+        ("s3://b/o.y4m", PermissionError("no listing"), ""),
+    ],
+)
+def test_where_nothing_can_be_put_is_said_before_the_work(
+    target: str,
+    error: Exception | None,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A bucket that is not there, no credentials, a server of pages; who may write and not look goes on."""
+
+    def info(path: str) -> None:
+        assert "/" not in path and error
+        raise error
+
+    monkeypatch.setattr(stores, "_system", lambda url: (SimpleNamespace(info=info), url.partition("://")[2]))
+    assert predict.main(["absent.y4m", target]) == 1
+    told = capsys.readouterr().err
+    assert (words or "absent.y4m: no such clip") in told and ("absent" in told) == (not words)

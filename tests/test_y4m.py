@@ -281,10 +281,13 @@ def test_an_empty_file_is_not_a_clip(tmp_path: Path) -> None:
         y4m.Clip(path)
 
 
-def test_a_folder_is_not_a_clip(tmp_path: Path) -> None:
-    """A folder where a file is expected is named as such."""
+def test_a_folder_or_a_pipe_is_not_a_clip(tmp_path: Path) -> None:
+    """What is expected to be a file is named as what it is; a pipe without a writer is not waited for."""
     with pytest.raises(y4m.Y4MError, match="found a folder"):
         y4m.Clip(tmp_path)
+    os.mkfifo(tmp_path / "pipe.y4m")
+    with pytest.raises(y4m.Y4MError, match="found a pipe"):
+        y4m.Clip(tmp_path / "pipe.y4m")
 
 
 @pytest.mark.parametrize(

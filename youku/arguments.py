@@ -11,7 +11,7 @@ import itertools
 import re
 import shutil
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from youku import nearest
 
@@ -27,11 +27,21 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         return re.sub(r"^(\S+) \[\1 \.\.\.\]$", r"\1 ...", super()._format_args(action, default_metavar))
 
 
+class _Store(argparse.Action):
+    """A flag of several values that is given again adds to them."""
+
+    def __call__(self, _: object, namespace: argparse.Namespace, values: Any, flag: str | None = None) -> None:
+        before = getattr(namespace, self.dest, self.default)
+        is_more = flag and isinstance(values, list) and before is not self.default
+        setattr(namespace, self.dest, [*before, *values] if is_more else values)
+
+
 class Parser(argparse.ArgumentParser):
     """No abbreviations; a usage of one line; an error of one line, with the flag that was meant where one is near."""
 
     def __init__(self, verb: str, doc: str | None) -> None:
         super().__init__(f"python -m youku {verb}", description=doc, allow_abbrev=False, formatter_class=_Help)
+        self.register("action", None, _Store)
 
     def format_usage(self) -> str:
         formatter = self._get_formatter()
@@ -76,6 +86,13 @@ def refuse_empty(parser: argparse.ArgumentParser, words: list[str]) -> None:
         flag = word[:-1] if is_flag else before if before.startswith("-") else ""
         if not word.strip() or is_flag:
             parser.exit(2, f"error: {flag or 'an argument'} is empty; write a value, or leave it out\n")
+
+
+def repeated(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:
+    """Flags of one value that are given more than once, of which the last one holds: a Makefile's and one's own, or a slip."""
+    given = [word.partition("=")[0] for word in itertools.takewhile(lambda word: word != "--", words)]
+    single = {flag for flag, action in parser._option_string_actions.items() if action.nargs is None}
+    return sorted({flag for flag in given if flag in single and given.count(flag) > 1})
 
 
 def refuse_unknown(parser: argparse.ArgumentParser, words: list[str]) -> None:

@@ -12,6 +12,8 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from youku import arguments, files, stops, system_errors, threads
@@ -143,8 +145,10 @@ def run(
         words = list(sys.argv[1:] if argv is None else argv)
         arguments.refuse_empty(parser, words)
         arguments.refuse_unknown(parser, words)
+        for flag in arguments.repeated(parser, words):
+            say(f"{flag} is given more than once; the last one holds")
         args = parser.parse_args(arguments.in_order(parser, words))
-        _refuse_urls(args, parser.prog.split()[-1])
+        _refuse_no_files(args, parser.prog.split()[-1])
         files.allow_playlists(vars(args).get("allow_playlists", False))
         try:
             return action(args)
@@ -155,12 +159,25 @@ def run(
     return guard(act, parser.prog.split()[-1], is_process=argv is None)
 
 
-def _refuse_urls(args: argparse.Namespace, verb: str) -> None:
-    """UsageError for a URL where a verb reads and writes files alone: it would become a folder of that name."""
-    for value in () if verb in WITH_URLS else vars(args).values():
+def _refuse_no_files(args: argparse.Namespace, verb: str) -> None:
+    """ValueError for a URL where a verb takes files alone, which would become a folder, and for a pipe's name anywhere.
+
+    Whoever opens a named pipe waits for the other end, maybe forever, and none can be read twice or replaced.
+    """
+    for value in vars(args).values():
         for word in value if isinstance(value, list) else [value]:
-            if isinstance(word, str) and re.match(r"[a-z][a-z0-9+.-]*://", word):
-                raise UsageError(f"{word[:60]}: {verb} takes files alone, URLs are for {', '.join(WITH_URLS)}")
+            if verb not in WITH_URLS and isinstance(word, str) and re.match(r"[a-z][a-z0-9+.-]*://", word):
+                raise ValueError(f"{word[:60]}: {verb} takes files alone, URLs are for {', '.join(WITH_URLS)}")
+            if isinstance(word, str | Path) and _is_pipe(Path(word)):
+                raise ValueError(
+                    f"{word}: is a pipe; name a file, or - (y4m on stdin or stdout) where {verb} takes that"
+                )
+
+
+def _is_pipe(path: Path) -> bool:
+    with suppress(OSError, ValueError):  # a word that no file can be called
+        return path.is_fifo() or path.is_socket()
+    return False
 
 
 def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:

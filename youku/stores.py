@@ -21,6 +21,7 @@ from urllib.request import url2pathname
 from youku import files, stops
 
 SCHEMES = ("s3", "oss", "gs", "https", "http", "memory")
+BUCKETS = ("s3", "oss", "gs")
 PACKAGES = {"s3": "s3fs", "oss": "ossfs", "gs": "gcsfs", "https": "aiohttp", "http": "aiohttp"}
 BLOCK_BYTES = 8 << 20  # read and written at once
 RANGE_BYTES = 256 << 10  # of a clip to train on, fetched by the frame
@@ -74,12 +75,20 @@ def _plain(name: str) -> str:
 
 
 def staged(name: str, source: str) -> str:
-    """Where the output of `source` is made before `upload`, whose packages must be there; what is no URL is itself."""
+    """Where the output of `source` is made before `upload`; what is no URL is itself.
+
+    ValueError, before the work, where nothing could be put there: no package, bucket, credentials or store that takes it.
+    """
     if not is_url(name):
         return _plain(name)
     if name.rstrip("/") == source.rstrip("/"):
         raise ValueError(f"{shown(name)}: is the input itself; choose another output name")
-    _system(name)
+    system, path = _system(name)
+    if name.startswith("http"):
+        raise ValueError(f"{shown(name)}: takes no uploads; name a path, or one of {', '.join(BUCKETS)}")
+    if name.partition(":")[0] in BUCKETS:
+        with _told(name), suppress(PermissionError):  # some may write and not look
+            system.info(path.partition("/")[0])
     return str(_cache(name) / "out" / PurePosixPath(name.rstrip("/")).name) + ("/" if name.endswith("/") else "")
 
 

@@ -50,7 +50,7 @@ def add_flag(parser: argparse.ArgumentParser) -> None:
 def add_weights(parser: argparse.ArgumentParser) -> None:
     """--weights of several files, and what chooses the kit's own."""
     text = "best.safetensors of a run, published weights (safetensors, .pth), export's .onnx, or several: their mean (the kit's)"
-    parser.add_argument("--weights", nargs="+", action="extend", metavar="FILE", help=text)
+    parser.add_argument("--weights", nargs="+", metavar="FILE", help=text)
     parser.add_argument("--quality", choices=list(shipped.QUALITIES), help="of the kit's own networks (balanced)")
     parser.add_argument(
         "--input", choices=("auto", *shipped.INPUTS), help="what they were trained on (auto: by what comes)"

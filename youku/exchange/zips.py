@@ -225,7 +225,7 @@ def unpack(
                 advice = f"unpack it with 7-Zip 24 or newer (7z e -o{place} {path}) and run again"
             told = f"{path}: is sound and does not give {plural(len(foreign), 'clip')} ({'; '.join(foreign)}); {advice}"
             raise ForeignZip(told)
-        return [info.filename for info in infos if not contest.parse_name(PurePosixPath(info.filename).name)]
+        return [one.filename for one in infos if one not in found.values() and not _kin(Path(one.filename).name)]
 
 
 def _damaged_heads(bundle: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo], targets: Mapping[str, Path]) -> list[str]:

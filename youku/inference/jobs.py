@@ -229,6 +229,8 @@ def _folder_jobs(folder: str, target: str, frames: str, test_set: str, label: st
         raise ValueError(f"{folder}: expected clips named {contest.low_name(0)}, or videos, found none to predict")
     jobs = [_file_job(str(path), f"{target}/", frames, test_set, label) for path in films]
     for clip_id, path in lows.items():
+        if not path.is_file():  # a pipe would be waited for, maybe forever
+            raise ValueError(f"{path}: expected a clip, found none, or no file; check the path")
         result = ids.name(clip_id) if frames == "scored" else contest.result_name(clip_id, True)
         jobs.append(Job(str(path), str(Path(target) / result), _wanted(frames, test_set, clip_id, str(path))))
     return jobs

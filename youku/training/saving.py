@@ -84,8 +84,10 @@ class Saver:
 def saver(state: RunState, config: TrainConfig) -> Iterator[Saver]:
     """What saves a run, and the thread that hears of a stop whatever the main thread does."""
     made, over = Saver(state, config), threading.Event()
-    threading.Thread(target=made._wait_for_stop, args=(over,), name="saver", daemon=True).start()
+    thread = threading.Thread(target=made._wait_for_stop, args=(over,), name="saver", daemon=True)
+    thread.start()
     try:
         yield made
     finally:
         over.set()
+        thread.join()  # what it writes is whole before anything is told of it

@@ -140,10 +140,13 @@ def piped_output(line: list[str], what: str, feed: Iterator[bytes] | None = None
         except ValueError as error:  # damage downstream is often the command's own death: say that instead
             damage = error
             _finish(process, 0.2)
+        except BaseException:  # a stop, or a reader that has enough: the rest is not waited for
+            process.kill()
+            raise
         finally:
             process.stdout.close()
             _finish(process, 5)
-            feeder.join()
+            feeder.join(0 if stops.caught() else None)
         errors.seek(0)
         words = errors.read()
         if failures:

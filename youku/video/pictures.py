@@ -46,6 +46,7 @@ def find(source: str | Path) -> list[Path]:
     if not source.is_dir():
         raise ValueError(f"{source}: expected a folder of pictures, found {'a file' if source.exists() else 'nothing'}")
     found = [path for path in source.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    found = [path for path in found if not path.is_fifo()]  # without a writer it would never open
     if not found:
         raise ValueError(f"{source}: no pictures in it; expected files ending in {', '.join(SUFFIXES)}")
     return sorted(

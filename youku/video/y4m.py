@@ -40,8 +40,10 @@ class Clip:
 
     def __init__(self, path: str | Path, num_needed: int | None = None, is_mapped: bool = False) -> None:
         self.path, self._num_needed = Path(path), num_needed
-        if self.path.is_dir():
-            raise Y4MError(f"{path}: expected a y4m file, found a folder")
+        if self.path.exists() and not self.path.is_file():  # a pipe without a writer would never open
+            raise Y4MError(
+                f"{path}: expected a y4m file, found a {'folder' if self.path.is_dir() else 'pipe or device'}"
+            )
         self._file = RandomFile(self.path, is_mapped)
         line = self._file.read(0, MAX_LINE_BYTES)
         line = line[: line.find(b"\n") + 1] or line
