@@ -251,6 +251,7 @@ from youku import cli, stops
 def action(args):
     print("ready", flush=True)
     {body}
+    return 0
 raise SystemExit(cli.run(cli.make_parser("score", "doc"), action, None))
 """
 STUCK = "threading.Thread(target=time.sleep, args=(60,)).start()\n    lock = threading.Lock(); lock.acquire()\n    "
