@@ -195,7 +195,7 @@ def open_container(path: str | Path, refusal: str = "is not a video or audio fil
     with open(path, "rb", buffering=0) as file:
         # read from an open file, nothing is looked up by name; the white list keeps a playlist from what it names
         source = f"file:{Path(path).absolute()}" if trusted else file
-        options = {"protocol_whitelist": "file,crypto,data" if trusted else "none"}
+        options = {"protocol_whitelist": "file,crypto,data", "safe": "0"} if trusted else {"protocol_whitelist": "none"}
         said: list[str] = []
         try:
             with _listen() as said:
@@ -203,7 +203,7 @@ def open_container(path: str | Path, refusal: str = "is not a video or audio fil
         except (av.error.FFmpegError, OSError) as error:
             words = said[-1] if said else getattr(error, "strerror", None) or str(error)
             told = f"{refusal} that ffmpeg reads ({words}); check the file, or name another"
-            if any("not on whitelist" in words for words in said):
+            if any("not on whitelist" in words or "Unsafe file name" in words for words in said):
                 told = "leads to addresses; only what lies in local files is opened"
                 if not trusted:
                     told = (
