@@ -222,6 +222,19 @@ def test_interlaced_video_is_refused_with_a_command_that_works(tmp_path: Path, c
     assert len(seconds(tmp_path / "b.mp4")) == 20
 
 
+@pytest.mark.parametrize(("codec", "name", "other"), [("libopus", "b.mov", ".mp4"), ("truehd", "b.mp4", ".mkv")])
+def test_what_a_writer_refuses_is_said_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture, codec: str, name: str, other: str
+) -> None:
+    """Sound that FFmpeg's table grants a container and its writer does not: told before a frame is made."""
+    source = sound(tmp_path / "a.mkv", "-c:a", codec, "-ac", "2", "-ar", "48000", "-strict", "-2")
+    assert enlarge(source, tmp_path / name) == 1
+    message = capsys.readouterr().err
+    assert f"cannot hold stream 1 of {source}" in message and f"name OUT{other}" in message
+    assert "48x32 ->" not in message
+    assert enlarge(source, tmp_path / f"b{other}") == 0 and packets(tmp_path / f"b{other}", "a")
+
+
 def test_what_a_container_cannot_hold(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """srt in mp4, aac in webm: the stream, a container that takes it and the flag are named; the flag works."""
     (tmp_path / "s.srt").write_text(SRT)
@@ -365,6 +378,12 @@ def test_languages_dispositions_and_attachments(tmp_path: Path) -> None:
     assert "font.ttf" in said and "font/ttf" in said
     assert "(zho): Audio" in told(tmp_path / "b.mp4")
     assert packets(tmp_path / "b.mp4", "a") == packets(source, "a") != []
+
+
+@pytest.mark.parametrize(("tag", "short"), [("sv-SE", "swe"), ("sr-Latn-RS", "srp"), ("ger", "ger"), ("yue-HK", "yue")])
+def test_mp4_has_every_language_in_three_letters(tag: str, short: str) -> None:
+    """Of two letters every one that ISO 639-1 has; three stay what they are."""
+    assert encoding.kept_metadata({"language": tag}, True)["language"] == short
 
 
 @pytest.mark.parametrize("codec", ["x264", "x265"])

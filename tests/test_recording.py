@@ -241,12 +241,13 @@ def test_nearest_chroma(pix_fmt: str, chroma: str) -> None:
     [
         ("film.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\na.ts\n#EXT-X-ENDLIST\n"),
         ("film.mp4", "ffconcat version 1.0\nfile a.ts\n"),
+        ("film.mkv", "ffconcat version 1.0\nfile {folder}/a.ts\n"),
     ],
 )
 def test_a_playlist_leads_nowhere(tmp_path: Path, name: str, text: str) -> None:
     """A playlist or a concat script under any name is refused, unless it is trusted."""
     make(tmp_path / "a.ts", "-c:v", "mpeg2video")
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text.format(folder=tmp_path))
     with pytest.raises(ffmpeg.NoVideoError, match="leads to other files"):
         read(tmp_path / name)
     files.allow_playlists(True)

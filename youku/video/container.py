@@ -54,8 +54,8 @@ def carried(
     with recording.open_container(source) as container:
         for stream in (stream for stream in container.streams if stream.type in kinds):
             codec = stream.codec_context.name if stream.codec_context else stream.metadata.get("mimetype", "unknown")
-            if stream.type != "attachment" and codec not in recording.codecs_in(suffix):
-                others = [other for other in SUFFIXES if codec in recording.codecs_in(other)]
+            if stream.type != "attachment" and not recording.holds(suffix, stream):
+                others = [other for other in SUFFIXES if recording.holds(other, stream)]
                 flag = "--no-audio" if stream.type == "audio" else "--no-subtitles"
                 raise ValueError(
                     f"{target}: {suffix} cannot hold stream {stream.index} of {source} ({stream.type}, {codec}); "

@@ -32,9 +32,18 @@ _ENCODERS: dict[str, tuple[str, dict[str, str], int, int, tuple[int, ...], tuple
     "ffv1": ("ffv1", {"level": "3", "slicecrc": "1"}, 0, 0, (8, 9, 10, 12, 14, 16), (".mkv",), range(1, 65536)),
 }
 CODECS = tuple(_ENCODERS)
-# ISO 639-1 to 639-2, of the languages most often met
-_LANGUAGES = "ar:ara cs:ces de:deu en:eng es:spa fr:fra hi:hin id:ind it:ita ja:jpn ko:kor nl:nld pl:pol pt:por ru:rus \
-th:tha tr:tur uk:ukr vi:vie zh:zho"
+# ISO 639-1 and 639-3, two letters and three a language, of pycountry 26.2
+_LANGUAGES = """\
+aaaar ababk aeave afafr akaka amamh anarg arara asasm avava ayaym azaze babak bebel bgbul bibis bmbam bnben bobod
+brbre bsbos cacat ceche chcha cocos crcre csces cuchu cvchv cycym dadan dedeu dvdiv dzdzo eeewe elell eneng eoepo
+esspa etest eueus fafas ffful fifin fjfij fofao frfra fyfry gagle gdgla glglg gngrn guguj gvglv hahau heheb hihin
+hohmo hrhrv hthat huhun hyhye hzher iaina idind ieile igibo iiiii ikipk ioido isisl itita iuiku jajpn jvjav kakat
+kgkon kikik kjkua kkkaz klkal kmkhm knkan kokor krkau kskas kukur kvkom kwcor kykir lalat lbltz lglug lilim lnlin
+lolao ltlit lulub lvlav mgmlg mhmah mimri mkmkd mlmal mnmon mrmar msmsa mtmlt mymya nanau nbnob ndnde nenep ngndo
+nlnld nnnno nonor nrnbl nvnav nynya ococi ojoji omorm orori ososs papan pipli plpol pspus ptpor quque rmroh rnrun
+roron rurus rwkin sasan scsrd sdsnd sesme sgsag shhbs sisin skslk slslv smsmo snsna sosom sqsqi srsrp ssssw stsot
+susun svswe swswa tatam tetel tgtgk ththa titir tktuk tltgl tntsn toton trtur tstso tttat twtwi tytah uguig ukukr
+ururd uzuzb veven vivie vovol wawln wowol xhxho yiyid yoyor zazha zhzho zuzul"""
 _OWN = re.compile("encoder|duration|bps|number_of_.*|_statistics.*|major_brand|minor_version|compatible_brands", re.I)
 
 
@@ -169,5 +178,5 @@ def kept_metadata(given: dict[str, str], has_short_languages: bool) -> dict[str,
     kept = {name: value for name, value in given.items() if not _OWN.fullmatch(name)}
     if has_short_languages and "language" in kept:  # zh-CN becomes zho
         language = kept["language"].split("-")[0].lower()
-        kept["language"] = dict(pair.split(":") for pair in _LANGUAGES.split()).get(language, language)
+        kept["language"] = {pair[:2]: pair[2:] for pair in _LANGUAGES.split()}.get(language, language)
     return kept

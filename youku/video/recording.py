@@ -10,9 +10,10 @@ import logging
 import re
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
+from io import BytesIO
 from itertools import chain, pairwise
 from pathlib import Path
 from threading import Lock
@@ -146,8 +147,7 @@ class Recording:
 
     def _decode_packets(self) -> Iterator[tuple[Any, list[Any], list[str]]]:
         """Each packet, its frames, and what was said of it at level error; None after the last, with what was held back."""
-        packets, packet = self._container.demux(self._video), None
-        is_last = False
+        packets, packet, is_last = self._container.demux(self._video), None, False
         while not is_last:
             frames: list[Any] = []
             failed: list[str] = []
@@ -195,7 +195,7 @@ def open_container(path: str | Path, refusal: str = "is not a video or audio fil
     with open(path, "rb", buffering=0) as file:
         # read from an open file, nothing is looked up by name; the white list keeps a playlist from what it names
         source = f"file:{Path(path).absolute()}" if trusted else file
-        options = {"protocol_whitelist": "file,crypto,data" if trusted else "none"}
+        options = {"protocol_whitelist": "file,crypto,data", "safe": "0"} if trusted else {"protocol_whitelist": "none"}
         said: list[str] = []
         try:
             with _listen() as said:
@@ -203,7 +203,7 @@ def open_container(path: str | Path, refusal: str = "is not a video or audio fil
         except (av.error.FFmpegError, OSError) as error:
             words = said[-1] if said else getattr(error, "strerror", None) or str(error)
             told = f"{refusal} that ffmpeg reads ({words}); check the file, or name another"
-            if any("not on whitelist" in words for words in said):
+            if any("not on whitelist" in words or "Unsafe file name" in words for words in said):
                 told = "leads to addresses; only what lies in local files is opened"
                 if not trusted:
                     told = (
@@ -224,9 +224,14 @@ def first_video(container: Any) -> Any:
     return min(found, key=lambda stream: bool(stream.disposition & av.stream.Disposition.attached_pic), default=None)
 
 
-def codecs_in(suffix: str) -> set[str]:
-    """Names of the codecs that a container holds, by its suffix."""
-    return av.open(f"any{suffix}", "w").supported_codecs  # writes nothing
+def holds(suffix: str, stream: Any) -> bool:
+    """Whether a container takes a copy of a stream: its head is tried, as FFmpeg's tables name more than it writes."""
+    name = {".mkv": "matroska"}.get(suffix, suffix[1:])
+    with suppress(av.error.FFmpegError, ValueError), _listen(), av.open(BytesIO(), "w", name) as container:
+        container.add_stream_from_template(stream)
+        container.start_encoding()
+        return True
+    return False
 
 
 def interlaced(path: str, is_clip: bool = False) -> ValueError:
@@ -234,14 +239,9 @@ def interlaced(path: str, is_clip: bool = False) -> ValueError:
     end = "-strict -1 OUT.y4m"
     if not is_clip:
         with open_container(path) as container:
-            beside = [
-                stream for stream in container.streams if stream.type in ("audio", "subtitle") and stream.codec_context
-            ]
-            kept = [stream.index for stream in beside if stream.codec_context.name in codecs_in(".mkv")]
-            end = (
-                " ".join(f"-map 0:{index}" for index in [first_video(container).index, *kept])
-                + " -c copy -c:v ffv1 OUT.mkv"
-            )
+            beside = [stream for stream in container.streams if stream.type in ("audio", "subtitle")]
+            kept = [first_video(container), *(stream for stream in beside if holds(".mkv", stream))]
+            end = " ".join(f"-map 0:{stream.index}" for stream in kept) + " -c copy -c:v ffv1 OUT.mkv"
     command = f"{shlex.quote(ffmpeg.binary())} -i {shlex.quote(path)} -vf bwdif=send_frame {end}"
     return ValueError(
         f"{path}: is interlaced; `predict` takes it with --deinterlace; or deinterlace it first: {command}"
