@@ -30,7 +30,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from youku import cli, cluster, files, shards, stores
+from youku import cli, cluster, files, stores
 from youku.engines import choice, half, mean
 from youku.engines.network import Network
 from youku.inference.jobs import VideoOptions, choose_weights, list_jobs, parse_sharpen, size_and_scale, video_options
@@ -79,8 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-audio", action="store_true", help="leave the audio out of a video output")
     parser.add_argument("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
     parser.add_argument("--force", action="store_true", help="make outputs again even where they are up to date")
-    shards.add_flag(parser, "a folder's clips")
-    cluster.add_flag(parser, "a folder's clips")
+    cluster.add_flags(parser, "a folder's clips")
     return parser
 
 
@@ -103,8 +102,7 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":
         raise cli.UsageError("--test-set has no effect without --frames scored")
-    if (flag := "--shard" if args.shard else args.cluster and "--cluster") and not Path(args.source).is_dir():
-        raise cli.UsageError(f"{flag} shares out a folder's clips, and {args.source} is one; drop it")
+    cluster.refuse_one(args, not Path(args.source).is_dir(), "a folder's clips")
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
     video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
@@ -129,7 +127,8 @@ def _run(args: argparse.Namespace) -> int:
     anew = args.force or args.allow_playlists  # whose files may have changed
     if args.cluster:
         begin = partial(clip.begin, load, options, anew, video)
-        cluster.run(args.cluster, jobs, begin, network.paths, args.device, cli.say)
+        tasks = [cluster.Task(job.source, job.work_bytes, job) for job in jobs]
+        cluster.run(args.cluster, tasks, begin, cli.say, network.paths, args.device)
     else:
         clip.predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
     stores.upload([Path(job.target) for job in jobs], target, Path(args.source).is_dir(), args.force, cli.say)

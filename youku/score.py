@@ -16,13 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from youku import cli, contest, files, shards
-from youku.exchange import parts
+from youku import cli, cluster, contest, files
+from youku.exchange import parts, score_clips
 from youku.exchange.intervals import told, verdict
-from youku.exchange.score_clips import measure_shard, score_submission
 from youku.exchange.scorefile import plain, write_score
 from youku.exchange.totals import CHOICES, Reading, format_artefacts, format_table
 from youku.text_table import plural
@@ -44,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, help="clips measured at once (default: from the CPU count)")
     parser.add_argument("--name", help="name of the row (default: the zip's)")
     parser.add_argument("--out", help="folder of score.json and score.csv (default: where the zip lies; FOLDER-score)")
-    shards.add_flag(parser, "the clips")
+    cluster.add_flags(parser, "the clips")
     parser.add_argument("--json", action="store_true", help="print score.json instead of the table")
     return parser
 
@@ -62,15 +62,25 @@ def _score(args: argparse.Namespace) -> int:
     files.protect(args.submission, *(path for folder in folders for path in folder.glob("*.y4m")))
     out = Path(args.out or _place(Path(args.submission).absolute()))
     how: dict[str, Any] = {
-        "with_vmaf": not args.no_vmaf, "jobs": args.jobs, "progress": True, "with_artefacts": args.artefacts,
-        "everything": args.all, "out": out,
+        "path": args.submission, "low": args.low, "high": args.high, "test_set": test_set, "reading": reading,
+        "with_vmaf": not args.no_vmaf, "with_artefacts": args.artefacts, "everything": args.all, "out": out,
     }  # fmt: skip
+    here: dict[str, Any] = {"jobs": args.jobs, "progress": True}
+    if args.shard or args.cluster:
+        _, clips, measure = score_clips.opened(**how, **here)
+        clips = args.shard.pick(clips, lambda clip: clip.work) if args.shard else clips
+        if args.cluster:
+            begin = partial(score_clips.begin, partial(score_clips.opened, **how))
+            tasks = [cluster.Task(clip.name, clip.work, clip.clip_id) for clip in clips]
+            cluster.run(args.cluster, tasks, begin, cli.say)
+        else:
+            measure(clips)
     if args.shard:
-        names = measure_shard(args.submission, args.low, args.high, test_set, args.shard, reading=reading, **how)
+        names = [clip.name for clip in clips]
         done = f"shard {args.shard}: {plural(len(names), 'clip')} measured; after all shards, the same command without --shard"
         print(json.dumps({"shard": str(args.shard), "clips": names}) if args.json else f"{done} makes {out}/score.json")
         return 0
-    score = score_submission(args.submission, args.low, args.high, test_set, reading, args.name, **how)
+    score = score_clips.score_submission(name=args.name, **how, **here)
     written = write_score(score, out)
     parts.drop(out)
     if args.json:
