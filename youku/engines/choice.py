@@ -140,6 +140,11 @@ class ChosenEngine:
         others = ([self.reference.name] if self.reference else []) if not self.is_named else []
         return " or ".join([*others, *(one.name for one in self.runtimes)])
 
+    @property
+    def settled(self) -> str:
+        """What it took, as --engine names it; auto where it has seen no picture."""
+        return self._engine.name.split()[0] if self._engine else "auto"
+
     def bytes_per_px(self, x: Tensors) -> float:
         """Of the same layers in torch: a runtime tells nobody what it needs."""
         return self.reference.bytes_per_px(x) if self.reference else self.px_bytes

@@ -23,7 +23,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-import youku
+from youku import cluster
 from youku.engines import torch_engine
 from youku.text_table import plural
 from youku.training.config import TrainConfig
@@ -176,7 +176,7 @@ def joined(config: TrainConfig) -> Iterator[Ranks]:
 
 def _compare(config: TrainConfig) -> None:
     """ValueError where the processes are not of one kit, one torch and one config."""
-    own = {"youku": youku.__version__, "torch": str(torch.__version__), "settings": str(config)}
+    own = cluster.versions() | {"settings": str(config)}
     found: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(found, own)
     for rank, other in enumerate(found):
