@@ -243,16 +243,18 @@ def test_what_cannot_be_a_cluster_is_one_sentence(
 
     monkeypatch.setitem(sys.modules, "ray", None)
     assert said("auto", pairs, 1).endswith("needs a package that is not installed; run pip install ray")
-    mismatch = RuntimeError("Version mismatch:\n    Ray: 2.60.0\n    Python: 3.12")
+    faults: list[Exception] = [RuntimeError("Version mismatch:\n    Ray: 2.60.0\n    Python: 3.12")]
+    faults.append(type("AuthenticationError", (Exception,), {})("No token was found. Ensure that ..."))
 
     def refuse(*_: object, **__: object) -> None:
-        raise mismatch
+        raise faults.pop(0)
 
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=refuse))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(pairs.parent))
     assert "--cluster 127.0.0.1:1: [Errno" in (line := said("127.0.0.1:1", pairs, 1)) and "check the address" in line
     assert "Version mismatch: Ray: 2.60.0 Python: 3.12; check" in said("auto", pairs, 1)
+    assert "--cluster auto: No token was found; check the address, RAY_AUTH_MODE" in said("auto", pairs, 1)
     assert "expected auto, or HOST:PORT" in said("ray://head", pairs, 2)
     assert "--cluster shares out a folder's clips" in said("auto", next(pairs.glob("*_l.y4m")), 2)
     assert not Path(out).exists()

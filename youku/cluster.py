@@ -210,8 +210,8 @@ def _join(address: str) -> Any:
     except SystemExit:  # by the handler that Ray puts in the place of ours
         signal.signal(signal.SIGTERM, handler)
         signal.raise_signal(signal.SIGTERM)
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
+    except Exception as error:  # Ray's own kinds too
+        reason = " ".join(str(error).partition(". ")[0].split())[:300]
         advice = "check the address, RAY_AUTH_MODE and the token, and that Ray runs there in the same version"
         raise ValueError(f"--cluster {address}: {reason}; {advice}") from None
     finally:
