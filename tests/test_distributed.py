@@ -184,12 +184,21 @@ def test_odd_variables_are_told(monkeypatch: pytest.MonkeyPatch, variables: dict
 
 
 @pytest.mark.parametrize(
-    ("exits", "expected"), [([-9, 0], 0), ([-9, -9, 3], 3), ([1], 1), ([-9] * 4, 1), ([0], 0)], ids=str
+    ("exits", "expected"),
+    [
+        ([-9, 0], 0),
+        ([-9, -9, 2], 2),
+        ([1], 1),
+        ([0], 0),
+        ([-9] * 4, r"process 1 of 2 was killed \(SIGKILL\) 4 times, mostly for want of memory"),
+        ([3], "process 1 of 2 ended with status 3; what it said stands above"),
+    ],
+    ids=str,
 )
 def test_a_killed_process_begins_again_and_a_failed_one_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exits: list[int], expected: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exits: list[int], expected: int | str
 ) -> None:
-    """From the last checkpoint, three times; what is an error stays one."""
+    """From the last checkpoint, three times; what is an error stays one, and none ends without a word."""
     lines, waiting = [], iter(exits)
 
     def launcher(config: object, entrypoint: str) -> Callable[..., None]:
@@ -204,7 +213,12 @@ def test_a_killed_process_begins_again_and_a_failed_one_does_not(
     monkeypatch.setattr(api, "elastic_launch", launcher)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     said: list[str] = []
-    assert distributed.launch(["--amp"], 2, ["--resume", str(tmp_path)], said.append) == expected
+    line = ["--amp"], 2, ["--resume", str(tmp_path)], said.append
+    if isinstance(expected, str):
+        with pytest.raises(ValueError, match=expected):
+            distributed.launch(*line)
+    else:
+        assert distributed.launch(*line) == expected
     assert lines == [("--amp",), *[("--resume", str(tmp_path))] * (len(exits) - 1)]
     assert len(said) == len(exits) - 1 and all("process 1 of 2 was killed (SIGKILL)" in text for text in said)
 
