@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.test_train import settings
 from youku import contest, predict, stores
 from youku.exchange import objects
 from youku.exchange.fetch import fetch
-from youku.training import run
+from youku.training import run, saving
 from youku.video import y4m
 
 fsspec = pytest.importorskip("fsspec")
@@ -160,6 +161,51 @@ def test_patches_come_by_range(pairs: Path, bucket: str, monkeypatch: pytest.Mon
     clip = clip_of(name)
     assert np.array_equal(clip.frame(4)[0], local[contest.high_name(0)].frame(4)[0])
     assert run.start(made, progress=False).finished
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_a_run_is_backed_up_and_goes_on_elsewhere(pairs: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every save, all that a resume needs; another run's backup stays, and a store that fails ends no training."""
+    made = settings(pairs, name="a", backup=f"{bucket}/runs/a", steps=4)
+    assert run.start(replace(made, steps=2), progress=False).finished
+    system, place = fsspec.core.url_to_fs(made.backup)
+    kept = {path.name: path.read_bytes() for path in made.folder.iterdir() if path.name in saving.BACKED_UP}
+    assert {"last.pt", "best.safetensors", "log.jsonl", "config.toml"} <= kept.keys()
+    assert all(system.cat_file(f"{place}/{name}") == data for name, data in kept.items())
+    with pytest.raises(ValueError, match="has a run already; name another place"):
+        run.start(replace(made, name="b"), progress=False)
+    (elsewhere := pairs.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    folder = run.restored(made.backup)
+    assert all((folder / name).read_bytes() == data for name, data in kept.items())
+    with pytest.raises(ValueError, match="has a run already; go on with --resume runs/a"):
+        run.restored(made.backup)
+    monkeypatch.setattr(stores, "_put", lambda *_: (_ for _ in ()).throw(ValueError("no way")))
+    said: list[str] = []
+    assert run.start(replace(run.resumed_config(folder), steps=4), True, progress=False, say=said.append).finished
+    assert any("not backed up, training goes on: no way" in line for line in said)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_a_place_that_takes_nothing_is_refused_before_the_work(
+    tmp_path: Path, pairs: Path, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bucket that is not there, a server that is read from; and what is gone is no folder that an earlier run fetched."""
+    others = {"https://host/high": "is for reading alone"}
+    if bucket.startswith("s3"):
+        others["s3://none/high"] = "no such bucket or object"
+    for url, words in others.items():
+        assert predict.main([str(pairs), url, "--model", "bicubic"]) == 1
+        assert words in capsys.readouterr().err
+        with pytest.raises(ValueError, match=words):
+            run.start(settings(pairs, name="a", backup=url), progress=False)
+    assert not stores._cache("s3://none/high").exists() and not (pairs.parent / "runs" / "a").exists()
+    put(pairs, f"{bucket}/low")
+    stores.local(f"{bucket}/low")
+    system, place = fsspec.core.url_to_fs(f"{bucket}/low")
+    system.rm(place, recursive=True)
+    with pytest.raises(ValueError, match="no such bucket or object"):
+        stores.local(f"{bucket}/low")
 
 
 def test_a_mirror_may_be_a_bucket(tmp_path: Path, memory: object) -> None:
