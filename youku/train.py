@@ -5,7 +5,6 @@ last.safetensors (at every save and every stop), best.safetensors. Settings: def
 file), then flags. --resume RUN goes on; RUN may be the URL of a --backup, which is copied into runs/.
 
     python -m youku train --list
-    python -m youku train --amp
     python -m youku train --recipe edsr-baseline --data data/clips/train --name edsr --amp
     python -m youku train --resume runs/edsr
 """
