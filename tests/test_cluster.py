@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,29 +17,37 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import write_pair
+from tests.conftest import textured_frame, write_pair
+from tests.test_score import TEST_SET, made  # noqa: F401
 from tests.test_shards import contents
-from youku import cluster, predict
+from youku import cluster, convert, degrade, files, predict, score
 from youku.cluster import Task, Worker
-from youku.inference import clip, tiles
+from youku.inference import beside, clip, tiles
+from youku.video import pair_folder, y4m
 
 FAST = ["--quality", "fast", "--engine", "torch"]
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
 
 
-def begin_and_die_once(load: Any, options: Any, force: bool, video: Any, beside: int, tell: Any) -> clip.Work:
-    """As clip.begin, but the worker that first comes to the third frame of a clip is gone."""
+def dying_once(items: Iterable[Any]) -> Iterator[Any]:
+    """The worker that first comes to the third item is gone."""
+    for index, item in enumerate(items):
+        if index == 2 and not Path("died").exists():
+            Path("died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield item
+
+
+def begin_and_die_once(load: Any, options: Any, force: bool, video: Any, number: int, tell: Any) -> clip.Work:
+    """As beside.begin, but the worker that first comes to the third frame of a clip is gone."""
 
     def watch(items: Iterable[Any], name: str = "", total: int | None = None) -> Iterator[Any]:
-        for index, item in enumerate(items):
-            if index == 2 and not Path("died").exists():
-                Path("died").touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            yield item
+        return dying_once(items)
 
     return clip.work_of(load(str), options, watch=watch, tell=tell)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+@needs_ray
 def test_a_killed_worker_costs_no_byte(
     tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,7 +58,7 @@ def test_a_killed_worker_costs_no_byte(
         assert predict.main(["clips/Youku_00000_l.y4m", f"{name}/Youku_00000_h_Res.y4m", *FAST]) == 0
     assert predict.main(["clips", "one", *FAST]) == 0
     capsys.readouterr()
-    monkeypatch.setattr(clip, "begin", begin_and_die_once)
+    monkeypatch.setattr(beside, "begin", begin_and_die_once)
     monkeypatch.setenv("OMP_NUM_THREADS", str(-(-(os.cpu_count() or 1) // 2)))
     assert predict.main(["clips", "many", *FAST, "--cluster", "auto"]) == 0
     assert Path("died").exists() and contents(Path("one")) == contents(Path("many"))
@@ -58,19 +67,107 @@ def test_a_killed_worker_costs_no_byte(
     assert [said.count(f"many/Youku_0000{index}_h_Res.y4m: 5 frames, ") for index in (1, 2)] == [1, 1]
 
 
+def make_sources(folder: Path) -> None:
+    """Three clips of which one is larger than the others."""
+    for index, num_frames in enumerate((3, 6, 2)):
+        with y4m.create(folder / f"{index}.y4m", header := y4m.make_header(32, 32)) as writer:
+            for frame in range(num_frames):
+                writer.write(textured_frame(header, frame))
+
+
+def fill_and_die_once(begin: Any, number: int, tell: Any) -> Any:
+    """As `begin`, but with the worker that first makes a pair's third frame gone."""
+    real = pair_folder.make_pair
+    pair_folder.make_pair = lambda frames, *how: real(dying_once(frames), *how)
+    return begin(number, tell)
+
+
+@needs_ray
+def test_a_killed_worker_costs_no_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs are split and numbered as by one process, and the one that a worker was killed over is made anew."""
+    make_sources(tmp_path / "src")
+    monkeypatch.chdir(tmp_path)
+    line = ["--preset", "youku", "--split-every", "4", "--noise", "2"]
+    assert degrade.main(["src", "one", *line]) == 0
+    real = cluster.run
+    monkeypatch.setattr(
+        cluster,
+        "run",
+        lambda address, tasks, begin, tell: real(address, tasks, partial(fill_and_die_once, begin), tell),
+    )
+    monkeypatch.setenv("OMP_NUM_THREADS", str(-(-(os.cpu_count() or 1) // 2)))
+    assert degrade.main(["src", "many", *line, "--cluster", "auto"]) == 0
+    assert Path("died").exists() and contents(Path("one")) == contents(Path("many"))
+    assert len(contents(Path("one"))) == 9
+
+
+class OneProcess:
+    """As much of Ray as `cluster.run` needs: a task is done when it is asked for, the last that was begun first."""
+
+    exceptions = SimpleNamespace(RayActorError=KeyError, OutOfMemoryError=MemoryError)
+    nodes = staticmethod(lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
+    shutdown = staticmethod(lambda: None)
+    get = staticmethod(lambda done: done())
+
+    def remote(self, **_: Any) -> Any:
+        def start(*how: Any) -> Any:
+            worker = Worker(*how)
+            return SimpleNamespace(run=SimpleNamespace(remote=lambda what: partial(worker.run, what)))
+
+        return lambda _: SimpleNamespace(remote=start)
+
+    def wait(self, running: list[Any], timeout: float) -> tuple[list[Any], list[Any]]:
+        return running[-1:], running[:-1]
+
+
+def test_every_verb_makes_on_workers_what_it_makes_alone(
+    tmp_path: Path,
+    made: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """predict, convert, degrade and score: the same files, and finished ones are not made again."""
+    monkeypatch.setattr(cluster, "_join", lambda address: OneProcess())
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    make_sources(tmp_path / "src")
+    clips = str(made / "clips")
+    for name, verb, line in (
+        ("predict", predict, [clips, "{}", "--frames", "0-1", *FAST]),
+        ("convert", convert, [clips, "{}", "--planes"]),
+        ("degrade", degrade, ["src", "{}", "--noise", "3", "--split-every", "2"]),
+        (
+            "score",
+            score,
+            [str(made / "pred"), "--low", clips, "--high", clips, "--test-set", str(TEST_SET), "--out", "{}"],
+        ),
+    ):
+        line += ["--no-vmaf"] if verb is score else []
+        assert verb.main([word.format(f"one/{name}") for word in line]) == 0
+        many = [word.format(f"many/{name}") for word in line] + ["--cluster", "auto"]
+        assert verb.main(many) == 0
+        assert contents(Path("one", name)) == contents(Path("many", name)), name
+        assert "2 workers on 1 machine" in capsys.readouterr().err
+        with monkeypatch.context() as patched:
+            patched.setattr(clip.segments, "keep", None)
+            patched.setattr(pair_folder, "make_pair", None)
+            assert verb not in (predict, degrade) or verb.main(many) == 0
+
+
 def task(name: str = "a.y4m") -> Task:
-    return SimpleNamespace(source=name, work_bytes=1.0)  # type: ignore[return-value]
+    return Task(name, 1.0, name)
 
 
 def begin(beside: int, tell: cluster.Tell) -> cluster.Work[str]:
     """Work that fails as its task is named."""
 
-    def work(task: Task) -> str:
-        tell(f"{task.source} of {beside}")
+    def work(name: str) -> str:
+        tell(f"{name} of {beside}")
         errors = {"value": ValueError("no clip"), "system": OSError(28, "full", "x"), "fault": KeyError("fault")}
-        if task.source in errors:
-            raise errors[task.source]
-        return task.source
+        if name in errors:
+            raise errors[name]
+        return name
 
     return work
 
@@ -78,18 +175,23 @@ def begin(beside: int, tell: cluster.Tell) -> cluster.Work[str]:
 def test_a_worker_tells_errors_and_shows_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a user can mend comes back as the sentence of a plain run; a fault of ours keeps its traceback."""
     monkeypatch.chdir(tmp_path)
-    worker = Worker(begin, 2, str(tmp_path), cluster.about([]), False)
-    assert worker.run(task()) == (["a.y4m of 2"], "", "a.y4m")
-    assert worker.run(task("value")) == (["value of 2"], "no clip", None)
-    assert "x: the disk is full" in worker.run(task("system"))[1]
+    worker = Worker(begin, 2, str(tmp_path), cluster.versions(), False)
+    assert worker.run("a.y4m") == (["a.y4m of 2"], "", "a.y4m")
+    assert worker.run("value") == (["value of 2"], "no clip", None)
+    assert "x: the disk is full" in worker.run("system")[1]
     with pytest.raises(KeyError):
-        worker.run(task("fault"))
+        worker.run("fault")
 
 
 @pytest.mark.parametrize(
     ("name", "other", "words"),
     [
-        ("youku", "9.9", "has youku 0.1.0, this machine 9.9; a cluster needs the same versions and files everywhere"),
+        (
+            "youku",
+            "9.9",
+            r"has youku 0.1.0 \(code \w{8}\), this machine 9.9; a cluster needs the same versions and files",
+        ),
+        ("numpy", "9.9", "has numpy .*, this machine 9.9; a cluster needs the same versions"),
         ("torch", "9.9", "has torch .*, this machine 9.9; a cluster needs the same versions"),
         ("weights", "9.9", "has another weights; a cluster needs the same versions and files"),
         (
@@ -105,10 +207,10 @@ def test_a_worker_that_is_unlike_refuses(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights").write_bytes(b"w")
-    same = cluster.about([Path("weights")]) | ({name: other} if other else {})
+    same = cluster.versions() | {"weights": files.sha256("weights")} | ({name: other} if other else {})
     worker = Worker(begin, 1, str(tmp_path / "nowhere") if name == "folder" else str(tmp_path), same, False)
-    said, failure, made = worker.run(task())
-    assert (said, made) == ([], None) and re.search(words, failure)
+    said, failure, result = worker.run("a.y4m")
+    assert (said, result) == ([], None) and re.search(words, failure)
 
 
 def test_rooms_are_whole_workers_of_each_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,16 +243,18 @@ def test_what_cannot_be_a_cluster_is_one_sentence(
 
     monkeypatch.setitem(sys.modules, "ray", None)
     assert said("auto", pairs, 1).endswith("needs a package that is not installed; run pip install ray")
-    mismatch = RuntimeError("Version mismatch:\n    Ray: 2.60.0\n    Python: 3.12")
+    faults: list[Exception] = [RuntimeError("Version mismatch:\n    Ray: 2.60.0\n    Python: 3.12")]
+    faults.append(type("AuthenticationError", (Exception,), {})("No token was found. Ensure that ..."))
 
     def refuse(*_: object, **__: object) -> None:
-        raise mismatch
+        raise faults.pop(0)
 
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=refuse))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(pairs.parent))
     assert "--cluster 127.0.0.1:1: [Errno" in (line := said("127.0.0.1:1", pairs, 1)) and "check the address" in line
     assert "Version mismatch: Ray: 2.60.0 Python: 3.12; check" in said("auto", pairs, 1)
+    assert "--cluster auto: No token was found; check the address, RAY_AUTH_MODE" in said("auto", pairs, 1)
     assert "expected auto, or HOST:PORT" in said("ray://head", pairs, 2)
     assert "--cluster shares out a folder's clips" in said("auto", next(pairs.glob("*_l.y4m")), 2)
     assert not Path(out).exists()

@@ -14,13 +14,14 @@ import torch
 
 from tests.conftest import write_pair
 from youku import contest, evaluate, files, predict
-from youku.engines import choice, graph, graph_engine, weights
+from youku.engines import choice, graph, graph_engine, mean, weights
 from youku.engines.cuda_graph import GraphedEngine
 from youku.engines.graph import Opened
 from youku.engines.graph_engine import RUNTIMES, Runtime, open_engine
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
-from youku.inference import pipeline, tiles
+from youku.inference import beside, pipeline, tiles
+from youku.inference.jobs import Job, VideoOptions
 from youku.inference.pipeline import Options
 from youku.models import spec_of
 from youku.models.colours import Tensors
@@ -202,6 +203,23 @@ def test_the_fastest_is_taken_and_remembered(packages: Runtimes) -> None:
     packages.spends["openvino"] = 3.0
     assert packages.run(size=(9, 9)).startswith("engine onnxruntime 1.0")
     assert packages.run().startswith("engine openvino 1.0")
+
+
+def test_workers_take_what_one_process_took(packages: Runtimes, tmp_path: Path) -> None:
+    """By name, after a frame of the first clip: their own measurements might choose another engine for each of them."""
+    write_pair(tmp_path, 0, 9, 8, 2)
+    job, video = Job(str(tmp_path / contest.low_name(0)), "out.y4m", None), VideoOptions()
+    chosen: list[list[str]] = []
+
+    def load(names: list[str], tell: choice.Tell) -> Network:
+        chosen.append(names)
+        return packages.made
+
+    made = choice.with_engine(packages.made, "auto", str)
+    both = mean.of([made, choice.with_engine(packages.made, "onnxruntime", str)])
+    for network, name in ((made, "auto"), (both, "auto"), (packages.made, "auto"), (made, "torch")):
+        beside.share(load, name, network, [job], Options(), False, video)(2, str)
+    assert chosen == [["openvino"], ["openvino", "onnxruntime"], ["torch"], ["torch"]]
 
 
 @pytest.mark.parametrize("spent", [4.5, 3.9])

@@ -124,6 +124,8 @@ def test_files_that_are_not_ours(exported: Path, tmp_path: Path, capsys: pytest.
         changed[name] = model.SerializeToString()
     future = onnx.load_from_string(data)
     future.opset_import[0].version = 99
+    past = onnx.load_from_string(data)
+    past.opset_import[0].version = 7
     cases = {
         "cut": (data[: len(data) // 2], "expected a whole ONNX file"),
         "empty": (b"", "expected a whole ONNX file"),
@@ -133,7 +135,11 @@ def test_files_that_are_not_ours(exported: Path, tmp_path: Path, capsys: pytest.
         "x9": (changed["x9"], "expected x9"),
         "ycocg": (changed["ycocg"], "its metadata lacks colours"),
         "rgb": (changed["rgb"], "cannot run it"),
-        "future": (future.SerializeToString(), ""),
+        "future": (future.SerializeToString(), "cannot run it ([ONNXRuntimeError] : 1 : FAIL : ONNX Runtime only"),
+        "past": (
+            past.SerializeToString(),
+            "of an opset or version that they do not know; export it again (--opset 18)",
+        ),
     }
     low = str(tmp_path / contest.low_name(0))
     for name, (content, why) in cases.items():
@@ -297,13 +303,16 @@ def test_a_file_of_planes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None
     assert "takes planes for other programs" in capsys.readouterr().err
 
 
-def test_a_package_of_planes_of_a_luma_network() -> None:
-    """Its chroma, enlarged beside the network, is cut to odd sizes too."""
-    network = weights.load(None, "fsrcnn", 2)
+@pytest.mark.parametrize(("name", "scale"), [("fsrcnn", 3), ("pairs-s", 3)])
+def test_a_package_of_planes(name: str, scale: int) -> None:
+    """Of luma and of 4:2:0 networks, at odd factors too; chroma is cut to odd sizes."""
+    network = weights.load(None, name, scale)
     data = graph.package(network, {}, coded=network.spec.colours.coded("601", False))
     module = torch.export.load(io.BytesIO(data)).module()
     planes = (torch.full((3, *size), 128, dtype=torch.uint8) for size in ((9, 11), (5, 6), (5, 6)))
-    assert [part.shape for part in module(*planes)] == [(3, 18, 22), (3, 9, 11), (3, 9, 11)]
+    height, width = 9 * scale, 11 * scale
+    half = (3, (height + 1) // 2, (width + 1) // 2)
+    assert [part.shape for part in module(*planes)] == [(3, height, width), half, half]
 
 
 def test_a_package_of_torch(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

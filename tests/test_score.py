@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from youku import contest, score
+from youku import contest, predict, score
+from youku.engines import shipped
 from youku.exchange import scorefile
 from youku.exchange.score_clips import score_submission
 from youku.exchange.submission import make_submission
@@ -355,3 +356,25 @@ def test_a_clip_too_small_for_vmaf_is_named_and_the_others_scored(
     first, tiny = (clip["submission"] for clip in both["clips"])
     assert tiny["vmaf"] is None and tiny["psnr_yuv"] == math.inf
     assert both["totals"]["submission"]["vmaf"] == first["vmaf"] > 0
+
+
+def test_weights_are_predicted_with_first(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a folder beside them, as predict makes the frames that are scored; other factors and shares are refused."""
+    clips = str(made / "clips")
+    line = ["--low", clips, "--high", clips, "--test-set", str(TEST_SET), "--no-vmaf"]
+    for scale in (2, 4):
+        shutil.copy(shipped.find(("fsrcnn",), scale).path, tmp_path / f"w{scale}.safetensors")  # type: ignore[union-attr]
+    assert score.main([str(tmp_path / "w4.safetensors"), *line]) == 0
+    folder = tmp_path / f"w4-{TEST_SET}"
+    assert {path.name for path in folder.glob("predictions/*.y4m")} == set(map(TEST_SET.name, TEST_SET.ids))
+    apart = tmp_path / "apart"
+    how = ["--weights", str(tmp_path / "w4.safetensors"), "--frames", "scored", "--test-set", str(TEST_SET)]
+    assert predict.main([clips, str(apart), *how]) == 0
+    for path in apart.glob("*.y4m"):
+        assert path.read_bytes() == (folder / "predictions" / path.name).read_bytes()
+    assert json.loads((folder / "score.json").read_text())["name"] == folder.name
+    capsys.readouterr()
+    assert score.main([str(tmp_path / "w2.safetensors"), *line]) == 1
+    assert "enlarges by 2, the contest by 4" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        score.main([str(tmp_path / "w4.safetensors"), *line, "--shard", "1/2"])

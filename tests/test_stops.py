@@ -445,6 +445,6 @@ def test_no_saver_outlives_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
     from youku.training import saving
 
     monkeypatch.setattr(saving.Saver, "_wait_for_stop", lambda _, over: (over.wait(), time.sleep(0.2)))
-    with saving.saver(SimpleNamespace(step=0), None):  # type: ignore[arg-type]
+    with saving.saver(SimpleNamespace(step=0), None, print):  # type: ignore[arg-type]
         pass
     assert not any(thread.name == "saver" for thread in threading.enumerate())

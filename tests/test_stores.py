@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from tests.test_train import settings
 from youku import contest, predict, stores
 from youku.exchange import objects
 from youku.exchange.fetch import fetch
-from youku.training import run
+from youku.training import run, saving
 from youku.video import y4m
 
 fsspec = pytest.importorskip("fsspec")
@@ -163,6 +164,51 @@ def test_patches_come_by_range(pairs: Path, bucket: str, monkeypatch: pytest.Mon
     assert run.start(made, progress=False).finished
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_a_run_is_backed_up_and_goes_on_elsewhere(pairs: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every save, all that a resume needs; another run's backup stays, and a store that fails ends no training."""
+    made = settings(pairs, name="a", backup=f"{bucket}/runs/a", steps=4)
+    assert run.start(replace(made, steps=2), progress=False).finished
+    system, place = fsspec.core.url_to_fs(made.backup)
+    kept = {path.name: path.read_bytes() for path in made.folder.iterdir() if path.name in saving.BACKED_UP}
+    assert {"last.pt", "best.safetensors", "log.jsonl", "config.toml"} <= kept.keys()
+    assert all(system.cat_file(f"{place}/{name}") == data for name, data in kept.items())
+    with pytest.raises(ValueError, match="has a run already; name another place"):
+        run.start(replace(made, name="b"), progress=False)
+    (elsewhere := pairs.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    folder = run.restored(made.backup)
+    assert all((folder / name).read_bytes() == data for name, data in kept.items())
+    with pytest.raises(ValueError, match="has a run already; go on with --resume runs/a"):
+        run.restored(made.backup)
+    monkeypatch.setattr(stores, "_put", lambda *_: (_ for _ in ()).throw(ValueError("no way")))
+    said: list[str] = []
+    assert run.start(replace(run.resumed_config(folder), steps=4), True, progress=False, say=said.append).finished
+    assert any("not backed up, training goes on: no way" in line for line in said)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_a_place_that_takes_nothing_is_refused_before_the_work(
+    tmp_path: Path, pairs: Path, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bucket that is not there, a server that is read from; and what is gone is no folder that an earlier run fetched."""
+    others = {"https://host/high": "is for reading alone"}
+    if bucket.startswith("s3"):
+        others["s3://none/high"] = "no such bucket or object"
+    for url, words in others.items():
+        assert predict.main([str(pairs), url, "--model", "bicubic"]) == 1
+        assert words in capsys.readouterr().err
+        with pytest.raises(ValueError, match=words):
+            run.start(settings(pairs, name="a", backup=url), progress=False)
+    assert not stores._cache("s3://none/high").exists() and not (pairs.parent / "runs" / "a").exists()
+    put(pairs, f"{bucket}/low")
+    stores.local(f"{bucket}/low")
+    system, place = fsspec.core.url_to_fs(f"{bucket}/low")
+    system.rm(place, recursive=True)
+    with pytest.raises(ValueError, match="no such bucket or object"):
+        stores.local(f"{bucket}/low")
+
+
 def test_a_mirror_may_be_a_bucket(tmp_path: Path, memory: object) -> None:
     """A transfer goes on where it ended; an object that has changed since begins anew."""
     fsspec.filesystem("memory").pipe_file("/mirror/a.zip", bytes(range(200)))
@@ -239,8 +285,8 @@ def test_a_url_that_names_no_place_is_refused(name: str) -> None:
         ("s3://gone/out/", FileNotFoundError("x"), "s3://gone/out/: no such bucket"),
         ("gs://b/o.y4m", type("DefaultCredentialsError", (Exception,), {})("x"), "no valid credentials"),
         ("oss://b/o.y4m", type("EndpointError", (Exception,), {})("x"), "the store failed"),
-        ("https://host/o.y4m", None, "takes no uploads"),
-        ("s3://b/o.y4m", PermissionError("no listing"), ""),
+        ("https://host/o.y4m", None, "is for reading alone"),
+        ("s3://b/o.y4m", PermissionError("no listing"), "access denied (no listing)"),
     ],
 )
 def test_where_nothing_can_be_put_is_said_before_the_work(
@@ -250,13 +296,15 @@ def test_where_nothing_can_be_put_is_said_before_the_work(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A bucket that is not there, no credentials, a server of pages; who may write and not look goes on."""
+    """A bucket that is not there, no credentials, no right to look, a server of pages."""
 
-    def info(path: str) -> None:
-        assert "/" not in path and error
+    def ask(path: str) -> None:
+        assert error
         raise error
 
-    monkeypatch.setattr(stores, "_system", lambda url: (SimpleNamespace(info=info), url.partition("://")[2]))
+    monkeypatch.setattr(
+        stores, "_system", lambda url: (SimpleNamespace(info=ask, exists=ask), url.partition("://")[2])
+    )
     assert predict.main(["absent.y4m", target]) == 1
     told = capsys.readouterr().err
-    assert (words or "absent.y4m: no such clip") in told and ("absent" in told) == (not words)
+    assert words in told and "absent" not in told

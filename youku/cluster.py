@@ -9,6 +9,7 @@ torch, weights and clips at the same place. The one module that knows Ray (https
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
 import signal
@@ -16,19 +17,20 @@ import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import youku
-from youku import cli, files, stops, system_errors
+from youku import cli, files, shards, stops, system_errors
 from youku.text_table import plural
 
 Made = TypeVar("Made")
 Tell = Callable[[str], object]
 AUTO = "auto"
-PACKAGES = ("youku", "torch")
+PACKAGES = ("torch", "numpy", "av")
 RETRIES = 3  # of a task whose worker was lost: what kills every worker that takes it ends the run
 SHARED = "a cluster needs all files at the same place everywhere"
 STORE_BYTES = 80 << 20  # Ray's least: names go through it, never frames
@@ -40,10 +42,18 @@ QUIET = {
 }  # fmt: skip
 
 
-def add_flag(parser: argparse.ArgumentParser, what: str) -> None:
-    """--cluster, which shares out `what`."""
+def add_flags(parser: argparse.ArgumentParser, what: str) -> None:
+    """--shard and --cluster, which share out `what`."""
+    shards.add_flag(parser, what)
     text = f"{what} on a Ray cluster: HOST:PORT, or auto: this machine's, else all its cores (pip install ray)"
     parser.add_argument("--cluster", type=parse, metavar="ADDRESS", help=text)
+
+
+def refuse_one(args: argparse.Namespace, is_one: bool, what: str) -> None:
+    """UsageError where a flag would share out `what`, and the input `is_one`."""
+    if is_one and (args.shard or args.cluster):
+        flag = "--shard" if args.shard else "--cluster"
+        raise cli.UsageError(f"{flag} shares out {what}, and {args.source} is none; drop it")
 
 
 def parse(text: str) -> str:
@@ -52,19 +62,19 @@ def parse(text: str) -> str:
     return text
 
 
-class Task(Protocol):
-    @property
-    def source(self) -> str:
-        """Its name."""
+@dataclass(frozen=True)
+class Task:
+    """What one worker does at a time."""
 
-    @property
-    def work_bytes(self) -> float:
-        """How much there is to do."""
+    name: str
+    size: float
+    """How much there is to do; the largest tasks are begun first."""
+    what: Any
 
 
 Work = Callable[[Any], Made]
 Begin = Callable[[int, Tell], Work[Made]]
-"""(workers on a machine, tell) -> what is done with each task; called once in every worker."""
+"""(workers on a machine, tell) -> what is done with a task's `what`; called once in every worker, so it can be pickled."""
 
 
 class Worker:
@@ -75,12 +85,12 @@ class Worker:
         self._work: Work[Any] | None = None
         self._said: list[str] = []
 
-    def run(self, task: Any) -> tuple[list[str], str, Any]:
+    def run(self, what: Any) -> tuple[list[str], str, Any]:
         """(what there is to say, why it failed, what was made)."""
         self._said.clear()
         try:
             self._work = self._work or self._begin()
-            return self._said, "", self._work(task)
+            return self._said, "", self._work(what)
         except Exception as error:
             sentence = str(error) if isinstance(error, ValueError) else system_errors.explain(error)
             if not sentence:
@@ -92,46 +102,56 @@ class Worker:
         host = socket.gethostname()
         try:
             os.chdir(folder)
-            own = about([Path(name) for name in same if name not in PACKAGES])
+            kit = versions()
+            own = kit | {name: files.sha256(name) for name in same if name not in kit}
         except OSError as error:
             raise ValueError(f"{host}: {error.filename}: {error.strerror}; {SHARED}") from None
         for name in (name for name in own if own[name] != same[name]):
-            told = f"{name} {own[name]}, this machine {same[name]}" if name in PACKAGES else f"another {name}"
+            told = f"{name} {own[name]}, this machine {same[name]}" if name in kit else f"another {name}"
             raise ValueError(f"{host} has {told}; a cluster needs the same versions and files everywhere")
         files.allow_playlists(playlists)
         return begin(beside, self._said.append)
 
 
-def about(inputs: Sequence[Path]) -> dict[str, str]:
-    """What has to be the same on all machines: versions, and the content of `inputs`."""
-    return {
-        "youku": youku.__version__,
-        "torch": metadata.version("torch"),
-        **{str(path): files.sha256(path) for path in inputs},
-    }
+def versions() -> dict[str, str]:
+    """Of this kit, by its code too, and of the packages that decide what it makes: what all processes of a run must share."""
+    code = hashlib.sha256()
+    for path in sorted(Path(youku.__file__).parent.rglob("*.py")):
+        code.update(path.read_bytes())
+    own = {"youku": f"{youku.__version__} (code {code.hexdigest()[:8]})"}
+    return own | {name: metadata.version(name) for name in PACKAGES}
 
 
 def run(
-    address: str, tasks: Sequence[Task], begin: Begin[Made], inputs: Sequence[Path], device: str, tell: Tell
+    address: str,
+    tasks: Sequence[Task],
+    begin: Begin[Made],
+    tell: Tell,
+    inputs: Sequence[Path] = (),
+    device: str = "cpu",
 ) -> list[Made]:
     """What was made of all tasks, in the order in which they were done; ValueError for the first that failed.
 
     `inputs` are files that every worker reads; on a `device` that may be a GPU, each of the cluster's has one worker.
     """
-    ray, made = _join(address), list[Made]()
+    made: list[Made] = []
+    if not tasks:
+        return made
+    same = versions() | {str(path): files.sha256(path) for path in inputs}
+    ray = _join(address)
     try:
         rooms, needs = _rooms(ray, device == "auto" or device.startswith("cuda"))
         number = min(sum(rooms), len(tasks))
         tell(f"{plural(number, 'worker')} on {plural(len(rooms), 'machine')}")
         start = ray.remote(max_restarts=-1, max_task_retries=RETRIES, **needs)(Worker).remote
-        how = (begin, min(number, max(rooms)), str(Path.cwd()), about(inputs), files.playlists_allowed())
+        how = (begin, min(number, max(rooms)), str(Path.cwd()), same, files.playlists_allowed())
         idle, running = [start(*how) for _ in range(number)], dict[Any, Any]()
-        waiting = iter(sorted(tasks, key=lambda task: task.work_bytes, reverse=True))
+        waiting = iter(sorted(tasks, key=lambda task: task.size, reverse=True))
         with cli.bar(total=len(tasks), unit="clip") as bar:
             while len(made) < len(tasks):
                 for task in islice(waiting, len(idle)):
                     worker = idle.pop()
-                    running[worker.run.remote(task)] = worker, task
+                    running[worker.run.remote(task.what)] = worker, task
                 idle.clear()  # whoever has nothing left to do makes room for one that has to begin again
                 for done in ray.wait(list(running), timeout=TICK_SEC)[0]:
                     worker, task = running.pop(done)
@@ -151,7 +171,7 @@ def _result(ray: Any, done: Any, task: Task, tell: Tell) -> Any:
             reason = str(error).strip().rpartition("\n")[2]
             raise ValueError(f"--cluster: no worker starts ({reason}); install this kit on every machine") from None
         raise ValueError(
-            f"{task.source}: {RETRIES + 1} workers were lost over it, mostly for want of memory; try it without --cluster"
+            f"{task.name}: {RETRIES + 1} workers were lost over it, mostly for want of memory; try it without --cluster"
         ) from None
     for sentence in said:
         tell(sentence)
@@ -190,8 +210,8 @@ def _join(address: str) -> Any:
     except SystemExit:  # by the handler that Ray puts in the place of ours
         signal.signal(signal.SIGTERM, handler)
         signal.raise_signal(signal.SIGTERM)
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
+    except Exception as error:  # Ray's own kinds too
+        reason = " ".join(str(error).partition(". ")[0].split())[:300]
         advice = "check the address, RAY_AUTH_MODE and the token, and that Ray runs there in the same version"
         raise ValueError(f"--cluster {address}: {reason}; {advice}") from None
     finally:

@@ -37,7 +37,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from youku import cli, files, shards
+from youku import cli, cluster, files
 from youku.metrics.picture_cost import describe, measure
 from youku.text_table import plural
 from youku.video import clips, hdf5, picture_sets, pictures
@@ -94,42 +94,43 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--report", metavar="CLIP", help="print what an 8-bit RGB round trip costs, per plane, in dB")
     cli.add_flags(parser, Conversion)
     cli.add_flags(parser, Content)
-    shards.add_flag(parser, "an IN folder's y4m clips")
+    cluster.add_flags(parser, "an IN folder's y4m clips")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 
 
 def _act(args: argparse.Namespace) -> int:
     if args.report:
-        if args.source or args.target:
-            raise cli.UsageError("--report CLIP stands alone; leave IN and OUT out")
+        if args.source or args.target or args.shard or args.cluster:
+            raise cli.UsageError("--report CLIP stands alone; leave the rest out")
         cost = picture_cost(args.report, args.every)
         print(json.dumps(cost, indent=2)) if args.json else print(describe(cost))
         return 0
     if not args.source or not args.target:
         raise cli.UsageError("expected IN and OUT, or --report CLIP")
     pairs = list_clips(args.source, args.target, bool(args.format or args.planes))
-    if args.shard:
-        if not Path(args.source).is_dir() or not pairs:
-            raise cli.UsageError(f"--shard splits a folder's y4m clips, and {args.source} is none; drop it")
-        pairs = args.shard.pick(pairs, lambda pair: pair[0].stat().st_size)
-    if pairs or args.shard:
+    cluster.refuse_one(args, not pairs, "a folder's y4m clips")
+    if pairs:
         settings = Conversion(**_settings(args, Conversion, True))
+        if args.shard:
+            pairs = args.shard.pick(pairs, lambda pair: pair[0].stat().st_size)
         files.protect(*(path for path, _ in pairs), args.audio)
-        numbers = [convert(path, target, settings, _watch) for path, target in pairs]
+        if args.cluster:
+            tasks = [cluster.Task(str(path), path.stat().st_size, (path, target, settings)) for path, target in pairs]
+            numbers = cluster.run(args.cluster, tasks, lambda *_: lambda what: convert(*what), cli.say)
+        else:
+            numbers = [convert(path, target, settings, _watch) for path, target in pairs]
+        told = f"{plural(len(pairs), 'clip')}, {plural(sum(numbers), 'frame')} -> {args.target}"
+        told = f"shard {args.shard}: {told}" if args.shard else told
         made = {"out": args.target, "clips": len(pairs), "frames": sum(numbers)}
-        share = f"shard {args.shard}: " if args.shard else ""
-        told = f"{share}{plural(len(pairs), 'clip')}, {plural(sum(numbers), 'frame')} -> {args.target}"
         print(json.dumps(made) if args.json else told)
         return 0
     kinds = clips.kind_of(args.source), clips.kind_of(args.target)
     wanted = _settings(args, Conversion, ClipKind.HDF5 not in kinds)
     content = _settings(args, Content, kinds[1] is ClipKind.HDF5)
-    are_pictures = kinds[0] is ClipKind.PICTURES and (
-        Path(args.source).is_dir() or pictures.is_pattern(Path(args.source))
-    )
-    sources = pictures.find(args.source) if are_pictures else [args.source]
-    files.protect(*sources, args.audio)
+    source = Path(args.source)
+    are_pictures = kinds[0] is ClipKind.PICTURES and (source.is_dir() or pictures.is_pattern(source))
+    files.protect(*(pictures.find(args.source) if are_pictures else [args.source]), args.audio)
     files.refuse_input(args.target)
     if ClipKind.HDF5 in kinds:
         number, what = convert_hdf5(args.source, args.target, Content(**content)), "pair"

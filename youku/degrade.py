@@ -19,18 +19,17 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any
 
-from youku import cli, shards
+from youku import cli, cluster
 from youku.text_table import plural
 from youku.video import alignment, clips, pair_folder
 from youku.video.coding import CODECS, RATES, Coding
 from youku.video.degradation import PRESETS, Degradation, preset_table
-from youku.video.pair_folder import Selection
+from youku.video.pair_folder import Part, Selection
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -55,7 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     cli.add_flags(parser, Selection, "split_every", "max_frames", "every")
     parser.add_argument("--size", metavar="WxH", help="cut larger frames to this size around their middle")
     cli.add_flags(parser, Selection, "sequence")
-    shards.add_flag(parser, "the sources")
+    cluster.add_flags(parser, "the sources")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default 0)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
@@ -98,19 +97,32 @@ def check_pairs(folder: str, as_json: bool = False) -> None:
         print(alignment.table(found))
     shift = alignment.common_shift(found)
     if shift:
-        print(
-            f"all pairs share a shift of {shift[0]:+.2f}, {shift[1]:+.2f} small pixels: {alignment.PHASE}",
-            file=sys.stderr,
-        )
+        cli.say(f"all pairs share a shift of {shift[0]:+.2f}, {shift[1]:+.2f} small pixels: {alignment.PHASE}")
     bad = [f"{one.clip_id:05d} ({', '.join(alignment.faults(one))})" for one in found if alignment.faults(one)]
     bad += [f"{name} (its other half is missing)" for name in lonely]
     if bad:
         raise ValueError(f"{folder}: {len(bad)} bad of {len(pairs) + len(lonely)}: {'; '.join(bad)}")
 
 
+def _make(args: argparse.Namespace, parts: list[Part]) -> list[int]:
+    """The ids of the pairs that were made."""
+    watch = partial(cli.watch, is_kept=False)
+    if not (args.shard or args.cluster):
+        return pair_folder.fill(parts, watch)
+    parts = pair_folder.number(parts)
+    if args.shard:
+        parts = args.shard.pick(parts, lambda part: part.num_bytes)
+    if args.cluster:
+        tasks = [cluster.Task(part.source.name, part.num_bytes, part) for part in parts]
+        found = cluster.run(args.cluster, tasks, lambda *_: pair_folder.make, cli.say)
+    else:
+        found = [pair_folder.make(part, watch) for part in parts]
+    return sorted(clip_id for made, _ in found for clip_id in made)
+
+
 def _act(args: argparse.Namespace) -> int:
     if args.list_presets or args.check:
-        if args.paths or args.shard or (args.list_presets and args.check):
+        if args.paths or args.shard or args.cluster or (args.list_presets and args.check):
             raise cli.UsageError("--list-presets and --check FOLDER stand alone; leave the rest out")
         print(preset_table()) if args.list_presets else check_pairs(args.check, args.json)
         return 0
@@ -121,22 +133,11 @@ def _act(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise ValueError(f"--seed {args.seed}: expected 0 or more")
     sources = clips.find_material(names, selection.sequence)
-    made = pair_folder.fill(
-        folder,
-        sources,
-        choose(args),
-        selection,
-        args.first_id,
-        args.seed,
-        partial(cli.watch, is_kept=False),
-        args.shard,
-    )
-    if args.json:
-        print(json.dumps({"folder": folder, "made": made}))
-    elif made:
-        print(f"{plural(len(made), 'pair')} made in {folder}: {', '.join(f'{clip_id:05d}' for clip_id in made)}")
-    else:
-        print(f"{folder}: up to date")
+    first_id = args.first_id or 0 if args.shard else args.first_id  # the folder's own would change meanwhile
+    made = _make(args, pair_folder.plan(folder, sources, choose(args), selection, first_id, args.seed))
+    names = ", ".join(f"{clip_id:05d}" for clip_id in made)
+    told = f"{plural(len(made), 'pair')} made in {folder}: {names}" if made else f"{folder}: up to date"
+    print(json.dumps({"folder": folder, "made": made}) if args.json else told)
     return 0
 
 

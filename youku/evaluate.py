@@ -97,7 +97,9 @@ def _run_networks(args: argparse.Namespace) -> list[dict[str, Any]]:
     if args.tile_px is not None and args.tile_px < 1:
         raise cli.UsageError(f"--tile-px {args.tile_px}: expected 1 or more")
     chosen, own = choose_weights(None, bool(args.weights), args.model, args.scale, args.quality, args.input)
-    network = mean.load(args.weights or [chosen], args.model, args.scale, args.device, args.dtype, args.engine, cli.say)
+    network = mean.load(
+        args.weights or [chosen], args.model, args.scale, args.device, args.dtype, [args.engine], cli.say
+    )
     if own:
         cli.say(f"{network.spec.name} x{network.scale}{own}")
     from youku.engines import weights  # with torch, which --help does without

@@ -30,10 +30,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from youku import cli, cluster, files, shards, stores
+from youku import cli, cluster, files, stores
 from youku.engines import choice, half, mean
 from youku.engines.network import Network
-from youku.inference.jobs import VideoOptions, choose_weights, list_jobs, parse_sharpen, size_and_scale, video_options
+from youku.inference.jobs import (
+    VideoOptions,
+    choose_weights,
+    list_jobs,
+    parse_sharpen,
+    size_and_scale,
+    video_options,
+)
 from youku.models import MODELS
 from youku.text_table import plural
 from youku.video import ffmpeg
@@ -79,8 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-audio", action="store_true", help="leave the audio out of a video output")
     parser.add_argument("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
     parser.add_argument("--force", action="store_true", help="make outputs again even where they are up to date")
-    shards.add_flag(parser, "a folder's clips")
-    cluster.add_flag(parser, "a folder's clips")
+    cluster.add_flags(parser, "a folder's clips")
     return parser
 
 
@@ -94,7 +100,7 @@ def _check_options(args: argparse.Namespace, network: Network) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from youku.inference import clip
+    from youku.inference import beside, clip
     from youku.inference.pipeline import Options
 
     target, args.target = args.target, stores.staged(args.target, args.source)  # before the source is fetched
@@ -103,33 +109,33 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":
         raise cli.UsageError("--test-set has no effect without --frames scored")
-    if (flag := "--shard" if args.shard else args.cluster and "--cluster") and not Path(args.source).is_dir():
-        raise cli.UsageError(f"{flag} shares out a folder's clips, and {args.source} is one; drop it")
+    cluster.refuse_one(args, not Path(args.source).is_dir(), "a folder's clips")
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
     video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
     size, scale = size_and_scale(args.source, args.size, args.scale, args.frames, bool(args.weights))
     file, own = choose_weights(args.source, bool(args.weights), args.model, scale, args.quality, args.input)
-    load = partial(mean.load, args.weights or [file], args.model, scale, args.device, args.dtype, args.engine)
-    network = load(cli.say)
+    load = partial(mean.load, args.weights or [file], args.model, scale, args.device, args.dtype)
+    network = load([args.engine], cli.say)
     _check_options(args, network)
     options = Options(ensemble=args.ensemble, sharpen=args.sharpen, tile_px=args.tile, batch=args.batch)
     label, test_set = args.size or f"x{args.scale or network.scale}", args.test_set or "round1-test"
     jobs = list_jobs(args.source, args.target, args.frames, test_set, label)
     jobs = [replace(job, deinterlace=args.deinterlace, size=size) for job in jobs]
-    num_jobs, share = len(jobs), ""
+    told = f"{plural(len(jobs), 'clip')} by {network.spec.name} x{network.scale} on {network.device}"
     if args.shard:
         jobs = args.shard.pick(jobs, lambda job: job.work_bytes)
-        share = f"shard {args.shard}: {len(jobs)} of "
+        told = f"shard {args.shard}: {len(jobs)} of {told}"
     files.protect(*network.paths, *(job.source for job in jobs))
     files.refuse_input(*(job.target for job in jobs))
     if args.weights and any(Path(name).is_dir() for name in args.weights):
         own = f"; {', '.join(map(str, network.paths))}"
-    cli.say(f"{share}{plural(num_jobs, 'clip')} by {network.spec.name} x{network.scale} on {network.device}{own}")
+    cli.say(told + own)
     anew = args.force or args.allow_playlists  # whose files may have changed
     if args.cluster:
-        begin = partial(clip.begin, load, options, anew, video)
-        cluster.run(args.cluster, jobs, begin, network.paths, args.device, cli.say)
+        begin = beside.share(load, args.engine, network, jobs, options, anew, video)
+        tasks = [cluster.Task(job.source, job.work_bytes, job) for job in jobs]
+        cluster.run(args.cluster, tasks, begin, cli.say, network.paths, args.device)
     else:
         clip.predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
     stores.upload([Path(job.target) for job in jobs], target, Path(args.source).is_dir(), args.force, cli.say)

@@ -2,7 +2,7 @@
 
 ZIP_OR_FOLDER, LR clips, GT clips -> a table, score.json and score.csv next to the zip (of a folder: in FOLDER-score).
 One pass over each clip, frames streamed: PSNR of planes, SSIM of luma, VMAF of the clips that count; score = 0.8 PSNR +
-0.2 VMAF.
+0.2 VMAF. Weights of a network (.onnx, .safetensors, .pth) are predicted with first, in a folder beside them.
 An exact match is inf dB, and so is every mean that contains one. `--all` adds what the score does not need: PSNR over
 RGB, VMAF-NEG, VMAF of the sampled clips. `--artefacts` adds flicker between frames, overshoot beside edges and colour
 shift, which none of these figures shows. The rows of bicubic and Lanczos are measured once for a test
@@ -15,24 +15,28 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from youku import cli, contest, files, shards
-from youku.exchange import parts
+from youku import cli, cluster, contest, files
+from youku.exchange import parts, score_clips
 from youku.exchange.intervals import told, verdict
-from youku.exchange.score_clips import measure_shard, score_submission
 from youku.exchange.scorefile import plain, write_score
 from youku.exchange.totals import CHOICES, Reading, format_artefacts, format_table
 from youku.text_table import plural
 
+WEIGHTS = (".onnx", ".safetensors", ".pth", ".pt")
 SETS = "val (the clips of --low: 150-199 or your own), a split's name, or ids like 150-159"
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("score", __doc__)
-    parser.add_argument("submission", metavar="ZIP_OR_FOLDER", help="what was shipped, or a folder of the same files")
+    parser.add_argument(
+        "submission", metavar="ZIP_OR_FOLDER", help="what was shipped, a folder of the same files, or weights"
+    )
     parser.add_argument("--low", required=True, help="folder of the low-resolution clips")
     parser.add_argument("--high", required=True, help="folder of the ground truth clips")
     parser.add_argument("--test-set", required=True, help=SETS)
@@ -44,7 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, help="clips measured at once (default: from the CPU count)")
     parser.add_argument("--name", help="name of the row (default: the zip's)")
     parser.add_argument("--out", help="folder of score.json and score.csv (default: where the zip lies; FOLDER-score)")
-    shards.add_flag(parser, "the clips")
+    cluster.add_flags(parser, "the clips")
     parser.add_argument("--json", action="store_true", help="print score.json instead of the table")
     return parser
 
@@ -53,24 +57,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     return cli.run(make_parser(), _score, argv)
 
 
+def _predicted(args: argparse.Namespace) -> str:
+    """The folder of results that a network makes of --low, in FILE-TESTSET beside its file (or --out), as predict makes them."""
+    from youku.engines import mean
+    from youku.inference import clip
+    from youku.inference.jobs import list_jobs
+    from youku.inference.pipeline import Options
+    from youku.threads import limit_threads
+
+    if args.shard or args.cluster:
+        raise cli.UsageError(f"--shard and --cluster take results; predict --weights {args.submission} shares out too")
+    path = Path(args.submission)
+    folder = Path(args.out or path.with_name(f"{path.stem}-{args.test_set}")) / "predictions"
+    limit_threads(os.cpu_count() or 1)
+    network = mean.load([path], None, None, "auto", "float32", ["auto"], cli.say)
+    if network.scale != contest.SCALE:
+        raise ValueError(f"{path}: enlarges by {network.scale}, the contest by {contest.SCALE}; take evaluate --scale")
+    jobs = list_jobs(args.low, str(folder), "scored", args.test_set, "")
+    files.protect(path, *(job.source for job in jobs))
+    clip.predict_all(network, jobs, Options(), watch=cli.watch, tell=cli.say)
+    return str(folder)
+
+
 def _score(args: argparse.Namespace) -> int:
     if args.jobs is not None and args.jobs < 1:
         raise ValueError(f"--jobs {args.jobs}: expected 1 or more")
     reading = Reading(**{name: vars(args)[name] for name in CHOICES})
     test_set = contest.test_set(args.test_set, args.low)
+    if Path(args.submission).suffix.lower() in WEIGHTS:
+        args.submission = _predicted(args)
     folders = (Path(name) for name in (args.submission, args.low, args.high))
     files.protect(args.submission, *(path for folder in folders for path in folder.glob("*.y4m")))
     out = Path(args.out or _place(Path(args.submission).absolute()))
     how: dict[str, Any] = {
-        "with_vmaf": not args.no_vmaf, "jobs": args.jobs, "progress": True, "with_artefacts": args.artefacts,
-        "everything": args.all, "out": out,
+        "path": args.submission, "low": args.low, "high": args.high, "test_set": test_set, "reading": reading,
+        "with_vmaf": not args.no_vmaf, "with_artefacts": args.artefacts, "everything": args.all, "out": out,
     }  # fmt: skip
+    here: dict[str, Any] = {"jobs": args.jobs, "progress": True}
+    if args.shard or args.cluster:
+        _, clips, measure = score_clips.opened(**how, **here)
+        clips = args.shard.pick(clips, lambda clip: clip.work) if args.shard else clips
+        if args.cluster:
+            begin = partial(score_clips.begin, partial(score_clips.opened, **how))
+            tasks = [cluster.Task(clip.name, clip.work, clip.clip_id) for clip in clips]
+            cluster.run(args.cluster, tasks, begin, cli.say)
+        else:
+            measure(clips)
     if args.shard:
-        names = measure_shard(args.submission, args.low, args.high, test_set, args.shard, reading=reading, **how)
+        names = [clip.name for clip in clips]
         done = f"shard {args.shard}: {plural(len(names), 'clip')} measured; after all shards, the same command without --shard"
         print(json.dumps({"shard": str(args.shard), "clips": names}) if args.json else f"{done} makes {out}/score.json")
         return 0
-    score = score_submission(args.submission, args.low, args.high, test_set, reading, args.name, **how)
+    score = score_clips.score_submission(name=args.name, **how, **here)
     written = write_score(score, out)
     parts.drop(out)
     if args.json:

@@ -2,9 +2,9 @@
 
 Reading: an object, or the objects of a folder -> files in the user's cache, whole, under a name that changes when the object
 does; what is there already is not fetched again. Of clips to train on the blocks that are read, no others (`Blocks`).
-Writing: a finished file -> an object, which appears whole or not at all (a
-store shows a multipart upload when it is completed; a file is renamed). Credentials come the usual ways of each store
-(environment, ~/.aws, roles); none is read from a URL, shown or kept. ValueError says in one sentence what a store refuses.
+Writing: a finished file -> an object, which appears whole or not at all (a multipart upload shows when it is completed, a file
+is renamed). Credentials come the usual ways of each store (environment, ~/.aws, roles); none is read from a URL, shown or
+kept. ValueError says in one sentence what a store refuses.
 """
 
 from __future__ import annotations
@@ -50,10 +50,8 @@ def local(name: str, by_range: bool = False) -> str:
             found = [one["name"] for one in system.ls(path, detail=True) if one["type"] == "file"]
             folder = _cache(name) / ("ranges" if by_range else "") / PurePosixPath(path).name
             with stops.workers(AT_ONCE, "objects") as (pool, _):
-                stops.results(
-                    [pool.submit(_open if by_range else _fetch, system, one, folder, name) for one in found],
-                    lambda: None,
-                )
+                get = _open if by_range else _fetch
+                stops.results([pool.submit(get, system, one, folder, name) for one in found], lambda: None)
             names = {PurePosixPath(one).name for one in found}
             for copy in files.make_folder(folder).iterdir():
                 if copy.name not in names and not copy.name.startswith("."):
@@ -83,13 +81,22 @@ def staged(name: str, source: str) -> str:
         return _plain(name)
     if name.rstrip("/") == source.rstrip("/"):
         raise ValueError(f"{shown(name)}: is the input itself; choose another output name")
-    system, path = _system(name)
-    if name.startswith("http"):
-        raise ValueError(f"{shown(name)}: takes no uploads; name a path, or one of {', '.join(BUCKETS)}")
-    if name.partition(":")[0] in BUCKETS:
-        with _told(name), suppress(PermissionError):  # some may write and not look
-            system.info(path.partition("/")[0])
+    require_place(name)
     return str(_cache(name) / "out" / PurePosixPath(name.rstrip("/")).name) + ("/" if name.endswith("/") else "")
+
+
+def require_place(name: str) -> None:
+    """ValueError, before the work, where a URL takes nothing: no such bucket, no right to it, or a server to read from alone."""
+    scheme = name.partition(":")[0]
+    if scheme in ("http", "https"):
+        raise ValueError(f"{shown(name)}: is for reading alone; name a place in a store, such as s3://bucket/folder")
+    system, path = _system(name)
+    with _told(name):
+        _mark(system, path)  # of what is not there yet, too, a store says whether one may ask
+        if scheme in BUCKETS and not system.exists(path.strip("/").partition("/")[0]):
+            raise FileNotFoundError
+        if scheme == "file":
+            files.make_folder(path)
 
 
 def upload(paths: Sequence[Path], name: str, is_folder: bool, force: bool, say: Callable[[str], object]) -> None:
@@ -112,17 +119,37 @@ def upload(paths: Sequence[Path], name: str, is_folder: bool, force: bool, say: 
                 note.write_text(f"{digest} {there}")
                 say(f"{shown(name)}: has {path.name} already")
                 continue
-            with system.transaction:  # a local file, or one in memory, appears at its end
-                with path.open("rb") as file, system.open(place, "wb", block_size=BLOCK_BYTES) as remote:
-                    while block := file.read(BLOCK_BYTES):
-                        remote.write(block)
-            system.invalidate_cache()
-            if system.size(place) != path.stat().st_size:
-                raise ValueError(
-                    f"{shown(name)}: holds {system.size(place)} bytes after the upload; run the command again"
-                )
+            _put(system, path, place, name)
             note.write_text(f"{digest} {_mark(system, place)}")
             say(f"{shown(name)}: {path.name} is there, {path.stat().st_size} bytes")
+
+
+def _put(system: Any, path: Path, place: str, name: str) -> None:
+    """Make a file an object, which appears at its end; ValueError where it did not arrive whole."""
+    with system.transaction:  # a local file, or one in memory, appears at its end too
+        with path.open("rb") as file, system.open(place, "wb", block_size=BLOCK_BYTES) as remote:
+            while block := file.read(BLOCK_BYTES):
+                remote.write(block)
+    system.invalidate_cache()
+    if system.size(place) != path.stat().st_size:
+        raise ValueError(f"{shown(name)}: holds {system.size(place)} bytes after the upload; run the command again")
+
+
+def back_up(paths: Sequence[Path], name: str, known: dict[str, str]) -> None:
+    """Put files into a folder in a store, whatever was there, but for those whose content is `known` to be there."""
+    system, target = _system(name)
+    with _told(name):
+        for path in paths:
+            if known.get(path.name) != (digest := files.sha256(path)):
+                _put(system, path, f"{target.rstrip('/')}/{path.name}", name)
+                known[path.name] = digest
+
+
+def holds(name: str, file: str) -> bool:
+    """Whether there is a file of that name in a folder in a store."""
+    system, target = _system(name)
+    with _told(name):
+        return bool(_mark(system, f"{target.rstrip('/')}/{file}"))
 
 
 def open_at(url: str, offset: int) -> tuple[Any, int, str]:
@@ -138,6 +165,8 @@ def open_at(url: str, offset: int) -> tuple[Any, int, str]:
 def _fetch(system: Any, path: str, folder: Path, url: str) -> Path:
     """The copy of an object in `folder`, made anew where the object has changed; ValueError where it does meanwhile."""
     target, mark = folder / PurePosixPath(path).name, _mark(system, path)
+    if not mark:
+        raise FileNotFoundError
     note = target.with_name(f".{target.name}.mark")
     if target.exists() and note.exists() and note.read_text() == mark:
         return target

@@ -2,10 +2,9 @@
 
 In: folders of Youku_NNNNN_l.y4m + Youku_NNNNN_h_GT.y4m, or of pictures. Out: config.toml, log.jsonl, last.pt and
 last.safetensors (at every save and every stop), best.safetensors. Settings: defaults, then --recipe (a name or a TOML
-file), then flags. --resume RUN goes on.
+file), then flags. --resume RUN goes on; RUN may be the URL of a --backup, which is copied into runs/.
 
     python -m youku train --list
-    python -m youku train --amp
     python -m youku train --recipe edsr-baseline --data data/clips/train --name edsr --amp
     python -m youku train --resume runs/edsr
 """
@@ -19,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from youku import cli, files, stops, text_table
+from youku import cli, files, stops, stores, text_table
 from youku.engines import half
 from youku.text_table import plural
 from youku.training import config as configs
@@ -80,6 +79,10 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     from youku.training import distributed, run
     from youku.training.progress import silent
 
+    if args.resume and stores.is_url(args.resume):
+        folder = str(run.restored(args.resume))
+        args.resume, argv = folder, [folder if word == args.resume else word for word in argv]
+    args.resume = args.resume and stores.local(args.resume)
     config, resume = read_settings(args), bool(args.resume)
     if distributed.is_restart() and (config.folder / "last.pt").exists():
         config, resume = run.resumed_config(config.folder), True

@@ -62,14 +62,14 @@ def with_engine(network: Network, name: str, tell: Tell) -> Network:
 
     `tell` hears what is chosen; where no other engine is installed, torch runs without a word.
     """
-    from youku.engines import graph
+    from youku.engines import compiled_engine, graph
     from youku.engines.graph_engine import RUNTIMES
 
     is_graph = isinstance(network.engine, ChosenEngine)
     if name in (TORCH, COMPILE) and is_graph:
         raise ValueError(f"--engine {name}: {network.path} is an ONNX graph without torch's layers; drop the flag")
     if name == COMPILE:
-        return _compiled(network, tell)
+        return compiled_engine.compiled(network, AGREE_CODES, tell)
     wanted = [one for one in RUNTIMES.values() if name in ("auto", one.package)]
     why_not = {one.package: _why_not(network, one, is_graph) for one in wanted}
     if why_not.get(name):
@@ -93,18 +93,6 @@ def graphed(network: Network, tell: Tell = str) -> Network:
     from youku.engines.cuda_graph import GraphedEngine
 
     return replace(network, engine=GraphedEngine(network.engine, tell=tell))
-
-
-def _compiled(network: Network, tell: Tell) -> Network:
-    from youku.engines.compiled_engine import CompiledEngine
-    from youku.engines.torch_engine import TorchEngine
-
-    if not network.spec.trainable:
-        raise ValueError(f"--engine {COMPILE}: has no effect on {network.spec.name}; drop it")
-    torchs = network.engine
-    assert isinstance(torchs, TorchEngine)
-    compiled = CompiledEngine(torchs.module, torchs.device, torchs.half, most_codes=AGREE_CODES, tell=tell)
-    return replace(network, engine=compiled)
 
 
 def _why_not(network: Network, runtime: Runtime, is_graph: bool) -> str:
@@ -153,6 +141,11 @@ class ChosenEngine:
         """All that it may choose from: one of them makes every frame of a run, so this names what made it."""
         others = ([self.reference.name] if self.reference else []) if not self.is_named else []
         return " or ".join([*others, *(one.name for one in self.runtimes)])
+
+    @property
+    def settled(self) -> str:
+        """What it took, as --engine names it; auto where it has seen no picture."""
+        return self._engine.name.split()[0] if self._engine else "auto"
 
     def bytes_per_px(self, x: Tensors) -> float:
         """Of the same layers in torch: a runtime tells nobody what it needs."""

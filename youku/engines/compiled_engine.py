@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
 from torch import nn
 
+from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.models.colours import Tensors
 
@@ -58,3 +59,13 @@ class CompiledEngine(TorchEngine):
         self.tell(f"engine {self.name}, in {took_sec:.0f} s; at most {codes:.2g} codes from torch's output")
         self._made.append(engine)
         return made
+
+
+def compiled(network: Network, most_codes: float, tell: Callable[[str], object]) -> Network:
+    """The network with its layers compiled."""
+    if not network.spec.trainable:
+        raise ValueError(f"--engine compile: has no effect on {network.spec.name}; drop it")
+    torchs = network.engine
+    assert isinstance(torchs, TorchEngine)
+    engine = CompiledEngine(torchs.module, torchs.device, torchs.half, most_codes=most_codes, tell=tell)
+    return replace(network, engine=engine)

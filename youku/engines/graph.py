@@ -87,8 +87,12 @@ def export(
 def package(network: Network, about: Mapping[str, str], half: bool = False, coded: Colours | None = None) -> bytes:
     """The same as a package of torch.export, which torch runs, or compiles ahead of time, without this kit."""
     layers, x, _, shapes = _form(network, half, coded)
+    if coded:  # what ties the sizes of planes to one another, and the least of them, is for torch to find out
+        shapes = tuple({**axes, 1: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO} for axes in shapes)
     with torch.inference_mode(False), _quiet(), _told(network, "torch.export"):
-        program = torch.export.export(layers, x, dynamic_shapes=shapes)
+        program = torch.export.export(
+            layers, x, dynamic_shapes=shapes, prefer_deferred_runtime_asserts_over_guards=bool(coded)
+        )
         file = io.BytesIO()
         torch.export.save(program, file, extra_files={"about.json": json.dumps(dict(about), sort_keys=True)})
     return file.getvalue()

@@ -6,6 +6,7 @@ sentence what a runtime makes no sense of.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -91,4 +92,7 @@ def _told(name: str, error: Exception) -> Exception:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return MemoryError(f"{name}: out of memory")
-    return ValueError(f"{name} cannot run it ({lines[-1][:200] if lines else type(error).__name__})")
+    reason = (
+        re.sub(r"\S*_src/\S+ .*?\) (?=[A-Z])", "", lines[-1]) if lines else type(error).__name__
+    )  # where in its code
+    return ValueError(f"{name} cannot run it ({reason[:200]})")

@@ -29,12 +29,13 @@ def load(
     scale: int | None,
     device: str,
     dtype: str,
-    engine: str,
+    engines: Sequence[str],
     tell: Tell,
 ) -> Network:
-    """The network of one weights file, or the mean of several, each run by what --engine chooses; None is `weights.load`'s.
+    """The network of one weights file, or the mean of several; None is `weights.load`'s.
 
-    What `dtype` would slow down is left out; `tell` hears that, and what runs.
+    `engines` are --engine of each file, or one for all. What `dtype` would slow down is left out; `tell` hears that, and
+    what runs.
     """
     from youku.engines import half, torch_engine, weights
 
@@ -43,7 +44,15 @@ def load(
     found = [weights.load(file, model, scale, where, is_half) for file in files]
     for network in found:
         half.warn_if_slower(network, tell)
-    return of([choice.with_engine(network, engine, tell) for network in found])
+    named = engines if len(engines) > 1 else [*engines] * len(found)
+    return of([choice.with_engine(network, name, tell) for network, name in zip(found, named, strict=True)])
+
+
+def settled(network: Network) -> list[str]:
+    """--engine of each file, for another process to take what this one took for the pictures that it has seen."""
+    engines = network.engine.engines if isinstance(network.engine, MeanEngine) else (network.engine,)
+    others = choice.TORCH if network.device.type == "cpu" else "auto"
+    return [one.settled if isinstance(one, choice.ChosenEngine) else others for one in engines]
 
 
 def of(networks: Sequence[Network]) -> Network:

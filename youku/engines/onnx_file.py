@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from torch import nn
 
 from youku import files
 from youku.engines.choice import AGREE_CODES, ChosenEngine
+from youku.engines.graph import OPSET
 from youku.engines.graph_engine import RUNTIMES, Runtime, open_engine
 from youku.engines.network import Network
 from youku.models import MODELS
@@ -157,12 +159,13 @@ def read_about(path: Path) -> dict[str, str]:
         pip_lines = " or ".join(f"pip install {one.package}" for one in RUNTIMES.values())
         raise ValueError(f"{path}: an ONNX file needs a package to run it; run {pip_lines}")
     for runtime in installed():
-        try:
+        with suppress(Exception):  # the runtime's own kinds, which name its code, not the file's fault
             return runtime.open_graph(path.read_bytes(), 1).about
-        except Exception as error:  # the runtime's own kinds
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            reason = f"{runtime.name}: {lines[-1].strip()[:160]}"
-    raise ValueError(f"{path}: expected a whole ONNX file, and none is read here ({reason}); export it again")
+    names = " and ".join(runtime.name for runtime in installed())
+    raise ValueError(
+        f"{path}: expected a whole ONNX file, and {names} cannot read it: it is damaged, or of an opset or version that they "
+        f"do not know; export it again (--opset {OPSET}), or update them"
+    )
 
 
 def _picture(network: Network, name: str, width: int, height: int) -> Tensors:

@@ -29,7 +29,6 @@ from youku.exchange.submission import Submission, open_submission
 from youku.exchange.totals import REFERENCES, SYSTEMS, FrameValues, Reading, Wanted
 from youku.metrics import vmaf
 from youku.metrics.artefacts import Gauge
-from youku.shards import Shard
 from youku.text_table import plural
 from youku.threads import limit_threads
 from youku.video import ffmpeg, interpolate
@@ -56,15 +55,14 @@ def score_submission(
 
     `low` and `high` are folders of LR and GT clips; `jobs` clips are measured at once (default: from the CPU count).
     `everything` adds what the score does not need: PSNR over RGB, VMAF NEG, VMAF of the clips that were sampled.
-    What `measure_shard` has kept in the folder `out` is not measured again.
+    What others (`opened`) have kept in the folder `out` is not measured again.
     """
     reading = reading or Reading()
-    submission = open_submission(path)
-    clips = pair_up(submission, test_set, Path(low), Path(high))
-    measured = measure_clips(
-        submission, clips, reading, with_vmaf, jobs, progress, with_artefacts, everything,
+    submission, clips, measure = opened(
+        path, low, high, test_set, reading, with_vmaf, jobs, progress, with_artefacts, everything,
         out if out and (out / parts.FOLDER).is_dir() else None,
     )  # fmt: skip
+    measured = measure(clips)
     pairs = list(zip(clips, measured, strict=True))
     values = {system: [(clip.whole, one.values[system]) for clip, one in pairs] for system in SYSTEMS}
     rows = [_clip_row(clip, one, reading) for clip, one in pairs]
@@ -90,38 +88,48 @@ def score_submission(
     return score
 
 
-def measure_shard(
-    path: str | Path, low: str | Path, high: str | Path, test_set: TestSet, shard: Shard, out: Path, reading: Reading,
-    with_vmaf: bool = True, jobs: int | None = None, progress: bool = False, with_artefacts: bool = False,
-    everything: bool = False,
-) -> list[str]:  # fmt: skip
-    """Measure a shard's clips and keep that in the folder `out`, for `score_submission` to go on from; returns their names."""
-    submission = open_submission(path)
-    clips = shard.pick(pair_up(submission, test_set, Path(low), Path(high)), lambda clip: clip.work)
-    measure_clips(submission, clips, reading, with_vmaf, jobs, progress, with_artefacts, everything, out)
-    return [clip.name for clip in clips]
-
-
-def measure_clips(
-    submission: Submission, clips: list[ScoredClip], reading: Reading, with_vmaf: bool, jobs: int | None, progress: bool,
-    with_artefacts: bool, everything: bool, out: Path | None,
-) -> list[Measured]:  # fmt: skip
-    """Measure clips side by side; where `out` is given, take what is kept there and keep the rest."""
+def opened(
+    path: str | Path, low: str | Path, high: str | Path, test_set: TestSet, reading: Reading, with_vmaf: bool = True,
+    jobs: int | None = None, progress: bool = False, with_artefacts: bool = False, everything: bool = False,
+    out: Path | None = None,
+) -> tuple[Submission, list[ScoredClip], Callable[[list[ScoredClip]], list[Measured]]]:  # fmt: skip
+    """A submission, its clips, and what measures some of them side by side; with `out` it keeps that there, or takes it."""
     if with_vmaf:
         vmaf.require()
+    submission = open_submission(path)
+    how = partial(totals.wanted_of, reading, everything=everything, with_vmaf=with_vmaf)
+    measure = partial(_measure_clips, submission, reading.vmaf_model, how, jobs, progress, with_artefacts, out)
+    return submission, pair_up(submission, test_set, Path(low), Path(high)), measure
+
+
+def begin(open_all: Callable[..., Any], beside: int, tell: Callable[[str], object]) -> Callable[[int], int]:
+    """In a process beside others: what measures a clip, by its id, as `opened` says, and keeps that."""
+    _, clips, measure = open_all(jobs=beside)
+    own = {clip.clip_id: clip for clip in clips}
+    return lambda clip_id: len(measure([own[clip_id]]))
+
+
+def _measure_clips(
+    submission: Submission, vmaf_model: str, how: Callable[[bool], Wanted], jobs: int | None, progress: bool,
+    with_artefacts: bool, out: Path | None, clips: list[ScoredClip],
+) -> list[Measured]:  # fmt: skip
+    wanted = {clip.clip_id: how(clip.whole) for clip in clips}
+    for clip in clips:
+        if wanted[clip.clip_id].vmaf and (lack := vmaf.lacks(clip.high.header)):
+            cli.say(f"{clip.name}: {lack}; scored without it")
+            wanted[clip.clip_id] = replace(wanted[clip.clip_id], vmaf=False, neg=False)
     jobs = jobs or min(MAX_JOBS, os.cpu_count() or 1)
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    how = partial(totals.wanted_of, reading, everything=everything, with_vmaf=with_vmaf)
-    measure = partial(_measure, submission, reading.vmaf_model, how, threads, with_artefacts)
 
     def measure_or_take(on_frame: Callable[[int], object], clip: ScoredClip) -> Measured:
+        measure = partial(_measure, submission, vmaf_model, wanted[clip.clip_id], threads, with_artefacts, on_frame)
         if out is None:
-            return measure(on_frame, clip)
-        settings = {"model": reading.vmaf_model, "artefacts": with_artefacts, **asdict(how(clip.whole))}
+            return measure(clip)
+        settings = {"model": vmaf_model, "artefacts": with_artefacts, **asdict(wanted[clip.clip_id])}
         part = parts.entry(out, submission, clip.name, (clip.low.path, clip.high.path), clip.frames, settings)
         found = parts.read(part, len(clip.frames))
         if found is None:
-            parts.write(part, found := measure(on_frame, clip))
+            parts.write(part, found := measure(clip))
         return found
 
     num_frames = sum(len(clip.frames) for clip in clips)
@@ -160,17 +168,14 @@ def _measure_all(
 def _measure(
     submission: Submission,
     vmaf_model: str,
-    how: Callable[[bool], Wanted],
+    wanted: Wanted,
     threads: int,
     with_artefacts: bool,
     on_frame: Callable[[int], object],
     clip: ScoredClip,
 ) -> Measured:
     """Stream one clip once and measure on each of its frames what was shipped, and the references where no run before has."""
-    header, wanted = clip.high.header, how(clip.whole)
-    if wanted.vmaf and (lack := vmaf.lacks(header)):
-        cli.say(f"{clip.name}: {lack}; scored without it")
-        wanted = replace(wanted, vmaf=False, neg=False)
+    header = clip.high.header
     measured_by = {"model": vmaf_model, **asdict(wanted)}
     places = {
         name: baseline.entry(name, clip.low.path, clip.high.path, clip.frames, measured_by) for name in REFERENCES

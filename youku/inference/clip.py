@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,13 +70,6 @@ def work_of(
     how = {"device": str(network.device), "tile": str(options.tile_px), "batch": str(options.batch)}
     how["engine"] = network.engine.name
     return partial(_keep_up_to_date, predict, made_by, how, force, video, tell)
-
-
-def begin(
-    load: Callable[[Tell], Network], options: Options, force: bool, video: VideoOptions | None, beside: int, tell: Tell
-) -> Work:
-    """`work_of` in another process, which loads its own network and shares the memory with `beside` of its kind."""
-    return work_of(load(str), replace(options, beside=beside), force=force, video=video, tell=tell)
 
 
 def _keep_up_to_date(

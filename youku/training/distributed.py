@@ -23,7 +23,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-import youku
+from youku import cluster
 from youku.engines import torch_engine
 from youku.text_table import plural
 from youku.training.config import TrainConfig
@@ -35,6 +35,7 @@ LOST = re.compile(
     "gloo|nccl|connection|socket|peer|store", re.IGNORECASE
 )  # in what torch says of a process that is gone
 MOST_RESTARTS = 3
+TOLD = (1, 2, 129, 130, 143)  # exit statuses of a verb, which has said why
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def joined(config: TrainConfig) -> Iterator[Ranks]:
 
 def _compare(config: TrainConfig) -> None:
     """ValueError where the processes are not of one kit, one torch and one config."""
-    own = {"youku": youku.__version__, "torch": str(torch.__version__), "settings": str(config)}
+    own = cluster.versions() | {"settings": str(config)}
     found: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(found, own)
     for rank, other in enumerate(found):
@@ -219,8 +220,9 @@ def launch(argv: Sequence[str], number: int, resume: Sequence[str], say: Say) ->
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # it tells of what the processes tell themselves
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
     how = LaunchConfig(
-        1, 1, number, logs_specs=DefaultLogsSpecs(), rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0
-    )
+        1, 1, number, run_id=f"youku-{os.getpid()}", logs_specs=DefaultLogsSpecs(), rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0", max_restarts=0,
+    )  # fmt: skip
     for restart in range(MOST_RESTARTS + 1):
         try:
             elastic_launch(how, sys.executable)("-m", "youku.train", *argv)
@@ -229,12 +231,18 @@ def launch(argv: Sequence[str], number: int, resume: Sequence[str], say: Say) ->
             raise KeyboardInterrupt from None
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
-            if failure.exitcode >= 0 or restart == MOST_RESTARTS:
-                return failure.exitcode if failure.exitcode > 0 else 1
-            name = signal.Signals(-failure.exitcode).name
-            say(
-                f"process {rank} of {number} was killed ({name}); all begin again (restart {restart + 1} of {MOST_RESTARTS})"
-            )
+            who, code = f"process {rank} of {number}", failure.exitcode
+            if code in TOLD:
+                return code
+            if code >= 0:
+                raise ValueError(f"{who} ended with status {code}; what it said stands above, if anything") from None
+            name = signal.Signals(-code).name
+            if restart == MOST_RESTARTS:
+                advice = (
+                    "mostly for want of memory: lower --batch, or start fewer; --resume goes on from what was saved"
+                )
+                raise ValueError(f"{who} was killed ({name}) {restart + 1} times, {advice}") from None
+            say(f"{who} was killed ({name}); all begin again (restart {restart + 1} of {MOST_RESTARTS})")
             if Path(resume[-1], "last.pt").exists():
                 argv = resume
     raise AssertionError

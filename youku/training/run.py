@@ -10,6 +10,7 @@ import dataclasses
 import errno
 import os
 import platform
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ from youku import files, leftovers, stops, stores
 from youku.engines import torch_engine, weights
 from youku.metrics import vmaf
 from youku.text_table import plural
-from youku.training import fields, folds, precision, teacher, trainer
+from youku.training import fields, folds, precision, saving, teacher, trainer
 from youku.training.config import TrainConfig
 from youku.training.pairs import Pair, find_pairs
 from youku.training.picture_pair import PictureStore
@@ -52,6 +53,10 @@ def start(
     if folder.is_dir():  # said before the rehearsal
         with _held(folder, resume, ranks):
             pass
+    if config.backup and ranks.is_writer:
+        stores.require_place(config.backup)
+        if not resume and stores.holds(config.backup, "last.pt"):
+            raise ValueError(f"--backup {stores.shown(config.backup)}: has a run already; name another place")
     if not resume:
         if config.amp_backend == "apex":
             precision.choose(config.dtype, config.amp_backend, torch_engine.pick_device(config.device))
@@ -194,6 +199,20 @@ def resumed_config(folder: Path) -> TrainConfig:
         return TrainConfig(**{**values, "runs": str(absolute.parent), "name": absolute.name})
     except ValueError as error:
         raise ValueError(f"{folder / 'config.toml'}: {error}") from None
+
+
+def restored(url: str) -> Path:
+    """The folder runs/NAME that a backup is copied into; ValueError where that would replace a run, or there is none."""
+    folder = Path("runs") / url.rstrip("/").rpartition("/")[2]
+    _check_new(folder, resume=False)
+    copy = Path(stores.local(url))
+    if not (copy / "last.pt").is_file():
+        raise ValueError(f"{stores.shown(url)}: holds no run (no last.pt); give the URL of its --backup")
+    for path in (copy / name for name in saving.BACKED_UP):
+        if path.is_file():
+            with path.open("rb") as source, files.atomic_write(folder / path.name) as file:
+                shutil.copyfileobj(source, file)
+    return folder
 
 
 def provenance(command: str) -> dict[str, str]:

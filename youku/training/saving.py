@@ -15,21 +15,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from youku import stops
+from youku import stops, stores
 from youku.inference import tiles
 from youku.training.config import TrainConfig
+from youku.training.progress import Say
 from youku.training.state import RunState, content_of, write
 
 SLOW_SEC = 0.2  # a step and a save of so long are done within a stop even at a fifth of their speed
 MOST_SEC = 300.0  # between two saves, however many steps lie between them
 TICK_SEC = 0.05
+BACKED_UP = ("config.toml", "log.jsonl", "best.safetensors", "pretrained.safetensors", "last.safetensors", "last.pt")
+"""In this order, as what last.pt goes on from must be there when it is."""
 
 
 class Saver:
     """Writes the state of one run; the newer one stays, whichever thread writes it."""
 
-    def __init__(self, state: RunState, config: TrainConfig) -> None:
-        self._state, self._config = state, config
+    def __init__(self, state: RunState, config: TrainConfig, say: Say) -> None:
+        self._state, self._config, self._say = state, config, say
+        self._backed_up: dict[str, str] = {}
         self._lock = threading.Lock()
         self._copy: dict[str, Any] | None = None
         self._step, self._when = state.step, time.monotonic()  # of the last save
@@ -49,7 +53,19 @@ class Saver:
                 write(content_of(self._state), self._config)
             self._step, self._when = self._state.step, time.monotonic()
             self._save_sec = self._when - began
+            if self._state.ranks.is_writer:
+                self._back_up()
         self._state.ranks.barrier()
+
+    def _back_up(self) -> None:
+        """What a store does not take is told, and training goes on; what is half sent at a stop never appears there."""
+        if not self._config.backup or stops.caught():
+            return
+        paths = [self._config.folder / name for name in BACKED_UP]
+        try:
+            stores.back_up([path for path in paths if path.exists()], self._config.backup, self._backed_up)
+        except (OSError, ValueError) as error:
+            self._say(f"step {self._state.step}: not backed up, training goes on: {error}")
 
     def after_step(self, step_sec: float) -> None:
         """Copy the state where a step like the one just taken, and a save, are too long for a stop.
@@ -81,9 +97,9 @@ class Saver:
 
 
 @contextmanager
-def saver(state: RunState, config: TrainConfig) -> Iterator[Saver]:
+def saver(state: RunState, config: TrainConfig, say: Say) -> Iterator[Saver]:
     """What saves a run, and the thread that hears of a stop whatever the main thread does."""
-    made, over = Saver(state, config), threading.Event()
+    made, over = Saver(state, config, say), threading.Event()
     thread = threading.Thread(target=made._wait_for_stop, args=(over,), name="saver", daemon=True)
     thread.start()
     try:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from youku import stores
 from youku.engines.half import DTYPES
 from youku.training.fields import POSITIVE, at_least, each, expect, one_of, option, to_number
 from youku.video.resize import SHRINKERS
@@ -46,6 +47,9 @@ FOLDER_NAME = expect(_is_folder_name, "a plain folder name, without / \\\\ : or 
 EVEN = expect(lambda px: px % 2 == 0, "an even number (chroma has half the samples)")
 COUNT = expect(lambda number: not number > 2**16, "at most 65536")  # of what a single step needs
 SHARE = expect(lambda share: not share > 1, "a share from 0 to 1")
+URL = expect(
+    lambda url: not url or url.startswith("file://") or stores.is_url(url), "a URL, such as s3://bucket/runs/a"
+)
 MEAN = expect(lambda mean: 0 <= mean <= 1, "0 to 1, the range of the input")
 DECAY = expect(lambda decay: 0 <= decay < 1, "0 <= ema < 1")
 SEED = expect(lambda seed: seed < 2**63, "less than 2^63")
@@ -217,6 +221,7 @@ class MachineSettings:
     workers: int = option(2, "threads that cut patches ahead of the network", at_least(1), COUNT)
     log_every: int = option(100, "steps between lines of log.jsonl", at_least(1))
     save_every: int = option(1000, "steps between checkpoints", at_least(1))
+    backup: str = option("", "copy the run there at every save, such as s3://bucket/runs/NAME", URL, metavar="URL")
     keep_every: int = option(0, "steps between weights kept beside the best; 0 keeps only the best", at_least(0))
     tensorboard: bool = option(True, "log for TensorBoard too, where it is installed (pip install tensorboard)")
     samples: bool = option(True, "save a picture of input, output and target at every validation")

@@ -59,7 +59,7 @@ def train(
         closing(drawn),
         closing(LogWriter(config, state.step, state.validated, progress, say, ranks)) as log,
         stop_flag(say) as stop,
-        saver(state, config) as save,
+        saver(state, config, say) as save,
     ):
         _loop(steps_of(state, config, train_step, log.say), drawn, val_pairs, log, stop, save)
     return _ending(state, config, *ranks.most(stop.by))

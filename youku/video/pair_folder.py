@@ -10,8 +10,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ import numpy as np
 
 from youku import __version__, contest, files
 from youku.cli import Watch, option, unwatched
-from youku.shards import Shard
 from youku.video import ffmpeg, y4m
 from youku.video.clips import Material, Opened, open_420
 from youku.video.degradation import Degradation, make_pair
@@ -63,69 +61,98 @@ class Selection:
             yield itertools.chain([first], rest)
 
 
-def fill(
+@dataclass(frozen=True)
+class Part:
+    """The pairs of one source, from `first_id` on; None: it goes on with its own, or begins after all that are there."""
+
+    folder: Path
+    source: Material
+    degradation: Degradation
+    selection: Selection
+    settings: dict[str, Any]
+    first_id: int | None
+
+    @property
+    def num_bytes(self) -> int:
+        return int(self.settings["source_bytes"])
+
+
+def plan(
     folder: str | Path,
     sources: Sequence[Material],
     degradation: Degradation,
     selection: Selection,
     first_id: int | None = 0,
     seed: int = 0,
-    watch: Watch = unwatched,
-    shard: Shard | None = None,
-) -> list[int]:
-    """Make pairs numbered from `first_id`; returns the ids made, without those already there. ValueError for files of others.
-
-    None: each source goes on with its own pairs, or begins after all that are there. A `shard` makes those of its sources,
-    numbered from 0 where `first_id` is None; where sources are split it reads the others too, to number its own.
-    """
-    folder, numbers = Path(folder), range(len(sources))
-    own = shard.pick(numbers, lambda number: _bytes_of(sources[number])) if shard else numbers
+) -> list[Part]:
+    """One part a source, all with the same `first_id`; ValueError where the pairs of any cannot be made."""
     files.protect(*(path for source in sources for path in source.paths))
-    pairs = read_manifest(folder)
-    made: list[int] = []
-    clip_id, is_numbered = first_id or 0, bool(shard) or first_id is not None
-    wanted = [
-        (source, _settings(source, degradation, selection, seed)) for source in sources[: max(own, default=-1) + 1]
+    parts = [
+        Part(Path(folder), source, degradation, selection, _settings(source, degradation, selection, seed), first_id)
+        for source in sources
     ]
-    _refuse(folder, wanted, selection, clip_id if is_numbered else None, pairs)
-    for number, (source, settings) in enumerate(wanted):
-        clip_id = clip_id if is_numbered else _first_of(settings, folder, pairs)
-        is_there = partial(_is_current, folder, pairs=pairs) if number in own else _is_others
-        if not selection.split_every and is_there(clip_id, entry={**settings, "first_frame": 0}):
-            clip_id += 1
-            continue
-        with open_420(source) as opened:
-            header, frames = selection.apply(opened)
-            if min(header.width, header.height) < degradation.scale:
-                raise ValueError(
-                    f"{source.name}: {header.width}x{header.height} is too small for a factor of {degradation.scale}"
-                )
-            files.make_folder(folder)  # only now: what cannot be read leaves nothing behind
-            first_frame = 0
-            for piece in selection.split(watch(frames, Path(source.name).name)):
-                entry = {**settings, "first_frame": first_frame}
-                if is_there(clip_id, entry=entry):
-                    num_frames = sum(1 for _ in piece)
-                else:
-                    _claim(folder, clip_id, pairs, entry)
-                    low, high = folder / contest.low_name(clip_id), folder / contest.high_name(clip_id)
-                    clip_seed = int(np.random.SeedSequence([seed, clip_id]).generate_state(1)[0])
-                    num_frames = make_pair(piece, header, low, high, degradation, clip_seed)
-                    _list(folder, clip_id, pairs, {**entry, "frames": num_frames, "versions": _versions()})
-                    made.append(clip_id)
-                first_frame += num_frames
-                clip_id += 1
-            if first_frame == 0:
-                raise ValueError(f"{source.name}: the source gave 0 frames")
+    _refuse(Path(folder), parts, first_id)
+    return parts
+
+
+def number(parts: Sequence[Part]) -> list[Part]:
+    """The same, each with its own first id, to be made in any order; sources that are split are read through for that."""
+    numbered: list[Part] = []
+    pairs, next_id = read_manifest(parts[0].folder), parts[0].first_id
+    for part in parts:
+        first = _first_of(part, pairs) if next_id is None else next_id
+        numbered.append(replace(part, first_id=first))
+        places = range(first, first + _num_pairs(part))
+        pairs |= {f"{clip_id:05d}": part.settings for clip_id in places}  # the next begins after them
+        next_id = None if next_id is None else places.stop
+    return numbered
+
+
+def fill(parts: Sequence[Part], watch: Watch = unwatched) -> list[int]:
+    """Make the parts of a `plan` one after the other; returns the ids made, without those already there."""
+    made, next_id = list[int](), parts[0].first_id
+    for part in parts:
+        new, end = make(replace(part, first_id=next_id), watch)
+        made, next_id = made + new, None if next_id is None else end
     return made
 
 
-def _first_of(settings: dict[str, Any], folder: Path, pairs: dict[str, Any]) -> int:
+def make(part: Part, watch: Watch = unwatched) -> tuple[list[int], int]:
+    """The ids of one part's pairs that were made, and the id after its last; ValueError for files of others."""
+    folder, source, selection, made = part.folder, part.source, part.selection, list[int]()
+    pairs = read_manifest(folder)
+    clip_id = _first_of(part, pairs) if part.first_id is None else part.first_id
+    if not selection.split_every and _is_current(folder, clip_id, pairs, {**part.settings, "first_frame": 0}):
+        return made, clip_id + 1
+    with open_420(source) as opened:
+        header, frames = selection.apply(opened)
+        scale = part.degradation.scale
+        if min(header.width, header.height) < scale:
+            raise ValueError(f"{source.name}: {header.width}x{header.height} is too small for a factor of {scale}")
+        files.make_folder(folder)  # only now: what cannot be read leaves nothing behind
+        first_frame = 0
+        for piece in selection.split(watch(frames, Path(source.name).name)):
+            entry = {**part.settings, "first_frame": first_frame}
+            if _is_current(folder, clip_id, pairs, entry):
+                num_frames = sum(1 for _ in piece)
+            else:
+                _claim(folder, clip_id, pairs, entry)
+                low, high = folder / contest.low_name(clip_id), folder / contest.high_name(clip_id)
+                clip_seed = int(np.random.SeedSequence([entry["seed"], clip_id]).generate_state(1)[0])
+                num_frames = make_pair(piece, header, low, high, part.degradation, clip_seed)
+                _list(folder, clip_id, pairs, {**entry, "frames": num_frames, "versions": _versions()})
+                made.append(clip_id)
+            first_frame += num_frames
+            clip_id += 1
+        if first_frame == 0:
+            raise ValueError(f"{source.name}: the source gave 0 frames")
+    return made, clip_id
+
+
+def _first_of(part: Part, pairs: dict[str, Any]) -> int:
     """The first id of the pairs of a source, or the first above all that lie in the folder."""
-    there = _ids_in(folder)
-    own = [
-        clip_id for clip_id, pair in _of(settings, pairs).items() if clip_id in there or _agree(pair, settings, *CUT)
-    ]
+    there, listed = _ids_in(part.folder), _of(part.settings, pairs).items()
+    own = [clip_id for clip_id, pair in listed if clip_id in there or _agree(pair, part.settings, *CUT)]
     return min(own) if own else 1 + max([*map(int, pairs), *there], default=-1)
 
 
@@ -142,27 +169,22 @@ def _agree(pair: dict[str, Any], other: dict[str, Any], *keys: str) -> bool:
     return all(pair.get(key) == other.get(key) for key in keys)
 
 
-def _refuse(
-    folder: Path,
-    sources: Iterable[tuple[Material, dict[str, Any]]],
-    selection: Selection,
-    first_id: int | None,
-    pairs: dict[str, Any],
-) -> None:
+def _refuse(folder: Path, parts: Sequence[Part], first_id: int | None) -> None:
     """Before a pair is made: ValueError where a place is taken, or pairs that stay would show the same frames once more.
 
     A source is read through for the number of its pairs, where it is split and something lies that they could meet.
     """
-    there = _ids_in(folder)
-    for source, settings in sources if there else ():
+    there, pairs = _ids_in(folder), read_manifest(folder)
+    for part in parts if there else ():
+        name, settings = part.source.name, part.settings
         own = {clip_id: pair for clip_id, pair in _of(settings, pairs).items() if clip_id in there}
-        first = _first_of(settings, folder, pairs) if first_id is None else first_id
+        first = _first_of(part, pairs) if first_id is None else first_id
         beside = {clip_id for clip_id in there if clip_id >= first} - {*own}
         if first_id is None and not beside and all(_agree(pair, settings, *CUT) for pair in own.values()):
             continue
-        places = range(first, first + _num_pairs(source, selection))
+        places = range(first, first + _num_pairs(part))
         for clip_id in places:
-            _refuse_taken(folder, clip_id, pairs, source.name)
+            _refuse_taken(folder, clip_id, pairs, name)
         replaced = [own[clip_id] for clip_id in places if clip_id in own]
         stale = [
             f"{clip_id:05d}"
@@ -172,7 +194,7 @@ def _refuse(
         ]
         if stale:
             raise ValueError(
-                f"{folder}: pairs of {source.name} that are cut or numbered otherwise would stay beside the new ones: "
+                f"{folder}: pairs of {name} that are cut or numbered otherwise would stay beside the new ones: "
                 f"{', '.join(stale)}; delete their files, or name another folder"
             )
         first_id = None if first_id is None else places.stop
@@ -194,11 +216,11 @@ def shown_twice(folder: str | Path) -> dict[int, int]:
     return found
 
 
-def _num_pairs(source: Material, selection: Selection) -> int:
-    if not selection.split_every:
+def _num_pairs(part: Part) -> int:
+    if not part.selection.split_every:
         return 1
-    with open_420(source) as opened:
-        return -(-sum(1 for _ in selection.apply(opened)[1]) // selection.split_every)
+    with open_420(part.source) as opened:
+        return -(-sum(1 for _ in part.selection.apply(opened)[1]) // part.selection.split_every)
 
 
 def _refuse_taken(folder: Path, clip_id: int, pairs: dict[str, Any], source: str) -> None:
@@ -207,7 +229,9 @@ def _refuse_taken(folder: Path, clip_id: int, pairs: dict[str, Any], source: str
         raise ValueError(f"clip id {clip_id}: contest names have five digits; choose another --first-id")
     listed = pairs.get(f"{clip_id:05d}")
     for path in (folder / contest.low_name(clip_id), folder / contest.high_name(clip_id)):
-        if path.exists() and listed is None:
+        if (
+            path.exists() and not listed and not (listed := read_manifest(folder).get(f"{clip_id:05d}"))
+        ):  # another's since
             raise ValueError(f"{path}: exists and is not in {MANIFEST}; choose another --first-id or another folder")
     if listed is not None and listed["source"] != source:
         low, free = folder / contest.low_name(clip_id), 1 + max(map(int, pairs))
@@ -228,19 +252,10 @@ def _list(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, An
 
 def _settings(source: Material, degradation: Degradation, selection: Selection, seed: int) -> dict[str, Any]:
     """What decides a pair's bytes, as JSON keeps it."""
-    total_bytes = _bytes_of(source)
+    total_bytes = sum(path.stat().st_size for path in source.paths)
     modified = max(path.stat().st_mtime_ns for path in source.paths)
     known = {"source": source.name, "source_bytes": total_bytes, "source_mtime_ns": modified, "seed": seed}
     return json.loads(json.dumps({**known, "cut": asdict(selection), "degradation": asdict(degradation)}))
-
-
-def _bytes_of(source: Material) -> int:
-    return sum(path.stat().st_size for path in source.paths)
-
-
-def _is_others(clip_id: int, entry: dict[str, Any]) -> bool:
-    """Another shard makes it."""
-    return True
 
 
 def _is_current(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> bool:
