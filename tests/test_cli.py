@@ -266,14 +266,15 @@ def test_a_text_file_is_no_video(verb: str, tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     "line",
     ["inspect P", "compare P P --out o.mp4", "predict P o.y4m", "predict P.y4m -", "convert P o.y4m", "convert o.y4m P",
-     "degrade P o", "score P --low P --high P --test-set 0-0", "train --data P", "evaluate o --weights o P", "curves P"],
+     "degrade P o", "score P --low P --high P --test-set 0-0", "train --data P", "evaluate o --weights o P", "curves P",
+     "inspect /dev/null", "predict o.y4m /dev/null", "convert o.y4m /dev/null"],
 )  # fmt: skip
-def test_a_pipe_by_its_name_is_an_error(line: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_pipe_or_device_by_its_name_is_an_error(line: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Without a writer, or a reader, it would be waited for forever: each verb says so at once, whatever it is called."""
     for name in ("pipe", "pipe.y4m"):
         os.mkfifo(tmp_path / name)
     words = [word.replace("P", str(tmp_path / "pipe")) for word in line.split()]
-    assert main(words) == 1 and "is a pipe; name a file, or -" in capsys.readouterr().err
+    assert main(words) == 1 and "is a pipe or a device; name a file, or -" in capsys.readouterr().err
 
 
 def test_pipes_in_a_folder_are_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -31,7 +31,7 @@ KEPT = {
     "degrade": "whole pairs are kept; the same command makes the rest",
     "train": "the last checkpoint, where one was saved, is kept; --resume RUN goes on from it",
     "experiment": "finished variants and the last checkpoint are kept; the same command goes on from there",
-    "predict": "finished files are kept; the same command makes the rest",
+    "predict": "finished files and finished parts of a film are kept; the same command makes the rest",
     "evaluate": "pictures that --save has finished are kept; the same command begins anew",
     "demo": "finished stages and the last checkpoint are kept; the same command goes on from there",
 }
@@ -160,7 +160,7 @@ def run(
 
 
 def _refuse_no_files(args: argparse.Namespace, verb: str) -> None:
-    """ValueError for a URL where a verb takes files alone, which would become a folder, and for a pipe's name anywhere.
+    """ValueError for a URL where a verb takes files alone, which would become a folder, and for a pipe or device anywhere.
 
     Whoever opens a named pipe waits for the other end, maybe forever, and none can be read twice or replaced.
     """
@@ -168,15 +168,15 @@ def _refuse_no_files(args: argparse.Namespace, verb: str) -> None:
         for word in value if isinstance(value, list) else [value]:
             if verb not in WITH_URLS and isinstance(word, str) and re.match(r"[a-z][a-z0-9+.-]*://", word):
                 raise ValueError(f"{word[:60]}: {verb} takes files alone, URLs are for {', '.join(WITH_URLS)}")
-            if isinstance(word, str | Path) and _is_pipe(Path(word)):
+            if isinstance(word, str | Path) and _is_no_file(Path(word)):
                 raise ValueError(
-                    f"{word}: is a pipe; name a file, or - (y4m on stdin or stdout) where {verb} takes that"
+                    f"{word}: is a pipe or a device; name a file, or - (y4m on stdin or stdout) where {verb} takes that"
                 )
 
 
-def _is_pipe(path: Path) -> bool:
+def _is_no_file(path: Path) -> bool:
     with suppress(OSError, ValueError):  # a word that no file can be called
-        return path.is_fifo() or path.is_socket()
+        return path.exists() and not (path.is_file() or path.is_dir())
     return False
 
 
