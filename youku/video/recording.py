@@ -242,7 +242,7 @@ def interlaced(path: str, is_clip: bool = False) -> ValueError:
                 " ".join(f"-map 0:{index}" for index in [first_video(container).index, *kept])
                 + " -c copy -c:v ffv1 OUT.mkv"
             )
-    command = f"{shlex.quote(ffmpeg.binary())} -i {shlex.quote(path)} -vf bwdif=send_frame {end}"
+    command = f"{shlex.quote(ffmpeg.binary())} -i {ffmpeg.quoted(path)} -vf bwdif=send_frame {end}"
     return ValueError(
         f"{path}: is interlaced; `predict` takes it with --deinterlace; or deinterlace it first: {command}"
     )
