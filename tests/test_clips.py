@@ -52,6 +52,16 @@ def test_a_y4m_of_another_name_keeps_its_tokens(tmp_path: Path) -> None:
         assert list(opened.params) == ["I0", "I1", "I2", "I3"]
 
 
+def test_a_y4m_of_411_is_read_as_422(tmp_path: Path) -> None:
+    """What `ffmpeg -i tape.dv x.y4m` writes: every chroma sample is there, twice, and the range of the header is kept."""
+    planes = bytes(range(16)) * 2 + bytes(range(8)) + bytes(range(100, 108))
+    (tmp_path / "a.y4m").write_bytes(b"YUV4MPEG2 W16 H2 F25:1 Ip C411 XCOLORRANGE=FULL\nFRAME\n" + planes)
+    with clips.open_clip(tmp_path / "a.y4m") as opened:
+        (frame,) = opened.frames
+    assert opened.header.chroma == "422" and opened.header.is_full_range and frame[0].tobytes() == planes[:32]
+    assert [plane.shape for plane in frame[1:]] == [(2, 8)] * 2 and 100 <= frame[2].min() <= frame[2].max() <= 107
+
+
 @pytest.mark.parametrize("whole", [False, True])
 def test_frames_are_chosen_by_number(tmp_path: Path, whole: bool) -> None:
     """The wanted frames alone, or all of them for a network that looks at neighbours; their number is told."""

@@ -137,6 +137,16 @@ def test_gray_and_ten_bit_pictures() -> None:
     assert np.array_equal(eight, ten)
 
 
+@pytest.mark.parametrize("depth", [10, 12, 16])
+def test_deep_full_range_is_white_at_its_highest_code(depth: int) -> None:
+    """H.273, equation 24: v / (2^depth - 1), so that every 8-bit gray comes back exact, alone and with neutral chroma."""
+    grays = np.arange(256)
+    luma = ((grays * ((1 << depth) - 1) + 127) // 255).astype("<u2")[None]
+    neutral = np.full((1, 256), 1 << (depth - 1), "<u2")
+    for planes, layout in (((luma,), (0, 0, "center")), ((luma, neutral, neutral), (1, 1, "center"))):
+        assert np.array_equal(color.planes_to_rgb(planes, depth, layout, full_range=True)[0, :, 1], grays)
+
+
 def test_unknown_matrix_is_named() -> None:
     """A matrix that is not there is refused with the list."""
     with pytest.raises(ValueError, match="expected one of 601, 709"):

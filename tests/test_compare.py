@@ -109,6 +109,15 @@ def test_zoom_repeats_the_region_and_outlines_it(clips: tuple[Path, ...]) -> Non
     assert row.shape[0] == 60 and np.array_equal(row[:, 40:120], box.repeat(2, 0).repeat(2, 1))
 
 
+def test_full_is_advised_where_it_helps_alone(clips: tuple[Path, ...], capsys: pytest.CaptureFixture) -> None:
+    """A wipe of a small clip is whole already, although its cells are narrower than the picture."""
+    line = [str(clips[0]), str(clips[1]), "--out", "a.png", "--frame", "0", "--zoom", f"0,0,{WIDTH},{HEIGHT}", "--wipe"]
+    assert main(["compare", *line]) == 1
+    assert "W may be" in (said := capsys.readouterr().err) and "--full" not in said
+    with pytest.raises(ValueError, match="or give --full"):
+        compare_clips.zoom_box("0,0,900,9", 2, (3840, 2160), 1440, 1920)
+
+
 def test_zoom_of_a_wipe_shows_every_version(clips: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """The region of each version, unwiped, in its share of the width, under the version's name."""
     high, pred, low = clips

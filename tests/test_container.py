@@ -209,10 +209,14 @@ def test_a_broadcast_clock_starts_at_zero(tmp_path: Path) -> None:
     assert abs(float(packets(tmp_path / "b.mp4", "a")[0][0]) - gap) < 0.002
 
 
-def test_interlaced_video_is_refused_with_a_command_that_works(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """The command in the message, run as it stands, makes a video that is taken."""
+def test_interlaced_video_is_refused_with_a_command_that_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command in the message, run as it stands, makes a video that is taken, also of a name with a colon."""
     coding = ("-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1")
-    source = make(tmp_path / "a b.mp4", *coding, filters="setfield=tff")
+    make(tmp_path / "tape 10:30.mp4", *coding, filters="setfield=tff")
+    monkeypatch.chdir(tmp_path)
+    source = Path("tape 10:30.mp4")
     assert enlarge(source, tmp_path / "b.mp4") == 1
     message = capsys.readouterr().err
     assert "is interlaced" in message and not (tmp_path / "b.mp4").exists()

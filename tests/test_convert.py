@@ -336,6 +336,24 @@ def test_photographs_stand_upright_each_by_its_own_tag(tmp_path: Path, route: st
     assert np.abs(clip.frame(0)[0].astype(int) - clip.frame(1)[0]).mean() < 1
 
 
+@pytest.mark.parametrize("kinds", ["L.jpg RGB.jpg", "RGB.jpg L.png", "L.png RGB.jpg turned", "RGB.png L.png turned"])
+def test_pictures_of_several_kinds_become_one_clip(tmp_path: Path, kinds: str) -> None:
+    """A gray scene as gray and in colours, JPEG and PNG, upright and not: every frame shows it, in one range."""
+    (tmp_path / "p").mkdir()
+    scene = Image.fromarray(np.repeat(np.arange(0, 256, 8, dtype=np.uint8), 2)[None].repeat(48, 0))
+    exif = Image.Exif()
+    for number, (mode, suffix) in enumerate(word.split(".") for word in kinds.removesuffix(" turned").split()):
+        if is_turned := number == 1 and kinds.endswith("turned"):
+            exif[0x112] = 3
+        picture = scene.rotate(180) if is_turned else scene
+        picture.convert(mode).save(tmp_path / "p" / f"{number}.{suffix}", quality=98, exif=exif)
+    assert convert.main([str(tmp_path / "p"), str(tmp_path / "a.y4m")]) == 0
+    clip = y4m.Clip(tmp_path / "a.y4m")
+    for planes in clip:
+        rgb = color.planes_to_rgb(planes, 8, clip.header.layout, full_range=clip.header.is_full_range)
+        assert np.abs(rgb[..., 1].astype(int) - np.asarray(scene)).max() <= 3
+
+
 def test_deep_pictures_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """16-bit RGB becomes 8 bit with a word by ffmpeg, and is refused by float, which has 8 bit alone."""
     (tmp_path / "p").mkdir()

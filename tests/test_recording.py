@@ -236,6 +236,14 @@ def test_nearest_chroma(pix_fmt: str, chroma: str) -> None:
     assert avframe.nearest_chroma(VideoFormat(pix_fmt, 16, 16)) == chroma
 
 
+@pytest.mark.parametrize("pix_fmt", ["gray", "ya8", "monow"])
+def test_gray_has_full_range_where_none_is_said(tmp_path: Path, pix_fmt: str) -> None:
+    """Whatever lies beside it or packs it: white is 255, and the header says so."""
+    path = make(tmp_path / "a.nut", "-c:v", "rawvideo", "-pix_fmt", pix_fmt, source="color=white:s=16x16:d=0.04")
+    header, frames = read(path)
+    assert header.is_full_range and header.chroma == "mono" and frames[0][0].min() == 255
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

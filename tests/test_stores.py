@@ -302,9 +302,7 @@ def test_where_nothing_can_be_put_is_said_before_the_work(
         assert error
         raise error
 
-    monkeypatch.setattr(
-        stores, "_system", lambda url: (SimpleNamespace(info=ask, exists=ask), url.partition("://")[2])
-    )
+    monkeypatch.setattr(stores, "_system", lambda url: (SimpleNamespace(info=ask, exists=ask), url.partition("://")[2]))
     assert predict.main(["absent.y4m", target]) == 1
     told = capsys.readouterr().err
     assert words in told and "absent" not in told

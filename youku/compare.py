@@ -52,8 +52,8 @@ def _run(args: argparse.Namespace) -> int:
         size = compare_clips.common_size(opened)
         whole = compare_clips.display_size(size, opened)
         shown = whole if args.full else compare_clips.shown_size(whole, 1 if args.wipe else len(opened))
-        cell_width = shown[0] // (len(opened) if args.wipe else 1)
-        zoom, magnify = compare_clips.zoom_box(args.zoom, args.magnify, size, cell_width) if args.zoom else (None, 2)
+        cells = [one[0] // (len(opened) if args.wipe else 1) for one in (shown, whole)]
+        zoom, magnify = compare_clips.zoom_box(args.zoom, args.magnify, size, *cells) if args.zoom else (None, 2)
         sheet = Sheet(
             labels=compare_clips.version_labels(args.labels, opened, size),
             wipe=args.wipe,

@@ -115,8 +115,13 @@ def shown_size(size: tuple[int, int], num_beside: int) -> tuple[int, int]:
     return width, max(1, round(size[1] * width / size[0]))
 
 
-def zoom_box(text: str, magnify: int | None, size: tuple[int, int], cell_width: int) -> tuple[Box, int]:
-    """X,Y,W,H in pixels of the largest version and how often it is magnified; it lies inside and fits its cell."""
+def zoom_box(
+    text: str, magnify: int | None, size: tuple[int, int], cell_width: int, full_width: int = 0
+) -> tuple[Box, int]:
+    """X,Y,W,H in pixels of the largest version and how often it is magnified; it lies inside and fits its cell.
+
+    `full_width` is what the cell has with --full, which is advised where it is wider.
+    """
     words = text.split(",")
     if len(words) != 4 or not all(word.strip().isdigit() for word in words):
         raise cli.UsageError(f"--zoom {text}: expected X,Y,W,H in whole pixels, such as 800,400,320,180")
@@ -127,7 +132,7 @@ def zoom_box(text: str, magnify: int | None, size: tuple[int, int], cell_width: 
     if width * magnify > cell_width:
         raise ValueError(
             f"--zoom {text}: {magnify} times {width} is wider than its cell of {cell_width}; "
-            f"W may be {cell_width // magnify}" + (", or give --full" if cell_width < size[0] else "")
+            f"W may be {cell_width // magnify}" + (", or give --full" if cell_width < full_width else "")
         )
     return Box(top, left, height, width), magnify
 

@@ -108,7 +108,8 @@ def _same_samples(layout: VideoFormat, chroma: str) -> bool:
 
 def read_tags(frame: VideoFrame, data: dict[str, bytes], siting: str | None) -> Tags:
     """The tags of a decoded frame as its planes will have them; `data` is FFmpeg's side data by kind."""
-    is_full = frame.format.name.startswith("yuvj") or (frame.format.name.startswith("gray") and not frame.color_range)
+    is_gray = nearest_chroma(frame.format).startswith("mono")  # ffmpeg takes any gray for full range, if none is said
+    is_full = frame.format.name.startswith("yuvj") or (is_gray and not frame.color_range)
     rgb = is_rgb(frame.format)
     return Tags(
         range=STUDIO if rgb else FULL if is_full else frame.color_range,

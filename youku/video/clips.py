@@ -86,12 +86,15 @@ def kind_of(name: str | Path) -> ClipKind:
 
 
 def kind_of_source(name: str | Path) -> ClipKind:
-    """`kind_of`, and y4m by its first bytes whatever the file is called."""
+    """`kind_of`, and y4m by its first bytes whatever the file is called; 4:1:1, which `y4m` has not, is FFmpeg's to read."""
     kind = kind_of(name)
-    if kind is not ClipKind.VIDEO or not Path(name).is_file():
+    if kind not in (ClipKind.VIDEO, ClipKind.Y4M) or not Path(name).is_file():
         return kind
     with open(name, "rb") as file:
-        return ClipKind.Y4M if file.read(len(y4m.MAGIC)) == y4m.MAGIC else kind
+        head = file.readline(1 << 12).split()
+    if head[:1] == [y4m.MAGIC]:
+        return ClipKind.VIDEO if b"C411" in head else ClipKind.Y4M
+    return kind
 
 
 @contextmanager

@@ -144,6 +144,7 @@ def planes_to_rgb(
     import torch
 
     scale = float(255 << (depth - 8))  # 128 << (depth - 8) is neutral at every depth
+    white = scale / ((1 << depth) - 1) if full_range else 1  # 1023 is white in 10 bit, not 1020 (H.273, equation 24)
     # integer codes -> code values / 255; torch, since it takes a quarter of numpy's time here
     luma, *chroma = (torch.from_numpy(plane.astype(np.float32)).div_(scale) for plane in planes)
     if not chroma:
@@ -154,7 +155,7 @@ def planes_to_rgb(
         height, width = luma.shape
         yuv = torch.stack([luma, *(upsample_chroma(plane, height, width, layout) for plane in chroma)])
         rgb = yuv444_to_rgb(yuv, matrix, full_range)  # (3, H, W) in [0, 1] and beyond
-    rounded = rgb.mul_(255).clamp_(0, 255).add_(0.5).to(torch.uint8)  # floor(x + 0.5), as resize.to_integers
+    rounded = rgb.mul_(255 * white).clamp_(0, 255).add_(0.5).to(torch.uint8)  # floor(x + 0.5), as resize.to_integers
     return rounded.permute(1, 2, 0).contiguous().numpy()
 
 

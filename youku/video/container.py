@@ -7,7 +7,6 @@ to the tick, MKV and WebM count milliseconds.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -150,7 +149,7 @@ class Writer:
         if time - self._origin <= self._last:
             raise ValueError(
                 f"{self._source.path}: frame {index} has a time before the last one; give it a constant rate first: "
-                f"{ffmpeg.binary()} -i {shlex.quote(self._source.path)} -map 0:v -c:v ffv1 -r 25 OUT.mkv"
+                f"{ffmpeg.binary()} -i {ffmpeg.quoted(self._source.path)} -map 0:v -c:v ffv1 -r 25 OUT.mkv"
             )
         return time - self._origin, duration
 

@@ -6,6 +6,7 @@ Commands are built by ffmpeg-python, always with `cmd=` explicit. Bytes go throu
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import tempfile
 import threading
@@ -109,6 +110,11 @@ def run(line: list[str], what: str) -> None:
     done = stops.run(line)
     if done.returncode:
         raise FFmpegError(f"{what}: ffmpeg failed: {last_words(done.stderr)}")
+
+
+def quoted(path: str) -> str:
+    """A file's name for a command that is printed; what stands before a colon would be a protocol."""
+    return shlex.quote(f"file:{path}" if ":" in path else path)
 
 
 def last_words(stderr: bytes) -> str:

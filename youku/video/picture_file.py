@@ -32,6 +32,8 @@ class Head:
     is_deep: bool
     suffix: str
     """That of its contents, whatever the file is called."""
+    is_gray: bool
+    """Whether it has no colour, and so, in ffmpeg's eyes, full range."""
     lost: tuple[str, ...] = ()
     """What 8-bit RGB, or Y'CbCr made of it, will not have of it."""
 
@@ -60,7 +62,8 @@ def read_head(path: str | Path) -> Head:
             picture.verify()  # every chunk's CRC, which decoding skips
         turn = _turn(picture)
         sides = picture.size[::-1] if turn >= 5 else picture.size
-        return Head(sides[0], sides[1], turn, _is_deep(picture), _KINDS[picture.format], _lost(picture))
+        is_gray = picture.mode[0] in "1LIF" and picture.mode != "LAB"
+        return Head(sides[0], sides[1], turn, _is_deep(picture), _KINDS[picture.format], is_gray, _lost(picture))
 
 
 def _lost(picture: Any) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Frames as numbered pictures: bmp and png through RGB, or each plane as a gray png without any loss.
 
 A picture set is a folder (sorted by name, numbers by value) or a pattern such as frame%3d.bmp (numbers without a gap).
-RGB pictures are made by ffmpeg (the organiser's route, byte for byte) or by `color` in float, chroma at its siting.
-Pictures appear under their names only when all of them are written.
+RGB pictures are made by ffmpeg (the organiser's route, byte for byte) or by `color` in float, chroma at its siting. They
+appear under their names only when all of them are written.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,8 +48,8 @@ def find(source: str | Path) -> list[Path]:
         return _find_numbered(source)
     if not source.is_dir():
         raise ValueError(f"{source}: expected a folder of pictures, found {'a file' if source.exists() else 'nothing'}")
-    found = [path for path in source.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
-    found = [path for path in found if not path.is_fifo()]  # without a writer it would never open
+    named = (path for path in source.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    found = [path for path in named if not path.is_fifo()]  # without a writer it would never open
     if not found:
         raise ValueError(f"{source}: no pictures in it; expected files ending in {', '.join(SUFFIXES)}")
     return sorted(
@@ -91,9 +94,8 @@ def _common_size(paths: Sequence[Path], heads: Sequence[Head]) -> tuple[int, int
     first = heads[0]
     for path, head in zip(paths, heads, strict=True):
         if (head.width, head.height) != (first.width, first.height):
-            raise ValueError(
-                f"{path}: {head.width}x{head.height}, the first is {first.width}x{first.height}; sizes must agree"
-            )
+            sizes = f"{head.width}x{head.height}, the first is {first.width}x{first.height}"
+            raise ValueError(f"{path}: {sizes}; sizes must agree")
     return first.width, first.height
 
 
@@ -115,25 +117,25 @@ def open_rgb(
     _common_size(found, heads)
     if any(head.is_deep for head in heads) and CHROMA[layout][1] == 8:
         _log.warning("%s: has 16-bit pictures, which become 8 bit; --chroma 444p16 keeps what they hold", path)
-    if any(head.turn > 1 for head in heads):  # ffmpeg would turn all of them as the first asks for
+    kinds = {(head.suffix, head.is_gray) for head in heads}
+    if len(kinds) > 1 or any(head.turn > 1 for head in heads):  # ffmpeg would turn and scale all as the first asks for
         from youku.video.recording import open_recording  # PyAV
 
-        with open_recording(found[0], chroma=layout) as first:
-            yield first.header.at_rate(fps), _one_by_one(found, layout)
+        is_full = all(suffix == ".jpg" for suffix, _ in kinds)
+        alike = ("scale", f"out_range={'full' if is_full else 'limited'}"), ("format", ffmpeg.pix_fmt(layout))
+        opened = partial(open_recording, chroma=layout, filters=alike, whole=True)
+        with opened(found[0]) as first:
+            yield first.header.at_rate(fps), chain.from_iterable(_one_by_one(found, opened))
         return
-    if len(kinds := {head.suffix for head in heads}) > 1:
-        raise ValueError(f"{path}: pictures of several kinds ({', '.join(sorted(kinds))}); use --route float")
-    with open_by_ffmpeg(found, str(fps), layout, kinds.pop()) as (header, frames):
+    with open_by_ffmpeg(found, str(fps), layout, heads[0].suffix) as (header, frames):
         yield header, frames
 
 
-def _one_by_one(paths: Sequence[Path], chroma: str) -> Iterator[Planes]:
+def _one_by_one(paths: Sequence[Path], opened: Callable[[Path], Any]) -> Iterator[Iterable[Planes]]:
     """Each picture as a video of one frame, turned as its own tag says."""
-    from youku.video.recording import open_recording
-
     for path in paths:
-        with open_recording(path, chroma=chroma, whole=True) as recording:
-            yield from recording
+        with opened(path) as recording:
+            yield recording
 
 
 def unsited(chroma: str) -> str:

@@ -206,10 +206,7 @@ def open_container(path: str | Path, refusal: str = "is not a video or audio fil
             if any("not on whitelist" in words or "Unsafe file name" in words for words in said):
                 told = "leads to addresses; only what lies in local files is opened"
                 if not trusted:
-                    told = (
-                        "leads to other files or addresses; only a file that holds its own data is opened, "
-                        "or one you trust with --allow-playlists"
-                    )
+                    told = "leads to other files or addresses; --allow-playlists opens one that you trust"
             raise ffmpeg.NoVideoError(f"{path}: {told}") from None
         container.flags &= ~av.container.Flags.gen_pts.value  # times that are made up would look like the file's own
         try:
@@ -242,7 +239,7 @@ def interlaced(path: str, is_clip: bool = False) -> ValueError:
             beside = [stream for stream in container.streams if stream.type in ("audio", "subtitle")]
             kept = [first_video(container), *(stream for stream in beside if holds(".mkv", stream))]
             end = " ".join(f"-map 0:{stream.index}" for stream in kept) + " -c copy -c:v ffv1 OUT.mkv"
-    command = f"{shlex.quote(ffmpeg.binary())} -i {shlex.quote(path)} -vf bwdif=send_frame {end}"
+    command = f"{shlex.quote(ffmpeg.binary())} -i {ffmpeg.quoted(path)} -vf bwdif=send_frame {end}"
     return ValueError(
         f"{path}: is interlaced; `predict` takes it with --deinterlace; or deinterlace it first: {command}"
     )
