@@ -206,7 +206,7 @@ def open_container(path: str | Path, refusal: str = "is not a video or audio fil
             if any("not on whitelist" in words or "Unsafe file name" in words for words in said):
                 told = "leads to addresses; only what lies in local files is opened"
                 if not trusted:
-                    told = "leads to other files or addresses; --allow-playlists opens one that you trust"
+                    told = "leads to other files or addresses; open one that you trust with --allow-playlists"
             raise ffmpeg.NoVideoError(f"{path}: {told}") from None
         container.flags &= ~av.container.Flags.gen_pts.value  # times that are made up would look like the file's own
         try:
