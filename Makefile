@@ -44,7 +44,7 @@ download: setup ## fetch, unpack and verify the contest's clips (ARGS="--round 1
 pairs: setup ## contest-shaped pairs of your own video: FROM=holiday.mp4, INTO=val for those that are held out
 	@test -n '$(FROM)' || { echo "expected FROM=your_video.mp4 (or a folder of videos), INTO=train or INTO=val"; exit 2; }
 	@case '$(INTO)' in train | val) ;; *) echo 'INTO=$(INTO): expected INTO=train or INTO=val'; exit 2;; esac
-	$(RUN) degrade '$(FROM)' data/clips/$(INTO) --preset youku --split-every 100 $(call args,pairs)
+	$(RUN) degrade '$(FROM)' data/clips/$(INTO) --preset youku $(if $(findstring --split-every,$(ARGS)),,--split-every 100) $(call args,pairs)
 
 train: setup ## train RECIPE on data/clips/train into runs/NAME (ARGS="--amp")
 	$(RUN) train $(if $(wildcard runs/$(NAME)/last.pt),--resume runs/$(NAME),--recipe $(RECIPE) --name $(NAME)) $(call args,train)

@@ -198,6 +198,17 @@ def test_subtitles_behind_a_longer_one_keep_their_time(tmp_path: Path) -> None:
     assert re.findall(r"0,(\d+) --> 00:00:0(.*)\n", text) == [("000", "0,600"), ("100", "0,200")]
 
 
+def test_subtitles_shown_at_the_start_of_a_range_begin_with_it(tmp_path: Path) -> None:
+    """--frames 5-14 of 25 a second: 0.2 s are left of what began at 0.1 s and ends at 0.4 s, nothing of what is over."""
+    times = ("00:00:00,000 --> 00:00:00,100", "00:00:00,100 --> 00:00:00,400", "00:00:00,440 --> 00:00:00,480")
+    (tmp_path / "s.srt").write_text("\n\n".join(f"{at}\n{when}\n{at}" for at, when in enumerate(times, 1)) + "\n\n")
+    source = make(tmp_path / "a.mkv", "-i", str(tmp_path / "s.srt"), "-map", "0:v", "-map", "1", "-c:s", "srt")
+    assert enlarge(source, tmp_path / "b.mkv", "--frames", "5-14") == 0
+    line = [ffmpeg.binary(), "-v", "error", "-i", str(tmp_path / "b.mkv"), "-map", "0:s", "-f", "srt", "-"]
+    text = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+    assert re.findall(r"0,(\d+) --> 00:00:0(.*)\n", text) == [("000", "0,200"), ("240", "0,280")]
+
+
 def test_a_broadcast_clock_starts_at_zero(tmp_path: Path) -> None:
     """An MPEG transport stream, whose clock starts at 1.4 s, becomes a file that starts at 0, sound still beside it."""
     source = sound(tmp_path / "a.ts", "-c:v", "mpeg2video")

@@ -310,3 +310,14 @@ def test_what_a_file_calls_its_tensors_stays_in_a_sentence(tmp_path: Path, key: 
     for name in ("more.pth", "none.pth"):
         said = complaint(tmp_path / name)
         assert said.isprintable() and len(said) < 1000
+
+
+def test_a_tail_that_was_not_trained_is_not_run(tmp_path: Path) -> None:
+    """CARN-M has one for each factor: a run says which learnt; VDSR, which has none, is for every factor."""
+    for name in ("carn-m", "vdsr"):
+        path = tmp_path / f"{name}.safetensors"
+        weights.save(path, MODELS[name].build(4).state_dict(), name, 4, {"scales": "3,4"})
+        assert weights.load(path, None, 4, CPU).scale == 4 and weights.load(path, None, 3, CPU).scale == 3
+    assert weights.load(path, None, 2, CPU).scale == 2
+    with pytest.raises(ValueError, match=r"carn-m.safetensors: its tail for x2 was not trained; give --scale 3 or 4"):
+        weights.load(tmp_path / "carn-m.safetensors", None, 2, CPU)

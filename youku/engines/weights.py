@@ -250,8 +250,11 @@ def _named(
         )
     if model is not None and model != name:
         raise ValueError(f"{path}: holds weights of {name}, not of {model}; drop --model or give other weights")
-    if spec.any_scale and scale is not None:
-        return name, scale  # what the file says is the scale of training
+    if spec.any_scale and scale is not None:  # what the file says is the scale of training
+        trained = about.get("scales", str(scale)).split(",")
+        if str(scale) not in trained and any(key.startswith(f"upscale.{scale}.") for key in state):
+            raise ValueError(f"{path}: its tail for x{scale} was not trained; give --scale {' or '.join(trained)}")
+        return name, scale
     if not re.fullmatch("[0-9]{1,2}", factor):
         if scale is None:
             scales = ", ".join(map(str, spec.scales))

@@ -164,7 +164,8 @@ def in_step(versions: Sequence[Version], num_frames: int | None) -> Iterator[tup
 def _uneven(versions: Sequence[Version], counts: Sequence[int]) -> ValueError:
     told = ", ".join(f"{version.path} has {count}" for version, count in zip(versions, counts, strict=True))
     return ValueError(
-        f"frame counts differ: {told}; give versions of the same frames, or --max-frames {min(counts)} to compare the first"
+        f"frame counts differ: {told}; give versions of the same frames; where they begin with the same one, "
+        f"--max-frames {min(counts)} compares what all have"
     )
 
 

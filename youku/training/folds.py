@@ -24,9 +24,10 @@ def split(pairs: Sequence[Pair], fold: str) -> tuple[list[Pair], list[Pair]]:
         raise ValueError(f"--fold {fold}: expected K/N with N from 2 on and K from 1 to N, such as 1/5")
     found = groups(pairs)
     if len(found) < num_folds:
+        fewer = f"fewer folds (train --fold K/{len(found)}) or " if len(found) > 1 else ""
         raise ValueError(
             f"--fold {fold}: found {plural(len(found), 'group')} of clips or pictures (what goes on from one clip to the "
-            f"next is one scene), expected {num_folds} or more; take fewer folds (train --fold K/{len(found)}) or more clips"
+            f"next is one scene), expected {num_folds} or more; take {fewer}more clips"
         )
     folds: list[list[Pair]] = [[] for _ in range(num_folds)]
     for group in sorted(found, key=len, reverse=True):

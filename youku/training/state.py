@@ -272,6 +272,8 @@ def write_weights(plain: dict[str, Tensor], step: int, config: TrainConfig, name
     """`save_weights` of what a state held."""
     _require_finite(plain, step)
     told = {"step": str(step), "loss": config.loss_at(max(0, step - 1)), **inherited(config), **about}
+    if spec_of(config.model, config.all_scales[0]).any_scale:
+        told["scales"] = ",".join(map(str, config.all_scales))
     if config.input_mean != 0 or config.input_std != 1:
         told |= {"input_mean": repr(config.input_mean), "input_std": repr(config.input_std)}
     weights.save(config.folder / f"{name}.safetensors", plain, config.model, config.all_scales[0], told)

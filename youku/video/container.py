@@ -198,7 +198,7 @@ def create(
             writer.finish()
             container.close()
             if again:
-                _copy_again(temporary, again, str(target))
+                encoding.copy_again(temporary, again, str(target))
         except av.error.FFmpegError as error:
             told = f"writing failed: {error}"
             if "avcodec_open2" in str(error):
@@ -259,13 +259,6 @@ def _add_video(container: Any, header: Header, coding: Encoding, tags: Tags, tic
     return video
 
 
-def _copy_again(path: Path, options: list[str], name: str) -> None:
-    path = path.absolute()  # or a colon in the name would be a protocol
-    with files.atomic_path(path) as whole:
-        line = [ffmpeg.binary(), "-v", "error", "-nostdin", "-y", "-copyts", "-i", str(path), "-map", "0", "-c", "copy"]
-        ffmpeg.run([*line, *options, "-avoid_negative_ts", "disabled", str(whole)], name)
-
-
 def _add_others(container: Any, given: Any, streams: Iterable[int], is_all: bool) -> dict[int, Any]:
     """A copy of each stream that goes along, by its index in the source; metadata and chapters too."""
     short = container.format.name in ("mp4", "mov")
@@ -284,7 +277,7 @@ def _add_others(container: Any, given: Any, streams: Iterable[int], is_all: bool
 
 
 def _copies(given: Any, targets: dict[int, Any], along: Along, is_part: bool, origin_sec: Fraction) -> Packets:
-    """Packets of the source in its order, at their new times; without those that begin before 0, where it is cut."""
+    """Packets of the source in its order, at their new times; where it is cut, of those before 0 the subtitles still shown."""
     origin_sec = origin_sec if along.start_sec is None else Fraction(along.start_sec)
     is_part |= along.start_sec is not None or along.length_sec is not None
     for packet in given.demux([given.streams[index] for index in targets]) if targets else ():
@@ -292,6 +285,10 @@ def _copies(given: Any, targets: dict[int, Any], along: Along, is_part: bool, or
         time = next((stamp for stamp in stamps if stamp is not None), 0) * packet.time_base - origin_sec
         if along.length_sec is not None and time >= along.length_sec:
             return
+        left = packet.duration + round(time / packet.time_base) if packet.stream.type == "subtitle" else 0
+        if is_part and time < 0 < left:  # shown at the cut
+            begin = packet.pts + packet.duration - left
+            time, stamps, packet.duration = Fraction(), (begin, begin), left
         if packet.size and (time >= 0 or not is_part):
             shift = round(origin_sec / packet.time_base)
             packet.pts, packet.dts = (None if stamp is None else stamp - shift for stamp in stamps)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from youku import files
 from youku.video import ffmpeg
 
 if TYPE_CHECKING:
@@ -180,3 +181,10 @@ def kept_metadata(given: dict[str, str], has_short_languages: bool) -> dict[str,
         language = kept["language"].split("-")[0].lower()
         kept["language"] = {pair[:2]: pair[2:] for pair in _LANGUAGES.split()}.get(language, language)
     return kept
+
+
+def copy_again(path: Path, options: list[str], name: str) -> None:
+    """Copy what is in a file into a new one in its place, with options of FFmpeg's; `name` is what errors call it."""
+    with files.atomic_path(path := path.absolute()) as whole:  # or a colon in the name would be a protocol
+        line = [ffmpeg.binary(), "-v", "error", "-nostdin", "-y", "-copyts", "-i", str(path), "-map", "0", "-c", "copy"]
+        ffmpeg.run([*line, *options, "-avoid_negative_ts", "disabled", str(whole)], name)
