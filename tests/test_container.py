@@ -175,15 +175,20 @@ def test_a_range_of_frames_begins_at_zero_with_its_own_sound(tmp_path: Path) -> 
     assert [check for _, check in packets(tmp_path / "b.mp4", "a")] == inside != []
 
 
+def shown(path: Path) -> list[tuple[str, str]]:
+    """(begin, end) of each subtitle in the first second, "100" and "0,300" of what is there from 0.1 to 0.3 s."""
+    line = [ffmpeg.binary(), "-v", "error", "-i", str(path), "-map", "0:s", "-f", "srt", "-"]
+    text = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+    return re.findall(r"0,(\d+) --> 00:00:0(.*)\n", text)
+
+
 @pytest.mark.parametrize(("suffix", "subtitles"), [(".mp4", "mov_text"), (".mkv", "srt")])
 def test_subtitles_end_with_the_range(tmp_path: Path, suffix: str, subtitles: str) -> None:
     """--frames 0-14: the first subtitle keeps its 0.2 s, the second is shown for the 0.1 s that are left of the range."""
     (tmp_path / "s.srt").write_text(SRT)
     source = make(tmp_path / f"a{suffix}", "-i", str(tmp_path / "s.srt"), "-map", "0:v", "-map", "1", "-c:s", subtitles)
     assert enlarge(source, tmp_path / f"b{suffix}", "--frames", "0-14") == 0
-    line = [ffmpeg.binary(), "-v", "error", "-i", str(tmp_path / f"b{suffix}"), "-map", "0:s", "-f", "srt", "-"]
-    text = subprocess.run(line, check=True, capture_output=True, text=True).stdout
-    assert re.findall(r"0,(\d+) --> 00:00:0(.*)\n", text) == [("100", "0,300"), ("500", "0,600")]
+    assert shown(tmp_path / f"b{suffix}") == [("100", "0,300"), ("500", "0,600")]
 
 
 def test_subtitles_behind_a_longer_one_keep_their_time(tmp_path: Path) -> None:
@@ -193,9 +198,7 @@ def test_subtitles_behind_a_longer_one_keep_their_time(tmp_path: Path) -> None:
     )
     source = make(tmp_path / "a.mkv", "-i", str(tmp_path / "s.srt"), "-map", "0:v", "-map", "1", "-c:s", "srt")
     assert enlarge(source, tmp_path / "b.mkv", "--frames", "0-14") == 0
-    line = [ffmpeg.binary(), "-v", "error", "-i", str(tmp_path / "b.mkv"), "-map", "0:s", "-f", "srt", "-"]
-    text = subprocess.run(line, check=True, capture_output=True, text=True).stdout
-    assert re.findall(r"0,(\d+) --> 00:00:0(.*)\n", text) == [("000", "0,600"), ("100", "0,200")]
+    assert shown(tmp_path / "b.mkv") == [("000", "0,600"), ("100", "0,200")]
 
 
 def test_subtitles_shown_at_the_start_of_a_range_begin_with_it(tmp_path: Path) -> None:
@@ -204,9 +207,7 @@ def test_subtitles_shown_at_the_start_of_a_range_begin_with_it(tmp_path: Path) -
     (tmp_path / "s.srt").write_text("\n\n".join(f"{at}\n{when}\n{at}" for at, when in enumerate(times, 1)) + "\n\n")
     source = make(tmp_path / "a.mkv", "-i", str(tmp_path / "s.srt"), "-map", "0:v", "-map", "1", "-c:s", "srt")
     assert enlarge(source, tmp_path / "b.mkv", "--frames", "5-14") == 0
-    line = [ffmpeg.binary(), "-v", "error", "-i", str(tmp_path / "b.mkv"), "-map", "0:s", "-f", "srt", "-"]
-    text = subprocess.run(line, check=True, capture_output=True, text=True).stdout
-    assert re.findall(r"0,(\d+) --> 00:00:0(.*)\n", text) == [("000", "0,200"), ("240", "0,280")]
+    assert shown(tmp_path / "b.mkv") == [("000", "0,200"), ("240", "0,280")]
 
 
 def test_a_broadcast_clock_starts_at_zero(tmp_path: Path) -> None:
