@@ -254,8 +254,8 @@ def test_a_damaged_part_is_made_again(tmp_path: Path, films: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "count", [b"[]", b"{}", b'{"frames": 1e999, "sha256": ""}', b'{"frames": 999999999999, "sha256": ""}',
-              b'{"frames": -5, "sha256": ""}', b'{"frames": null, "sha256": 3}', b"[" * 99999]
+    "count", [b"[]", b"{}", b'{"frames": 1e999, "digest": ""}', b'{"frames": 999999999999, "digest": ""}',
+              b'{"frames": -5, "digest": ""}', b'{"frames": null, "digest": 3}', b"[" * 99999]
 )  # fmt: skip
 def test_a_count_of_another_form_is_none(tmp_path: Path, films: Path, count: bytes) -> None:
     """Nor does it cost the time or the traceback of what it says."""

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tests.test_films import decoded
 from tests.test_predict import clip_of, network, run, save_weights
-from youku import evaluate, files, predict, train
+from youku import evaluate, predict, train
 from youku.engines import half, weights
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import pipeline, records
 from youku.inference.pipeline import Options
 from youku.training import fields
 from youku.training.config import TrainConfig
-from youku.video import y4m
+from youku.video import hashed, y4m
 
 BICUBIC = ("--model", "bicubic", "--scale", "2")
 
@@ -65,7 +68,7 @@ def test_content_is_read_again_only_after_a_change(tmp_path: Path, monkeypatch: 
     def unread(path: Path) -> str:
         raise AssertionError(path)
 
-    monkeypatch.setattr("youku.files.sha256", unread)
+    monkeypatch.setattr(hashed, "of_file", unread)
     assert run(*command) == 0
 
 
@@ -194,11 +197,47 @@ def test_half_is_left_out_where_it_would_be_slower(
 
 
 def test_a_new_clip_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The record of a large y4m has the sha256 that its writer made, and it is the file's."""
+    """The record of a large y4m has the digest that its writer made, and it is the file's."""
     source, target = clip_of(tmp_path / "low.y4m", width=640, height=480, num_frames=5), tmp_path / "high.y4m"
     read: list[Path] = []
-    whole = files.sha256
-    monkeypatch.setattr(files, "sha256", lambda path: (read.append(Path(path)), whole(path))[1])
+    whole = hashed.of_file
+    monkeypatch.setattr(hashed, "of_file", lambda path: (read.append(Path(path)), whole(path))[1])
     assert predict.main([str(source.path), str(target), *BICUBIC]) == 0  # frames above a megabyte: hashed beside
     assert target not in read and source.path in read
-    assert records.read(records.record_of(target))["output"]["sha256"] == whole(target)
+    assert records.read(records.record_of(target))["output"]["digest"] == whole(target)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_digest_is_of_every_chunk(tmp_path: Path, beside: bool) -> None:
+    """The same for any cut into writes; what is written out of order lies in order, and a mark forgets what came later."""
+    data = np.random.default_rng(0).integers(0, 256, 5 * hashed.CHUNK // 2, np.uint8)
+    parts = [data[at : at + hashed.CHUNK] for at in range(0, len(data), hashed.CHUNK)]
+    expected = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    with open(tmp_path / "a", "w+b") as file, hashed.beside(hashed.LARGE_BYTES if beside else 1) as pool:
+        made = hashed.Hashed(file, pool)
+        for at in range(0, len(data), 300_001):
+            made.write(data[at : at + 300_001])
+        mark = made.mark()
+        made.write(bytes(hashed.CHUNK))
+        assert made.hexdigest(made.mark()) != expected == made.hexdigest(mark)
+        made.sync()
+        assert (tmp_path / "a").read_bytes() == data.tobytes() + bytes(hashed.CHUNK)
+        made.back_to(mark)
+        assert made.hexdigest(made.mark()) == expected
+    (tmp_path / "b").write_bytes(data.tobytes())
+    assert hashed.of_file(tmp_path / "b") == expected
+    assert hashed.of_file(__file__) == hashlib.sha256(hashlib.sha256(Path(__file__).read_bytes()).digest()).hexdigest()
+
+
+def test_a_full_disk_is_told_by_who_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of a thread that writes beside comes to the caller, soon and at the latest at its sync."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with open(tmp_path / "a", "w+b") as file, hashed.beside(hashed.LARGE_BYTES) as pool:
+        made = hashed.Hashed(file, pool)
+        made.write(bytes(hashed.CHUNK))
+        with pytest.raises(OSError, match="No space left"):
+            made.sync()

@@ -91,7 +91,7 @@ def _keep_up_to_date(
     source: dict[str, Any] = {}
     if job.source != "-":
         source = records.content_of(job.source, known.get("input"))
-        made_by |= {"input": source["sha256"]}
+        made_by |= {"input": source["digest"]}
     if not force and records.is_up_to_date(target, known, made_by, not job.to_video) and source:
         segments.drop(target)
         tell(f"{job.target}: up to date")

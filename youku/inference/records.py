@@ -1,6 +1,6 @@
 """What made an output, in a hidden record beside it; by it, and by the content of both files, an output is up to date.
 
-A file's content is its sha256 (311 MB: 0.3 s). It is read again only where the file's stamp has changed: size, inode and
+A file's content is its digest (video.hashed). It is read again only where the file's stamp has changed: size, inode and
 the times of its last writing and its last change, of which the system lets nobody set the second. A record that is
 damaged is no record of anything: the output is made again.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from youku import files
-from youku.video import y4m
+from youku.video import hashed, y4m
 
 MOST_NAME_BYTES = 255  # of every file system in use
 
@@ -41,11 +41,11 @@ def read(record: Path) -> dict[str, Any]:
 
 
 def content_of(path: str | Path, known: Any = None, digest: str = "") -> dict[str, str]:
-    """sha256 and stamp of a file; `known` is what a record says of both, `digest` the first, from who has just made it."""
+    """Digest and stamp of a file; `known` is what a record says of both, `digest` the first, from who has just made it."""
     stamp = files.stamp(path)
-    if os.name == "posix" and isinstance(known, dict) and known.get("stamp") == stamp and "sha256" in known:
+    if os.name == "posix" and isinstance(known, dict) and known.get("stamp") == stamp and "digest" in known:
         return known
-    return {"sha256": digest or files.sha256(path), "stamp": stamp}
+    return {"digest": digest or hashed.of_file(path), "stamp": stamp}
 
 
 def is_up_to_date(target: Path, known: dict[str, Any], made_by: dict[str, str], is_y4m: bool) -> bool:
@@ -56,7 +56,7 @@ def is_up_to_date(target: Path, known: dict[str, Any], made_by: dict[str, str], 
         output = known.get("output")
         if known.get("made_by") != made_by or not isinstance(output, dict):
             return False
-        return content_of(target, output)["sha256"] == output.get("sha256")
+        return content_of(target, output)["digest"] == output.get("digest")
     try:
         if is_y4m:
             y4m.Clip(target).check()

@@ -221,6 +221,8 @@ def to_tensors(frames: Sequence[Sequence[np.ndarray]], depth: int, device: torch
 def codes_to(planes: Sequence[np.ndarray], device: torch.device) -> Tensor:
     """Equal planes (h, w) of integers as (N, h, w) on a device: uint8, or int32 of deeper ones."""
     batch = torch.from_numpy(np.stack(planes))
+    if device.type == "cuda":  # whose copies out of other memory wait for all that it was given before
+        batch = batch.pin_memory()
     if batch.dtype == torch.uint8:
         return batch.to(device, non_blocking=True)
     return batch.view(torch.int16).to(device, non_blocking=True).to(torch.int32) & 0xFFFF

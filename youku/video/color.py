@@ -8,6 +8,7 @@ y4m declares no matrix: 601 is the default throughout, and a round trip cancels 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,45 +16,57 @@ from youku.video import resize
 from youku.video.resize import Array
 from youku.video.y4m import Layout
 
+if TYPE_CHECKING:  # a second to load: only where a tensor is given
+    import torch
+
 # (red, blue) weights of luma
 MATRICES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "2020": (0.2627, 0.0593)}
 
 
 def rgb_to_yuv444(rgb: Array, matrix: str = "601", full_range: bool = False) -> Array:
     """RGB (..., 3, H, W) in [0, 1] to Y'CbCr of that shape, in code values / 255; studio range unless `full_range`."""
-    product, offset = _of_rgb(matrix, full_range)
-    return _mixed(rgb, product, offset)
+    return _mixed(rgb, matrix, full_range, False)
 
 
 def yuv444_to_rgb(yuv: Array, matrix: str = "601", full_range: bool = False) -> Array:
     """Inverse of `rgb_to_yuv444`; values outside [0, 1] are kept (out-of-gamut colours survive a float round trip)."""
-    product, offset = _of_rgb(matrix, full_range)
-    inverse = np.linalg.inv(product)
-    return _mixed(yuv, inverse, -inverse @ offset)
+    return _mixed(yuv, matrix, full_range, True)
 
 
-@lru_cache(maxsize=8)
-def _of_rgb(matrix: str, full_range: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(3, 3) and (3,): Y'CbCr in code values / 255 is the product with R'G'B', plus the offset."""
+@lru_cache(maxsize=16)
+def _product(matrix: str, full_range: bool, to_rgb: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(3, 3) and (3, 1): Y'CbCr in code values / 255 is the product with R'G'B', plus the offset; or the other way."""
     red_weight, blue_weight = _weights(matrix)
     luma_gain, luma_offset, chroma_gain = _range(full_range)
     luma = np.array([red_weight, 1 - red_weight - blue_weight, blue_weight])
     cb = (np.array([0, 0, 1]) - luma) / (2 * (1 - blue_weight))
     cr = (np.array([1, 0, 0]) - luma) / (2 * (1 - red_weight))
-    return np.stack([luma * luma_gain, cb * chroma_gain, cr * chroma_gain]), np.array([luma_offset, *[128 / 255] * 2])
+    product = np.stack([luma * luma_gain, cb * chroma_gain, cr * chroma_gain])
+    offset = np.array([[luma_offset], [128 / 255], [128 / 255]])
+    if not to_rgb:
+        return product, offset
+    inverse = np.linalg.inv(product)
+    return inverse, -inverse @ offset
 
 
-def _mixed(planes: Array, product: np.ndarray, offset: np.ndarray) -> Array:
-    """(..., 3, H, W) to what a (3, 3) matrix makes of each sample, plus (3,) offsets, in the planes' own type."""
-    flat = planes.reshape(*planes.shape[:-2], -1)  # (..., 3, H W)
-    if isinstance(flat, np.ndarray):
-        mixed = product.astype(flat.dtype) @ flat + offset.astype(flat.dtype)[:, None]
-        return mixed.reshape(planes.shape)
+@lru_cache(maxsize=16)
+def _product_on(device: torch.device, dtype: torch.dtype, *of: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """`_product` on a device: sent once, since a GPU is waited for."""
     import torch
 
-    return (
-        (torch.from_numpy(product).to(flat) @ flat).add_(torch.from_numpy(offset).to(flat)[:, None]).view(planes.shape)
-    )
+    product, offset = _product(*of)
+    with torch.inference_mode(False):  # training may read them too
+        return torch.from_numpy(product).to(device, dtype), torch.from_numpy(offset).to(device, dtype)
+
+
+def _mixed(planes: Array, matrix: str, full_range: bool, to_rgb: bool) -> Array:
+    """(..., 3, H, W) to what the matrix makes of each sample, in the planes' own type."""
+    flat = planes.reshape(*planes.shape[:-2], -1)  # (..., 3, H W)
+    if isinstance(flat, np.ndarray):
+        product, offset = (part.astype(flat.dtype) for part in _product(matrix, full_range, to_rgb))
+        return (product @ flat + offset).reshape(planes.shape)
+    weights, bias = _product_on(flat.device, flat.dtype, matrix, full_range, to_rgb)
+    return (weights @ flat).add_(bias).view(planes.shape)
 
 
 def upsample_chroma(chroma: Array, height: int, width: int, layout: Layout, kernel: str = "bilinear") -> Array:
@@ -61,9 +74,9 @@ def upsample_chroma(chroma: Array, height: int, width: int, layout: Layout, kern
     (sub_x, sub_y, _), (down, right) = layout, _cosited(layout)
     out = chroma
     if sub_y == 2:  # odd sizes: double, then cut
-        out = _rescale(out, 2 * out.shape[-2], -2, kernel, 0.25 * down, 2.0)  # (..., 2 h, w)
+        out = resize.rescale(out, 2 * out.shape[-2], -2, kernel, 0.25 * down, 2.0)  # (..., 2 h, w)
     if sub_x == 2:
-        out = _rescale(out, 2 * out.shape[-1], -1, kernel, 0.25 * right, 2.0)  # (..., 2 h, 2 w)
+        out = resize.rescale(out, 2 * out.shape[-1], -1, kernel, 0.25 * right, 2.0)  # (..., 2 h, 2 w)
     return out[..., :height, :width]
 
 
@@ -72,9 +85,11 @@ def downsample_chroma(chroma: Array, layout: Layout, kernel: str = "bilinear") -
     (sub_x, sub_y, _), (down, right) = layout, _cosited(layout)
     out = chroma
     if sub_y == 2:
-        out = _rescale(out, -(-out.shape[-2] // 2), -2, kernel, -0.5 * down, 0.5)  # (..., ceil(H / 2), W)
+        out = resize.rescale(out, -(-out.shape[-2] // 2), -2, kernel, -0.5 * down, 0.5)  # (..., ceil(H / 2), W)
     if sub_x == 2:
-        out = _rescale(out, -(-out.shape[-1] // 2), -1, kernel, -0.5 * right, 0.5)  # (..., ceil(H / 2), ceil(W / 2))
+        out = resize.rescale(
+            out, -(-out.shape[-1] // 2), -1, kernel, -0.5 * right, 0.5
+        )  # (..., ceil(H / 2), ceil(W / 2))
     return out
 
 
@@ -89,14 +104,14 @@ def to_420(chroma: Array, layout: Layout, target: Layout) -> Array:
     for axis, factor, offset in ((-2, sub_y, down), (-1, sub_x, right)):
         if factor == 1:  # halving about pixel centres gives samples at 2 k + 0.5
             kernel = "box" if offset else "bilinear"
-            out = _rescale(out, -(-out.shape[axis] // 2), axis, kernel, offset - 0.5, 0.5)
+            out = resize.rescale(out, -(-out.shape[axis] // 2), axis, kernel, offset - 0.5, 0.5)
     return out  # (..., ceil(H / 2), ceil(W / 2))
 
 
 def resited(plane: Array, down: float, right: float) -> Array:
     """Read a plane (..., h, w) at a fraction of a sample further down and to the right: bicubic, edges repeat."""
     for axis, shift in ((-2, down), (-1, right)):
-        plane = _rescale(plane, plane.shape[axis], axis, "bicubic", shift, 1.0) if shift else plane
+        plane = resize.rescale(plane, plane.shape[axis], axis, "bicubic", shift, 1.0) if shift else plane
     return plane
 
 
@@ -122,11 +137,6 @@ def _offsets(layout: Layout) -> tuple[float, float]:
     """(down, right) of a halved chroma sample from the first of the two luma samples that it stands for."""
     down, right = _cosited(layout)
     return 0.5 * (not down), 0.5 * (not right)
-
-
-def _rescale(plane: Array, size: int, axis: int, kernel: str, shift: float, scale: float) -> Array:
-    """Resize one axis alone."""
-    return resize.apply(plane, *resize.weights(plane.shape[axis], size, kernel, "replicate", shift, scale), axis=axis)
 
 
 def luma_of_picture(rgb: np.ndarray) -> np.ndarray:

@@ -66,7 +66,6 @@ def fit(planes: Planes, header: Header, target: Header) -> Planes:
         values = torch.from_numpy(plane.astype("float32"))
         for axis, (side, ratio) in enumerate(zip(sides, ratios, strict=True)):
             shift = color.chroma_shift(header.layout, ratio)[axis] if index else 0.0
-            taps = resize.weights(plane.shape[axis], side, "bicubic", "replicate", shift, ratio)
-            values = resize.apply(values, *taps, axis=axis - 2)  # (H, W) -> (height, W) -> (height, width)
+            values = resize.rescale(values, side, axis - 2, "bicubic", shift, ratio)  # (H, W) -> (height, width)
         out.append(resize.to_integers(values.numpy(), header.depth))
     return tuple(out)

@@ -1,75 +1,133 @@
-"""A file in the making and the sha256 of what is in it, which a thread of its own makes where much is written."""
+"""A file in the making and the digest of what is in it; of large frames both are made by threads beside the caller.
+
+A digest is the sha256 of the sha256 of every CHUNK of the bytes, so that several threads can make it: one alone hashes
+some 400 frames of 1080p a second, which a GPU makes more of.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 from youku import stops
 
-LARGE_BYTES = 1 << 20  # frames from that size on are hashed beside the writing
-MOST_WAITING = 32  # writes that are not hashed yet
+CHUNK = 1 << 20
+LARGE_BYTES = 1 << 20  # frames from that size on are written and hashed beside the caller
+MOST_THREADS, MOST_WAITING = 4, 32  # chunks that are not done yet
+
+Mark = tuple[int, Sequence[memoryview]]
+"""A place in what was digested: whole chunks, and what is there of the next one."""
 
 
 @contextmanager
 def beside(frame_bytes: int) -> Iterator[Executor | None]:
-    """The thread that hashes frames of that size; None where handing them over would cost more than it saves."""
-    with stops.workers(1, "hash") as (pool, _):  # starts no thread before it is given work
-        yield pool if frame_bytes >= LARGE_BYTES else None
+    """The threads for frames of that size; None where handing them over would cost more than it saves."""
+    with stops.workers(min(MOST_THREADS, os.cpu_count() or 1), "hash") as (pool, _):  # none starts before there is work
+        yield pool if frame_bytes >= LARGE_BYTES and hasattr(os, "pwrite") else None
 
 
-class Hashed:
-    """What is written goes to the file at once, and into the hash in the same order; it must not change after."""
+def of_file(path: str | Path) -> str:
+    """The digest of a file (311 MB: 0.2 s on two cores)."""
+    with beside(Path(path).stat().st_size) as pool, open(path, "rb") as file:
+        made = Digest(pool)
+        while data := file.read(CHUNK):
+            made.update(data)
+        return made.hexdigest(made.mark())
+
+
+class Digest:
+    """The digest of bytes that come one after the other; made by a `pool`, which wants them unchanged after."""
+
+    def __init__(self, pool: Executor | None = None) -> None:
+        self._pool, self._chunks = pool, list[bytes | Future[bytes]]()
+        self._open, self._open_bytes = list[memoryview](), 0
+
+    def update(self, data: Any) -> None:
+        view = memoryview(data).cast("B")
+        while view:
+            part = view[: CHUNK - self._open_bytes]
+            self._open.append(part if self._pool else memoryview(bytes(part)))
+            self._open_bytes += len(part)
+            view = view[len(part) :]
+            if self._open_bytes == CHUNK:
+                self._close()
+
+    def mark(self) -> Mark:
+        return len(self._chunks), tuple(self._open)
+
+    def back_to(self, mark: Mark) -> None:
+        """Forget what came after."""
+        del self._chunks[mark[0] :]
+        self._open = list(mark[1])
+        self._open_bytes = sum(map(len, self._open))
+
+    def hexdigest(self, mark: Mark) -> str:
+        """Of all that came before."""
+        self.wait()
+        chunks = [chunk for chunk in self._chunks[: mark[0]] if isinstance(chunk, bytes)]
+        return hashlib.sha256(b"".join([*chunks, *([_sha256(mark[1])] if mark[1] else [])])).hexdigest()
+
+    def wait(self, most: int = 0) -> None:
+        """Until at most so many chunks are not done; raises what one of them met."""
+        for index in range(len(self._chunks) - most - 1, -1, -1):
+            if isinstance(chunk := self._chunks[index], bytes):
+                break  # so are all before it
+            self._chunks[index] = chunk.result()
+
+    def finish(self, number: int, parts: Sequence[memoryview]) -> bytes:
+        """What is done with each chunk, in any order."""
+        return _sha256(parts)
+
+    def _close(self) -> None:
+        number, parts = len(self._chunks), self._open
+        self._open, self._open_bytes = [], 0
+        self._chunks.append(self._pool.submit(self.finish, number, parts) if self._pool else self.finish(number, parts))
+        self.wait(MOST_WAITING)
+
+
+class Hashed(Digest):
+    """The digest of a file that is written, from its first byte on; it must not change after."""
 
     def __init__(self, file: IO[bytes], pool: Executor | None = None) -> None:
-        self.file, self._digest = file, hashlib.sha256()
-        self._pool, self._waiting = pool, deque[Future[None]]()
-        self._marked: tuple[int, str] = 0, ""
+        super().__init__(pool)
+        self.file = file
+        self.is_there = False
+        """Whether what comes is in the file already."""
 
     def write(self, data: Any) -> None:
-        self.file.write(data)
-        if self._pool is None:
-            self._digest.update(data)
-            return
-        self._waiting.append(self._pool.submit(self._digest.update, data))
-        self._wait(MOST_WAITING)
+        if self._pool is None and not self.is_there:
+            self.file.write(data)
+        self.update(data)
 
-    def mark(self, number: int) -> None:
-        """What was written so far is `number` whole things; `marked` tells of the last ones."""
-        if self._pool is None:
-            self._mark(number)
-        else:
-            self._waiting.append(self._pool.submit(self._mark, number))
-
-    def _mark(self, number: int) -> None:
-        self._marked = number, self._digest.hexdigest()
-
-    @property
-    def marked(self) -> tuple[int, str]:
-        """The last number that was marked, and the hash of all that had been written then."""
-        self._wait(0)
-        return self._marked
-
-    def _wait(self, most: int) -> None:
-        while len(self._waiting) > most:
-            self._waiting[0].result()
-            self._waiting.popleft()
-
-    @property
-    def digest(self) -> Any:
-        """The hash of all that was written."""
-        self._wait(0)
-        return self._digest
-
-    @digest.setter
-    def digest(self, digest: Any) -> None:
-        self._digest = digest
+    def finish(self, number: int, parts: Sequence[memoryview]) -> bytes:
+        if self._pool and not self.is_there:
+            self._put(number, parts)
+        return _sha256(parts)
 
     def sync(self) -> None:
+        """All that was written is in the file, and safe."""
+        self.wait()
+        if self._pool and self._open:
+            self._put(len(self._chunks), self._open)  # and once more with the rest of its chunk
         self.file.flush()
         os.fsync(self.file.fileno())
+
+    def _put(self, number: int, parts: Sequence[memoryview]) -> None:
+        """Write a chunk where it belongs, whatever is written meanwhile."""
+        place = number * CHUNK
+        for part in parts:
+            while part:
+                written = os.pwrite(self.file.fileno(), part, place)
+                place, part = place + written, part[written:]
+
+
+def _sha256(parts: Sequence[memoryview]) -> bytes:
+    made = hashlib.sha256()
+    for part in parts:
+        made.update(part)
+    return made.digest()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -76,11 +76,8 @@ def resize(
     `shift_y`, `shift_x` move the sampling grid in input pixels: chroma that is not sited at pixel centres needs it.
     `scale` is the ratio of the sizes unless given (a chroma plane of an odd picture scales by the picture's factor).
     """
-    rows = weights(image.shape[-2], height, kernel, edge, shift_y, scale)
-    columns = weights(image.shape[-1], width, kernel, edge, shift_x, scale)
-    return apply(
-        apply(image, *rows, axis=-2), *columns, axis=-1
-    )  # (..., H, W) -> (..., height, W) -> (..., height, width)
+    tall = rescale(image, height, -2, kernel, shift_y, scale, edge)  # (..., H, W) -> (..., height, W)
+    return rescale(tall, width, -1, kernel, shift_x, scale, edge)  # (..., height, width)
 
 
 def imresize(
@@ -230,18 +227,34 @@ def _inside(index: np.ndarray, size: int, edge: str) -> np.ndarray:
     return np.where(folded < size, folded, 2 * size - 1 - folded)
 
 
-def apply(image: Array, index: np.ndarray, weight: np.ndarray, axis: int) -> Array:
+def apply(image: np.ndarray, index: np.ndarray, weight: np.ndarray, axis: int) -> np.ndarray:
     """Weighted sum of gathered rows (axis -2) or columns (axis -1), one tap at a time in tap order."""
-    if not isinstance(image, np.ndarray):
-        import torch
-
-        total = torch.zeros((), dtype=image.dtype, device=image.device)
-        places, scales = torch.from_numpy(index).to(image.device).T, torch.from_numpy(weight).to(image).T
-        for where, scale in zip(places, scales, strict=True):
-            total = total + image.index_select(axis, where) * (scale[:, None] if axis == -2 else scale)
-        return total
     result = np.zeros(())
     for tap in range(index.shape[1]):
         scale = weight[:, tap].astype(image.dtype)
         result = result + image.take(index[:, tap], axis=axis) * (scale[:, None] if axis == -2 else scale)
     return result
+
+
+def rescale(
+    image: Array, size: int, axis: int, kernel: str, shift: float, scale: float | None, edge: str = "replicate"
+) -> Array:
+    """One axis alone, -2 or -1, to `size` samples."""
+    taps = (image.shape[axis], size, kernel, edge, shift, scale)
+    if isinstance(image, np.ndarray):
+        return apply(image, *weights(*taps), axis=axis)
+    places, scales = _weights_on(image.device, image.dtype, *taps)
+    total = image.new_zeros(())
+    for where, weight in zip(places, scales, strict=True):
+        total = total + image.index_select(axis, where) * (weight[:, None] if axis == -2 else weight)
+    return total
+
+
+@lru_cache(maxsize=64)
+def _weights_on(device: torch.device, dtype: torch.dtype, *taps: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """`weights` on a device, (taps, size_out) both: sent once, since a GPU is waited for."""
+    import torch
+
+    with torch.inference_mode(False):  # training may read them too
+        index, weight = weights(*taps)
+        return torch.from_numpy(index).to(device).T, torch.from_numpy(weight).to(device, dtype).T

@@ -48,7 +48,7 @@ class Kept:
         return -(-SEGMENT_FRAMES // self.batch) * self.batch
 
     def segments(self) -> list[Path]:
-        """Finished and undamaged segments in order, without a gap; each is named by number, frames and sha256."""
+        """Finished and undamaged segments in order, without a gap; each is named by number, frames and digest."""
         found = sorted(self.folder.glob("*.segment"))
         named = itertools.takewhile(lambda pair: pair[1].name.startswith(f"{pair[0]:08d}."), enumerate(found))
         return [path for _, path in itertools.takewhile(lambda pair: _is_whole(pair[1]), named)]
@@ -60,11 +60,11 @@ class Kept:
         """Frames of a y4m file that an earlier run made whole and moved to its name, but was killed before it said so."""
         if (self.folder / FRAMES).exists() or not (self.folder / COUNT).exists() or not target.exists():
             return 0
-        return _read_count(self.folder / COUNT)[0] if self.digest == files.sha256(target) else 0
+        return _read_count(self.folder / COUNT)[0] if self.digest == hashed.of_file(target) else 0
 
     @property
     def digest(self) -> str:
-        """sha256 of a y4m file that is whole; nothing of a video."""
+        """That of a y4m file that is whole; nothing of a video."""
         return _read_count(self.folder / COUNT)[1]
 
     def num_frames(self) -> int:
@@ -122,10 +122,8 @@ class PartWriter:
     def __init__(self, file: IO[bytes], header: Header, kept: Kept, pool: Executor | None = None) -> None:
         self._hashed, self._count, self._saved = Hashed(file, pool), kept.folder / COUNT, time.monotonic()
         self._writer = y4m.Writer(self._hashed, header)  # type: ignore[arg-type]
-        num_frames = self._find(kept.batch)
-        file.truncate(file.tell())
-        self._writer.num_frames = self.num_kept = num_frames
-        self._hashed.mark(num_frames)
+        self._writer.num_frames = self.num_kept = self._find(kept.batch)
+        self._whole = self.num_kept, self._hashed.mark()
 
     @property
     def num_frames(self) -> int:
@@ -133,45 +131,50 @@ class PartWriter:
 
     def write(self, planes: Planes) -> None:
         self._writer.write(planes)
-        self._hashed.mark(self.num_frames)
+        self._whole = self.num_frames, self._hashed.mark()
         if time.monotonic() - self._saved > SAVE_EVERY_SEC:
             self.save()
 
     def save(self, is_whole: bool = False) -> None:
         """What is written so far is kept, whatever comes; a power cut may cost the count of a whole file."""
         self._hashed.sync()
-        num_frames, digest = self._hashed.marked  # of whole frames: a stop comes anywhere
-        count = {"frames": num_frames, "sha256": digest}
+        num_frames, mark = self._whole  # of whole frames: a stop comes anywhere
+        count = {"frames": num_frames, "digest": self._hashed.hexdigest(mark)}
         files.write_json(self._count, count, durable=not is_whole)
         self._saved = time.monotonic()
 
     def _find(self, batch: int) -> int:
-        """Whole frames that are there, in whole batches, the file then being after them; 0 where they are damaged."""
-        made, frame_bytes = self._hashed, len(b"FRAME\n") + self._writer.header.frame_bytes
-        start, header = made.file.tell(), made.digest.copy()
+        """Whole frames that are there, in whole batches, the file then ending after them; 0 where they are damaged."""
+        made, header = self._hashed, self._writer.header
+        start, frame_bytes = len(header.encode()), len(b"FRAME\n") + header.frame_bytes
         num_frames, expected = _read_count(self._count)
         if num_frames * frame_bytes > os.fstat(made.file.fileno()).st_size - start:
             num_frames = 0
-        used, place, digest = num_frames // batch * batch, start, header
+        used = num_frames // batch * batch
+        nothing = marked = made.mark()
+        made.is_there = True
+        made.file.seek(start)
         for index in range(num_frames):
-            made.digest.update(made.file.read(frame_bytes))
+            made.write(made.file.read(frame_bytes))
             if index + 1 == used:
-                place, digest = made.file.tell(), made.digest.copy()
-        if made.digest.hexdigest() != expected:
-            used, place, digest = 0, start, header
-        made.file.seek(place)
-        made.digest = digest
+                marked = made.mark()
+        if made.hexdigest(made.mark()) != expected:
+            used, marked = 0, nothing
+        made.back_to(marked)
+        made.is_there = False
+        made.file.seek(start + used * frame_bytes)
+        made.file.truncate()
         return used
 
 
 def _read_count(path: Path) -> tuple[int, str]:
-    """Frames of a y4m file in the making, and the sha256 of header and frames; 0 where there is no sound count."""
+    """Frames of a y4m file in the making, and the digest of header and frames; 0 where there is no sound count."""
     try:
         known = files.read_json(path)
-        files.require(known, {"frames": int, "sha256": str}, path.name)
+        files.require(known, {"frames": int, "digest": str}, path.name)
     except (OSError, ValueError):
         return 0, ""
-    return max(0, known["frames"]), known["sha256"]
+    return max(0, known["frames"]), known["digest"]
 
 
 @contextmanager
@@ -259,7 +262,7 @@ class Coder:
         assert self._hashed is not None
         self._hashed.sync()
         self._hashed.file.close()
-        name = f"{self._index:08d}.{self._count}.{self._hashed.digest.hexdigest()}.segment"
+        name = f"{self._index:08d}.{self._count}.{self._hashed.hexdigest(self._hashed.mark())}.segment"
         (self._kept.folder / "tail.tmp").replace(self._kept.folder / name)
         self._index, self._count = self._index + 1, 0
         self._encoder = self._scratch = self._hashed = None
@@ -277,7 +280,7 @@ def _num_frames(segment: Path) -> int:
 
 
 def _is_whole(segment: Path) -> bool:
-    return segment.name.split(".")[2] == files.sha256(segment)
+    return segment.name.split(".")[2] == hashed.of_file(segment)
 
 
 def _read(path: Path, tick: Any) -> Iterator[Any]:
