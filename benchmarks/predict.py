@@ -41,8 +41,7 @@ def write_clip(path: Path, num_frames: int) -> y4m.Clip:
 def compare_network(name: str, clip: y4m.Clip, folder: Path, device: torch.device, dtype: str, repeats: int) -> None:
     torch.manual_seed(0)
     module = MODELS[name].build(4).to(device).eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    is_half = half.chosen(dtype, device, print) is not None
-    network = choice.graphed(Network(MODELS[name], 4, TorchEngine(module, device, is_half)))
+    network = choice.graphed(Network(MODELS[name], 4, TorchEngine(module, device, half.chosen(dtype, device, print))))
     frames = [
         network.spec.colours.from_planes(colours.to_tensors([planes], 8, device), clip.header.layout) for planes in clip
     ]

@@ -296,7 +296,7 @@ def test_without_packages_torch_runs_and_nothing_is_said(packages: Runtimes, mon
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"engine": TorchEngine(torch.nn.Identity(), CPU, half=True)}, "drop --dtype"),
+        ({"engine": TorchEngine(torch.nn.Identity(), CPU, "bf16")}, "drop --dtype"),
         ({"engine": TorchEngine(torch.nn.Identity(), torch.device("cuda"))}, "add --device cpu"),
         ({"spec": replace(spec_of("fsrcnn", 2), memory=True)}, "carries memory"),
         ({"spec": spec_of("bicubic", 2)}, "has no effect on bicubic"),

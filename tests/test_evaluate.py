@@ -358,9 +358,9 @@ def test_half_is_left_out_where_it_would_be_slower(
     Image.fromarray(smooth_picture()).save(tmp_path / "a.png")
     used: list[bool] = []
     load = weights.load
-    monkeypatch.setattr(weights, "load", lambda *given: (used.append(given[4:] == (True,)), load(*given))[1])
+    monkeypatch.setattr(weights, "load", lambda *given: (used.append(given[4:] == ("bf16",)), load(*given))[1])
     for has_bf16 in (False, True):
         monkeypatch.setattr(half, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
         assert evaluate.main([str(tmp_path), "--dtype", "auto", "--device", "cpu"]) == 0
-        assert ("--dtype auto: cpu has no fast bf16 arithmetic" in capsys.readouterr().err) == (not has_bf16)
+        assert ("--dtype auto: cpu has no fast fp16 or bf16 arithmetic" in capsys.readouterr().err) == (not has_bf16)
     assert used == [False, False, False, True, False, False]  # the network, then bicubic and Lanczos

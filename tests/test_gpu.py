@@ -38,13 +38,13 @@ def shipped(device: torch.device, model: str) -> Network:
 
 
 @pytest.mark.parametrize(
-    ("name", "scale", "half"),
-    [*((*case, False) for case in TRAINABLE), *((*case, True) for case in TRAINABLE if MODELS[case[0]].half_safe)],
+    ("name", "scale", "dtype"),
+    [*((*case, dtype) for case in TRAINABLE for dtype in ("float32", "fp16")), ("fsrcnn", 4, "bf16")],
 )
-def test_graph_equals_eager(name: str, scale: int, half: bool) -> None:
+def test_graph_equals_eager(name: str, scale: int, dtype: str) -> None:
     """A step seen twice is a graph; on other pictures it gives eager torch's output, memory and all, to the last bit."""
     said: list[str] = []
-    eager = TorchEngine(build(name, scale).to(CUDA, memory_format=torch.channels_last), CUDA, half)
+    eager = TorchEngine(build(name, scale).to(CUDA, memory_format=torch.channels_last), CUDA, dtype)
     graphed = GraphedEngine(eager, said.append)
     memory: tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]] = ((), ())
     for turn in range(5):

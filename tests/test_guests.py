@@ -80,4 +80,4 @@ def test_the_gate_looks_at_the_whole_picture(name: str) -> None:
     with torch.inference_mode():
         assert (module(x) - module(other))[..., -8:, -8:].abs().max() > 0
         assert module(torch.rand(1, 3, 1, 9)).shape == (1, 3, 2, 18)
-    assert not MODELS[name].local and not MODELS[name].half_safe
+    assert not MODELS[name].local and not MODELS[name].bf16_safe

@@ -46,7 +46,7 @@ class Counter:
 
     parts: int
     device = CPU
-    half = False
+    dtype = "float32"
     name = "counter"
 
     def step(self, x: tuple, memory: tuple) -> tuple[tuple, tuple]:

@@ -81,7 +81,7 @@ COUNTS = {
 HUGE = 5_000_000  # parameters: such a network is checked where its size matters, not everywhere
 SMALL = [case for case in CASES if COUNTS.get(case, 0) < HUGE]
 LOCAL = [case for case in SMALL if MODELS[case[0]].local]
-HALF = [case for case in SMALL if MODELS[case[0]].half_safe]
+HALF = [case for case in SMALL if MODELS[case[0]].bf16_safe]
 ONCE = [(name, min(MODELS[name].scales)) for name in dict(SMALL)]  # where the scale changes nothing
 TRAINABLE = [case for case in ONCE if MODELS[case[0]].trainable]
 
@@ -190,7 +190,7 @@ def test_halo_is_needed(name: str, scale: int) -> None:
 
 @pytest.mark.parametrize(("name", "scale"), HALF)
 def test_half_precision_stays_close(name: str, scale: int) -> None:
-    """bf16 convolutions move the output by under 2/255 of its range on average where the spec says half_safe."""
+    """bf16 convolutions move the output by under 2/255 of its range on average where the spec says bf16_safe."""
     module, x = build(name, scale), picture(name, 10, 10)
     with torch.inference_mode():
         full = run(module, x)

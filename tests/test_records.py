@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,13 @@ import torch
 from tests.test_films import decoded
 from tests.test_predict import clip_of, network, run, save_weights
 from youku import evaluate, predict, train
-from youku.engines import half, weights
+from youku.engines import half, half_engine, weights
+from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import pipeline, records
 from youku.inference.pipeline import Options
+from youku.models import MODELS
+from youku.models.colours import Tensors
 from youku.training import fields
 from youku.training.config import TrainConfig
 from youku.video import hashed, y4m
@@ -158,27 +162,62 @@ def test_dtype_has_older_names(flag: str, tmp_path: Path) -> None:
         fields.read(tmp_path / "config.toml", TrainConfig)
 
 
-def test_dtype_is_one_that_the_verb_computes_in(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """fp16, whose range is small, trains with a loss scaler and is refused where a network is run."""
-    clip, path = clip_of(tmp_path / "in.y4m"), save_weights(tmp_path / "w.safetensors")
-    assert run(str(clip.path), str(tmp_path / "out.y4m"), "--weights", str(path), "--dtype", "fp16") == 1
-    assert "error: --dtype fp16: a network is run in bf16, or in float32" in capsys.readouterr().err
-    for kind, device in ((torch.float16, "mps"), (None, "cpu")):
+def test_dtype_is_one_that_the_device_is_fast_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """auto takes bf16 to train in, whose range is wide, and fp16 to run in, which is finer; what is not there is told."""
+    for name, device, able, kind in (
+        ("fp16", "mps", half.FOR_TRAINING, "fp16"), ("fp16", "cpu", half.FOR_TRAINING, "float32"),
+        ("auto", "cuda", half.FOR_TRAINING, "bf16"), ("auto", "cuda", half.FOR_RUNNING, "fp16"),
+        ("bf16", "cuda", half.FOR_RUNNING, "bf16"), ("float32", "cpu", half.FOR_RUNNING, "float32"),
+    ):  # fmt: skip
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
         told: list[str] = []
-        assert half.chosen("fp16", torch.device(device), told.append, half.BOTH) == kind
-        assert bool(told) == (kind is None)
+        assert half.chosen(name, torch.device(device), told.append, able) == kind
+        assert bool(told) == (kind == "float32" != name)
+
+
+@pytest.mark.parametrize(("apart_codes", "is_taken"), [(0.4, True), (0.6, False), (float("nan"), False)])
+def test_fp16_is_taken_by_the_first_picture(apart_codes: float, is_taken: bool) -> None:
+    """Within half a code of float32's it is kept for the clip; else float32 is, and one line says so either way."""
+
+    @dataclass(frozen=True)
+    class Shifted:
+        dtype: str = "float32"
+
+        def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
+            return tuple(part + (apart_codes / 255 if self.dtype == "fp16" else 0) for part in x), ()
+
+    told: list[str] = []
+    engine = half_engine.PickedEngine(Shifted(), told.append)
+    for _ in range(2):
+        (made,), _ = engine.step((torch.zeros(1, 1, 4, 4),), ())
+        assert float(made.max()) == (pytest.approx(apart_codes / 255) if is_taken else 0)
+    assert [line.startswith("computing in fp16") for line in told] == [is_taken]
+    damaged = half_engine.PickedEngine(Shifted(), told.append)
+    damaged.step((torch.full((1, 1, 4, 4), float("nan")),), ())
+    assert len(told) == 1
+
+
+def test_fp16_is_for_networks_on_a_gpu() -> None:
+    """Not on a processor, and not where what a network remembers would carry roundings on."""
+    for name in ("fsrcnn", "recurrent-t", "bicubic"):
+        network = Network(MODELS[name], 4, TorchEngine(torch.nn.Identity(), torch.device("cpu")))
+        assert half_engine.picked(network, str) is network
+        there = replace(network, engine=TorchEngine(torch.nn.Identity(), torch.device("cuda")))
+        assert (half_engine.picked(there, str).dtype == "auto") == (name == "fsrcnn")
 
 
 @pytest.mark.parametrize("half_sec", [0.5, 3.0])
 def test_half_that_is_slower_is_told_by_its_figure(half_sec: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the network at hand: the clock is moved by what each step takes."""
     now = [0.0]
-    monkeypatch.setattr(half.time, "process_time", lambda: now[0])
+    monkeypatch.setattr(half_engine.time, "process_time", lambda: now[0])
     monkeypatch.setattr(
-        TorchEngine, "step", lambda self, x, memory: now.__setitem__(0, now[0] + (half_sec if self.half else 1.0))
+        TorchEngine,
+        "step",
+        lambda self, x, memory: now.__setitem__(0, now[0] + (half_sec if self.dtype == "bf16" else 1.0)),
     )
     told: list[str] = []
-    half.warn_if_slower(weights.load(None, "fsrcnn", 4, torch.device("cpu"), True), told.append)
+    half_engine.warn_if_slower(weights.load(None, "fsrcnn", 4, torch.device("cpu"), "bf16"), told.append)
     assert [("3.0 times as long as float32 with fsrcnn" in line) for line in told] == [True] * (half_sec > 1)
 
 
@@ -192,7 +231,7 @@ def test_half_is_left_out_where_it_would_be_slower(
         monkeypatch.setattr(half, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
         assert run(*command) == 0
         told = capsys.readouterr().err
-        assert ("--dtype auto: cpu has no fast bf16 arithmetic" in told) == (not has_bf16)
+        assert ("--dtype auto: cpu has no fast fp16 or bf16 arithmetic" in told) == (not has_bf16)
         assert "half.y4m: 3 frames" in told
 
 

@@ -67,7 +67,7 @@ def _run(args: argparse.Namespace) -> int:
     card = weights.read(path)[1]
     network = weights.load(path, args.model, args.scale, torch_engine.pick_device("cpu"))
     is_half = args.precision == "fp16"
-    if is_half and not network.spec.half_safe:
+    if is_half and not network.spec.bf16_safe:
         raise ValueError(f"model {network.spec.name}: loses accuracy in 16 bit; take --precision fp32")
     about = onnx_file.about(network, card, args.precision, args.licence, args.planes or "")
     coded = network.spec.colours.coded(args.planes, False) if args.planes else None

@@ -72,7 +72,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tile", type=int, metavar="PX", help="tile side in input pixels (default: from free memory)")
     parser.add_argument("--batch", type=int, default=1, help="frames through the network at once (default 1)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
-    half.add_flag(parser)
+    half.add_flag(parser, is_picked=True)
     choice.add_flag(parser)
     cli.add_flags(parser, VideoOptions)
     parser.add_argument(
@@ -92,7 +92,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _check_options(args: argparse.Namespace, network: Network) -> None:
     """ValueError for what would have no effect on the network, or another than meant."""
-    if not network.spec.trainable and (args.tile or args.batch > 1 or args.dtype != "float32"):
+    if not network.spec.trainable and (args.tile or args.batch > 1 or args.dtype not in (None, half.FLOAT32)):
         raise ValueError(f"--tile, --batch and --dtype have no effect on {network.spec.name}; drop them")
     if args.tile and not network.spec.local:
         whole = f"{network.spec.name} looks at the whole picture, so tiles would change its output"

@@ -70,7 +70,7 @@ def _predicted(args: argparse.Namespace) -> str:
     path = Path(args.submission)
     folder = Path(args.out or path.with_name(f"{path.stem}-{args.test_set}")) / "predictions"
     limit_threads(os.cpu_count() or 1)
-    network = mean.load([path], None, None, "auto", "float32", ["auto"], cli.say)
+    network = mean.load([path], None, None, "auto", None, ["auto"], cli.say)
     if network.scale != contest.SCALE:
         raise ValueError(f"{path}: enlarges by {network.scale}, the contest by {contest.SCALE}; take evaluate --scale")
     jobs = list_jobs(args.low, str(folder), "scored", args.test_set, "")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from youku import files
-from youku.engines import shipped
+from youku.engines import half, shipped
 from youku.engines.network import Engine, Network
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _why_not(network: Network, runtime: Runtime, is_graph: bool) -> str:
         return f"needs packages that are not installed; run {runtime.pip_line}"
     if network.device.type != "cpu":
         return f"computes on the processor, not on {network.device}; add --device cpu, or take --engine torch"
-    if network.half:
+    if network.dtype != half.FLOAT32:
         return "computes in 32 bit; drop --dtype (--half), or take --engine torch"
     if network.spec.memory:
         return f"{network.spec.name} carries memory from frame to frame, which a graph does not; take --engine torch"
@@ -127,7 +127,7 @@ class ChosenEngine:
     is_named: bool = False
     """Whether the user asked for the one runtime: then nothing else will do."""
     tell: Tell = str
-    half = False
+    dtype = half.FLOAT32
     _engine: Engine | None = field(default=None, init=False)
 
     @property

@@ -41,7 +41,9 @@ class CompiledEngine(TorchEngine):
             return expected  # damaged weights: whoever asked for the picture refuses it
         began = time.perf_counter()
         try:
-            engine = TorchEngine(cast(nn.Module, torch.compile(self.module)), self.device, self.half)
+            engine = TorchEngine(
+                cast(nn.Module, torch.compile(self.module)), self.device, self.dtype, self.memory_format
+            )
             made = engine.step(x, memory)
         except RuntimeError as error:
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
@@ -67,5 +69,7 @@ def compiled(network: Network, most_codes: float, tell: Callable[[str], object])
         raise ValueError(f"--engine compile: has no effect on {network.spec.name}; drop it")
     torchs = network.engine
     assert isinstance(torchs, TorchEngine)
-    engine = CompiledEngine(torchs.module, torchs.device, torchs.half, most_codes=most_codes, tell=tell)
+    engine = CompiledEngine(
+        torchs.module, torchs.device, torchs.dtype, torchs.memory_format, most_codes=most_codes, tell=tell
+    )
     return replace(network, engine=engine)

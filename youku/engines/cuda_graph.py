@@ -55,8 +55,8 @@ class GraphedEngine:
         return self.eager.device
 
     @property
-    def half(self) -> bool:
-        return self.eager.half
+    def dtype(self) -> str:
+        return self.eager.dtype
 
     def bytes_per_px(self, x: Tensors) -> float:
         return self.eager.bytes_per_px(x)

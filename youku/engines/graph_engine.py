@@ -15,7 +15,7 @@ from importlib.util import find_spec
 
 import torch
 
-from youku.engines import onnx_engine, openvino_engine
+from youku.engines import half, onnx_engine, openvino_engine
 from youku.engines.graph import PACKAGES, Opened
 from youku.engines.network import Engine
 from youku.models.colours import Tensors
@@ -63,7 +63,7 @@ class GraphEngine:
     bytes_per_px: Callable[[Tensors], float]
     """Of the same layers in torch: a runtime tells nobody what it needs."""
     device = torch.device("cpu")
-    half = False
+    dtype = half.FLOAT32
 
     def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
         """(output in float32, no memory) for network input of one or more pictures."""

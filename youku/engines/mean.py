@@ -28,23 +28,28 @@ def load(
     model: str | None,
     scale: int | None,
     device: str,
-    dtype: str,
+    dtype: str | None,
     engines: Sequence[str],
     tell: Tell,
 ) -> Network:
     """The network of one weights file, or the mean of several; None is `weights.load`'s.
 
-    `engines` are --engine of each file, or one for all. What `dtype` would slow down is left out; `tell` hears that, and
-    what runs.
+    `engines` are --engine of each file, or one for all. What `dtype` would slow down is left out (None: `half_engine.picked`);
+    `tell` hears that, and what runs.
     """
-    from youku.engines import half, torch_engine, weights
+    from youku.engines import half, half_engine, torch_engine, weights
 
     where = torch_engine.pick_device(device)
-    is_half = half.chosen(dtype, where, tell) is not None
-    found = [weights.load(file, model, scale, where, is_half) for file in files]
+    kind = half.chosen(dtype or half.FLOAT32, where, tell)
+    found = [weights.load(file, model, scale, where, kind) for file in files]
     for network in found:
-        half.warn_if_slower(network, tell)
+        half_engine.warn_if_slower(network, tell)
     named = engines if len(engines) > 1 else [*engines] * len(found)
+    if dtype is None:
+        found = [
+            half_engine.picked(one, tell) if name != choice.COMPILE else one
+            for one, name in zip(found, named, strict=True)
+        ]
     return of([choice.with_engine(network, name, tell) for network, name in zip(found, named, strict=True)])
 
 
@@ -104,8 +109,8 @@ class MeanEngine:
         return self.engines[0].device
 
     @property
-    def half(self) -> bool:
-        return self.engines[0].half
+    def dtype(self) -> str:
+        return self.engines[0].dtype
 
     def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
         remembered, rest = [], memory

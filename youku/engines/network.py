@@ -31,8 +31,8 @@ class Engine(Protocol):
         """Where input is wanted and output comes."""
 
     @property
-    def half(self) -> bool:
-        """Whether it computes in 16 bit."""
+    def dtype(self) -> str:
+        """In which numbers it computes, of half.DTYPES; "auto" where its first picture decides."""
 
     def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
         """(output in float32, memory) for network input; see models.spec for shapes."""
@@ -61,8 +61,8 @@ class Network:
         return self.engine.device
 
     @property
-    def half(self) -> bool:
-        return self.engine.half
+    def dtype(self) -> str:
+        return self.engine.dtype
 
     @property
     def module(self) -> nn.Module:

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from youku import files
+from youku.engines import half
 from youku.engines.choice import AGREE_CODES, ChosenEngine
 from youku.engines.graph import OPSET
 from youku.engines.graph_engine import RUNTIMES, Runtime, open_engine
@@ -112,9 +113,9 @@ def require_parity(found: list[Parity], precision: str, rounding: float = 0.0) -
         )
 
 
-def load(path: Path, model: str | None, scale: int | None, half: bool) -> Network:
+def load(path: Path, model: str | None, scale: int | None, dtype: str) -> Network:
     """The network of a file, run by whichever runtime is installed; ValueError says what is wrong with it or missing."""
-    if half:
+    if dtype != half.FLOAT32:
         raise ValueError(f"{path}: computes in its own precision; drop --dtype (--half)")
     told = read_about(path)
     if "youku.model" not in told:

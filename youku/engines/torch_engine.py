@@ -12,9 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from youku.engines.half import FLOAT32
 from youku.models.blocks import Interpolate
 from youku.models.colours import Tensors
 from youku.models.spec import ModelSpec
+
+TORCH_TYPES = {FLOAT32: torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pick_device(name: str) -> torch.device:
@@ -37,8 +40,10 @@ class TorchEngine:
 
     module: nn.Module
     device: torch.device
-    half: bool = False
-    """Run convolutions in bf16 (autocast)."""
+    dtype: str = FLOAT32
+    """In what its convolutions run (autocast)."""
+    memory_format: torch.memory_format = torch.channels_last
+    """That of the module's weights, and so of its input."""
     _known: dict[tuple[torch.Size, ...], float] = field(default_factory=dict, compare=False)
     """Bytes a pixel of the sizes that were asked for."""
 
@@ -48,8 +53,9 @@ class TorchEngine:
 
     def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
         """(output in float32, memory) for network input of one or more pictures."""
-        packed = (part.contiguous(memory_format=torch.channels_last) for part in x)  # (N, T C, H, W)
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+        packed = (part.contiguous(memory_format=self.memory_format) for part in x)  # (N, T C, H, W)
+        is_half = self.dtype != FLOAT32
+        with torch.inference_mode(), torch.autocast(self.device.type, TORCH_TYPES[self.dtype], enabled=is_half):
             made = self.module(*packed, *memory)
         made = made if isinstance(made, tuple) else (made,)
         return tuple(part.float() for part in made[: len(x)]), made[len(x) :]  # (N, C, s H, s W)

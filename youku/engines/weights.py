@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from youku.engines import shipped
+from youku.engines import half, shipped
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine, center, fitted, range_of
 from youku.files import atomic_write, printable
@@ -153,7 +153,7 @@ def load(
     model: str | None = None,
     scale: int | None = None,
     device: torch.device = CPU,
-    half: bool = False,
+    dtype: str = half.FLOAT32,
     look: bool = False,
     trained_on: str = shipped.CLEAN,
 ) -> Network:
@@ -172,11 +172,11 @@ def load(
                 f"model {spec.name}: the kit has no trained weights for it at x{factor}; "
                 "give --weights runs/NAME/best.safetensors, or take --model bicubic"
             )
-        return _ready(spec, factor, spec.build(factor), device, half, None)
+        return _ready(spec, factor, spec.build(factor), device, dtype, None)
     if is_graph(weights) and not look:
         from youku.engines import onnx_file
 
-        return onnx_file.load(weights, model, scale, half)
+        return onnx_file.load(weights, model, scale, dtype)
     state, about, form = _read_form(weights)
     name, factor = _named(str(weights), state, about, form, model, scale)
     try:
@@ -193,7 +193,7 @@ def load(
     if form:
         about = {"input_range": "0-255", **about}
     module = fitted(module, spec, factor, about, str(weights))
-    return _ready(spec, factor, module, device, half, weights)
+    return _ready(spec, factor, module, device, dtype, weights)
 
 
 def load_strictly(
@@ -289,9 +289,10 @@ def _few(names: list[str]) -> str:
 
 
 def _ready(
-    spec: ModelSpec, scale: int, module: nn.Module, device: torch.device, half: bool, path: Path | None
+    spec: ModelSpec, scale: int, module: nn.Module, device: torch.device, dtype: str, path: Path | None
 ) -> Network:
-    if half and not spec.half_safe:
-        raise ValueError(f"model {spec.name}: loses accuracy in 16 bit; run it without --dtype (--half)")
-    module = module.to(device).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Network(spec, scale, TorchEngine(module.requires_grad_(False), device, half), path)
+    if dtype == "bf16" and not spec.bf16_safe:
+        raise ValueError(f"model {spec.name}: loses accuracy in bf16; run it without --dtype (--half)")
+    memory_format = torch.contiguous_format if device.type == "cuda" and spec.is_planar else torch.channels_last
+    module = module.to(device).eval().requires_grad_(False).to(memory_format=memory_format)  # type: ignore[call-overload]
+    return Network(spec, scale, TorchEngine(module, device, dtype, memory_format), path)

@@ -62,7 +62,7 @@ def work_of(
     made_by = {
         "model": f"{network.spec.name} x{network.scale}",
         "weights": " ".join(map(files.sha256, network.paths)) or "none",
-        "half": str(network.half),
+        "dtype": network.dtype,
         "ensemble": str(options.ensemble),
         "sharpen": str(options.sharpen),
     }

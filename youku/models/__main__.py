@@ -32,7 +32,7 @@ def all_as_text(entries: Sequence[dict], trident: bool) -> str:
         row += [f"{entry['parameters']:,}", f"{entry['macs'] / 1e9:.2f}"]
         row += [f"{entry['trident_macc']:,}", f"{entry['trident_flops']:,}"] * trident
         field = "whole" if entry["receptive_field_px"] is None else str(entry["receptive_field_px"])
-        rows.append([*row, field, "yes" if entry["half_safe"] else "no", entry["source"]])
+        rows.append([*row, field, "yes" if entry["bf16_safe"] else "no", entry["source"]])
     return text_table.lay_out([*header, "field px", "half", "source"], rows)
 
 

@@ -176,7 +176,7 @@ def network_as_json(spec: ModelSpec, scale: int, width: int, height: int) -> tup
         "trident_macc": cost.macc,
         "trident_flops": cost.flops,
         "receptive_field_px": 2 * spec.halo_px(scale) + 1 if spec.local else None,
-        "half_safe": spec.half_safe,
+        "bf16_safe": spec.bf16_safe,
         "trainable": spec.trainable,
         "source": spec.source,
         "download": asdict(spec.download) if spec.download else None,

@@ -45,7 +45,7 @@ DISP_32 = ModelSpec(
     build=DISP,
     colours=RGB,
     halo_px=lambda scale: 1 + 4 * NUM_CONVS + 1,
-    half_safe=False,  # 0.86 code values (RMS) away on a real picture
+    bf16_safe=False,  # 0.86 code values (RMS) away on a real picture
     source="NTIRE 2026 ESR team 18, arXiv:2604.03198",
     download=Download("Amazingren/NTIRE2026_ESR", "MIT"),
 )

@@ -82,7 +82,7 @@ SAFMN_36 = ModelSpec(
     colours=RGB,
     halo_px=lambda scale: 0,  # runs untiled
     local=False,
-    half_safe=False,  # as SMFANet, not measured on real weights
+    bf16_safe=False,  # as SMFANet, not measured on real weights
     source="Sun et al. 2023, arXiv:2302.13800",
     download=Download("sunny2109/SAFMN", "Apache-2.0"),
 )

@@ -125,7 +125,8 @@ SMFANET = ModelSpec(
     colours=RGB,
     halo_px=lambda scale: 0,  # runs untiled
     local=False,
-    half_safe=False,  # 0.6 code values (RMS) away on a real picture
+    bf16_safe=False,  # 0.6 code values (RMS) away on a real picture
+    is_planar=True,
     source="Zheng et al. 2024, ECCV",
     download=Download("Zheng-MJ/SMFANet", "Apache-2.0"),
 )

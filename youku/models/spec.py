@@ -56,8 +56,10 @@ class ModelSpec:
     frames that warm it up. 0: it takes one frame after the other."""
     local: bool = True
     """False where the network looks at the whole picture (pooled attention): it then runs untiled."""
-    half_safe: bool = True
+    bf16_safe: bool = True
     """Whether bf16 activations keep the output near float32: under 2/255 of its range on average (tests/test_models.py)."""
+    is_planar: bool = False
+    """Whether a GPU runs it faster channel by channel (NCHW) than with the channels of a sample side by side."""
     trainable: bool = True
     download: Download | None = None
     train_form: Callable[[nn.Module, bool], nn.Module] = lambda module, is_trained: module

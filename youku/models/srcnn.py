@@ -111,7 +111,7 @@ BICUBIC = ModelSpec(
     colours=Y,
     scales=(2, 3, 4, 8),
     halo_px=lambda scale: 2,
-    half_safe=False,
+    bf16_safe=False,
     trainable=False,
     source="Keys 1981; MATLAB imresize kernel",
 )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from youku.engines import half
+from youku.engines.torch_engine import TORCH_TYPES
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,17 @@ def fast_products(device: torch.device) -> Iterator[None]:
 
 
 class TorchPrecision:
-    """torch.autocast with a GradScaler that does nothing unless the type is fp16; `dtype` None means float32."""
+    """torch.autocast with a GradScaler that does nothing unless the type, of half.DTYPES, is fp16."""
 
-    def __init__(self, device: torch.device, dtype: torch.dtype | None) -> None:
-        self.device, self.dtype = device, dtype
-        self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    def __init__(self, device: torch.device, dtype: str) -> None:
+        self.device, self.dtype = device, TORCH_TYPES[dtype]
+        self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == "fp16")
 
     def prepare(self, module: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer]:
         return module, optimizer
 
     def autocast(self) -> contextlib.AbstractContextManager:
-        if self.dtype is None:
+        if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.dtype)
 
@@ -152,7 +153,7 @@ Precision = TorchPrecision | ApexPrecision
 def choose(dtype: str, backend: str, device: torch.device, say: Callable[[str], object] = str) -> Precision:
     """The precision that the flags ask for; float32 where the device has no fast 16-bit arithmetic."""
     if backend != "apex":
-        return TorchPrecision(device, half.chosen(dtype, device, say, half.BOTH))
-    if dtype == "float32":
+        return TorchPrecision(device, half.chosen(dtype, device, say, half.FOR_TRAINING))
+    if dtype == half.FLOAT32:
         raise ValueError("--amp-backend apex: has no effect without --amp; add --amp or drop it")
     return ApexPrecision()
