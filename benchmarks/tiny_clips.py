@@ -66,7 +66,8 @@ def main() -> None:
             with torch.inference_mode():
                 for _ in range(args.clips):
                     for planes in frames:
-                        x = colours.windows_to_input([[planes]], 8, header.layout, coded, network.device)
+                        codes = colours.windows_to_codes([[planes]], coded, network.device)
+                        x = colours.codes_to_input(codes, 1, 8, header.layout, coded)
                         network.engine.step(x, ())
 
         ours, theirs = interleaved([verb, bare], args.repeats)
