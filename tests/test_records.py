@@ -175,9 +175,9 @@ def test_dtype_is_one_that_the_device_is_fast_in(monkeypatch: pytest.MonkeyPatch
         assert bool(told) == (kind == "float32" != name)
 
 
-@pytest.mark.parametrize(("apart_codes", "is_taken"), [(0.4, True), (0.6, False), (float("nan"), False)])
+@pytest.mark.parametrize(("apart_codes", "is_taken"), [(0.9, True), (1.1, False), (float("nan"), False)])
 def test_fp16_is_taken_by_the_first_picture(apart_codes: float, is_taken: bool) -> None:
-    """Within half a code of float32's it is kept for the clip; else float32 is, and one line says so either way."""
+    """Within a code of float32's it is kept for the clip; else float32 is, and one line says so either way."""
 
     @dataclass(frozen=True)
     class Shifted:
