@@ -60,7 +60,7 @@ class Run:
         self.stage = trainer.stage_at(config, self.state)
         (sampler,) = trainer.make_samplers(config, find_pairs(config.data, 4), self.device)
         self.is_resident = sampler.resident is not None
-        self.ready, self.drawn = sampler.draw(0), batches(sampler.draw, 0, config.workers, self.device)
+        self.ready, self.drawn = sampler.draw(0), batches([sampler], 0, config.workers)
         self.steps = captured.steps_of(self.state, config, trainer.train_step, print)
         self.waited: list[float] = []
 
