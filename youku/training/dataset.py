@@ -76,7 +76,7 @@ class Sampler:
 
     @property
     def at_once(self) -> int:
-        """How many steps are drawn at once: one where patches are cut, and of those that are gathered, what a GPU is worth."""
+        """How many steps are drawn at once: where patches are gathered as many as AT_ONCE_BYTES hold, where they are cut one."""
         if self.resident is None:
             return 1
         side_px, moments = self.patches.patch_px * self.pairs[0].scale, self.patches.sequence if self.spec.memory else 1

@@ -1,8 +1,8 @@
 """Training data in the memory of a GPU: frames and pictures as their bytes, sent when first drawn, and patches out of them.
 
-Places of patches -> float planes, which for every patch of a batch are gathered at once. The values are those of patches
-cut on the CPU, bit for bit. For pairs whose frames are used as they are: no camera that moves over a still picture, no
-neighbours that are compensated; and where all of them fit into SHARE of what is free.
+Places of patches -> float planes, which for every patch of several batches are gathered at once. The values are those of
+patches cut on the CPU, bit for bit. For pairs whose frames are used as they are: no camera that moves over a still picture,
+no neighbours that are compensated; and where all of them fit into SHARE of what is free.
 """
 
 from __future__ import annotations
