@@ -119,7 +119,8 @@ class Sampler:
         if min(height, width) < side_px:
             return None
         frame = self.every * int(rng.integers(-(-pair.num_frames // self.every)))
-        top, left = (2 * int(rng.integers((side - side_px) // 2 + 1)) for side in (height, width))
+        top = 2 * int(rng.integers((height - side_px) // 2 + 1))
+        left = 2 * int(rng.integers((width - side_px) // 2 + 1))
         resizer = resizers[int(rng.integers(len(resizers)))] if len(resizers) > 1 else resizers[0]
         has_memory, moments, camera = self.spec.memory, 1, 0
         if has_memory:
