@@ -20,6 +20,7 @@ from tests.test_train import last, settings
 from youku.training import captured, run, trainer
 from youku.training.batch import Batch
 from youku.training.captured import CapturedSteps, Steps
+from youku.training.dataset import batches
 from youku.training.state import RunState, check_finite
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -186,7 +187,7 @@ def test_a_refused_capture_is_said_once(pairs: Path, monkeypatch: pytest.MonkeyP
 
 
 def steps_on_gpu(made, captures: bool):  # type: ignore[no-untyped-def]
-    """Losses and weights of a run's first steps on a GPU."""
+    """Losses and weights of a run's first steps on a GPU; those that are captured get batches made several at once."""
     device, said = torch.device("cuda"), []
     train_pairs, _ = run.load_pairs(made)
     (sampler,) = trainer.make_samplers(made, train_pairs, device)
@@ -194,10 +195,15 @@ def steps_on_gpu(made, captures: bool):  # type: ignore[no-untyped-def]
     trainer.train_mode(state.module)
     steps = captured.steps_of(state, made, trainer.train_step, said.append) if captures else None
     stage = trainer.stage_at(made, state)
+    assert sampler.at_once > 1
     losses = []
-    for index in range(12):
-        batch = [sampler.draw(index)]
-        losses += steps.take(stage, batch) if steps else [trainer.train_step(state, made, stage, batch)]
+    with contextlib.closing(batches([sampler], 0, 2)) as drawn:
+        for index in range(12):
+            losses += (
+                steps.take(stage, [next(drawn)])
+                if steps
+                else [trainer.train_step(state, made, stage, [sampler.draw(index)])]
+            )
     if steps:
         losses += steps.drain()
         assert isinstance(steps, CapturedSteps) and steps._graph is not None and not said, said

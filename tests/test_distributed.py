@@ -70,12 +70,12 @@ def work(paths: list[str]) -> None:
 def doubled(patch: Callable[[Any, str, Any], object]) -> None:
     """All of the steps in float64: in float32 Adam's first steps make whole steps of roundings around zero."""
     torch.set_default_dtype(torch.float64)
-    stack = dataset.stack
+    finish = dataset.finish
 
-    def in_double(*args: Any) -> Batch:
-        batch = stack(*args)
+    def in_double(*args: Any) -> list[Batch]:
+        (batch,) = finish(*args)
         low, high = (tuple(part.double() for part in x) for x in (batch.low, batch.high))
-        return dataclasses.replace(batch, low=low, high=high)
+        return [dataclasses.replace(batch, low=low, high=high)]
 
     def small(side_px: int, channels: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> nn.Module:
         return nn.Sequential(nn.Conv2d(channels, 8, 3, 2), norm(8), nn.LeakyReLU(0.2), nn.Conv2d(8, 1, 3))
@@ -83,7 +83,7 @@ def doubled(patch: Callable[[Any, str, Any], object]) -> None:
     patch(discriminators, "DISCRIMINATORS", {"srgan": small, "enhancenet": partial(small, norm=nn.Identity)})
     patch(trainer, "_validate", lambda state, *_: setattr(state, "validated", state.step))
     patch(torch.Tensor, "float", torch.Tensor.double)
-    patch(dataset, "stack", in_double)
+    patch(dataset, "finish", in_double)
 
 
 def together(groups: dict[int, list[TrainConfig]]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -15,10 +17,13 @@ from tests.test_train import settings
 from youku import contest
 from youku.models import MODELS
 from youku.training import batch as batches
-from youku.training import resident
+from youku.training import dataset, resident
+from youku.training.batch import Batch
 from youku.training.cuts import DEFAULT_RESIZER, Place
 from youku.training.dataset import Sampler
+from youku.training.distributed import Processes
 from youku.training.pairs import ClipPair, Pair, find_pairs
+from youku.training.ranks import ONE_PROCESS
 from youku.training.resident import Resident
 from youku.training.settings import PatchSettings
 from youku.video import y4m
@@ -62,13 +67,21 @@ def both(pairs: list[Pair], model: str, **changes: Any) -> list[Sampler]:
     return [plain, dataclasses.replace(plain, resident=Resident(CPU, room, pairs[0].depth, 16, spec.colours))]
 
 
+def check_equal(one: Batch, other: Batch) -> None:
+    assert one.names == other.names and (one.scale, one.num_moments) == (other.scale, other.num_moments)
+    assert len(one.tensors) == len(other.tensors) > 1 and (one.taught is None) == (other.taught is None)
+    assert [part is None for part in one.exact] == [part is None for part in other.exact]
+    for mine, theirs in zip(one.tensors, other.tensors, strict=True):
+        assert torch.equal(mine, theirs) and mine.stride() == theirs.stride()
+
+
 def check_same(samplers: list[Sampler]) -> None:
-    for step in range(3):
-        cut, gathered = (sampler.draw(step) for sampler in samplers)
-        assert cut.names == gathered.names and (cut.scale, cut.num_moments) == (gathered.scale, gathered.num_moments)
-        assert len(cut.tensors) == len(gathered.tensors) > 1
-        for one, other in zip(cut.tensors, gathered.tensors, strict=True):
-            assert torch.equal(one, other) and one.stride() == other.stride()
+    """Cut step by step, gathered alone, and gathered several steps at once, by one process and by each of two."""
+    for ranks in (ONE_PROCESS, Processes(True, 0, 2), Processes(False, 1, 2)):
+        cut, gathered = (dataclasses.replace(sampler, ranks=ranks) for sampler in samplers)
+        for step, batch in enumerate(gathered.draw_all(range(3))):
+            check_equal(cut.draw(step), batch)
+        check_equal(gathered.draw(2), batch)
 
 
 @pytest.mark.parametrize("model", ["fsrcnn", "espcn-rgb", "pairs-t", "recurrent-t"])
@@ -76,6 +89,36 @@ def check_same(samplers: list[Sampler]) -> None:
 def test_clips_are_gathered_as_they_are_cut(tmp_path: Path, model: str, chroma: str) -> None:
     """Bit for bit, with all turns, windows cut at shots, backwards, in 8 and in 10 bit."""
     check_same(both(write_clips(tmp_path / "c", chroma), model, noise=1.0))
+
+
+def test_damages_are_those_of_each_step(tmp_path: Path) -> None:
+    """Noise, clean rectangles and full range are drawn for a step alone, whatever is made beside it; upright patches too."""
+    pairs = write_clips(tmp_path / "c", "420jpeg")
+    check_same(both(pairs, "pairs-t", noise=3.0, cutblur=0.5, full_range=0.4))
+    check_same(both(pairs, "pairs-t", augment=False))
+
+
+def test_steps_come_in_order_from_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From any step on, of two samplers in turn, in groups of 1, 2 and then 3 steps of each: the batches of single draws."""
+    made = both(write_clips(tmp_path / "c", "420jpeg"), "fsrcnn")
+    samplers = [made[1], dataclasses.replace(made[1], seed=9)]
+    monkeypatch.setattr(dataset, "MOST_AT_ONCE", 3)
+    assert made[0].at_once == 1 and made[1].at_once == 3
+    with closing(dataset.batches(samplers, 5, 2)) as drawn:
+        for index in range(5, 5 + 2 * (1 + 2 + 3) + 1):
+            check_equal(next(drawn), dataset.in_turn(samplers)(index))
+
+
+@pytest.mark.parametrize(
+    ("model", "batch", "patch_px", "expected"),
+    [("fsrcnn", 16, 48, 16), ("fsrcnn", 96, 48, 4), ("edsr-baseline", 16, 48, 9), ("edsr", 64, 96, 1)],
+)
+def test_how_many_steps_are_drawn_at_once(tmp_path: Path, model: str, batch: int, patch_px: int, expected: int) -> None:
+    """As many as fill some 64 MB with truths, at most 16; one where that is more."""
+    held = both(write_clips(tmp_path / "c", "420jpeg"), model)[1]
+    large: Any = [MagicMock(scale=4, size=(270, 480))]
+    patches = PatchSettings(batch=batch, patch_px=patch_px)
+    assert dataclasses.replace(held, pairs=large, patches=patches).at_once == expected
 
 
 @pytest.mark.parametrize("model", ["fsrcnn", "espcn-rgb", "pairs-t"])
@@ -93,6 +136,9 @@ def test_what_a_teacher_made_of_clips_is_gathered_too(tmp_path: Path) -> None:
     samplers = both(pairs, "pairs-t")
     assert samplers[0].draw(0).taught is not None
     check_same(samplers)
+    few = both([pairs[0], *[second] * 20], "pairs-t")  # of some steps no patch has a teacher
+    assert len({few[0].draw(step).taught is None for step in range(3)}) == 2
+    check_same(few)
 
 
 @pytest.mark.parametrize("model", ["fsrcnn", "espcn-rgb", "pairs-t"])
@@ -126,7 +172,7 @@ def test_flat_places_are_those_of_the_patches(tmp_path: Path) -> None:
         told = batches.is_flat(batches.Patch(pair, 0, [(box,)], []))
         assert found in (told, resident.UNSURE)
     place = Place(frame=0, top=0, left=0, side_px=16)
-    held._frames[id(pair), 0, place.resizer] = resident.Frame(*[np.zeros((0, 3))] * 3, False, flat)
+    held._frames[id(pair), 0, place.resizer] = resident.Frame(*[np.zeros((0, 3))] * 3, False, "", flat)
     assert held.is_flat(pair, place, False) is None
 
 
@@ -143,17 +189,24 @@ def test_who_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("model", ["fsrcnn", "pairs-t", "espcn-rgb"])
-def test_a_gpu_gathers_the_batches_of_the_cpu(tmp_path: Path, model: str) -> None:
-    """Luma bit for bit; what is converted within rounding."""
-    pairs = write_clips(tmp_path / "c", "420jpeg")
-    cut = both(pairs, model)[0]
+@pytest.mark.parametrize("model", ["fsrcnn", "pairs-t", "espcn-rgb", "recurrent-t"])
+@pytest.mark.parametrize("changes", [{}, {"noise": 2.0, "full_range": 0.4}])
+def test_a_gpu_gathers_the_batches_of_the_cpu(tmp_path: Path, model: str, changes: dict) -> None:
+    """Several at once beside the consumer: luma as it is bit for bit; what is converted within rounding."""
     device = torch.device("cuda")
-    held = Resident.of(pairs, cut.spec, cut.patches, device)
-    assert held is not None
-    gathering = dataclasses.replace(cut, device=device, resident=held)
-    for step in range(3):
-        for one, other in zip(cut.draw(step).tensors, gathering.draw(step).tensors, strict=True):
-            if model == "fsrcnn":
-                assert torch.equal(one, other.cpu())
-            torch.testing.assert_close(other.cpu(), one, rtol=0, atol=1e-5)
+    for pairs in (write_clips(tmp_path / "c", "420jpeg"), write_pictures(tmp_path / "p")):
+        if not all(resident.is_plain(pair, MODELS[model]) for pair in pairs):
+            continue
+        cut = both(pairs, model, **changes)[0]
+        held = Resident.of(pairs, cut.spec, cut.patches, device)
+        assert held is not None
+        gathering = dataclasses.replace(cut, device=device, resident=held)
+        assert gathering.at_once == dataset.MOST_AT_ONCE
+        with closing(dataset.batches([gathering], 0, 2)) as drawn:
+            for step in range(40):
+                expected, batch = cut.draw(step), next(drawn)
+                assert expected.names == batch.names
+                for one, other in zip(expected.tensors, batch.tensors, strict=True):
+                    if model == "fsrcnn" and isinstance(pairs[0], ClipPair) and not changes:
+                        assert torch.equal(one, other.cpu())
+                    torch.testing.assert_close(other.cpu(), one, rtol=0, atol=1e-5)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +23,9 @@ from youku.training.dataset import Sampler, in_turn
 from youku.training.losses import Term
 from youku.training.picture_pair import PicturePair
 from youku.training.precision import GradientLimit
+from youku.training.ranks import ONE_PROCESS
 from youku.training.settings import PatchSettings
+from youku.training.state import RunState
 from youku.training.step import update_average
 
 CPU = torch.device("cpu")
@@ -49,7 +50,7 @@ def test_the_moving_average(step: int, decay: float) -> None:
     nn.init.constant_(module[0].weight, 3.0)
     nn.init.constant_(average[0].weight, 1.0)
     module[1].running_mean.fill_(7.0)
-    update_average(SimpleNamespace(step=step, module=module, average=average), 0.9)  # type: ignore[arg-type]
+    update_average(RunState(module, average, *[None] * 3, ONE_PROCESS, step=step), 0.9)  # type: ignore[arg-type]
     assert average[0].weight.item() == pytest.approx(decay * 1.0 + (1 - decay) * 3.0, rel=1e-6)
     assert module[0].weight.item() == 3.0 and average[1].running_mean.item() == 7.0
 

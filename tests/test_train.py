@@ -75,7 +75,7 @@ def test_resume_is_bit_identical(pairs: Path, changes: dict) -> None:
     train_pairs, val_pairs = run.load_pairs(broken)
     broken.folder.mkdir(parents=True)
     state = states.make_state(broken, torch.device("cpu"))
-    sampler_steps = batches(in_turn(trainer.make_samplers(broken, train_pairs, torch.device("cpu"))), 0, 1)
+    sampler_steps = batches(trainer.make_samplers(broken, train_pairs, torch.device("cpu")), 0, 1)
     state.module.train()
     for _ in range(3):
         trainer.train_step(
@@ -163,7 +163,7 @@ def test_validation_in_the_contest_metric(pairs: Path) -> None:
 def test_batch_is_a_function_of_seed_and_step(pairs: Path) -> None:
     """Any order and number of threads gives the same patches."""
     sampler = _sampler(settings(pairs), find_pairs([str(pairs)], 4))
-    stream = batches(sampler.draw, 0, 3)
+    stream = batches([sampler], 0, 3)
     first = [next(stream) for _ in range(4)]
     stream.close()
     again = sampler.draw(2)
@@ -174,8 +174,10 @@ def test_batch_is_a_function_of_seed_and_step(pairs: Path) -> None:
 def test_the_network_keeps_its_threads() -> None:
     """Cutting patches in a fresh process leaves the caller all of its torch threads, so that results do not depend on it."""
     code = (
-        "import os, torch; from youku.training.dataset import batches\n"
-        "drawn = batches(lambda index: torch.get_num_threads(), 0, 2)\n"
+        "import os, torch; from types import SimpleNamespace; from youku.training.dataset import batches\n"
+        "draw = lambda steps: [torch.get_num_threads() for _ in steps]\n"
+        "sampler = SimpleNamespace(device=torch.device('cpu'), at_once=2, draw_all=draw)\n"
+        "drawn = batches([sampler], 0, 2)\n"
         "inside = [next(drawn) for _ in range(6)]; drawn.close()\n"
         "assert inside == [1] * 6, inside\n"
         "assert torch.get_num_threads() == 2, torch.get_num_threads()\n"

@@ -120,7 +120,7 @@ def _training(model: str, device: torch.device, folder: Path, share_sec: float) 
     state.module.train()
     stage = stage_at(config, state)
     (sampler,) = trainer.make_samplers(config, find_pairs(config.data, contest.SCALE), device)
-    ready, drawn = sampler.draw(0), batches(sampler.draw, 0, config.workers, device)
+    ready, drawn = sampler.draw(0), batches([sampler], 0, config.workers)
     steps = steps_of(state, config, train_step, str)
     try:
         found = rate(lambda: steps.take(stage, [next(drawn)]), share_sec, device)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -91,26 +92,25 @@ class Stacked:
     high: list[Tensor]
     taught: Tensor | None = None
     """(F N, C, s h, s w): a teacher's output, the truth where there is none."""
+    are_taught: tuple[bool, ...] = ()
+    """Which of the N have a teacher's output; where it is empty, none."""
 
 
-def stack(
-    patches: Sequence[Patch], spec: ModelSpec, device: torch.device, turns: Sequence[int] = (),
-    change: Change = lambda low, truths: (low, truths),
-) -> Batch:  # fmt: skip
-    """Patches of one kind as a batch on the device, each flipped and rotated as its entry of `turns` says."""
-    pair = patches[0].pair
+def stacked(patches: Sequence[Patch], spec: ModelSpec, device: torch.device) -> Stacked:
+    """Patches of one kind, sent to the device."""
+    pair, are_taught = patches[0].pair, tuple(bool(one.taught) for one in patches)
     low, high, taught = (
         [planes for at_once in zip(*frames, strict=True) for planes in at_once]
         for frames in zip(*((one.low, one.high, one.taught or one.high) for one in patches), strict=True)
     )
-    made = Stacked(
+    return Stacked(
         pair,
         tuple(name_of(one.pair, one.frame) for one in patches),
         colours.to_tensors(low, pair.depth, device),
         colours.to_tensors(high, pair.depth, device),
-        pair.first_of(taught, spec.colours, device) if any(one.taught for one in patches) else None,
+        pair.first_of(taught, spec.colours, device) if any(are_taught) else None,
+        are_taught,
     )
-    return finish(made, spec, turns, change)
 
 
 def name_of(pair: Pair, frame: int) -> str:
@@ -119,16 +119,23 @@ def name_of(pair: Pair, frame: int) -> str:
 
 
 def finish(
-    made: Stacked, spec: ModelSpec, turns: Sequence[int], change: Change = lambda low, truths: (low, truths)
-) -> Batch:
-    """Planes as a batch of what the network of `spec` takes and makes.
+    made: Stacked, spec: ModelSpec, turns: Sequence[int], change: Change = lambda low, truths: (low, truths),
+    num_batches: int = 1,
+) -> list[Batch]:  # fmt: skip
+    """Planes as equal batches of what the network of `spec` takes and makes, which share their memory.
 
-    `change` sees the frames (F N, C, h, w), all patches at the first time, then at the second, before they are windows.
+    Each patch is flipped and rotated as its entry of `turns` says. `change` sees the frames (F N, C, h, w), all patches at
+    the first time, then at the second, before they are windows.
     """
     number, num_moments = len(made.names), len(made.high[0]) // len(made.names)
 
     def as_turned(x: Tensors) -> Tensors:
         return tuple(turned(part, [*turns] * (len(part) // number)) for part in x) if any(turns) else x
+
+    def split(x: Tensors) -> list[Tensors]:  # (moments N, ...) -> of each batch (moments N / batches, ...)
+        by_batch = (part.unflatten(0, (num_moments, num_batches, -1)).transpose(0, 1).flatten(0, 2) for part in x)
+        packed = (part.contiguous(memory_format=torch.channels_last).chunk(num_batches) for part in by_batch)
+        return [*zip(*packed, strict=True)]
 
     high = as_turned(made.pair.to_input(made.high, spec.colours))  # (F N, C, s h, s w) each
     truths = [high]
@@ -138,15 +145,32 @@ def finish(
     low = tuple(  # of every moment its window: (F N, C, h, w) -> (moments N, T C, h, w)
         torch.cat([part[at * number :][: num_moments * number] for at in range(spec.num_frames)], dim=1) for part in low
     )
-    device = high[0].device
-    kept = zip(*(spec.colours.kept(turn, *high[0].shape[-2:]) for turn in [*turns] * num_moments), strict=True)
-    exact = tuple(None if all(part) else torch.tensor(part, device=device) for part in kept) or (None,) * len(high)
-    own = _packed(others[0][:1])[0] if others else None
-    return Batch(_packed(low), _packed(high), made.names, made.pair.scale, exact, num_moments, own)
+    of_turns = np.array([spec.colours.kept(turn, *high[0].shape[-2:]) for turn in range(colours.NUM_TURNS)])
+    kept = np.tile(of_turns[[*turns]].reshape(num_batches, -1, len(high)), (1, num_moments, 1)).swapaxes(1, 2)
+    exact = kept if kept.all() else sent(torch.from_numpy(kept.copy()), high[0].device)  # (batches, tensors, moments N)
+    lows, highs, owns = split(low), split(high), split(others[0][:1]) if others else []
+    batches = []
+    for index in range(num_batches):
+        own = slice(index * number // num_batches, (index + 1) * number // num_batches)
+        is_exact = kept[index].all(1)
+        batches.append(
+            Batch(
+                lows[index], highs[index], made.names[own], made.pair.scale,
+                tuple(None if whole else part for whole, part in zip(is_exact, exact[index], strict=True)), num_moments,
+                owns[index][0] if any(made.are_taught[own]) else None,
+            )
+        )  # fmt: skip
+    return batches
 
 
-def _packed(x: Tensors) -> Tensors:
-    return tuple(part.contiguous(memory_format=torch.channels_last) for part in x)
+def stack(patches: Sequence[Patch], spec: ModelSpec, device: torch.device) -> Batch:
+    """Upright patches of one kind as a batch on the device."""
+    return finish(stacked(patches, spec, device), spec, [0] * len(patches))[0]
+
+
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """The same on the device, which is not waited for: a GPU reads it where torch keeps it as long as that takes."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values
 
 
 def turned(x: Tensor, turns: Sequence[int]) -> Tensor:
@@ -158,7 +182,7 @@ def turned(x: Tensor, turns: Sequence[int]) -> Tensor:
 
 def turned_at_once(x: Tensor, turns: Sequence[int]) -> Tensor:
     """The same in three kernels and not N, which a GPU would wait for."""
-    sources = _sources(x.shape[-1], x.device)[torch.tensor(turns, device=x.device)]  # (N, h h)
+    sources = _sources(x.shape[-1], x.device)[sent(torch.tensor(turns), x.device)]  # (N, h h)
     return x.flatten(2).gather(2, sources[:, None].expand(-1, x.shape[1], -1)).view_as(x)
 
 

@@ -65,8 +65,9 @@ class CapturedSteps(Steps):
         self._form: object = None
         self._num_seen = 0  # steps of that form in a row
         self._stream = torch.cuda.Stream(state.device)
-        self._losses = torch.empty(AHEAD + 1).pin_memory()
-        self._under_way: deque[tuple[int, tuple[str, ...], torch.cuda.Event]] = deque()
+        self._losses = torch.empty(AHEAD + 1).pin_memory().unbind()
+        self._done = [torch.cuda.Event() for _ in self._losses]  # one for each
+        self._under_way: deque[tuple[int, tuple[str, ...]]] = deque()
 
     @memory_advice()
     def take(self, stage: Stage, drawn: Sequence[Batch]) -> list[float]:
@@ -75,12 +76,13 @@ class CapturedSteps(Steps):
         if form != self._form:
             self._form, self._num_seen, self._graph = form, 0, None
         self._num_seen += 1
-        can_capture = self._refused is None and isinstance(stage.adversary, NoAdversary)
-        with _tuned():
-            if self._graph is None and can_capture and self._num_seen > WARM_UP:
-                self._capture(stage, batch)
-            if self._graph is None:
-                return [*self.drain(), self._eagerly(stage, drawn)]
+        if self._graph is None:
+            can_capture = self._refused is None and isinstance(stage.adversary, NoAdversary)
+            with _tuned():
+                if can_capture and self._num_seen > WARM_UP:
+                    self._capture(stage, batch)
+                if self._graph is None:
+                    return [*self.drain(), self._eagerly(stage, drawn)]
         torch._foreach_copy_(self._inputs, batch.tensors)
         set_rate(self.state, self.config)
         self._graph.replay()
@@ -136,16 +138,16 @@ class CapturedSteps(Steps):
 
     def _note(self, names: tuple[str, ...]) -> None:
         """Have the loss copied to where `_read` finds it, once the step is done."""
-        self._losses[self.state.step % len(self._losses)].copy_(self._loss, non_blocking=True)
-        done = torch.cuda.Event()
-        done.record(torch.cuda.current_stream(self.state.device))
-        self._under_way.append((self.state.step, names, done))
+        place = self.state.step % len(self._losses)
+        self._losses[place].copy_(self._loss, non_blocking=True)
+        self._done[place].record(torch.cuda.current_stream(self.state.device))
+        self._under_way.append((self.state.step, names))
 
     def _read(self, num_left: int) -> list[float]:
         found = []
         while len(self._under_way) > num_left:
-            step, names, done = self._under_way.popleft()
-            done.synchronize()
+            step, names = self._under_way.popleft()
+            self._done[step % len(self._done)].synchronize()
             found.append(float(self._losses[step % len(self._losses)]))
             check_finite(found[-1], step, names)
         return found
@@ -161,6 +163,8 @@ def steps_of(state: RunState, config: TrainConfig, eager: Eager, say: Say) -> St
 
 def with_exact(batch: Batch) -> Batch:
     """The same batch, of every tensor but the first said patch by patch what is exact, so that all have one form."""
+    if all(part is not None for part in batch.exact[1:]):
+        return batch
     rest = [
         torch.ones(len(high), dtype=torch.bool, device=high.device) if exact is None else exact
         for exact, high in zip(batch.exact[1:], batch.high[1:], strict=True)

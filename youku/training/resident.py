@@ -1,14 +1,14 @@
 """Training data in the memory of a GPU: frames and pictures as their bytes, sent when first drawn, and patches out of them.
 
-Places of patches -> float planes, which for every patch of a batch are gathered at once. The values are those of patches
-cut on the CPU, bit for bit. For pairs whose frames are used as they are: no camera that moves over a still picture, no
-neighbours that are compensated; and where all of them fit into SHARE of what is free.
+Places of patches -> float planes, which for every patch of several batches are gathered at once. The values are those of
+patches cut on the CPU, bit for bit. For pairs whose frames are used as they are: no camera that moves over a still picture,
+no neighbours that are compensated; and where all of them fit into SHARE of what is free.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from youku.models.colours import Colours
 from youku.models.spec import ModelSpec
-from youku.training.batch import FLAT_STD, Stacked, name_of
+from youku.training.batch import FLAT_STD, Stacked, name_of, sent
 from youku.training.cuts import Place
 from youku.training.pairs import ClipPair, Pair
 from youku.training.settings import PatchSettings
@@ -40,6 +40,8 @@ class Frame:
     taught: Boxes
     """A teacher's, else those of `high`; gray pictures have no way from channel to channel."""
     has_teacher: bool
+    name: str
+    """`batch.name_of` it."""
     flat: np.ndarray
     """(places, places): whether the patch at twice that row and column is, or UNSURE."""
 
@@ -49,7 +51,10 @@ class Resident:
 
     def __init__(self, device: torch.device, num_samples: int, depth: int, side_px: int, colours: Colours) -> None:
         self._codes = torch.empty(num_samples, dtype=torch.uint8 if depth == 8 else torch.int16, device=device)
-        self._colours, self._depth, self._side_px = colours, depth, side_px
+        self._unit = torch.tensor(
+            float(255 << (depth - 8)), device=device
+        )  # there: a GPU divides by a number inexactly
+        self._colours, self._side_px = colours, side_px
         self._frames: dict[tuple[int, int, str], Frame] = {}
         self._end = 0
         self._lock = threading.Lock()
@@ -76,49 +81,55 @@ class Resident:
 
     def stacked(self, drawn: Sequence[tuple[Pair, Place, bool]]) -> Stacked:
         """The patches at places of pairs, backwards in time where that says so."""
-        pair, low, high = drawn[0][0], [], []
-        for own, place, is_backwards in drawn:
-            frames = [self._frame(own, number, place.resizer) for number in _numbers(own, place, is_backwards)]
-            low.append(frames)
-            high.append(frames[place.num_frames // 2 :][: place.num_moments])
-        corners = np.array([(place.top, place.left) for _, place, _ in drawn])
-
-        def planes(boxes_of: Callable[[Frame], Boxes], patches: list[list[Frame]], scale: int) -> list[Tensor]:
-            boxes = np.stack([boxes_of(frame) for at_once in zip(*patches, strict=True) for frame in at_once])
-            return self._planes(boxes, np.tile(corners * scale, (len(patches[0]), 1)), pair, self._side_px * scale)
-
-        taught = None
-        if any(frames[0].has_teacher for frames in high):
-            codes = planes(lambda frame: frame.taught, high, pair.scale)
-            taught = pair.to_input(codes, self._colours)[0]
-            is_gray = torch.tensor([one.taught[0, 2] == 0 for at_once in zip(*high, strict=True) for one in at_once])
-            if self._colours.channels == 1 and bool(is_gray.any()):  # it is the luma
-                taught = torch.where(is_gray.to(taught.device)[:, None, None, None], codes[0][:, :1], taught)
-        return Stacked(
-            pair,
-            tuple(name_of(own, place.frame) for own, place, _ in drawn),
-            planes(lambda frame: frame.low, low, 1),
-            planes(lambda frame: frame.high, high, pair.scale),
-            taught,
+        pair, place = drawn[0][:2]
+        windows = [
+            [self._frame(own, number, at.resizer) for number in _numbers(own, at, is_backwards)]
+            for own, at, is_backwards in drawn
+        ]
+        moments = [window[place.num_frames // 2 :][: place.num_moments] for window in windows]
+        low, high = (
+            [frame for at_once in zip(*frames, strict=True) for frame in at_once] for frames in (windows, moments)
         )
+        corners = np.array([(at.top, at.left) for _, at, _ in drawn])
+        wanted = [([frame.low for frame in low], 1), ([frame.high for frame in high], pair.scale)]
+        are_taught = tuple(frames[0].has_teacher for frames in moments)
+        if any(are_taught):
+            wanted.append(([frame.taught for frame in high], pair.scale))
+        lows, highs, *taughts = self._planes(wanted, corners, pair)
+        taught = None
+        for codes in taughts:
+            taught = pair.to_input(codes, self._colours)[0]
+            is_gray = [frame.taught[0, 2] == 0 for frame in high]
+            if self._colours.channels == 1 and any(is_gray):  # it is the luma
+                chosen = sent(torch.tensor(is_gray), taught.device)[:, None, None, None]
+                taught = torch.where(chosen, codes[0][:, :1], taught)
+        names = tuple(self._frame(own, at.frame, at.resizer).name for own, at, _ in drawn)
+        return Stacked(pair, names, lows, highs, taught, are_taught)
 
-    def _planes(self, boxes: Boxes, corners: np.ndarray, pair: Pair, side_px: int) -> list[Tensor]:
-        """Squares at (top, left) out of whole planes (F N, planes, 3) to float (F N, [3,] h, w) of each plane."""
+    def _planes(self, wanted: Sequence[tuple[list[Boxes], int]], corners: np.ndarray, pair: Pair) -> list[list[Tensor]]:
+        """Squares at corners (N, 2) times a scale out of whole planes, F N boxes each: float (F N, [3,] h, w) of each plane."""
         across, down, _ = pair.layout
-        factors = np.array([(1, 1), *[(down, across)] * (boxes.shape[1] - 1)])  # chroma has fewer rows and columns
-        top, left = np.moveaxis(corners[:, None] // factors, -1, 0)  # (F N, planes) each
-        boxes[..., 0] += top * boxes[..., 1] + left
-        begins = torch.from_numpy(boxes).to(self._codes.device).permute(1, 2, 0)  # (planes, 3, F N)
-        made = []
-        for (begin, row, channel), factor in zip(begins[..., None, None], factors, strict=True):
-            rows, columns = (torch.arange(side_px // part, device=begin.device) for part in factor)
-            at = begin + row * rows[:, None] + columns  # (F N, h, w)
-            if not isinstance(pair, ClipPair):
-                at = at[:, None] + channel[:, None] * rows[:3, None, None]
-            codes = self._codes[at]
-            wide = codes if codes.dtype == torch.uint8 else codes.int() & 0xFFFF
-            made.append(wide.float() / float(255 << (self._depth - 8)))  # as colours.to_tensors
-        return made
+        begins, sides = [], []
+        for boxes, scale in wanted:
+            at = np.tile(corners * scale, (len(boxes) // len(corners), 1))
+            for index, (begin, row, channel) in enumerate(np.moveaxis(np.stack(boxes), 0, -1)):  # (F N) each
+                per_row, per_column = (down, across) if index else (1, 1)  # chroma has fewer rows and columns
+                rows = np.arange(self._side_px * scale // per_row) + at[:, :1] // per_row  # (F N, h)
+                first = begin[:, None] + row[:, None] * rows + at[:, 1:] // per_column
+                if not isinstance(pair, ClipPair):
+                    first = first[:, None] + channel[:, None, None] * np.arange(3)[:, None]  # (F N, 3, h)
+                begins.append(first)
+                sides.append(self._side_px * scale // per_column)
+        whole = sent(torch.from_numpy(np.concatenate([first.reshape(-1) for first in begins])), self._codes.device)
+        parts = zip(whole.split([first.size for first in begins]), begins, sides, strict=True)
+        made = (self._values(part.view(first.shape), side_px) for part, first, side_px in parts)
+        return [[next(made) for _ in boxes[0]] for boxes, _ in wanted]
+
+    def _values(self, begins: Tensor, number: int) -> Tensor:
+        """So many samples from each of those on, as colours.to_tensors has them."""
+        codes = self._codes.unfold(0, number, 1)[begins]
+        wide = codes if codes.dtype == torch.uint8 else codes.int() & 0xFFFF
+        return wide / self._unit
 
     def _frame(self, pair: Pair, number: int, resizer: str) -> Frame:
         key = (id(pair), number, resizer)
@@ -130,7 +141,9 @@ class Resident:
                 if key not in self._frames:
                     low, high, *taught = [self._send(planes) for planes in needed]
                     flat = self._flat(low, needed[0][0])
-                    self._frames[key] = Frame(low, high, taught[0] if taught else high, bool(taught), flat)
+                    self._frames[key] = Frame(
+                        low, high, taught[0] if taught else high, bool(taught), name_of(pair, number), flat
+                    )
         return self._frames[key]
 
     def _send(self, planes: Planes) -> Boxes:
@@ -177,4 +190,6 @@ def samples_of(pair: Pair, spec: ModelSpec, patches: PatchSettings, every: int =
 
 
 def _numbers(pair: Pair, place: Place, is_backwards: bool) -> list[int]:
+    if place.num_lows == 1:
+        return [place.frame]
     return pair.numbers(place.frame, place.num_lows)[:: -1 if is_backwards else 1]

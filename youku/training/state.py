@@ -11,6 +11,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,12 @@ class RunState:
     @property
     def device(self) -> torch.device:
         return next(self.module.parameters()).device
+
+    @cached_property
+    def averaging(self) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        """Parameters of the average and of the module, buffers of both: in place all their lives, and slow to find."""
+        mine, theirs = ([p.data for p in module.parameters()] for module in (self.average, self.module))
+        return mine, theirs, list(self.average.buffers()), list(self.module.buffers())
 
     def averaged(self, scale: int) -> nn.Module:
         """The network of one scale with the averaged weights."""

@@ -110,7 +110,7 @@ def update_average(state: RunState, decay: float) -> None:
     if not decay:
         return
     now = min(decay, (1 + state.step) / (10 + state.step))
-    mine, theirs = list(state.average.parameters()), list(state.module.parameters())
-    torch._foreach_lerp_([p.data for p in mine], [p.data for p in theirs], 1 - now)
-    for own, other in zip(state.average.buffers(), state.module.buffers(), strict=True):
-        own.copy_(other)
+    mine, theirs, own, others = state.averaging
+    torch._foreach_lerp_(mine, theirs, 1 - now)
+    if own:
+        torch._foreach_copy_(own, others)

@@ -52,8 +52,9 @@ def train(
     precision.choose(config.dtype, config.amp_backend, device, say)  # tells where it would be slower
     if state.transfer:
         say(f"{config.init_from}: {state.transfer}")
-    draw = in_turn(make_samplers(config, train_pairs, device, ranks))
-    drawn = batches(draw, batches_before(config, state.step), config.workers, device)
+    drawn = batches(
+        make_samplers(config, train_pairs, device, ranks), batches_before(config, state.step), config.workers
+    )
     with (
         precision.fast_products(device),
         closing(drawn),
