@@ -66,8 +66,7 @@ def main() -> None:
             with torch.inference_mode():
                 for _ in range(args.clips):
                     for planes in frames:
-                        codes = colours.windows_to_codes([[planes]], coded, network.device)
-                        x = colours.codes_to_input(codes, 1, 8, header.layout, coded)
+                        x = colours.windows_to_input([[planes]], 8, header.layout, coded, network.device)
                         network.engine.step(x, ())
 
         ours, theirs = interleaved([verb, bare], args.repeats)

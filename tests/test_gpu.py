@@ -52,7 +52,7 @@ def test_graph_equals_eager(name: str, scale: int, dtype: str) -> None:
         ours, theirs = graphed.step(x, memory[0]), eager.step(x, memory[1])
         memory = (ours[1], theirs[1])
         assert all(map(torch.equal, (*ours[0], *ours[1]), (*theirs[0], *theirs[1]))), turn
-    assert said == [] and all(graphed.step.known.values()) and graphed.step.known
+    assert said == [] and all(graphed._known.values()) and graphed._known
 
 
 @pytest.mark.parametrize("model", ["fsrcnn", "pairs-s"])

@@ -16,7 +16,6 @@ from tests.conftest import write_pair
 from tests.test_motion import texture
 from tests.test_train import settings
 from tests.test_training_data import sampler, write_pictures
-from tests.test_window import to_input
 from youku.cli import Watch
 from youku.engines import weights
 from youku.engines.network import Network
@@ -72,7 +71,7 @@ def by_hand(net: Network, clip: Clip, opens: Callable[[int], bool], first: int =
     made, memory = [], ()
     for index in range(first, clip.num_frames):
         frames = [clip.frame(at) for at in window.neighbours(index, 3, clip.num_frames, opens)]
-        x = to_input([frames], YUV420, clip)
+        x = colours.windows_to_input([frames], 8, clip.header.layout, YUV420, CPU)
         y, memory = net.engine.step(x, () if index == first or opens(index) else memory)
         planes = YUV420.to_planes(y, clip.header.layout)
         made.append(tuple(colours.to_codes(plane[0], 8).numpy() for plane in planes))
@@ -142,7 +141,7 @@ def test_it_begins_as_the_pairs_it_starts_from(scale: int, tmp_path: Path) -> No
 def at_once(net: Network, clip: Clip, numbers: range, opens: Callable[[int], bool]) -> list[Planes]:
     """What a plain call makes of the frames of one shot."""
     windows = [[clip.frame(at) for at in window.neighbours(index, 3, clip.num_frames, opens)] for index in numbers]
-    y, _ = net.engine.step(to_input(windows, YUV420, clip), ())
+    y, _ = net.engine.step(colours.windows_to_input(windows, 8, clip.header.layout, YUV420, CPU), ())
     planes = [colours.to_codes(plane, 8).numpy() for plane in YUV420.to_planes(y, clip.header.layout)]
     return [tuple(plane[at] for plane in planes) for at in range(len(numbers))]
 

@@ -152,19 +152,13 @@ def run(net: Network, clip: Clip, options: Options | None = None, **more: object
     return list(pipeline.upscale_frames(net, clip.header, clip, options or Options(), **more))  # type: ignore[arg-type]
 
 
-def to_input(windows: Sequence[Sequence[Planes]], colours_: colours.Colours, clip: Clip) -> colours.Tensors:
-    """As the pipeline makes it: 8-bit windows of T frames to network input."""
-    codes = colours.windows_to_codes(windows, colours_, CPU)
-    return colours.codes_to_input(codes, len(windows[0]), 8, clip.header.layout, colours_)
-
-
 def test_windows_reach_the_network_oldest_first(clip: Clip) -> None:
     """(N, T * C, H, W): frame by frame in time, each in the network's colours."""
     seen = windows(clip, 3)
-    (luma,) = to_input(seen, Y, clip)
+    (luma,) = colours.windows_to_input(seen, 8, clip.header.layout, Y, CPU)
     assert luma.shape == (7, 3, 42, 58)
     assert torch.equal(luma[5, 2], torch.from_numpy(seen[5][2][0].copy()) / 255)
-    assert to_input(seen, RGB, clip)[0].shape == (7, 9, 42, 58)
+    assert colours.windows_to_input(seen, 8, clip.header.layout, RGB, CPU)[0].shape == (7, 9, 42, 58)
 
 
 @pytest.mark.parametrize("name", ["vsrnet", "enhancenet-3frame"])

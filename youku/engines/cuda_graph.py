@@ -6,7 +6,6 @@ its first picture equals eager torch's bit for bit; so it bears the same name an
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,8 +16,6 @@ from youku.models.colours import Tensors
 
 MOST_GRAPHS = 8  # sizes of tiles, with and without memory; each holds the memory of its layers
 Key = tuple[tuple[torch.Size, ...], ...]
-Step = Callable[[Tensors, Tensors], tuple[Tensors, Tensors]]
-_RECORDING = threading.Lock()  # by one thread after the other
 
 
 @dataclass(frozen=True)
@@ -40,34 +37,49 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Graphs:
-    """`eager` on a GPU, a function of tensors and no state; a size that comes a second time is recorded."""
+class GraphedEngine:
+    """`eager` on a GPU; a size that comes a second time is recorded."""
 
-    eager: Step
+    eager: Engine
     tell: Callable[[str], object] = str
-    known: dict[Key, Graph | None] = field(default_factory=dict)
+    _known: dict[Key, Graph | None] = field(default_factory=dict, init=False, compare=False)
     """By sizes; None of those that stay eager."""
-    _seen: set[Key] = field(default_factory=set, init=False)
+    _seen: set[Key] = field(default_factory=set, init=False, compare=False)
 
-    def __call__(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
+    @property
+    def name(self) -> str:
+        return self.eager.name
+
+    @property
+    def device(self) -> torch.device:
+        return self.eager.device
+
+    @property
+    def dtype(self) -> str:
+        return self.eager.dtype
+
+    def bytes_per_px(self, x: Tensors) -> float:
+        return self.eager.bytes_per_px(x)
+
+    def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
         key = tuple(tuple(part.shape for part in parts) for parts in (x, memory))
         with torch.inference_mode():
-            if graph := self.known.get(key):
+            if graph := self._known.get(key):
                 return graph.replay(x, memory)
-            made = self.eager(x, memory)
-            if key not in self._seen or key in self.known or len(self.known) >= MOST_GRAPHS:
+            made = self.eager.step(x, memory)
+            if key not in self._seen or key in self._known or len(self._known) >= MOST_GRAPHS:
                 self._seen.add(key)
                 return made
-            self.known[key] = None  # whatever goes wrong: it is not tried again
+            self._known[key] = None  # whatever goes wrong: it is not tried again
             try:
-                graph = record(self.eager, x, memory)
+                graph = record(self.eager.step, x, memory)
                 again = graph.replay(x, memory)
             except RuntimeError as error:  # out of memory is one
-                torch.cuda.synchronize(x[0].device)
+                torch.cuda.synchronize(self.device)
                 self._tell_of(str(error).splitlines()[0])
                 return made
             if all(map(torch.equal, (*again[0], *again[1]), (*made[0], *made[1]))):
-                self.known[key] = graph
+                self._known[key] = graph
             else:
                 self._tell_of("its picture is another one")
             return made
@@ -76,17 +88,8 @@ class Graphs:
         self.tell(f"no CUDA graph, so every layer is launched by itself: {reason}")
 
 
-class GraphedEngine:
-    """An engine on a GPU whose steps are graphs."""
-
-    def __init__(self, eager: Engine, tell: Callable[[str], object] = str) -> None:
-        self.eager, self.step = eager, Graphs(eager.step, tell)
-        self.name, self.device, self.dtype = eager.name, eager.device, eager.dtype
-        self.bytes_per_px = eager.bytes_per_px
-
-
-def record(step: Step, x: Tensors, memory: Tensors) -> Graph:
-    """The step for tensors of that size, recorded on a stream of its own; other threads may use the GPU meanwhile."""
+def record(step: Callable[[Tensors, Tensors], tuple[Tensors, Tensors]], x: Tensors, memory: Tensors) -> Graph:
+    """The step for pictures of that size, recorded on a stream of its own; other threads may use the GPU meanwhile."""
 
     def own(parts: Tensors) -> Tensors:
         return tuple(part.clone(memory_format=torch.preserve_format) for part in parts)
@@ -97,6 +100,6 @@ def record(step: Step, x: Tensors, memory: Tensors) -> Graph:
     with torch.cuda.stream(stream):
         step(x, memory)  # what libraries set up at the first call on a stream is no part of a graph
     torch.cuda.current_stream(x[0].device).wait_stream(stream)
-    with _RECORDING, torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         made = step(x, memory)
     return Graph(graph, x, memory, made)

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from youku.engines.cuda_graph import Graphs
 from youku.engines.network import Network
 from youku.inference import stages, tiles, transfer
 from youku.inference.stages import Busy, ahead
@@ -181,16 +180,11 @@ def _forward_all(
 ) -> Iterator[_Computed]:
     """What the network makes of each batch; what it remembers goes from one to the next."""
     spec, tile_px = network.spec, 0
-
-    def to_input(codes: Tensors, _: Tensors) -> tuple[Tensors, Tensors]:
-        return colours.codes_to_input(codes, spec.num_frames, header.depth, header.layout, coded), ()
-
-    act = Graphs(to_input) if network.device.type == "cuda" else to_input
     memory: Tensors = ()
     for batch in batches:
         with torch.inference_mode():
-            codes = colours.windows_to_codes([moment.frames for moment in batch], coded, network.device)
-            x, _ = act(codes, ())
+            windows = [moment.frames for moment in batch]
+            x = colours.windows_to_input(windows, header.depth, header.layout, coded, network.device)
         if spec.local and not tile_px:
             halo_px = spec.halo_px(network.scale)
             tile_px = pin(options.tile_px or tiles.choose_tile_px(network.engine, x, halo_px, options.beside))
@@ -237,28 +231,25 @@ def _finish_all(
     network: Network, header: Header, coded: Colours, outputs: Iterable[_Computed], options: Options
 ) -> Iterator[Arriving]:
     """Rounded planes of each batch, on their way to the host; what the network does not make is interpolated there."""
-
-    def finish(output: Tensors, chroma: Tensors) -> tuple[Tensors, Tensors]:
-        """(N, C, s H, s W), and U and V as codes (N, h, w), to all planes as codes, and whether each frame is finite (N)."""
-        planes = coded.to_planes(output, header.layout)  # planes (N, s h, s w)
-        if options.sharpen:
-            planes[0] = sharpen(planes[0], *options.sharpen)
-        codes = [colours.to_codes(plane, header.depth) for plane in planes]  # [0, 1] -> integers
-        enlarged = interpolate.upscale_chroma_on(chroma, header, network.scale)
-        return (*codes, *(colours.rounded(plane, header.depth) for plane in enlarged)), (_are_finite(output),)
-
-    on_gpu, num_planes, num_made = network.device.type == "cuda", len(header.plane_shapes), 0
-    act = Graphs(finish) if on_gpu else finish
     for computed in outputs:
         with torch.inference_mode():
-            num_made = num_made or len(coded.to_planes(computed.output, header.layout))
-            missing = [moment.middle[1:] for moment in computed.batch if num_made < num_planes]
-            there = tuple(colours.codes_to(planes, network.device) for planes in zip(*missing, strict=True) if on_gpu)
-            codes, are_finite = act(computed.output, there)
-            if not on_gpu:
-                enlarged = [interpolate.upscale_chroma(chroma, header, network.scale) for chroma in missing]
-                codes += tuple(torch.from_numpy(np.stack(planes)) for planes in zip(*enlarged, strict=True))
-            yield computed, transfer.send([*codes, *are_finite])
+            planes = coded.to_planes(computed.output, header.layout)  # (N, C, s H, s W) -> planes (N, s h, s w)
+            if options.sharpen:
+                planes[0] = sharpen(planes[0], *options.sharpen)
+            codes = [colours.to_codes(plane, header.depth) for plane in planes]  # [0, 1] -> integers
+            if len(codes) < len(header.plane_shapes):
+                codes += _chroma([moment.middle for moment in computed.batch], header, network)
+            yield computed, transfer.send([*codes, _are_finite(computed.output)])
+
+
+def _chroma(frames: Sequence[Planes], header: Header, network: Network) -> list[Tensor]:
+    """U and V (N, s h, s w) of frames whose luma alone the network makes, interpolated."""
+    if network.device.type == "cuda":
+        codes = [colours.codes_to(planes, network.device) for planes in list(zip(*frames, strict=True))[1:]]
+        enlarged = interpolate.upscale_chroma_on(codes, header, network.scale)
+        return [colours.rounded(plane, header.depth) for plane in enlarged]
+    made = [interpolate.upscale_chroma(planes, header, network.scale) for planes in frames]
+    return [torch.from_numpy(np.stack(planes)) for planes in zip(*made, strict=True)]
 
 
 def _arrive_all(arriving: Iterable[Arriving], busy: Busy) -> Iterator[Planes]:

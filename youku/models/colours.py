@@ -228,19 +228,21 @@ def codes_to(planes: Sequence[np.ndarray], device: torch.device) -> Tensor:
     return batch.view(torch.int16).to(device, non_blocking=True).to(torch.int32) & 0xFFFF
 
 
-def windows_to_codes(
-    windows: Sequence[Sequence[Sequence[np.ndarray]]], colours: Colours, device: torch.device
+def windows_to_input(
+    windows: Sequence[Sequence[Sequence[np.ndarray]]],
+    depth: int,
+    layout: Layout,
+    colours: Colours,
+    device: torch.device,
 ) -> Tensors:
-    """N windows of T frames, oldest first, as integers on a device: (N, h, w) of each plane needed of each time."""
-    times = [[colours.needed(planes) for planes in frames] for frames in zip(*windows, strict=True)]
-    return tuple(codes_to(planes, device) for frames in times for planes in zip(*frames, strict=True))
-
-
-def codes_to_input(codes: Tensors, num_frames: int, depth: int, layout: Layout, colours: Colours) -> Tensors:
-    """`windows_to_codes` to network input (N, T * C, H, W)."""
-    planes, number = [part.float() / _unit(depth) for part in codes], len(codes) // num_frames
-    times = [colours.from_planes(planes[at * number :][:number], layout) for at in range(num_frames)]
-    return tuple(torch.cat(parts, dim=1) for parts in zip(*times, strict=True))  # T of (N, C, H, W) -> (N, T C, H, W)
+    """N windows of T frames, oldest first, to network input (N, T * C, H, W)."""
+    by_place = []
+    for frames in zip(*windows, strict=True):
+        needed = [colours.needed(planes) for planes in frames]
+        by_place.append(colours.from_planes(to_tensors(needed, depth, device), layout))
+    return tuple(
+        torch.cat(parts, dim=1) for parts in zip(*by_place, strict=True)
+    )  # T of (N, C, H, W) -> (N, T C, H, W)
 
 
 def to_codes(plane: Tensor, depth: int) -> Tensor:

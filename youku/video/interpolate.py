@@ -24,25 +24,26 @@ BLOCK_PX = 8  # samples of the smaller side that make one block of rows, or one 
 def upscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
     """Planes of one frame of a clip with `header`, `scale` times larger; sizes as in `scaled_header`."""
     luma = _resample(planes[0], scaled_header(header, scale).plane_shapes[0], scale, kernel, (0.0, 0.0), header)
-    return luma, *upscale_chroma(planes[1:], header, scale, kernel)
+    return luma, *upscale_chroma(planes, header, scale, kernel)
 
 
-def upscale_chroma(chroma: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
+def upscale_chroma(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
     """U and V alone (nothing for mono), cut to the target's chroma size where the picture is odd."""
     shapes, shifts = scaled_header(header, scale).plane_shapes, color.chroma_shift(header.layout, scale)
     return tuple(
-        _resample(plane, shape, scale, kernel, shifts, header) for plane, shape in zip(chroma, shapes[1:], strict=True)
+        _resample(plane, shape, scale, kernel, shifts, header)
+        for plane, shape in zip(planes[1:], shapes[1:], strict=True)
     )
 
 
-def upscale_chroma_on(chroma: Sequence[torch.Tensor], header: Header, scale: int) -> list[torch.Tensor]:
+def upscale_chroma_on(planes: Sequence[torch.Tensor], header: Header, scale: int) -> list[torch.Tensor]:
     """`upscale_chroma` of integers (N, h, w) on their device, in code values to be rounded: float64, so without an error.
 
     Float32, as on the processor, rounds the other way now and then where a sample lies on a half.
     """
     shapes, shifts = scaled_header(header, scale).plane_shapes, color.chroma_shift(header.layout, scale)
     enlarged = []
-    for plane, shape in zip(chroma, shapes[1:], strict=False):  # none, where a network makes its own
+    for plane, shape in zip(planes, shapes[1:], strict=True):
         sizes = zip(plane.shape[1:], shape, shifts, strict=True)
         rows, columns = (resize.matrix(*own, "bicubic", shift, scale, plane.device) for *own, shift in sizes)
         enlarged.append(rows @ plane.double() @ columns.T)  # (N, h, w) -> (N, s h, s w)
