@@ -38,9 +38,9 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
         ("train --recipe overnite", 1, "error: recipe 'overnite': did you mean overnight? (or a path ending in .toml)"),
         ("train --model edsr-basline", 1, "error: model 'edsr-basline': did you mean edsr-baseline?"),
         (
-            "convert a.y4m s3://bucket/b.y4m",
+            "convert a.y4m az://bucket/b.y4m",
             1,
-            "error: s3://bucket/b.y4m: convert takes files alone, URLs are for download, predict, train",
+            "error: az://bucket/b.y4m: expected one of s3, oss, gs, https, http, memory, file, or a path",
         ),
         ("predict low.y4m ", 2, "error: an argument is empty; write a value, or leave it out"),
         ("train --fold ", 2, "error: --fold is empty; write a value, or leave it out"),

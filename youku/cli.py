@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from youku import arguments, files, stops, system_errors, threads
+from youku import arguments, copies, files, stops, system_errors, threads
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -51,9 +50,6 @@ WITH_NETWORK = {
     "doctor",
     "export",
 }
-
-
-WITH_URLS = ("download", "predict", "train")
 
 
 class UsageError(ValueError):
@@ -147,11 +143,17 @@ def run(
         arguments.refuse_unknown(parser, words)
         for flag in arguments.repeated(parser, words):
             say(f"{flag} is given more than once; the last one holds")
-        args = parser.parse_args(arguments.in_order(parser, words))
-        _refuse_no_files(args, parser.prog.split()[-1])
+        words, verb = arguments.in_order(parser, words), parser.prog.split()[-1]
+        args = parser.parse_args(words)
+        _refuse_no_files(args, verb)
         files.allow_playlists(vars(args).get("allow_playlists", False))
+        words, made = copies.stand_in(words, vars(args), verb)
         try:
-            return action(args)
+            with copies.named_in_print():
+                status = action(parser.parse_args(words))
+            for url, stage in made.items() if status == 0 else ():
+                say(copies.put(url, stage, verb, vars(args).get("force")))
+            return status
         except UsageError as error:
             parser.print_usage(sys.stderr)
             parser.exit(2, f"error: {error}\n")
@@ -160,14 +162,12 @@ def run(
 
 
 def _refuse_no_files(args: argparse.Namespace, verb: str) -> None:
-    """ValueError for a URL where a verb takes files alone, which would become a folder, and for a pipe or device anywhere.
+    """ValueError for a pipe or device anywhere.
 
     Whoever opens a named pipe waits for the other end, maybe forever, and none can be read twice or replaced.
     """
     for value in vars(args).values():
         for word in value if isinstance(value, list) else [value]:
-            if verb not in WITH_URLS and isinstance(word, str) and re.match(r"[a-z][a-z0-9+.-]*://", word):
-                raise ValueError(f"{word[:60]}: {verb} takes files alone, URLs are for {', '.join(WITH_URLS)}")
             if isinstance(word, str | Path) and _is_no_file(Path(word)):
                 raise ValueError(
                     f"{word}: is a pipe or a device; name a file, or - (y4m on stdin or stdout) where {verb} takes that"
@@ -248,5 +248,5 @@ def _open_streams() -> None:
 
 
 def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    say(f"error: {copies.named(message)}")
     return 1

@@ -30,7 +30,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from youku import cli, cluster, files, stores
+from youku import cli, cluster, files
 from youku.engines import choice, half, mean
 from youku.engines.network import Network
 from youku.inference.jobs import (
@@ -103,8 +103,6 @@ def _run(args: argparse.Namespace) -> int:
     from youku.inference import beside, clip
     from youku.inference.pipeline import Options
 
-    target, args.target = args.target, stores.staged(args.target, args.source)  # before the source is fetched
-    args.source = stores.local(args.source)
     if args.batch < 1 or (args.tile is not None and args.tile < 8):
         raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":
@@ -138,7 +136,6 @@ def _run(args: argparse.Namespace) -> int:
         cluster.run(args.cluster, tasks, begin, cli.say, network.paths, args.device)
     else:
         clip.predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
-    stores.upload([Path(job.target) for job in jobs], target, Path(args.source).is_dir(), args.force, cli.say)
     return 0
 
 
