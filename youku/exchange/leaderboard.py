@@ -129,14 +129,13 @@ def _cells(entry: Entry, first: Entry, test_set: str) -> list[str]:
     pages = sorted(page.name for page in entry.folder.glob("*.html"))
     links = [f"[{_plain(name.removesuffix('.html'))}]({quote(f'{entry.folder.name}/{name}')})" for name in pages]
     head, *others = (_number(figures.get(key), digits) for figures, key, digits in numbers)
-    interval, above = intervals.of_score(own), intervals.of_score(own, best)
     return [
         _plain(score["name"]),
         _plain(test_set),
         str(len(score["clips"])),
         head,
-        intervals.told(interval) if interval else "n/a",
-        "the first" if entry is first else intervals.verdict(above) if above else "n/a",
+        intervals.told(own) if intervals.of_score(own) else "n/a",
+        "the first" if entry is first else intervals.told(own, best) if intervals.of_score(own, best) else "n/a",
         *others,
         _plain(f"{protocol['psnr_planes']} by {protocol['psnr_pool']}"),
         _plain(f"{protocol['vmaf_clips']} clips, {protocol['vmaf_model']}, {protocol['vmaf_pool']}"),
