@@ -44,6 +44,8 @@ def load(
     found = [weights.load(file, model, scale, where, kind) for file in files]
     for network in found:
         half_engine.warn_if_slower(network, tell)
+        if network.is_as_begun:
+            tell(f"{network.path}: no step of its run was better than the weights that it began from, and it has those")
     named = engines if len(engines) > 1 else [*engines] * len(found)
     if dtype is None:
         found = [

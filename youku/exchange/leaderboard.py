@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ def _cells(entry: Entry, first: Entry, test_set: str) -> list[str]:
     links = [f"[{_plain(name.removesuffix('.html'))}]({quote(f'{entry.folder.name}/{name}')})" for name in pages]
     head, *others = (_number(figures.get(key), digits) for figures, key, digits in numbers)
     return [
-        _plain(score["name"]),
+        _plain(score["name"] + _made_by(entry.folder)),
         _plain(test_set),
         str(len(score["clips"])),
         head,
@@ -142,6 +143,13 @@ def _cells(entry: Entry, first: Entry, test_set: str) -> list[str]:
         _plain(str(score["created"])[:10]),
         ", ".join(links) or "none",
     ]
+
+
+def _made_by(folder: Path) -> str:
+    """Its network, as a manifest says that `submit` wrote beside the score."""
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        return f": {files.read_json(folder / 'manifest.json')['model']}"
+    return ""
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -40,6 +40,12 @@ def read(record: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def model_of(target: Path) -> str:
+    """The network that made an output; "" where no record says it."""
+    made_by = read(record_of(target)).get("made_by")
+    return str(made_by.get("model", "")) if isinstance(made_by, dict) else ""
+
+
 def content_of(path: str | Path, known: Any = None, digest: str = "") -> dict[str, str]:
     """Digest and stamp of a file; `known` is what a record says of both, `digest` the first, from who has just made it."""
     stamp = files.stamp(path)

@@ -150,8 +150,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
 
 
-def plots_of(runs: Sequence[RunLog], stride: int, end: int, reference: float | None = None) -> list[Plot]:
-    """A plot for each quantity that any run told, averaged and cut as the module says; ValueError for bad numbers."""
+def plots_of(runs: Sequence[RunLog], stride: int | None, end: int, reference: float | None = None) -> list[Plot]:
+    """A plot for each quantity that any run told, averaged and cut as the module says; ValueError for bad numbers.
+
+    A `stride` of None is 100, or as many fewer as give the longest run 50 means.
+    """
+    if stride is None:
+        stride = max(1, min(100, int(max(one.steps[-1] for run in runs for one in run.series.values())) // 50))
     if stride < 1 or end < 0:
         raise ValueError(f"--stride {stride}, --end {end}: expected a stride of 1 or more and an end of 0 or more")
     told = {key for run in runs for key in run.series}
@@ -206,7 +211,8 @@ def _best(one: Series | None) -> tuple[str, str]:
     if one is None:
         return "-", "-"
     value = max(one.values)
-    return f"{value:.3f}", f"{one.steps[one.values.index(value)]:g}"
+    step = one.steps[one.values.index(value)]
+    return f"{value:.3f}", f"{step:g}" if step else "0 (its start)"
 
 
 def text_of(runs: Sequence[RunLog], found: Sequence[Plot], plain: bool = False) -> str:

@@ -230,7 +230,9 @@ class MachineSettings:
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps")
     seed: int = option(2021, "seed of weights, patches and order", at_least(0), SEED)
     workers: int = option(2, "threads that cut patches ahead of the network", at_least(1), COUNT)
-    log_every: int = option(100, "steps between lines of log.jsonl", at_least(1))
+    log_every: int = option(
+        0, "steps between lines of log.jsonl; 0: 100, or as many fewer as give 50 lines", at_least(0)
+    )
     save_every: int = option(1000, "steps between checkpoints", at_least(1))
     backup: str = option("", "copy the run there at every save, such as s3://bucket/runs/NAME", URL, metavar="URL")
     keep_every: int = option(0, "steps between weights kept beside the best; 0 keeps only the best", at_least(0))
