@@ -20,19 +20,9 @@ from youku.exchange.totals import SYSTEMS
 
 BEGIN, END = "<!-- leaderboard: begin -->", "<!-- leaderboard: end -->"
 HEADS = (
-    "Submission",
-    "Test set",
-    "Clips",
-    "Score",
-    "95 %",
-    "Above the first",
-    "Bicubic",
-    "PSNR",
-    "VMAF",
-    "VMAF NEG",
-    "SSIM",
+    "| Submission | Test set | Clips | Score | 95 % | Above the first | Bicubic | PSNR | VMAF | VMAF NEG | SSIM "
+    f"| PSNR of | VMAF of | Scored | Pages |\n{'| --- ' * 2}{'| ---: ' * 9}{'| --- ' * 4}|\n"
 )
-PROTOCOL_HEADS = ("PSNR of", "VMAF of", "Scored", "Pages")
 
 
 @dataclass(frozen=True)
@@ -65,10 +55,8 @@ def format_board(entries: Sequence[Entry]) -> str:
     """The Markdown between the markers: a sentence and a table, or a sentence alone."""
     if not entries:
         return "No submission has been scored yet: `make submission score report`."
-    heads = (*HEADS, *PROTOCOL_HEADS)
-    rule = ["---", "---", *["---:"] * 9, *["---"] * 4]
-    rows = [heads, rule, *(_cells(entry, first, _test_set(first, entries)) for entry, first in _with_first(entries))]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    rows = (_cells(entry, first, _test_set(first, entries)) for entry, first in _with_first(entries))
+    table = HEADS + "\n".join("| " + " | ".join(row) + " |" for row in rows)
     about = "Best score first. Compare only rows of one test set and one protocol; intervals are over other clips "
     about += "(bootstrap; cuts of one film are drawn together)."
     return f"{about}\n\n{table}"
