@@ -69,6 +69,8 @@ def test_titles_name_the_width_of_the_means(tmp_path: Path) -> None:
     assert titles([often], None)[0] == "loss, means of 100 steps"
     brief = run_logs.read_log(write_run(tmp_path / "brief", 60, log_every=2))  # 120 steps
     assert titles([brief], None)[0].startswith("loss, means of 2 steps,")
+    each = run_logs.read_log(write_run(tmp_path / "each", 9, log_every=1))
+    assert titles([each], None)[0] == "loss"
     assert titles([brief, often], None)[0].startswith("loss, means of 6 steps or more, as logged")
     assert titles([seldom], 1000)[0] == "loss, means of 1000 steps"
     assert titles([often, seldom], 100)[0] == "loss, means of 100 steps or more, as logged"

@@ -175,7 +175,8 @@ def _plot(key: str, runs: Sequence[RunLog], stride: int, end: int, reference: fl
     if key in AVERAGED or _is_loss(key):
         widths = {max(stride, _interval(one)) for one in curves.values()}
         curves = {name: average(one, stride) for name, one in curves.items()}
-        title += f", means of {min(widths):g} steps" + (" or more, as logged" if len(widths) > 1 else "")
+        if max(widths) > 1:
+            title += f", means of {min(widths):g} steps" + (" or more, as logged" if len(widths) > 1 else "")
     if key == "value" or _is_loss(key):
         longest = max(len(one.steps) for one in curves.values())
         curves = {name: last(one, end) for name, one in curves.items()}
