@@ -2,7 +2,7 @@
 
 python benchmarks/predict.py [--frames 40] [--repeats 7] [--device auto] [--models fsrcnn] [--dtypes float32] [--folder DIR]
 
-On a GPU --frames 400 --folder /dev/shm --models fsrcnn srvgg-16 rlfn edsr-baseline --dtypes float32 bf16: the figures
+On a GPU --frames 400 --folder /dev/shm --models fsrcnn srvgg-16 rlfn edsr-baseline --dtypes float32 fp16: the figures
 then are those of the bus and of memory, and the bare network is the same CUDA graph.
 """
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import textured_frame
-from youku import cli
+from youku import arguments, cli
 from youku.__main__ import VERBS, main, usage
 from youku.video import y4m
 
 REPO = Path(__file__).parents[1]
 NO_SET = "expected a folder of pictures or of a set such as Set5, found nothing"
+NO_WEIGHTS = "no such weights file; `python -m youku train` writes runs/NAME/best.safetensors"
 HEAVY = {"torch", "pandas", "skimage", "matplotlib", "jinja2", "PIL", "h5py", "scipy"}
 
 
@@ -51,6 +52,16 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
             2,
             "error: OUT is missing; write python -m youku predict low.y4m OUT --weights A",
         ),
+        ("predict --weights gone IN --weights B C OUT", 1, f"error: gone: {NO_WEIGHTS}"),
+        ("evaluate --protocol all absent --weights gone B", 1, f"error: gone: {NO_WEIGHTS}"),
+        ("predict --model bicubic --deinterlace IN OUT", 1, "error: IN: no such clip, video or folder; check the path"),
+        (
+            "predict --weights A low.y4m --weights B",
+            2,
+            "error: OUT is missing; write python -m youku predict low.y4m OUT --weights A --weights B",
+        ),
+        ("train --lr-factors last=1 --lr-factors last=2", 1, "error: lr_factors: expected each of them once"),
+        ("train --model vdsr --scales 2,3,2", 1, "error: scales = '2,3,2': expected each of them once"),
         (
             "experiment --data t91 l1-against-l3",
             1,
@@ -93,6 +104,17 @@ def test_the_help_of_train_fits_two_screens(capsys: pytest.CaptureFixture, monke
     flags = [line.split()[0] for line in lines if line.startswith("  --")]
     assert flags[:7] == ["--recipe", "--list", "--resume", "--data", "--name", "--model", "--scale"]
     assert len(flags) > 50 and sum(line.endswith(":") for line in lines) == 7
+
+
+def test_the_help_of_experiment_shows_its_own(capsys: pytest.CaptureFixture) -> None:
+    """Its own flags, then those of train in the same groups, without defaults that its file may replace."""
+    with suppress(SystemExit):
+        main(["experiment", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    flags = [line.split()[0] for line in lines if line.startswith("  --")]
+    assert flags[:5] == ["--list", "--json", "--runs", "--data", "--val-data"] and len(flags) > 50
+    assert "--name" not in flags and not any("default" in line for line in lines)
+    assert sum(line.endswith(":") for line in lines) == 8
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -226,6 +248,7 @@ def test_system_errors_in_the_words_of_libraries(
     [
         (">&-", "stdin or stdout is closed"),
         (">/dev/full", "the disk is full"),
+        ("--help >/dev/full", "the disk is full"),
         ("<&- >/dev/null 2>&-", ""),
         (">/dev/null 2>&-", ""),
     ],
@@ -293,6 +316,27 @@ REPEATED = {
     "evaluate": ("s --protocol all --protocol vid4", {"protocol": ["all", "vid4"]}),
     "predict": ("i o --weights a --weights b c", {"weights": ["a", "b", "c"]}),
 }
+
+
+ORDERS = {
+    "predict": [
+        ("--weights A i --weights B o", "i o --weights A --weights B"),
+        ("--weights A i --weights B C o", "i o --weights A --weights B C"),
+        ("--weights A i --batch 2 --weights B o", "i --weights A --batch 2 o --weights B"),
+        ("--weights A B i o", "i o --weights A B"),
+        ("--deinterlace i o", "i o --deinterlace"),
+        ("i --deinterlace all o", "i o --deinterlace all"),
+    ],
+    "evaluate": [("--weights A B s --protocol all vid4", "s --weights A B --protocol all vid4")],
+    "experiment": [("--data a name --val-data b", "name --data a --val-data b")],
+}
+
+
+@pytest.mark.parametrize(("verb", "given", "meant"), [(verb, *one) for verb in ORDERS for one in ORDERS[verb]])
+def test_positionals_behind_a_list_are_none_of_it(verb: str, given: str, meant: str) -> None:
+    """However often the flag is given; what it chooses from stays with it. What was meant stays as it is."""
+    parser = import_module(f"youku.{verb}").make_parser()
+    assert arguments.in_order(parser, given.split()) == arguments.in_order(parser, meant.split()) == meant.split()
 
 
 @pytest.mark.parametrize("verb", REPEATED)

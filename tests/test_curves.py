@@ -60,12 +60,18 @@ def test_titles_name_the_width_of_the_means(tmp_path: Path) -> None:
     """A line each 500 steps is a mean of 500, also where the last window is short; runs that differ say `or more`."""
     often, seldom = (run_logs.read_log(write_run(tmp_path / str(every), 3, log_every=every)) for every in (100, 500))
 
-    def titles(runs: list[run_logs.RunLog], stride: int) -> list[str]:
+    def titles(runs: list[run_logs.RunLog], stride: int | None) -> list[str]:
         titles = {plot.key: plot.title for plot in run_logs.plots_of(runs, stride, 35)}
         return [titles["loss"], titles["steps_per_sec"]]
 
     assert titles([often], 100) == ["loss, means of 100 steps", "steps per second, means of 100 steps"]
     assert titles([seldom], 100) == ["loss, means of 500 steps", "steps per second, means of 500 steps"]
+    assert titles([often], None)[0] == "loss, means of 100 steps"
+    brief = run_logs.read_log(write_run(tmp_path / "brief", 60, log_every=2))  # 120 steps
+    assert titles([brief], None)[0].startswith("loss, means of 2 steps,")
+    each = run_logs.read_log(write_run(tmp_path / "each", 9, log_every=1))
+    assert titles([each], None)[0] == "loss"
+    assert titles([brief, often], None)[0].startswith("loss, means of 6 steps or more, as logged")
     assert titles([seldom], 1000)[0] == "loss, means of 1000 steps"
     assert titles([often, seldom], 100)[0] == "loss, means of 100 steps or more, as logged"
     assert titles([often, seldom], 500)[0] == "loss, means of 500 steps"

@@ -63,6 +63,16 @@ def test_requirements_pin_the_packages_of_pyproject() -> None:
     assert not names & {"apex", "pytorch-ssim", "torchvision", "piq", "lpips"}
 
 
+def test_the_dockerfile_takes_what_is_here() -> None:
+    """Its torch is that of requirements.txt, and .dockerignore lets through what it copies and nothing else."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    torch = next(line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("torch=="))
+    assert any(line.startswith(f"RUN pip install {torch} --index-url") for line in lines)
+    copied = {name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]}
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert copied == let_through and all((ROOT / name).exists() for name in copied)
+
+
 def test_help_lists_every_documented_target() -> None:
     """`make help` runs without set-up and names the two main targets."""
     out = subprocess.run(["make", "help"], capture_output=True, text=True, check=True, cwd=ROOT).stdout

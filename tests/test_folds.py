@@ -80,6 +80,10 @@ def test_a_film_on_both_sides_is_told(clips: Path, tmp_path: Path) -> None:
 
         with pytest.raises(InterruptedError, match=r"film\.mp4 \(9 bytes\) is in training and validation"):
             run.start(TrainConfig(data=(str(clips),), scale=2, runs=str(tmp_path)), say=say)
+        (tmp_path / "val").mkdir()
+        (tmp_path / "val" / contest.high_name(9)).touch()  # clips that are there beside those of training are named
+        with pytest.raises(InterruptedError, match=f"give those by --val-data {tmp_path / 'val'}$"):
+            run.start(TrainConfig(data=(str(others),), scale=2, runs=str(tmp_path)), say=say)
     finally:
         (clips / "pairs.json").unlink()
 

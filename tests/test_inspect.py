@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.test_motion import texture
 from youku.__main__ import main
 from youku.engines import weights
 from youku.engines.network import Network
@@ -363,6 +364,19 @@ def test_a_comb_is_no_detail(tmp_path: Path, capsys: pytest.CaptureFixture) -> N
         told[field] = json.loads(capsys.readouterr().out)
     assert told["t"]["sharpness"]["gradient_energy"] == pytest.approx(told["p"]["sharpness"]["gradient_energy"])
     assert told["t"]["information"]["verdict"] == told["p"]["information"]["verdict"]
+
+
+def test_a_cut_between_two_fields_is_one(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """The frame that has a field of each shot is like neither neighbour."""
+    header = y4m.parse_header(b"YUV4MPEG2 W256 H144 F25:1 It Cmono\n", "test")
+    shots = [texture(144, 256, smooth_px=side).astype(np.uint8) for side in (9, 5)]
+    mixed = shots[0].copy()
+    mixed[1::2] = shots[1][1::2]
+    with y4m.create(tmp_path / "tape.y4m", header) as writer:
+        for luma in (shots[0], shots[0], mixed, shots[1], shots[1]):
+            writer.write((luma,))
+    assert main(["inspect", str(tmp_path / "tape.y4m"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cuts"] == [3]
 
 
 @pytest.mark.parametrize(

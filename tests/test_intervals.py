@@ -67,10 +67,18 @@ def test_a_difference_is_paired() -> None:
     assert back == pytest.approx((-high, -low), abs=0.01)
 
 
-@pytest.mark.parametrize("clips", [make(2, 45), make(5, 2), make(0, 0), make(0, 5)])
-def test_too_few_clips_have_none(clips: Values) -> None:
-    """Nor has a score without VMAF, or an exact match."""
-    assert intervals.of_score(clips_of(clips)) is None and intervals.told(None) == intervals.UNKNOWN
+@pytest.mark.parametrize(
+    ("clips", "why"),
+    [
+        (make(2, 45), "2 whole clips of 2 films, it takes 3 films"),
+        (make(5, 1), "1 sampled clip of 1 film, it takes 3 films"),
+        (make(0, 0), "no clips"),
+        (make(0, 5), "no VMAF"),
+    ],
+)
+def test_too_few_clips_have_none(clips: Values, why: str) -> None:
+    """Nor has a score without VMAF, or an exact match; which of these it is, is said."""
+    assert intervals.of_score(clips_of(clips)) is None and intervals.told(clips_of(clips)) == f"not known ({why})"
 
 
 def test_cuts_of_one_film_are_drawn_together() -> None:
@@ -81,14 +89,19 @@ def test_cuts_of_one_film_are_drawn_together() -> None:
     together, apart = intervals.of_score(clips_of(cuts, films=names)), intervals.of_score(clips_of(cuts))
     assert one is not None and apart is not None and together == pytest.approx(one)
     assert apart[1] - apart[0] < 0.6 * (one[1] - one[0])
-    assert intervals.of_score(clips_of(make(10, 0), films=["a.mp4", "b.mp4"] * 5)) is None
+    two = clips_of(make(10, 0), films=["a.mp4", "b.mp4"] * 5)
+    assert intervals.told(two) == "not known (10 whole clips of 2 films, it takes 3 films)"
 
 
 def test_an_exact_match_has_none() -> None:
-    """inf dB."""
+    """inf dB; nor has what is above such a one. VMAF of one whole film in three makes draws without any."""
     clips = make(5, 5)
     clips[0][1].psnr_yuv[0] = math.inf
-    assert intervals.of_score(clips_of(clips)) is None
+    exact = clips_of(clips)
+    assert intervals.told(exact) == intervals.told(clips_of(make(5, 5)), exact) == "not known (an exact match, inf dB)"
+    rare = clips_of(make(3, 0))
+    rare.vmaf[1:] = np.nan
+    assert intervals.told(rare) == "not known (VMAF of too few clips)"
 
 
 def test_what_the_clips_do_not_tell_apart_is_said() -> None:
@@ -96,8 +109,9 @@ def test_what_the_clips_do_not_tell_apart_is_said() -> None:
     same, noisy = make(5, 45), make(5, 45)
     for index, (_, row) in enumerate(noisy):
         row.psnr_yuv[:] = [value + (0.2 if index % 2 else -0.2) for value in row.psnr_yuv]
-    close = intervals.of_score(clips_of(noisy), clips_of(same))
-    assert "no difference that these clips show" in intervals.verdict(close)
-    far = intervals.of_score(clips_of(make(5, 45, gain=0.5)), clips_of(same))
-    assert intervals.verdict(far).endswith(", a difference") and intervals.verdict(None) == intervals.UNKNOWN
-    assert intervals.verdict((-1.0, -0.5)) == "-1.00 to -0.50, a difference"
+    close = intervals.told(clips_of(noisy), clips_of(same))
+    assert "no difference that these clips show" in close
+    better = clips_of(make(5, 45, gain=0.5))
+    far, back = intervals.told(better, clips_of(same)), intervals.told(clips_of(same), better)
+    assert far.startswith("+0.") and far.endswith(", a difference")
+    assert back.startswith("-0.") and back.endswith(", a difference")

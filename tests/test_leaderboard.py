@@ -70,6 +70,16 @@ def test_best_score_comes_first_and_the_rest_of_the_readme_stays(root: Path) -> 
     assert report.write_leaderboard(root)[0].read_text() == text
 
 
+def test_a_row_names_its_network(root: Path) -> None:
+    """As a manifest beside the score says; one that is damaged, or of older versions, says nothing."""
+    (root / "plain" / "manifest.json").write_text('{"model": "pairs-s x4, as its run began"}')
+    (root / "best one" / "manifest.json").write_text("[")
+    (root / "unscored" / "manifest.json").write_text("{}")
+    rows = leaderboard.format_board(leaderboard.read_entries(root)[0]).splitlines()[4:]
+    names = [row.split(" | ")[0] for row in rows]
+    assert names == ["| a\\|b \\<i\\>", "| plain: pairs-s x4, as its run began", "| psnr only"]
+
+
 def test_other_films_under_the_same_ids_are_another_test_set(root: Path) -> None:
     """They are told by bicubic's figure, and are not set against each other; the row says which clip tells them apart."""
     add_score(root, "other film", "other film", 40.0, psnr=33.0)

@@ -79,9 +79,9 @@ def test_asking_for_memory_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_does_not_fit_is_one_sentence(tmp_path: Path) -> None:
     """Another scale, other planes."""
     first = network(tmp_path, "espcn", 0)
-    with pytest.raises(ValueError, match=r"espcn_x2_0\S* is for x2, \S*espcn_x3_1\S* for x3; a mean needs one scale"):
+    with pytest.raises(ValueError, match=r"espcn_x2_0\S* is for x2, \S*espcn_x3_1\S* for x3; several are one network"):
         mean.of([first, network(tmp_path, "espcn", 1, 3)])
-    with pytest.raises(ValueError, match=r"espcn \(y, 1 frame\) and espcn-rgb \(rgb, 1 frame\) differ in colours"):
+    with pytest.raises(ValueError, match=r"espcn \(y, 1 frame\) and espcn-rgb \(rgb, 1 frame\) .*give each a command"):
         mean.of([first, network(tmp_path, "espcn-rgb", 1)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
@@ -675,6 +676,18 @@ def test_keys_move_the_divider(page: Any) -> None:
     assert now(page) == 100
     page.keyboard.press("Home")
     assert (now(page), round(split_of(page), 2)) == (0, 0)
+
+
+@pytest.mark.browser
+def test_two_submissions_fit_a_phone(browser: Any, pair_path: Path, tmp_path: Path) -> None:
+    """Their totals side by side, with their difference, need no scrolling, though a name is long."""
+    page = tmp_path / "page.html"
+    page.write_text(pair_path.read_text().replace("second", "1h-val-ensemble").replace(html.escape(NAME), "1h-val"))
+    opened = Opened(browser, page, 400)
+    widths = "(e) => [e.scrollWidth, e.clientWidth, e.textContent.includes('1h-val-ensemble')]"
+    inside, width, is_named = opened.page.get_by_role("region", name="Totals side by side").evaluate(widths)
+    assert inside <= width and is_named
+    opened.check()
 
 
 @pytest.mark.browser

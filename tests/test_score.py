@@ -209,7 +209,7 @@ def test_what_clips_were_cut_from_is_kept(made: Path, tmp_path: Path, capsys: py
     try:
         assert score.main([*command, "--test-set", "150-155", "--out", str(tmp_path)]) == 0
         assert {clip["film"] for clip in scorefile.read_score(tmp_path)["clips"]} == {"film.mp4 (9 bytes)"}
-        assert "95 % interval over clips: score not known (takes clips of three films" in capsys.readouterr().out
+        assert "score not known (5 whole clips of 1 film, it takes 3 films)." in capsys.readouterr().out
         pairs.write_text("{")
         assert score.main([*command, "--test-set", "150-155", "--out", str(tmp_path)]) == 1
         assert "pairs.json" in capsys.readouterr().err
@@ -378,3 +378,9 @@ def test_weights_are_predicted_with_first(made: Path, tmp_path: Path, capsys: py
     assert "enlarges by 2, the contest by 4" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         score.main([str(tmp_path / "w4.safetensors"), *line, "--shard", "1/2"])
+    shutil.copytree(clips, tmp_path / "torn")
+    (tmp_path / "torn" / contest.high_name(TEST_SET.last)).unlink()
+    torn = [str(tmp_path / "w4.safetensors"), *line, "--high", str(tmp_path / "torn"), "--out", str(tmp_path / "new")]
+    assert score.main(torn) == 1
+    assert f"cannot find {contest.high_name(TEST_SET.last)} in" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()  # nothing was predicted

@@ -16,6 +16,7 @@ import pytest
 from youku import contest, submit
 from youku.exchange.submission import Verdict, check_submission, make_submission, warnings_of
 from youku.exchange.submission_checks import guess_test_set, name_faults
+from youku.inference import records
 from youku.video import interpolate, y4m
 from youku.video.y4m import Planes, make_header
 
@@ -262,6 +263,24 @@ def test_second_run_is_up_to_date_and_a_change_is_packed(pred: Path, low: Path, 
         return bool(make_submission(pred, "a", low, TEST_SET, tmp_path, level)["up_to_date"])
 
     assert [make(), make(), make(1), make(1)] == [False, True, False, True]
+    assert "model" not in json.loads((tmp_path / "a/manifest.json").read_text())
+    records.record_of(pred / WHOLE).write_text('{"made_by": {"model": "pairs-s x4"}}')
+    line = [
+        str(pred),
+        "--name",
+        "a",
+        "--low",
+        str(low),
+        "--test-set",
+        str(TEST_SET),
+        "--out",
+        str(tmp_path),
+        "--level",
+        "1",
+    ]
+    assert submit.main(line) == 0
+    assert json.loads((tmp_path / "a/manifest.json").read_text())["model"] == "pairs-s x4"
+    records.record_of(pred / WHOLE).unlink()
     (tmp_path / "a/a.zip").write_bytes(b"damaged")
     assert [make(1), make(1)] == [False, True]
     (tmp_path / "a/manifest.json").write_text("{")

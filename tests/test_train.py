@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,10 +27,11 @@ from tests.test_files import _leftover
 from youku import predict
 from youku import train as verb
 from youku.engines import shipped, weights
-from youku.inference import pipeline
+from youku.inference import pipeline, records
 from youku.metrics import psnr
 from youku.models import MODELS
 from youku.models.discriminators import DISCRIMINATORS
+from youku.pages import run_logs
 from youku.training import config, experiment, fields, losses, precision, progress, run, trainer, transfer
 from youku.training import settings as fields_of
 from youku.training import state as states
@@ -899,6 +901,19 @@ def test_a_fine_tune_that_spoils_its_weights_keeps_them(
     ]
     assert verb.main(line) == 0
     assert "no step was better than the weights that it began from" in capsys.readouterr().err
+    assert "0 (its start)" in run_logs.summary_table([run_logs.read_log(made.folder)])
+    (pairs / "low").mkdir()
+    shutil.copy(next(pairs.glob("*_l.y4m")), pairs / "low")
+    assert predict.main([str(pairs / "low"), str(pairs / "out"), "--weights", str(made.folder), "--device", "cpu"]) == 0
+    assert "no step of its run was better than the weights that it began from" in capsys.readouterr().err
+    assert {records.model_of(path) for path in (pairs / "out").glob("*.y4m")} == {"fsrcnn x4, as its run began"}
+
+
+def test_a_log_has_fifty_lines_or_more(pairs: Path) -> None:
+    """As many steps apart as give that, 100 at most; --log-every says another number."""
+    usual = {steps: settings(pairs, steps=steps, log_every=0).log_steps for steps in (6, 100, 400, 5000, 20000)}
+    assert usual == {6: 1, 100: 2, 400: 8, 5000: 100, 20000: 100}
+    assert settings(pairs, steps=400, log_every=70).log_steps == 70
 
 
 def test_the_first_validation_says_where_bicubic_stands(pairs: Path) -> None:

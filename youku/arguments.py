@@ -52,6 +52,10 @@ class Parser(argparse.ArgumentParser):
         self.usage = self.format_usage().removeprefix("usage: ").strip()
         return super().format_help()
 
+    def print_help(self, file: Any = None) -> None:
+        """An OSError where it cannot be written, which argparse swallows."""
+        print(self.format_help(), end="", file=file, flush=True)
+
     def error(self, message: str) -> NoReturn:
         """One sentence on stderr, after the usage where something is missing; exit status 2."""
         if "unrecognized arguments: " not in message:
@@ -60,23 +64,37 @@ class Parser(argparse.ArgumentParser):
 
 
 def in_order(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:
-    """`FLAG A IN OUT` as `IN OUT FLAG A`, where a flag of several values would take the positionals that must be."""
+    """`FLAG A IN FLAG B OUT` as `IN OUT FLAG A FLAG B`, where flags of several values would take the positionals that must be.
+
+    Those are values that a flag does not choose from, then the last ones of the flags, before the last but one of any.
+    """
     flags = parser._option_string_actions
     wanted = [action for action in parser._get_positional_actions() if action.nargs in (None, "?", "+")]
     bare = copy.copy(parser)
     bare._actions = [action for action in parser._actions if action.option_strings]
-    for at in reversed([at for at, word in enumerate(words) if word in flags and flags[word].nargs == "+"]):
-        end = next((end for end in range(at + 1, len(words)) if re.match("-.", words[end])), len(words))
-        if end - at < 3 or not wanted:
-            continue
-        _, others = bare.parse_known_args(words[:at] + words[end:])
-        given = others + words[at + 2 : end]
-        if missing := [str(action.metavar) for action in wanted[len(given) :] if action.nargs != "?"]:
-            line = " ".join([parser.prog, *given, *missing, *words[at : at + 2]])
-            parser.exit(2, f"error: {', '.join(missing)} is missing; write {line}\n")
-        last = max(at + 2, end - max(0, len(wanted) - len(others)))
-        words = words[:at] + words[last:end] + words[at:last] + words[end:]
-    return words
+    lists = {at: at + 1 for at, word in enumerate(words) if word in flags and flags[word].nargs in ("+", "?")}
+    for at in lists:
+        lists[at] = next((end for end in range(at + 1, len(words)) if re.match("-.", words[end])), len(words))
+    spare = [
+        (not flags[words[at]].choices, end - index, -index)
+        for at, end in lists.items()
+        for index in range(at + 1 + (flags[words[at]].nargs == "+"), end)
+        if words[index] not in (flags[words[at]].choices or ())
+    ]
+    if not spare or not wanted:
+        return words
+    in_lists = {index for at, end in lists.items() for index in range(at, end)}
+    _, others = bare.parse_known_args([word for index, word in enumerate(words) if index not in in_lists])
+    taken = {-index for *_, index in sorted(spare)[: max(0, len(wanted) - len(others))]}
+    given = others + [words[index] for index in sorted(taken)]
+    if missing := [str(action.metavar) for action in wanted[len(given) :] if action.nargs != "?"]:
+        line = " ".join([parser.prog, *given, *missing, *(words[index] for index in sorted(in_lists - taken))])
+        parser.exit(2, f"error: {', '.join(missing)} is missing; write {line}\n")
+    moved, starts = list(words), dict[int, int]()
+    for at, end in lists.items():  # what is taken stands before its flag, and before one whose values end there
+        start = starts[end] = starts.get(at, at)
+        moved[start:end] = [words[index] for index in sorted(range(start, end), key=lambda index: index not in taken)]
+    return moved
 
 
 def refuse_empty(parser: argparse.ArgumentParser, words: list[str]) -> None:

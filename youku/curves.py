@@ -25,7 +25,9 @@ from youku.pages import plots, run_logs
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("curves", __doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder, log.jsonl or text log")
-    parser.add_argument("--stride", type=int, default=100, metavar="N", help="least steps in one mean (default 100)")
+    parser.add_argument(
+        "--stride", type=int, metavar="N", help="least steps in one mean (default: 100, or for 50 means)"
+    )
     parser.add_argument(
         "--end", type=int, default=35, metavar="N", help="means of the loss shown; 0 = all (default 35)"
     )

@@ -2,7 +2,7 @@
 
 In: an experiment of the kit (`--list`) or a TOML file, and pictures or clips. Out: a table on stdout (or --json), the
 runs in RUNS/EXPERIMENT/VARIANT. A variant that is finished is not trained again; Ctrl-C and the same command go on.
-Any flag of `train` overrides the base of all variants.
+A flag of `train` overrides the base of all variants; what is not given is as the experiment's file says, or as in `train`.
 
     python -m youku experiment l1-against-l2 --data photos/train --val-data photos/test
     python -m youku experiment resizers --data photos/train --val-data photos/test --steps 3000
@@ -21,7 +21,7 @@ from youku import cli, files
 from youku.training import fields
 from youku.training.config import TrainConfig
 
-OWN = ("name", "runs")  # set by the experiment
+COMMON = ("runs", "data", "val_data", "steps", "device", "seed")  # first in the help
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -29,7 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("experiment", metavar="EXPERIMENT", nargs="?", help="name, or a TOML file")
     parser.add_argument("--list", action="store_true", help="list the experiments of the kit and what they ask")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-    fields.add_flags(parser, TrainConfig)
+    fields.add_flags(parser, TrainConfig, COMMON, but=["name"], others=True)
     return parser
 
 
@@ -42,12 +42,10 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     if not args.experiment:
         raise cli.UsageError("expected an EXPERIMENT, or --list")
-    if args.name:
-        raise cli.UsageError("--name has no effect: runs lie in RUNS/EXPERIMENT/VARIANT; give --runs FOLDER")
     experiment = experiments.read(args.experiment)
     files.protect(args.experiment)
-    given = {key: value for key, value in fields.given(args, TrainConfig).items() if key not in OWN}
-    settings = experiments.configs(experiment, args.runs or "runs", given)
+    given = fields.given(args, TrainConfig)
+    settings = experiments.configs(experiment, given.pop("runs", TrainConfig.runs), given)
     variants = experiments.run_all(experiment, settings, functools.partial(print, file=sys.stderr))
     if args.json:
         print(json.dumps([dataclasses.asdict(variant) for variant in variants], indent=2))

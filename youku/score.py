@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from youku import cli, cluster, contest, files
-from youku.exchange import parts, score_clips
-from youku.exchange.intervals import told, verdict
+from youku.exchange import intervals, parts, score_clips
+from youku.exchange.pairing import pair_up
 from youku.exchange.scorefile import plain, write_score
 from youku.exchange.totals import CHOICES, Reading, format_artefacts, format_table
+from youku.metrics import vmaf
 from youku.text_table import plural
 
 WEIGHTS = (".onnx", ".safetensors", ".pth", ".pt")
@@ -67,6 +68,9 @@ def _predicted(args: argparse.Namespace) -> str:
 
     if args.shard or args.cluster:
         raise cli.UsageError(f"--shard and --cluster take results; predict --weights {args.submission} shares out too")
+    if not args.no_vmaf:
+        vmaf.require()
+    pair_up(None, contest.test_set(args.test_set, args.low), Path(args.low), Path(args.high))
     path = Path(args.submission)
     folder = Path(args.out or path.with_name(f"{path.stem}-{args.test_set}")) / "predictions"
     limit_threads(os.cpu_count() or 1)
@@ -115,8 +119,7 @@ def _score(args: argparse.Namespace) -> int:
         print(json.dumps(plain(score), indent=2))
     else:
         print(format_table(score))
-        own, gain = (score["interval"][key] for key in ("submission", "difference"))
-        print(f"\n95 % interval over clips: score {told(own)}{f'; above bicubic {verdict(gain)}' if own else ''}")
+        print(f"\n95 % interval over clips, {intervals.sentences([score], [score['name']])[0]}")
         if args.artefacts:
             print("\n" + format_artefacts(score))
         print("\n" + "\n".join(map(str, written)))

@@ -22,6 +22,7 @@ from pathlib import Path
 from youku import cli, contest, files
 from youku.exchange.submission import FaultsError, Verdict, check_submission, make_submission, warnings_of
 from youku.exchange.zips import DEFAULT_LEVEL
+from youku.inference import records
 from youku.text_table import plural
 
 
@@ -60,8 +61,9 @@ def _submit(args: argparse.Namespace) -> int:
         )
     assert test_set is not None
     files.protect(*(path for name in (args.predictions, args.low) for path in Path(name).glob("*.y4m")))
+    model = " and ".join(sorted({records.model_of(path) for path in Path(args.predictions).glob("*.y4m")} - {""}))
     try:
-        made = make_submission(args.predictions, args.name, args.low, test_set, args.out, args.level, progress=True)
+        made = make_submission(args.predictions, args.name, args.low, test_set, args.out, args.level, True, model)
     except FaultsError as error:
         if args.json:
             print(json.dumps({"faults": list(error.faults)}, indent=2))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from youku.models.colours import Tensors
 
+ONE = "; several are one network, their mean, and need one scale and kind; to compare them, give each a command of its own"
 MUST_AGREE = ("colours", "num_frames", "aligned", "at_once_px")  # of their specs
 
 
@@ -44,6 +45,8 @@ def load(
     found = [weights.load(file, model, scale, where, kind) for file in files]
     for network in found:
         half_engine.warn_if_slower(network, tell)
+        if network.is_as_begun:
+            tell(f"{network.path}: no step of its run was better than the weights that it began from, and it has those")
     named = engines if len(engines) > 1 else [*engines] * len(found)
     if dtype is None:
         found = [
@@ -67,17 +70,13 @@ def of(networks: Sequence[Network]) -> Network:
         return first
     for other in networks[1:]:
         if other.scale != first.scale:
-            raise ValueError(
-                f"--weights: {first.path} is for x{first.scale}, {other.path} for x{other.scale}; a mean needs one scale"
-            )
+            raise ValueError(f"--weights: {first.path} is for x{first.scale}, {other.path} for x{other.scale}{ONE}")
         if unlike := [name for name in MUST_AGREE if getattr(other.spec, name) != getattr(first.spec, name)]:
             kinds = [
                 f"{one.spec.name} ({one.spec.colours.name}, {plural(one.spec.num_frames, 'frame')})"
                 for one in (first, other)
             ]
-            raise ValueError(
-                f"--weights: {kinds[0]} and {kinds[1]} differ in {', '.join(unlike)}; a mean needs one kind of network"
-            )
+            raise ValueError(f"--weights: {kinds[0]} and {kinds[1]} differ in {', '.join(unlike)}{ONE}")
     specs = [network.spec for network in networks]
     spec = replace(
         first.spec,

@@ -51,6 +51,8 @@ class Network:
     path: Path | None = None
     beside: tuple[Path, ...] = ()
     """Files of the other networks of a mean."""
+    is_as_begun: bool = False
+    """No step of its run was better than the weights that the run began from: it has those."""
 
     @property
     def paths(self) -> tuple[Path, ...]:

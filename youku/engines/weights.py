@@ -193,7 +193,7 @@ def load(
     if form:
         about = {"input_range": "0-255", **about}
     module = fitted(module, spec, factor, about, str(weights))
-    return _ready(spec, factor, module, device, dtype, weights)
+    return _ready(spec, factor, module, device, dtype, weights, about.get("step") == "0")
 
 
 def load_strictly(
@@ -289,10 +289,11 @@ def _few(names: list[str]) -> str:
 
 
 def _ready(
-    spec: ModelSpec, scale: int, module: nn.Module, device: torch.device, dtype: str, path: Path | None
-) -> Network:
+    spec: ModelSpec, scale: int, module: nn.Module, device: torch.device, dtype: str, path: Path | None,
+    is_as_begun: bool = False,
+) -> Network:  # fmt: skip
     if dtype == "bf16" and not spec.bf16_safe:
         raise ValueError(f"model {spec.name}: loses accuracy in bf16; run it without --dtype (--half)")
     memory_format = torch.contiguous_format if device.type == "cuda" and spec.is_planar else torch.channels_last
     module = module.to(device).eval().requires_grad_(False).to(memory_format=memory_format)  # type: ignore[call-overload]
-    return Network(spec, scale, TorchEngine(module, device, dtype, memory_format), path)
+    return Network(spec, scale, TorchEngine(module, device, dtype, memory_format), path, (), is_as_begun)

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from youku import contest
+from youku.text_table import plural
 
 DRAWS, SEED, PERCENT = 4000, 0, (2.5, 97.5)
-UNKNOWN = "not known (takes clips of three films of each kind, whole and sampled, VMAF, and no exact match)"
+LEAST = 3  # films of a kind: fewer tell nothing of others
 Interval = tuple[float, float]
 
 
@@ -47,13 +48,10 @@ def clips_of(rows: Sequence[Mapping[str, Any]], protocol: Mapping[str, str], sys
 
 
 def of_score(clips: Clips, other: Clips | None = None) -> Interval | None:
-    """Of the score, or of what it is above that of `other` on the same clips; None for too few films.
-
-    Fewer than three films of a kind tell nothing; an exact match (inf dB) has no interval, nor has a score without VMAF.
-    """
-    kinds = [clips.is_whole == kind for kind in (True, False) if (clips.is_whole == kind).any()]
-    if not kinds or min(len(np.unique(clips.film[kind])) for kind in kinds) < 3:
+    """Of the score, or of what it is above that of `other` on the same clips; None where `_lack` says why."""
+    if _few_films(clips):
         return None
+    kinds = [clips.is_whole == kind for kind in (True, False) if (clips.is_whole == kind).any()]
     rng, times = np.random.default_rng(SEED), np.zeros((DRAWS, len(clips.film)))  # how often a draw has a clip
     for kind in kinds:
         films, film = np.unique(clips.film[kind], return_inverse=True)
@@ -76,17 +74,33 @@ def _scores(clips: Clips, times: np.ndarray) -> np.ndarray:
     return contest.PSNR_WEIGHT * psnr_db + contest.VMAF_WEIGHT * vmaf
 
 
-def told(interval: Interval | None, digits: int = 2, sign: str = "") -> str:
-    """ "33.61 to 34.40", or what there must be for one."""
-    return UNKNOWN if interval is None else " to ".join(f"{value:{sign}.{digits}f}" for value in interval)
+def _few_films(clips: Clips) -> str:
+    """Which kind of clips is of fewer films than tell anything; "" for enough."""
+    if not clips.film.size:
+        return "no clips"
+    for kind, name in ((clips.is_whole, "whole"), (~clips.is_whole, "sampled")):
+        if 0 < (number := len(np.unique(clips.film[kind]))) < LEAST:
+            return f"{plural(int(kind.sum()), f'{name} clip')} of {plural(number, 'film')}, it takes {LEAST} films"
+    return ""
 
 
-def verdict(difference: Interval | None, digits: int = 2) -> str:
-    """The interval of a difference, and in words whether it holds 0: then these clips do not tell the two systems apart."""
-    if difference is None:
-        return UNKNOWN
-    is_inside = difference[0] <= 0 <= difference[1]
-    return f"{told(difference, digits, '+')}, {'no difference that these clips show' if is_inside else 'a difference'}"
+def _lack(clips: Clips) -> str:
+    """Why these clips have no interval."""
+    exact = "an exact match, inf dB" if not np.isfinite(clips.psnr_db).all() else ""
+    none = "VMAF of too few clips" if np.isfinite(clips.vmaf).any() else "no VMAF"
+    return _few_films(clips) or exact or none
+
+
+def told(clips: Clips, other: Clips | None = None) -> str:
+    """ "33.61 to 34.40", or why it is not known; above `other`, also whether 0 is in it: then these clips show no difference."""
+    interval = of_score(clips, other)
+    if interval is None:
+        return f"not known ({_lack(clips if other is None or of_score(clips) is None else other)})"
+    if other is None:
+        return " to ".join(f"{value:.2f}" for value in interval)
+    is_inside = interval[0] <= 0 <= interval[1]
+    words = "no difference that these clips show" if is_inside else "a difference"
+    return f"{interval[0]:+.2f} to {interval[1]:+.2f}, {words}"
 
 
 def sentences(scores: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
@@ -94,7 +108,7 @@ def sentences(scores: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list
     own = [clips_of(score["clips"], score["protocol"]) for score in scores]
     said = []
     for name, clips, score in zip(names, own, scores, strict=True):
-        gain = of_score(clips, clips_of(score["clips"], score["protocol"], "bicubic"))
-        said.append(f"{name}: score {told(of_score(clips))}" + (f"; above bicubic {verdict(gain)}." if gain else "."))
+        gain = f"; above bicubic {told(clips, clips_of(score['clips'], score['protocol'], 'bicubic'))}"
+        said.append(f"{name}: score {told(clips)}{gain if of_score(clips) else ''}.")
     pairs = list(zip(names, own, strict=True))[1:]
-    return said + [f"{name} above {names[0]}: {verdict(of_score(clips, own[0]))}." for name, clips in pairs]
+    return said + [f"{name} above {names[0]}: {told(clips, own[0])}." for name, clips in pairs]

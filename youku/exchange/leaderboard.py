@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,9 @@ from youku.exchange.totals import SYSTEMS
 
 BEGIN, END = "<!-- leaderboard: begin -->", "<!-- leaderboard: end -->"
 HEADS = (
-    "Submission",
-    "Test set",
-    "Clips",
-    "Score",
-    "95 %",
-    "Above the first",
-    "Bicubic",
-    "PSNR",
-    "VMAF",
-    "VMAF NEG",
-    "SSIM",
+    "| Submission | Test set | Clips | Score | 95 % | Above the first | Bicubic | PSNR | VMAF | VMAF NEG | SSIM "
+    f"| PSNR of | VMAF of | Scored | Pages |\n{'| --- ' * 2}{'| ---: ' * 9}{'| --- ' * 4}|\n"
 )
-PROTOCOL_HEADS = ("PSNR of", "VMAF of", "Scored", "Pages")
 
 
 @dataclass(frozen=True)
@@ -64,10 +55,8 @@ def format_board(entries: Sequence[Entry]) -> str:
     """The Markdown between the markers: a sentence and a table, or a sentence alone."""
     if not entries:
         return "No submission has been scored yet: `make submission score report`."
-    heads = (*HEADS, *PROTOCOL_HEADS)
-    rule = ["---", "---", *["---:"] * 9, *["---"] * 4]
-    rows = [heads, rule, *(_cells(entry, first, _test_set(first, entries)) for entry, first in _with_first(entries))]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    rows = (_cells(entry, first, _test_set(first, entries)) for entry, first in _with_first(entries))
+    table = HEADS + "\n".join("| " + " | ".join(row) + " |" for row in rows)
     about = "Best score first. Compare only rows of one test set and one protocol; intervals are over other clips "
     about += "(bootstrap; cuts of one film are drawn together)."
     return f"{about}\n\n{table}"
@@ -129,20 +118,26 @@ def _cells(entry: Entry, first: Entry, test_set: str) -> list[str]:
     pages = sorted(page.name for page in entry.folder.glob("*.html"))
     links = [f"[{_plain(name.removesuffix('.html'))}]({quote(f'{entry.folder.name}/{name}')})" for name in pages]
     head, *others = (_number(figures.get(key), digits) for figures, key, digits in numbers)
-    interval, above = intervals.of_score(own), intervals.of_score(own, best)
     return [
-        _plain(score["name"]),
+        _plain(score["name"] + _made_by(entry.folder)),
         _plain(test_set),
         str(len(score["clips"])),
         head,
-        intervals.told(interval) if interval else "n/a",
-        "the first" if entry is first else intervals.verdict(above) if above else "n/a",
+        intervals.told(own) if intervals.of_score(own) else "n/a",
+        "the first" if entry is first else intervals.told(own, best) if intervals.of_score(own, best) else "n/a",
         *others,
         _plain(f"{protocol['psnr_planes']} by {protocol['psnr_pool']}"),
         _plain(f"{protocol['vmaf_clips']} clips, {protocol['vmaf_model']}, {protocol['vmaf_pool']}"),
         _plain(str(score["created"])[:10]),
         ", ".join(links) or "none",
     ]
+
+
+def _made_by(folder: Path) -> str:
+    """Its network, as a manifest says that `submit` wrote beside the score."""
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        return f": {files.read_json(folder / 'manifest.json')['model']}"
+    return ""
 
 
 def _number(value: float | None, digits: int) -> str:

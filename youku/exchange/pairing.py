@@ -33,14 +33,15 @@ class ScoredClip:
         return len(self.frames) * self.high.header.frame_bytes
 
 
-def pair_up(submission: Submission, test_set: TestSet, low: Path, high: Path) -> list[ScoredClip]:
-    """Open every clip of the test set and compare counts and sizes before anything is measured."""
+def pair_up(submission: Submission | None, test_set: TestSet, low: Path, high: Path) -> list[ScoredClip]:
+    """Open every clip of the test set and compare counts and sizes before anything is measured, or made (None) to be."""
     missing = []
     for clip_id in test_set.ids:
-        if test_set.name(clip_id) not in submission.members or test_set.name(clip_id) in submission.wrong:
-            missing.append(f"{test_set.name(clip_id)} in {submission.path}")
+        name = test_set.name(clip_id)
+        if submission and (name not in submission.members or name in submission.wrong):
+            missing.append(f"{name} in {submission.path}")
         wanted = ((low, contest.low_name(clip_id)), (high, contest.high_name(clip_id)))
-        missing += [f"{name} in {folder}" for folder, name in wanted if not (folder / name).is_file()]
+        missing += [f"{one} in {folder}" for folder, one in wanted if not (folder / one).is_file()]
     if missing:
         more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         raise ValueError(

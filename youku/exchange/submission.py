@@ -203,8 +203,9 @@ def make_submission(
     out: str | Path = "submissions",
     level: int = zips.DEFAULT_LEVEL,
     progress: bool = False,
+    model: str = "",
 ) -> dict[str, Any]:
-    """Check, then pack OUT/NAME/NAME.zip and manifest.json; FaultsError on any fault.
+    """Check, then pack OUT/NAME/NAME.zip and manifest.json, which names the `model`; FaultsError on any fault.
 
     Returns the manifest plus "path" (of the zip) and "up_to_date" (True when nothing had to be written).
     """
@@ -221,12 +222,12 @@ def make_submission(
     folder = files.make_folder(Path(out) / name)
     zip_path, manifest_path = folder / f"{name}.zip", folder / "manifest.json"
     paths = [predictions / file for file in sorted(verdict.clips)]
-    if (manifest := _current_manifest(zip_path, manifest_path, paths, verdict, level)) is not None:
+    if (manifest := _current_manifest(zip_path, manifest_path, paths, verdict, level, model)) is not None:
         return {**manifest, "path": str(zip_path), "up_to_date": True}
     files.require_free(folder, verdict.num_bytes, "the zip, uncompressed at worst,")
     with cli.bar(total=verdict.num_bytes, unit="B", unit_scale=True, desc="zip", is_shown=progress, leave=False) as bar:
         digests = zips.pack(paths, zip_path, level, bar.update)
-    manifest = _manifest(zip_path, paths, verdict, level, digests)
+    manifest = _manifest(zip_path, paths, verdict, level, model, digests)
     files.write_json(manifest_path, manifest)
     return {**manifest, "path": str(zip_path), "up_to_date": False}
 
@@ -237,7 +238,7 @@ def warnings_of(manifest: dict[str, Any]) -> list[str]:
 
 
 def _manifest(
-    zip_path: Path, paths: Sequence[Path], verdict: Verdict, level: int, digests: dict[str, str]
+    zip_path: Path, paths: Sequence[Path], verdict: Verdict, level: int, model: str, digests: dict[str, str]
 ) -> dict[str, Any]:
     """Everything that tells what was packed; no time and no path, so that the same input gives the same manifest."""
     entries = []
@@ -258,6 +259,7 @@ def _manifest(
     return {
         "name": zip_path.stem,
         "test_set": str(verdict.test_set),
+        **({"model": model} if model else {}),
         "youku": youku.__version__,
         "settings": {"level": level},
         "zip": {"file": zip_path.name, "bytes": zip_path.stat().st_size, "sha256": files.sha256(zip_path)},
@@ -267,7 +269,7 @@ def _manifest(
 
 
 def _current_manifest(
-    zip_path: Path, manifest_path: Path, paths: Sequence[Path], verdict: Verdict, level: int
+    zip_path: Path, manifest_path: Path, paths: Sequence[Path], verdict: Verdict, level: int, model: str
 ) -> dict[str, Any] | None:
     """The manifest on disk where it and the zip are what these predictions would give, by hash; else None."""
     try:
@@ -277,4 +279,4 @@ def _current_manifest(
     if not zip_path.is_file():
         return None
     digests = {path.name: files.sha256(path) for path in paths}
-    return old if old == _manifest(zip_path, paths, verdict, level, digests) else None
+    return old if old == _manifest(zip_path, paths, verdict, level, model, digests) else None

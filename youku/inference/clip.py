@@ -60,7 +60,7 @@ def work_of(
 ) -> Work:
     """What is done with each job: its frames made, or None where its output is up to date."""
     made_by = {
-        "model": f"{network.spec.name} x{network.scale}",
+        "model": f"{network.spec.name} x{network.scale}{', as its run began' * network.is_as_begun}",
         "weights": " ".join(map(files.sha256, network.paths)) or "none",
         "dtype": network.dtype,
         "ensemble": str(options.ensemble),

@@ -139,7 +139,7 @@ def of_names(names: Sequence[str], scale: int) -> list[str]:
     if list(names) != ["all"]:
         if "all" in names:
             raise ValueError("protocol all: stands alone; drop the others")
-        return [name for name in names if protocol_of(name, scale)]
+        return [name for name in dict.fromkeys(names) if protocol_of(name, scale)]
     return [name for name, rule in PROTOCOLS.items() if not rule.num_left_out and scale in (rule.scales or [scale])]
 
 

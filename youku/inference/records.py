@@ -85,3 +85,9 @@ def pinned(folder: Path, name: str, most: int, is_begun: bool, value: int) -> in
 def key_of(made_by: dict[str, str]) -> str:
     """One name for all that decides an output's bytes."""
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
+
+
+def model_of(target: Path) -> str:
+    """The network that made an output; "" where no record says it."""
+    made_by = read(record_of(target)).get("made_by")
+    return str(made_by.get("model", "")) if isinstance(made_by, dict) else ""

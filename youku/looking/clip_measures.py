@@ -100,7 +100,8 @@ def survey(header: Header, frames: Iterable[Planes], name: str = "survey") -> Su
         lit = lit[0] | rows, lit[1] | columns
         if before is not None:
             differences.append(difference(before, planes[0], header.depth))
-            if scenes.is_cut(before, planes[0], header.depth):
+            step = 1 + header.is_interlaced  # or a cut between two fields of a frame would be two
+            if scenes.is_cut(before[::step], planes[0][::step], header.depth):
                 cuts.append(number - 1)
         before = planes[0]
     if number == 0:

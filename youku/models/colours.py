@@ -81,11 +81,13 @@ class Luma:
 
     def turned(self, x: Tensors, turn: int) -> Tensors:
         """Network input (N, C, h, w) after `turn` % 4 quarter turns and then, from 4 on, a mirroring of the columns."""
-        return _turned(x, turn)
+        quarter = (torch.rot90(part, turn % 4, (-2, -1)) for part in x)
+        return tuple(part.flip(-1) if turn >= NUM_TURNS // 2 else part for part in quarter)
 
     def turned_back(self, output: Tensors, turn: int) -> Tensors:
         """Network output for `turned` input as for the upright one, of the tensors that are `kept`."""
-        return _turned_back(output, turn)
+        unmirrored = (part.flip(-1) if turn >= NUM_TURNS // 2 else part for part in output)
+        return tuple(torch.rot90(part, -turn, (-2, -1)) for part in unmirrored)
 
     def kept(self, turn: int, height: int, width: int) -> tuple[bool, ...]:
         """Which tensors of a picture of that size lie after the turn as the network wants them."""
@@ -93,7 +95,7 @@ class Luma:
 
 
 @dataclass(frozen=True)
-class Rgb:
+class Rgb(Luma):
     """R'G'B', by the same calls as luma; chroma is brought to luma's size at its siting, and back."""
 
     name: str = "rgb"
@@ -139,15 +141,6 @@ class Rgb:
 
     def to_full_range(self, x: Tensors) -> Tensors:
         return x
-
-    def turned(self, x: Tensors, turn: int) -> Tensors:
-        return _turned(x, turn)
-
-    def turned_back(self, output: Tensors, turn: int) -> Tensors:
-        return _turned_back(output, turn)
-
-    def kept(self, turn: int, height: int, width: int) -> tuple[bool, ...]:
-        return (True,)
 
 
 @dataclass(frozen=True)
@@ -199,7 +192,7 @@ class Yuv420(Luma):
     def turned(self, x: Tensors, turn: int) -> Tensors:
         """Chroma is resampled to its siting where the turn moves it."""
         height, width = x[0].shape[-2:]
-        luma, chroma = _turned(x, turn)
+        luma, chroma = super().turned(x, turn)
         return luma, color.resited(chroma, *_moved(height, width, turn))
 
     def kept(self, turn: int, height: int, width: int) -> tuple[bool, ...]:
@@ -207,7 +200,7 @@ class Yuv420(Luma):
         return True, _moved(height, width, turn) == (0.0, 0.0)
 
 
-Colours = Luma | Rgb
+Colours = Luma
 Y = Luma()
 RGB = Rgb()
 YUV420 = Yuv420()
@@ -257,16 +250,6 @@ def rounded(values: Tensor, depth: int) -> Tensor:
         with np.errstate(invalid="ignore"):  # what is no number is found by who hands it on
             return torch.from_numpy(codes.numpy().astype(np.uint8 if depth == 8 else np.uint16))
     return codes.to(torch.uint8) if depth == 8 else codes.to(torch.int32).to(torch.int16).view(torch.uint16)
-
-
-def _turned(x: Tensors, turn: int) -> Tensors:
-    quarter = (torch.rot90(part, turn % 4, (-2, -1)) for part in x)
-    return tuple(part.flip(-1) if turn >= NUM_TURNS // 2 else part for part in quarter)
-
-
-def _turned_back(x: Tensors, turn: int) -> Tensors:
-    unmirrored = (part.flip(-1) if turn >= NUM_TURNS // 2 else part for part in x)
-    return tuple(torch.rot90(part, -turn, (-2, -1)) for part in unmirrored)
 
 
 def _moved(height: int, width: int, turn: int) -> tuple[float, float]:

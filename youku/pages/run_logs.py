@@ -150,8 +150,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
 
 
-def plots_of(runs: Sequence[RunLog], stride: int, end: int, reference: float | None = None) -> list[Plot]:
-    """A plot for each quantity that any run told, averaged and cut as the module says; ValueError for bad numbers."""
+def plots_of(runs: Sequence[RunLog], stride: int | None, end: int, reference: float | None = None) -> list[Plot]:
+    """A plot for each quantity that any run told, averaged and cut as the module says; ValueError for bad numbers.
+
+    A `stride` of None is 100, or as many fewer as give the longest run 50 means.
+    """
+    if stride is None:
+        stride = max(1, min(100, int(max(one.steps[-1] for run in runs for one in run.series.values())) // 50))
     if stride < 1 or end < 0:
         raise ValueError(f"--stride {stride}, --end {end}: expected a stride of 1 or more and an end of 0 or more")
     told = {key for run in runs for key in run.series}
@@ -170,7 +175,8 @@ def _plot(key: str, runs: Sequence[RunLog], stride: int, end: int, reference: fl
     if key in AVERAGED or _is_loss(key):
         widths = {max(stride, _interval(one)) for one in curves.values()}
         curves = {name: average(one, stride) for name, one in curves.items()}
-        title += f", means of {min(widths):g} steps" + (" or more, as logged" if len(widths) > 1 else "")
+        if max(widths) > 1:
+            title += f", means of {min(widths):g} steps" + (" or more, as logged" if len(widths) > 1 else "")
     if key == "value" or _is_loss(key):
         longest = max(len(one.steps) for one in curves.values())
         curves = {name: last(one, end) for name, one in curves.items()}
@@ -206,7 +212,8 @@ def _best(one: Series | None) -> tuple[str, str]:
     if one is None:
         return "-", "-"
     value = max(one.values)
-    return f"{value:.3f}", f"{one.steps[one.values.index(value)]:g}"
+    step = one.steps[one.values.index(value)]
+    return f"{value:.3f}", f"{step:g}" if step else "0 (its start)"
 
 
 def text_of(runs: Sequence[RunLog], found: Sequence[Plot], plain: bool = False) -> str:

@@ -34,6 +34,11 @@ class TrainConfig(MachineSettings, OptimiserSettings, PatchSettings, LossSetting
         if problems := [*fields.problems(self), *_disagreements(self)]:
             raise ValueError("; ".join(problems))
 
+    @property
+    def log_steps(self) -> int:
+        """Steps between lines of the log."""
+        return self.log_every or max(1, min(100, self.steps // 50))
+
 
 def from_flags(args: argparse.Namespace, recipe: Mapping[str, Any]) -> TrainConfig:
     """Defaults, then the recipe's values, then the flags that were given; a run is called by its recipe or network.

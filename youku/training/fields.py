@@ -83,28 +83,35 @@ def problems(settings: Any) -> Iterator[str]:
         yield from (f"{shown}: {wrong}" for bound in bounds if (wrong := bound(value)))
 
 
-def add_flags(parser: argparse.ArgumentParser, kind: type, first: Sequence[str] = ()) -> None:
-    """One flag a field of the dataclass `kind`; an absent one is None, which leaves the recipe's or default value.
+def add_flags(
+    parser: argparse.ArgumentParser,
+    kind: type,
+    first: Sequence[str] = (),
+    but: Sequence[str] = (),
+    others: bool = False,
+) -> None:
+    """One flag a field of the dataclass `kind`, `but` some; an absent one is None, which leaves the recipe's or default value.
 
-    In the help those named `first` come first, then a group for each base of `kind`, under the first line of that base.
+    In the help those named `first` come first, then a group for each base of `kind`, under the first line of that base;
+    defaults are left out of it where `others` may be in their place.
     """
-    items = {item.name: item for item in dataclasses.fields(kind)}
+    items = {item.name: item for item in dataclasses.fields(kind) if item.name not in but}
     for name in first:
-        _add_flag(parser, items.pop(name))
+        _add_flag(parser, items.pop(name), others)
     for base in reversed(kind.__mro__[1:-1]):
         group = parser.add_argument_group((base.__doc__ or base.__name__).splitlines()[0].rstrip("."))
         for item in dataclasses.fields(base):
             if item.name in items:
-                _add_flag(group, items.pop(item.name))
+                _add_flag(group, items.pop(item.name), others)
 
 
-def _add_flag(parser: argparse._ActionsContainer, item: dataclasses.Field[Any]) -> None:
+def _add_flag(parser: argparse._ActionsContainer, item: dataclasses.Field[Any], others: bool) -> None:
     flag, text, default = "--" + item.name.replace("_", "-"), item.metadata["help"], item.default
     shown = " ".join(default) if isinstance(default, tuple) else default
-    text = f"{text} (default {shown})" if shown not in ("", None) and not isinstance(shown, bool) else text
+    if shown != "" and shown is not False and not others:
+        text = f"{text} (on by default)" if shown is True else f"{text} (default {shown})"
     text, metavar = text.replace("%", "%%"), item.metadata["metavar"]
     if isinstance(default, bool):
-        text = f"{text} (on by default)" if default else text
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
     elif isinstance(default, tuple):
         parser.add_argument(flag, nargs="+", metavar=metavar, help=text)
@@ -114,7 +121,7 @@ def _add_flag(parser: argparse._ActionsContainer, item: dataclasses.Field[Any]) 
 
 def given(args: argparse.Namespace, kind: type) -> dict[str, Any]:
     """The values of the flags that were given."""
-    values = {item.name: vars(args)[item.name] for item in dataclasses.fields(kind)}
+    values = {item.name: vars(args).get(item.name) for item in dataclasses.fields(kind)}
     return {
         key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if value is not None
     }

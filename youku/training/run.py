@@ -39,7 +39,11 @@ def start(
     """Prepare the run folder and train; returns how it ended. Sentences on the way go to `say`."""
     train_pairs, val_pairs = load_pairs(config)
     if film := folds.shared_film(train_pairs, val_pairs):
-        say(f"{film} is in training and validation: its figures say little about other films; give those by --val-data")
+        clips = Path(config.data[0]).parent / "val"  # where README's first steps put them
+        there = f" {clips}" if not config.val_data and any(clips.glob("*_h_GT.y4m")) else ""
+        say(
+            f"{film} is in training and validation: its figures say little about others; give those by --val-data{there}"
+        )
     lacks = next((f"{pair.source}: {pair.lacks_vmaf}" for pair in val_pairs if pair.lacks_vmaf), "")
     if config.val_metric == "auto":  # what the data allow
         lacks = lacks or ("" if ffmpeg.has_libvmaf() else f"{ffmpeg.binary()} has no libvmaf")

@@ -43,6 +43,10 @@ def _is_folder_name(name: str) -> bool:
     return is_plain and name.strip(" ") == name and not name.endswith(".")
 
 
+def _names(value: str | tuple[str, ...]) -> list[str]:
+    return [entry.partition("=")[0].strip() for entry in (value.split(",") if isinstance(value, str) else value)]
+
+
 FOLDER_NAME = expect(_is_folder_name, "a plain folder name, without / \\\\ : or a dot at its end")
 EVEN = expect(lambda px: px % 2 == 0, "an even number (chroma has half the samples)")
 COUNT = expect(lambda number: not number > 2**16, "at most 65536")  # of what a single step needs
@@ -59,6 +63,7 @@ ZOOMS = expect(
     lambda text: all(0.1 <= to_number(part) <= 1 for part in text.split(",")), "numbers from 0.1 to 1, such as 1,0.9"
 )
 RESIZERS = each(SHRINKERS.__contains__, f"one of {', '.join(SHRINKERS)}")
+ONCE = expect(lambda value: len(_names(value)) == len(set(_names(value))), "each of them once")
 LAYER_FACTORS = each(lambda entry: to_number(entry.partition("=")[2]) >= 0, "LAYER=FACTOR, such as last=0.1")
 
 
@@ -96,14 +101,20 @@ class NetworkSettings:
 
     model: str = option("fsrcnn", "network; `python -m youku models` lists them")
     scale: int = option(4, "factor: 2, 3 or 4")
-    scales: str = option("", "factors mixed in a step, such as 2,3,4 (interpolating networks)", FACTORS, metavar="LIST")
+    scales: str = option(
+        "", "factors mixed in a step, such as 2,3,4 (interpolating networks)", FACTORS, ONCE, metavar="LIST"
+    )
     init: str = option("paper", "fresh weights: " + ", ".join(INITS), one_of(INITS))
     init_from: str = option("", "weights to start from; shipped, shipped-clean: the kit's own", metavar="WEIGHTS")
     train_only: tuple[str, ...] = option(
         (), "train only these layers (first part of their names), keep the others", metavar="LAYER"
     )
     lr_factors: tuple[str, ...] = option(
-        (), "learning rate of some layers, such as last=0.1, as a factor of --lr", LAYER_FACTORS, metavar="LAYER=F"
+        (),
+        "learning rate of some layers, such as last=0.1, as a factor of --lr",
+        LAYER_FACTORS,
+        ONCE,
+        metavar="LAYER=F",
     )
     input_mean: float = option(0.0, "subtracted from the input and added to the output, 0 to 1 (zero-mean input)", MEAN)
     input_std: float = option(1.0, "divides the input and multiplies the output (unit variance)", POSITIVE)
@@ -219,7 +230,9 @@ class MachineSettings:
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps")
     seed: int = option(2021, "seed of weights, patches and order", at_least(0), SEED)
     workers: int = option(2, "threads that cut patches ahead of the network", at_least(1), COUNT)
-    log_every: int = option(100, "steps between lines of log.jsonl", at_least(1))
+    log_every: int = option(
+        0, "steps between lines of log.jsonl; 0: 100, or as many fewer as give 50 lines", at_least(0)
+    )
     save_every: int = option(1000, "steps between checkpoints", at_least(1))
     backup: str = option("", "copy the run there at every save, such as s3://bucket/runs/NAME", URL, metavar="URL")
     keep_every: int = option(0, "steps between weights kept beside the best; 0 keeps only the best", at_least(0))

@@ -1,6 +1,6 @@
 """The training loop: draw, step (`step`, `captured`), log, validate, save; resume bit-identically.
 
-A run folder holds config.toml, log.jsonl (a line every `log_every` steps and every validation), last.pt, last.safetensors,
+A run folder holds config.toml, log.jsonl (a line every `log_steps` steps and every validation), last.pt, last.safetensors,
 best.safetensors, samples/ and kept weights. A GAN run trains on `pretrain_loss` first. Ctrl-C finishes the step, or breaks
 a validation off, saves and returns (`saving`: too long a step is given up); a loss not finite stops it and is never saved.
 """
@@ -120,7 +120,7 @@ def _loop(
         figures.losses += steps.take(stage, step_batches)
         step_sec = time.perf_counter() - began
         last = state.step == config.steps
-        is_logged = state.step % config.log_every == 0 or last
+        is_logged = state.step % config.log_steps == 0 or last
         is_kept = bool(config.keep_every) and (state.step % config.keep_every == 0 or last)
         stopped, is_late = state.ranks.most(stop.by, save.is_due)
         is_saved = state.step % config.save_every == 0 or _is_due(state, config) or bool(is_late or stopped)
