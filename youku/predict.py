@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from youku import cli, cluster, files
 from youku.engines import choice, half, mean
@@ -86,7 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-audio", action="store_true", help="leave the audio out of a video output")
     parser.add_argument("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
     parser.add_argument("--force", action="store_true", help="make outputs again even where they are up to date")
-    cluster.add_flags(parser, "a folder's clips")
+    cluster.add_flags(parser, "a folder's clips, or a film's parts (--cluster)")
     return parser
 
 
@@ -107,7 +108,9 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":
         raise cli.UsageError("--test-set has no effect without --frames scored")
-    cluster.refuse_one(args, not Path(args.source).is_dir(), "a folder's clips")
+    if args.cluster and "-" in (args.source, args.target):
+        raise cli.UsageError("--cluster reads and writes files alone, no pipe; name IN and OUT")
+    cluster.refuse_one(args, bool(args.shard) and not Path(args.source).is_dir(), "a folder's clips")
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
     video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
@@ -130,12 +133,11 @@ def _run(args: argparse.Namespace) -> int:
         own = f"; {', '.join(map(str, network.paths))}"
     cli.say(told + own)
     anew = args.force or args.allow_playlists  # whose files may have changed
+    how: dict[str, Any] = {"force": anew, "video": video, "watch": cli.watch, "tell": cli.say}
     if args.cluster:
-        begin = beside.share(load, args.engine, network, jobs, options, anew, video)
-        tasks = [cluster.Task(job.source, job.work_bytes, job) for job in jobs]
-        cluster.run(args.cluster, tasks, begin, cli.say, network.paths, args.device)
+        beside.predict_all(args.cluster, load, args.engine, network, jobs, options, args.device, **how)
     else:
-        clip.predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
+        clip.predict_all(network, jobs, options, **how)
     return 0
 
 

@@ -128,9 +128,10 @@ def predict_clip(
     kept: Kept | None = None,
 ) -> int:
     """Enlarge one clip into its target file, from the frames on that are `kept`; returns the number of all its frames."""
-    filters, whole = filters_of(job, tell), network.spec.needs_neighbours
+    filters, whole = filters_of(job, tell), network.spec.needs_neighbours and not options.elsewhere
+    upright = not (job.to_video or job.is_part)
     try:
-        with clips.open_clip(job.source, job.frames, whole, not job.to_video, True, filters) as opened:
+        with clips.open_clip(job.source, job.frames, whole, upright, True, filters) as opened:
             return _predict_opened(network, job, options, opened, video or VideoOptions(), watch, tell, kept)
     except pipeline.NotFiniteError as error:
         number = job.frames[error.index] if job.frames and not whole else error.index
@@ -173,7 +174,7 @@ def _predict_opened(
         num_kept = writer.num_kept if kept else 0
         num_frames = _num_expected(opened, job)
         outputs = _outputs(network, job, options, opened, num_kept, kept, busy, tell)
-        if target != scaled:
+        if target != scaled and not options.elsewhere:
             outputs = ahead(fit.fit(planes, scaled, target) for planes in outputs)
         if num_kept:
             tell(f"{job.target}: {num_kept} frames are there from an earlier run, going on after them")
@@ -217,6 +218,9 @@ def _outputs(
     What a network remembers is not kept: one with memory goes through the clip again. The tiles stay those of the run
     that began the clip, whatever memory is free now, as other tiles may round other samples up.
     """
+    if options.elsewhere:
+        assert kept
+        return itertools.islice(options.elsewhere(job, opened, kept.folder), num_kept, None)
     whole_px = max(opened.header.width, opened.header.height)
     pin = partial(records.pinned, kept.folder, "tile_px", whole_px, num_kept > 0) if kept else int
     chosen = job.frames if network.spec.needs_neighbours else None  # or else they are chosen already

@@ -33,6 +33,9 @@ class Job:
     size: Size | None = None
     """What the output shall measure, where that is not the network's own factor."""
 
+    is_part: bool = False
+    """Frames of a video output on their way: not turned as the source's tag says, which goes into the video."""
+
     @property
     def deinterlacer(self) -> Filter | None:
         return DEINTERLACE.get(self.deinterlace or "")

@@ -45,6 +45,8 @@ class Options:
     """Frames through the network at once; a network with memory takes them one by one."""
     beside: int = 1
     """How many processes like this one share the machine's memory; a GPU's is each one's own."""
+    elsewhere: Callable[..., Iterator[Planes]] | None = None
+    """(job, opened clip, folder) -> its frames, enlarged by others: `beside.film`; None enlarges them here."""
 
 
 class NotFiniteError(ValueError):

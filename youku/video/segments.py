@@ -32,6 +32,7 @@ from youku.video.y4m import Header, Planes
 SEGMENT_FRAMES = 48
 SAVE_EVERY_SEC = 1.0
 FRAMES, COUNT = "frames.y4m", "frames.json"
+PARTS = "parts"  # of a film, made by others
 _PACKET = struct.Struct("<qqqqI")  # pts, dts, duration, keyframe, bytes
 
 
@@ -84,7 +85,7 @@ def keep(target: str | Path, key: str, batch: int) -> Iterator[Kept]:
         try:
             yield Kept(folder, batch)
         except BaseException:
-            if not any(folder.glob("*.segment")) and not (folder / COUNT).exists():
+            if not any((*folder.glob("*.segment"), *folder.glob(f"{PARTS}/*.y4m"))) and not (folder / COUNT).exists():
                 shutil.rmtree(folder, ignore_errors=True)
             raise
     drop(target)
