@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from youku import convert, degrade
-from youku.video import color, conversion, ffmpeg, y4m
+from youku.video import clips, color, conversion, ffmpeg, y4m
 from youku.video.conversion import Conversion
 from youku.video.recording import open_recording
 
@@ -334,6 +334,26 @@ def test_photographs_stand_upright_each_by_its_own_tag(tmp_path: Path, route: st
     clip = y4m.Clip(tmp_path / "a.y4m")
     assert (clip.header.width, clip.header.height, clip.num_frames) == (32, 48, 2)
     assert np.abs(clip.frame(0)[0].astype(int) - clip.frame(1)[0]).mean() < 1
+
+
+@pytest.mark.parametrize("chroma", ["420", "444p10", "444p16"])
+@pytest.mark.parametrize(
+    "names", [["1.png"], ["L.png"], ["16.png"], ["1.png", "RGB.png", "L.png", "16.png"], ["CMYK.jpg", "RGB.jpg"]]
+)
+def test_white_is_white_in_every_picture_of_a_set(tmp_path: Path, names: list[str], chroma: str) -> None:
+    """1 bit, 8 and 16 bit gray, CMYK: black and white lie at the ends of the one range that the header names."""
+    white = Image.fromarray(np.repeat(np.array([[0, 255]], np.uint8), 8, 1).repeat(16, 0))
+    for number, name in enumerate(names):
+        mode = name.partition(".")[0]
+        deep = Image.fromarray(np.asarray(white).astype(np.uint16) * 257)
+        picture = deep if mode == "16" else white.convert(mode)
+        picture.save(tmp_path / f"{number}{Path(name).suffix}", quality=100)
+    with clips.open_frames(tmp_path, chroma=chroma) as opened:
+        unit = 1 << (opened.header.depth - 8)
+        black, peak = (0, unit * 256 - 1) if opened.header.is_full_range else (16 * unit, 235 * unit)
+        for luma, *_ in opened.frames:
+            assert abs(luma[8, 2] - black) <= unit / 4
+            assert abs(int(luma[8, 13]) - peak) <= (1.01 * unit if "CMYK.jpg" in names else unit / 4)  # 254 of inks
 
 
 @pytest.mark.parametrize("kinds", ["L.jpg RGB.jpg", "RGB.jpg L.png", "L.png RGB.jpg turned", "RGB.png L.png turned"])

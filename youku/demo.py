@@ -18,7 +18,7 @@ from pathlib import Path
 from youku import cli, contest, files, report
 from youku.exchange import scorefile, submission, totals
 from youku.exchange.score_clips import score_submission
-from youku.inference.jobs import list_jobs
+from youku.inference.job_list import list_jobs
 from youku.text_table import plural
 from youku.training.config import TrainConfig, read_recipe
 from youku.video import degradation, standin, y4m

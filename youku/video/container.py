@@ -18,10 +18,12 @@ from typing import Any
 import av
 
 from youku import files
-from youku.video import avframe, encoding, ffmpeg, recording, segments
+from youku.video import avframe, encoding, ffmpeg, recording
 from youku.video.avframe import Tags
+from youku.video.coder import Coder
 from youku.video.encoding import SUFFIXES, Encoding
 from youku.video.recording import Recording
+from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
 
 Packets = Iterator[tuple[Fraction, Any]]  # seconds from the start of the new file, packet
@@ -95,7 +97,7 @@ class Writer:
     @property
     def num_kept(self) -> int:
         """Frames that an earlier run coded, to be written by `write_kept` before all others."""
-        return self._video.num_kept if isinstance(self._video, segments.Coder) else 0
+        return self._video.num_kept if isinstance(self._video, Coder) else 0
 
     def write_kept(self) -> None:
         """Write the next frame as it was coded, once its source has been read."""
@@ -163,7 +165,7 @@ def create(
     frames: range | None = None,
     along: Along | None = None,
     tags: Tags | None = None,
-    kept: segments.Kept | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[Writer]:
     """Write a video that appears under its name only when whole.
 
@@ -184,7 +186,7 @@ def create(
             video = coder = _add_video(container, header, coding, tags, tick)
             if kept:
                 coder = stack.enter_context(
-                    segments.Coder(video, kept, lambda scratch: _add_video(scratch, header, coding, tags, tick))
+                    Coder(video, kept, lambda scratch: _add_video(scratch, header, coding, tags, tick))
                 )
             copy = None
             if along:
