@@ -15,7 +15,7 @@ import numpy as np
 
 from youku import text_table
 from youku.engines.network import Network
-from youku.files import atomic_path
+from youku.files import atomic_path, printable
 from youku.inference import evaluation
 from youku.inference.evaluation import PROTOCOLS, Error, Picture
 from youku.metrics import fsim, psnr
@@ -240,7 +240,11 @@ def as_text(scores: Scores, title: str, pooled: bool) -> str:
         if pooled:
             empty = ["-"] * (len(keys) - 1)
             lines.append(["pooled MSE", *(cell for one in averages for cell in [f"{one['pooled_psnr']:.2f}", *empty])])
-        blocks += [f"{title}, {protocol} ({PROTOCOLS[protocol].source})", text_table.lay_out(header, lines), ""]
+        blocks += [
+            f"{printable(title, None)}, {protocol} ({PROTOCOLS[protocol].source})",
+            text_table.lay_out(header, lines),
+            "",
+        ]
     return "\n".join(blocks)
 
 
