@@ -295,7 +295,16 @@ def test_bad_input_is_one_sentence(
 
 @pytest.mark.parametrize("route", ["ffmpeg", "float"])
 @pytest.mark.parametrize("span", ["tv", "pc"])
-@pytest.mark.parametrize(("matrix", "name"), [("bt709", "bt709"), ("smpte170m", "smpte170m"), ("bt2020nc", "bt2020")])
+@pytest.mark.parametrize(
+    ("matrix", "name"),
+    [
+        ("bt709", "bt709"),
+        ("smpte170m", "smpte170m"),
+        ("bt2020nc", "bt2020"),
+        ("smpte240m", "smpte240m"),
+        ("fcc", "fcc"),
+    ],
+)
 def test_range_and_matrix_of_a_video_are_used(tmp_path: Path, route: str, span: str, matrix: str, name: str) -> None:
     """Flat colours coded by each matrix in each range come back within two codes, by both routes."""
     colours = np.array([[200, 30, 40], [30, 180, 60], [40, 60, 210], [250, 250, 250], [5, 5, 5]], np.uint8)
@@ -308,6 +317,30 @@ def test_range_and_matrix_of_a_video_are_used(tmp_path: Path, route: str, span: 
     assert convert.main([str(tmp_path / "a.mkv"), str(tmp_path / "p" / "f%d.png"), "--route", route]) == 0
     back = np.asarray(Image.open(tmp_path / "p" / "f1.png").convert("RGB"))
     assert np.abs(back.astype(int) - rgb).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [
+        ("bt470bg", ""),
+        ("ycgco", "colours coded by YCgCo are read as BT.601"),
+        ("bt2020c", "colours coded by BT.2020 of constant luminance are read as BT.2020"),
+        ("chroma-derived-nc", "colours coded by matrix 12 of H.273 are read as BT.601"),
+    ],
+)
+def test_a_matrix_that_is_read_as_another_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, matrix: str, words: str
+) -> None:
+    """As FFmpeg's scaler reads them, and one line says so; gray has no matrix."""
+    for layout in ("yuv444p", "gray"):
+        film = tmp_path / f"{layout}.mkv"
+        source = f"testsrc2=s=32x32:d=0.04,format={layout},setparams=colorspace={matrix}"
+        organiser("-f", "lavfi", "-i", source, "-c:v", "ffv1", str(film))
+        with open_recording(film):
+            pass
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == (
+        [f"{words} where they become RGB"] * bool(words)
+    )
 
 
 def test_jpeg_pictures_keep_their_full_range_in_a_video(tmp_path: Path) -> None:

@@ -26,7 +26,12 @@ WRITABLE = ("bmp", "png")
 
 def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], force: bool, matrix: str = "601") -> int:
     """Numbered pictures from 1 on, colours by ffmpeg as in `ffmpeg -i x.y4m -vsync 0 x%3d.bmp`; returns how many."""
-    names = {"709": "bt709", "2020": "bt2020nc"}  # 601 is what ffmpeg takes a y4m for
+    names = {
+        "709": "bt709",
+        "2020": "bt2020nc",
+        "240m": "smpte240m",
+        "fcc": "fcc",
+    }  # 601 is what ffmpeg takes a y4m for
     if len(header.plane_shapes) == 1 and not header.is_full_range:  # ffmpeg takes any gray for full range
         frames = ((_full_range(luma, header.depth),) for (luma,) in frames)
     source = {"format": "yuv4mpegpipe"} | ({"colorspace": names[matrix]} if matrix in names else {})

@@ -82,6 +82,8 @@ class Recording:
         about = self._video.codec_context.name, self._video.metadata.get("alpha_mode", "0")
         if not chroma and (lost := avframe.what_is_lost(first.format, name, *about)):
             _log.warning("%s: %s", path, lost)
+        if not name.startswith("mono") and (misread := self.tags.misread):
+            _log.warning("%s: %s", path, misread)
         num_each, num_indexed = 2 if DEINTERLACE["field"] in filters else 1, len(self._video.index_entries)
         has_index = "mp4" in container.format.name and num_indexed == self.num_frames
         self.most_frames = num_indexed * num_each if has_index else None
