@@ -81,7 +81,7 @@ class Writer:
         self.header, self.num_frames = header, 0
         self._container, self._video, self._source, self._frames, self._copy = container, video, source, frames, copy
         self._tick = video.codec_context.time_base
-        self._origin, self._last, self._end = 0, -1, 0  # ticks: of the source, and of what is written
+        self._origin, self._last, self.end = 0, -1, 0  # ticks: of the source, and of what is written
         self._others: Packets = iter(())
         self._waiting: tuple[Fraction, Any] | None = None
         self._shown: list[tuple[Fraction, Any]] = []  # subtitles of a range, until they or it are over
@@ -109,7 +109,7 @@ class Writer:
         if self.num_frames == 0 and self._copy:  # from here on the origin is known
             self._others = self._copy(self._origin * self._tick)
             self._waiting = next(self._others, None)
-        self._last, self._end, self.num_frames = time, time + duration, self.num_frames + 1
+        self._last, self.end, self.num_frames = time, time + duration, self.num_frames + 1
         return time, duration
 
     def finish(self) -> None:
@@ -119,9 +119,9 @@ class Writer:
             for packet in packets:
                 packet.dts = packet.pts
         self._mux(packets)
-        self._copy_until(None if self._frames is None else self._end * self._tick)
+        self._copy_until(None if self._frames is None else self.end * self._tick)
         for over_sec, packet in self._shown:
-            packet.duration -= max(0, round((over_sec - self._end * self._tick) / packet.time_base))
+            packet.duration -= max(0, round((over_sec - self.end * self._tick) / packet.time_base))
             self._container.mux(packet)
 
     def _mux(self, packets: Iterable[Any]) -> None:
