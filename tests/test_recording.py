@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.conftest import textured_frame
 from youku import files
-from youku.video import avframe, color, ffmpeg, recording, y4m
+from youku.video import avframe, color, damage, ffmpeg, recording, y4m
 from youku.video.recording import open_recording
 
 
@@ -211,6 +211,17 @@ def test_a_file_that_ends_between_two_packets(tmp_path: Path, name: str, codec: 
     path.write_bytes(path.read_bytes()[: places[-2]])
     with pytest.raises(ValueError, match="damaged: .*; fetch or make the file again"):
         read(path, whole=True)
+
+
+def test_raw_av1_cut_inside_a_unit(tmp_path: Path) -> None:
+    """A whole stream of units ends with the last one; any other end is told, though the decoder keeps silent."""
+    path = make(tmp_path / "a.obu", "-pix_fmt", "yuv420p", "-c:v", "libsvtav1", source="testsrc2=s=96x64:r=25:d=0.4")
+    data = path.read_bytes()
+    assert len(read(path, whole=True)[1]) == 10 and damage.ends_early(path, "obu") is None
+    for left in (1, 7, len(data) // 3, len(data) // 2):
+        path.write_bytes(data[:-left])
+        with pytest.raises(ValueError, match="damaged: .*; fetch or make the file again"):
+            read(path, whole=True)
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libx264"), ("b.mkv", "ffv1"), ("a.mpg", "mpeg1video")])

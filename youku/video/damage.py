@@ -81,7 +81,25 @@ def _mpegts(file: BinaryIO, size: int) -> bool:
     return all(size % packet for packet in (188, 192, 204))
 
 
-_CUTS = {"avi": _avi, "flv": _flv, "mxf": _mxf, "ogg": _ogg, "dv": _dv, "asf": _asf, "mpegts": _mpegts}
+def _obu(file: BinaryIO, size: int) -> bool:
+    """Each unit of AV1's low-overhead format says how long it is, in seven bits a byte (AV1 specification, 5.3 and 5.2)."""
+    place = 0
+    while place < size:
+        file.seek(place)
+        head = file.read(10)
+        start = 2 if head[0] & 4 else 1
+        length, place = 0, place + start
+        for index, byte in enumerate(head[start:]):
+            length, place = length | (byte & 127) << 7 * index, place + 1
+            if byte < 128:
+                break
+        if not head[0] & 2:  # it goes on to the end, or is none
+            return False
+        place += length
+    return place > size
+
+
+_CUTS = {"avi": _avi, "flv": _flv, "mxf": _mxf, "ogg": _ogg, "dv": _dv, "asf": _asf, "mpegts": _mpegts, "obu": _obu}
 
 
 def ends_early(path: str | Path, kind: str) -> str | None:
