@@ -10,8 +10,8 @@ from PIL import Image
 
 from tests.conftest import textured_frame
 from tests.test_predict import clip_of, network, run
-from youku import convert
-from youku.engines import mean, shipped
+from youku import convert, evaluate
+from youku.engines import mean, shipped, weights
 from youku.inference import evaluation, tiles
 from youku.inference.pipeline import Options
 from youku.video import color, picture_writer, y4m
@@ -39,18 +39,18 @@ def test_a_folder_of_pictures_becomes_one(tmp_path: Path, capsys: pytest.Capture
     turned = Image.Exif()
     turned[0x112] = 6
     rgb.save(photos / "g.jpg", exif=turned)
-    weights = shipped.FOLDER / "fsrcnn_x2.safetensors"
-    assert run(str(photos), str(tmp_path / "out"), "--weights", str(weights)) == 0
+    file = str(shipped.FOLDER / "fsrcnn_x2.safetensors")
+    assert run(str(photos), str(tmp_path / "out"), "--weights", file) == 0
     said = capsys.readouterr().err
     assert "e.png: has transparency, which is dropped" in said and "d.jpg: has CMYK colours" in said
-    fsrcnn = mean.load([str(weights)], None, None, "cpu", "float32", ["torch"], str)
+    fsrcnn = mean.load([file], None, None, "cpu", "float32", ["torch"], str)
     for path in sorted(photos.iterdir()):
         made = read_rgb(tmp_path / "out" / f"{path.stem}_x2.png")
         expected = evaluation.enlarge(fsrcnn, read_rgb(path), Options()).rgb
         assert expected is not None and np.array_equal(made, expected), path
     assert read_rgb(tmp_path / "out" / "g_x2.png").shape == (42, 34, 3)
     before = bytes_of(tmp_path / "out")
-    assert run(str(photos), str(tmp_path / "out"), "--weights", str(weights)) == 0
+    assert run(str(photos), str(tmp_path / "out"), "--weights", file) == 0
     assert capsys.readouterr().err.count("up to date") == len(before) == 7
 
 
@@ -196,3 +196,17 @@ def test_what_cannot_be_is_refused(
         got = int(str(end.code))
     assert got == status and said in capsys.readouterr().err
     assert [path for path in sorted(tmp_path.rglob("*")) if path.name != "out"] == before
+
+
+def test_an_output_that_is_not_finite_names_its_picture(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Of a damaged network neither predict nor evaluate makes anything black."""
+    module = network("fsrcnn", 2).module
+    module.last.weight.data.fill_(1e38)
+    weights.save(tmp_path / "w.safetensors", module.state_dict(), "fsrcnn", 2, {})
+    (tmp_path / "p").mkdir()
+    picture().save(tmp_path / "p" / "a.png")
+    assert run(str(tmp_path / "p"), str(tmp_path / "out"), "--weights", str(tmp_path / "w.safetensors")) == 1
+    assert f"{tmp_path / 'p' / 'a.png'}: the network's output is not finite" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+    assert evaluate.main([str(tmp_path / "p"), "--scale", "2", "--weights", str(tmp_path / "w.safetensors")]) == 1
+    assert "error: a: the network's output is not finite" in capsys.readouterr().err

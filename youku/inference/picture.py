@@ -12,7 +12,7 @@ from youku.engines.network import Network
 from youku.inference import evaluation, picture_scores
 from youku.inference.evaluation import Picture
 from youku.inference.jobs import Job
-from youku.inference.pipeline import NotFiniteError, Options
+from youku.inference.pipeline import Options
 from youku.video import fit, interpolate, picture_file, y4m
 
 
@@ -28,10 +28,7 @@ def enlarge(network: Network, job: Job, options: Options, tell: Callable[[str], 
     scaled = interpolate.scaled_header(header, network.scale)
     target = fit.target_header(header, job.size) if job.size else scaled
     tell(f"{job.source}: {header.width}x{header.height} -> {target.width}x{target.height}, {job.target}")
-    try:
-        high = evaluation.enlarge(network, low, options)
-    except NotFiniteError as error:
-        raise ValueError(f"{job.source}: {error}") from None
+    high = evaluation.enlarge(network, low, options, job.source)
     if target != scaled and high.rgb is not None:
         planes = fit.fit(tuple(np.moveaxis(high.rgb, -1, 0)), scaled, target)  # R, G and B
         high = Picture(high.luma, np.stack(planes, axis=-1))

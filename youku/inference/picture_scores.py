@@ -136,7 +136,7 @@ def score_all(
             raise ValueError(f"{pictures.folder}: two pictures are named {sample.name}; rename one to --save both")
         seen.add(sample.name)
         for index, network in enumerate(networks):
-            pred = evaluation.enlarge(network, sample.low, Options() if index else options)
+            pred = evaluation.enlarge(network, sample.low, Options() if index else options, sample.name)
             for protocol in protocols:
                 scores[protocol][network.spec.name].append(score(sample, pred, protocol, network.scale, with_fsim))
             if keep and not index:
