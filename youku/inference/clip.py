@@ -198,7 +198,9 @@ def _predict_opened(
             num_read = job.frames[0] + writer.num_frames if job.frames and writer.num_frames else None
             raise clips.too_short(job.source, job.frames, num_read)
     if source is not None and source.is_variable and not job.to_video:
-        tell(f"{job.source}: its rate varies, which {job.target} cannot hold; name a video (OUT.mp4) to keep the times")
+        tell(
+            f"{job.source}: its rate varies, and y4m has one rate alone, pictures none; name a video (OUT.mp4) to keep the times"
+        )
     num_made = writer.num_frames - num_kept
     tell(f"{job.target}: {plural(writer.num_frames, 'frame')}" + (f", {busy.told(num_made)}" if num_made else ""))
     return writer.num_frames
