@@ -1,4 +1,4 @@
-"""Predict clips: a network, a Job each, y4m or any video in, y4m or a video out; what is up to date is left alone.
+"""Predict clips: a network, a Job each, y4m or any video in, y4m, a video or pictures out; what is up to date is left alone.
 
 A clip's file appears whole, and beside it a hidden record of what made it. A run that is stopped leaves what it finished
 (video.segments), and the same command goes on from there; a pipe can be neither read nor written again. Nothing is
