@@ -77,7 +77,7 @@ def _coded(planes: Planes, header: Header, matrix: str, suffix: str) -> bytes:
 
     data = BytesIO()
     rgb = color.planes_to_rgb(planes, header.depth, header.layout, matrix, header.is_full_range)
-    Image.fromarray(rgb).save(data, suffix[1:])
+    Image.fromarray(rgb).save(data, suffix[1:], compress_level=4)  # of PNG: 3 % more than 6, in half of the time
     return data.getvalue()
 
 
