@@ -68,6 +68,9 @@ def test_what_one_picture_may_become(tmp_path: Path) -> None:
     assert read_rgb(tmp_path / "c.png").shape == (40, 50, 3)
     assert y4m.Clip(tmp_path / "d.y4m").header.plane_shapes == ((34, 42),) * 3
     assert read_rgb(tmp_path / "n" / "001.png").shape == (68, 84, 3)
+    Image.new("RGB", (1, 1)).save(source)
+    assert run(str(source), str(tmp_path / "e.png"), "--scale", "2") == 0
+    assert read_rgb(tmp_path / "e.png").shape == (2, 2, 3)
 
 
 def test_a_deep_or_damaged_picture_ends_the_run_after_those_before_it(

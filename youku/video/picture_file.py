@@ -48,7 +48,7 @@ def read_rgb(path: str | Path) -> np.ndarray:
         raise ValueError(f"{path}: expected an 8-bit picture, got more bits; convert it to 8 bit first")
     with open_picture(path) as picture:
         upright = ImageOps.exif_transpose(picture) if head.turn > 1 else picture
-        return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
+        return np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))  # torch wants one to write to
 
 
 def read_size(path: str | Path) -> tuple[int, int]:
