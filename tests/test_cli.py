@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import logging
 import os
 import subprocess
 import sys
@@ -387,3 +388,37 @@ def test_a_log_gets_lines_instead_of_a_bar(capsys: pytest.CaptureFixture, monkey
     told = capsys.readouterr().err
     assert told.endswith("\n") and not set("\r█") & set(told) and "" not in told.splitlines()
     assert any(line.startswith("score:  50%") and "2/4" in line and "1/2 a.y4m" in line for line in told.splitlines())
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31mred", "c\r\t\x9b1m", b"\xffd".decode(errors="surrogateescape")])
+def test_a_name_never_acts_on_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, name: str
+) -> None:
+    """Errors, usage errors, warnings, bars, what is said and what was made: each is one line with the name escaped."""
+    monkeypatch.chdir(tmp_path)
+    header = y4m.make_header(16, 16)
+    with y4m.create(f"{name}.y4m", header) as writer:
+        writer.write(textured_frame(header, 0))
+    for words, status in (
+        (["predict", f"{name}.y4m", f"{name}.o.y4m", "--model", "bicubic"], 0),
+        (["convert", f"{name}.y4m", f"{name}.yuv"], 0),
+        (["inspect", f"{name}.mp4"], 1),
+        (["evaluate", name], 1),
+        (["convert", f"{name}.y4m", "o.y4m", name], 2),
+    ):
+        try:
+            got = main(words)
+        except SystemExit as end:
+            got = int(str(end.code))
+        assert got == status
+        said = "".join(capsys.readouterr())
+        assert ascii(name)[1:-1] in said
+        assert all(line.isprintable() for line in said.replace("\r", "\n").split("\n")), said
+
+
+def test_what_rooms_warn_of_is_one_line() -> None:
+    """The handler of last resort, which writes them to stderr, escapes as `say` does."""
+    assert cli.guard(lambda: 0, "inspect", is_process=False) == 0
+    assert logging.lastResort is not None
+    record = logging.LogRecord("youku", logging.WARNING, "", 0, "%s: odd", ("a\nb\x1b",), None)
+    assert logging.lastResort.format(record) == "a\\nb\\x1b: odd"

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import urllib3
 
 from youku import contest, download, files
 from youku.exchange import archive, downloads, objects, zips
@@ -256,6 +257,22 @@ def test_fetch_decodes_what_was_packed_on_the_way(server: Server, tmp_path: Path
         assert objects.size_of(session, server.url + "a") is None
     fetch(server.url + "a", tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br", "x-compress", "a\x1b[31m"])
+def test_fetch_says_how_a_file_was_packed_that_it_cannot_unpack(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coding: str
+) -> None:
+    """An unknown Content-Encoding is named, and nothing of it is kept; a zip that was not packed after all is taken."""
+    monkeypatch.setattr(urllib3.HTTPResponse, "CONTENT_DECODERS", ["gzip", "deflate"])
+    server.bodies["/a"], server.headers["Content-Encoding"] = DATA, coding
+    with pytest.raises(FetchError, match=r"packed by (br|zstd|x-compress|a\\x1b\[31m), not plain as asked") as caught:
+        fetch(server.url + "a", tmp_path / "a")
+    assert caught.value.dead and list(tmp_path.iterdir()) == []
+    server.headers["Content-Encoding"] = "none"
+    server.bodies["/a"] = b"PK\x03\x04" + DATA
+    fetch(server.url + "a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"PK\x03\x04" + DATA
 
 
 PAGES = {

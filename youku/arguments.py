@@ -13,7 +13,7 @@ import shutil
 import sys
 from typing import Any, NoReturn
 
-from youku import nearest
+from youku import files, nearest
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -61,6 +61,9 @@ class Parser(argparse.ArgumentParser):
         if "unrecognized arguments: " not in message:
             self.print_usage(sys.stderr)
         self.exit(2, f"error: {message}; `{self.prog} --help` says what there is\n")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        super().exit(status, message and files.printable(message[:-1], None) + "\n")
 
 
 def in_order(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:

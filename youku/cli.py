@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 import os
 import sys
 import time
@@ -78,6 +79,7 @@ def bar(items: Iterable[Any] | None = None, *, is_shown: bool = True, **how: Any
     from tqdm import tqdm
 
     is_terminal = sys.stderr.isatty()
+    how |= {"desc": files.printable(how["desc"], None)} if how.get("desc") else {}
     return tqdm(items, disable=not is_shown, ascii=not is_terminal, file=sys.stderr if is_terminal else _Log(), **how)
 
 
@@ -97,8 +99,20 @@ class _Log:
 
 
 def say(sentence: str) -> None:
-    """A message on stderr."""
-    print(sentence, file=sys.stderr)
+    """A message on stderr: one line, whatever the names in it hold."""
+    print(files.printable(sentence, None), file=sys.stderr)
+
+
+def show(sentence: str) -> None:
+    """What a run made or found, on stdout, likewise."""
+    print(files.printable(sentence, None))
+
+
+class _Line(logging.Formatter):
+    """What rooms warn of, as `say` has it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return files.printable(super().format(record), None)
 
 
 def as_time(seconds: float) -> str:
@@ -183,6 +197,8 @@ def _is_no_file(path: Path) -> bool:
 def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:
     """Run a verb, turn user and system errors and stops into one sentence; a process that is stopped ends here."""
     files.begin_run()
+    if logging.lastResort:
+        logging.lastResort.setFormatter(_Line())
     try:
         with stops.signals_caught(KEPT.get(verb, ANEW)):
             status = _told(act, verb, is_process)

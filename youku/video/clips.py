@@ -66,6 +66,11 @@ class Opened:
     recording: Recording | None = None
     """The video that the frames are of."""
 
+    @property
+    def matrix(self) -> str:
+        """As `color` calls it; 601 where nothing says."""
+        return self.tags.matrix_name if self.tags else "601"
+
 
 @dataclass(frozen=True)
 class Material:
