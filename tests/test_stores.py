@@ -107,7 +107,8 @@ def test_every_verb_reads_and_writes_a_bucket(
         f"convert {{}}/clips/{high} {{}}/set/HR/",
         f"convert {{}}/clips/{low} {{}}/numbered/f-%02d.png --start 0.04",
         "convert {}/numbered/f-%02d.png {}/back.y4m --json",
-        "convert {}/clips {}/every --every 2",
+        "convert {}/clips {}/every --every 2 --shard 1/2",
+        "convert {}/clips {}/every --every 2 --shard 2/2",
         "degrade {}/every {}/pairs --preset bicubic",
         "degrade --check {}/pairs",
         "predict {}/clips {}/out --model bicubic",
@@ -183,6 +184,8 @@ def test_a_url_that_a_verb_cannot_take_is_refused(
 
 def test_no_object_is_lost(tmp_path: Path, memory: object, capsys: pytest.CaptureFixture[str]) -> None:
     """Another object in the place of the output stays, without --force, and so does the input; the same bytes are taken."""
+    stages = {copies._stage("memory://new/out", "convert", shard, None) for shard in ("1/2", "2/2")}
+    assert len(stages) == 2  # neither clears away what the other makes
     system = fsspec.filesystem("memory")
     write_pair(tmp_path, 0, 16, 12, 2)
     source, out = str(tmp_path / contest.low_name(0)), "memory://out/clip.y4m"

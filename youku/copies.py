@@ -60,7 +60,7 @@ def stand_in(words: Sequence[str], given: Mapping[str, Any], verb: str) -> tuple
             raise ValueError(
                 f"{stores.shown(url)}: the shards of {verb} meet in OUT; name a folder that all machines share"
             )
-        stages[url] = _stage(url, verb, given.get("force"))
+        stages[url] = _stage(url, verb, str(given.get("shard") or ""), given.get("force"))
     paths = {url: str(stages.get(url) or local(url, is_deep=verb == "evaluate")) for url, _ in urls}
     paths |= {url: f"{path}/" for url, path in paths.items() if url.endswith("/")}
     return [_URL.sub(lambda match: (match[1] or "") + paths.get(match[2], match[2]), word) for word in words], stages
@@ -126,19 +126,20 @@ def local(name: str, by_range: bool = False, is_deep: bool = False) -> str:
     return str(copy)
 
 
-def _stage(url: str, verb: str, force: bool | None) -> Path:
-    """Where a verb makes what is put to a URL, holding what it may go on with.
+def _stage(url: str, verb: str, shard: str, force: bool | None) -> Path:
+    """Where a verb makes what is put to a URL, holding what it may go on with; else each shard has a place of its own.
 
     ValueError where nothing could be put there: no package, bucket, credentials or store that takes it, or another's object.
     """
     stores.require_place(url)
     system, target = stores.system_of(url)
-    stage = _cache(url) / "out" / PurePosixPath(url.rstrip("/")).name
+    own = "out" if verb in GO_ON else f"out {shard.replace('/', ' of ')}".strip()
+    stage = _cache(url) / own / PurePosixPath(url.rstrip("/")).name
     _urls[str(stage)] = stores.shown(url).rstrip("/")
     with stores.told(url):
         for path in _files(stage.parent):
             if verb not in GO_ON or (_known(path)[0] and not stores.mark_of(system, _place(target, stage, path))):
-                path.unlink()  # it is no longer in the store
+                path.unlink()  # what is no longer in the store is made again
         if verb == "degrade" and system.isdir(target):  # it numbers pairs after those that are there
             for one in system.find(target):
                 _fetch(system, one, stage / PurePosixPath(one).relative_to(target), url)
@@ -160,9 +161,8 @@ def put(url: str, stage: Path, verb: str, force: bool | None) -> str:
                 num_put += 1
             if verb not in GO_ON:
                 path.unlink()
-    return f"{stores.shown(url)}: {plural(num_put, 'file')} put there" + f", {len(made) - num_put} there already" * (
-        num_put < len(made)
-    )
+    others = f", {len(made) - num_put} there already" if num_put < len(made) else ""
+    return f"{stores.shown(url)}: {plural(num_put, 'file')} put there{others}"
 
 
 def _is_there(system: Any, path: Path, place: str, url: str, force: bool | None) -> bool:
