@@ -66,6 +66,11 @@ class Opened:
     recording: Recording | None = None
     """The video that the frames are of."""
 
+    @property
+    def likely_frames(self) -> int | None:
+        """As many as will come, as the clip or its container says, or as its length would have it."""
+        return self.recording.likely_frames if self.num_frames is None and self.recording else self.num_frames
+
 
 @dataclass(frozen=True)
 class Material:
