@@ -38,6 +38,7 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
         ("xyzzy", 2, f"error: no verb 'xyzzy'; expected one of {', '.join(VERBS)}"),
         ("train --stepz=3", 2, "error: no flag --stepz; did you mean --steps?"),
         ("train --recipe overnite", 1, "error: recipe 'overnite': did you mean overnight? (or a path ending in .toml)"),
+        ("train --recipe 1hour", 1, "error: recipe '1hour': did you mean 1h? (or a path ending in .toml)"),
         ("train --model edsr-basline", 1, "error: model 'edsr-basline': did you mean edsr-baseline?"),
         (
             "convert a.y4m s3://bucket/b.y4m",
