@@ -19,7 +19,7 @@ from machine import bar, describe, interleaved, median_ratio
 from moto.server import ThreadedMotoServer
 from patches import HEIGHT, SIZE_PX, by_clip, write_clip
 
-from youku import contest, stores
+from youku import contest, copies
 from youku.video import y4m
 
 
@@ -49,7 +49,7 @@ def main() -> None:
         boxes = list(
             zip(rng.integers(0, args.frames, args.patches).tolist(), tops.tolist(), lefts.tolist(), strict=True)
         )
-        here, there = y4m.Clip(path), y4m.Clip(Path(stores.local("s3://clips/train", by_range=True), path.name))
+        here, there = y4m.Clip(path), y4m.Clip(Path(copies.local("s3://clips/train", by_range=True), path.name))
         began = time.perf_counter()
         cold = by_clip(there, boxes)
         cold_sec = time.perf_counter() - began

@@ -32,14 +32,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import av
 import torch
 from material import IDS, Server, SlowServer, make_material
 from torch.utils._pytree import tree_leaves
 
-from youku import __main__, files, text_table
+from youku import __main__, stops, text_table
+from youku.video import hashed
 
 SEED = 231711
 MOST_BURST = 3  # kills before a run may end
@@ -59,6 +60,8 @@ COMMANDS = {
     "experiment": f"experiment l1-against-l2 --steps 100 --scale 4 {TRAIN} {EVERY}",
     "predict": f"predict {{work}}/low {{out}} --frames scored --test-set {IDS} --device cpu",
     "y4m": "predict {work}/long.y4m {out}/long.y4m --device cpu",
+    "large": "predict {work}/large.y4m {out}/large.y4m --device cpu --model bicubic",
+    "numbered": "predict {work}/film.mp4 {out}/%4d.png --device cpu",
     "mkv": "predict {work}/film.mp4 {out}/film.mkv --device cpu",
     "mp4": "predict {work}/film.mp4 {out}/film.mp4 --device cpu --codec x265",
     "convert": "convert {work}/film.y4m {out}/o.mp4",
@@ -109,7 +112,7 @@ def _timeless(value: Any, stamps: dict[Any, Path]) -> Any:
     marks: dict[str, Any] = {"created": ""}
     if "stamp" in value:
         told = stamps.get(value["stamp"])
-        marks |= {"stamp": told is not None, "sha256": told is not None and files.sha256(told) == value["sha256"]}
+        marks |= {"stamp": told is not None, "digest": told is not None and hashed.of_file(told) == value["digest"]}
     if "changed_ns" in value:
         marks["changed_ns"] = tuple(value["changed_ns"]) in stamps
     return {key: marks[key] if key in marks else _timeless(item, stamps) for key, item in value.items()}
@@ -132,11 +135,14 @@ def run_verb(line: list[str], root: Path, last: int, number: int) -> None:
             if count == last:
                 os.kill(os.getpid(), number)
 
+    def leave(status: int) -> NoReturn:  # a verb ends its process itself
+        (root.parent / "count").write_text(str(count))
+        os._exit(status)
+
     sys.addaudithook(look)
     sys.argv = ["youku", *line]
-    status = __main__.main()
-    (root.parent / "count").write_text(str(count))
-    raise SystemExit(status)
+    stops.leave = leave
+    leave(__main__.main())
 
 
 @dataclass

@@ -21,7 +21,7 @@ from machine import bar, describe, interleaved
 from youku import contest
 from youku.engines import shipped, weights
 from youku.inference.clip import predict_all
-from youku.inference.jobs import list_jobs
+from youku.inference.job_list import list_jobs
 from youku.inference.pipeline import Options
 from youku.models import colours
 from youku.video import y4m

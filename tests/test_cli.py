@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import logging
 import os
 import re
 import subprocess
@@ -41,9 +42,9 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
         ("train --recipe 1hour", 1, "error: recipe '1hour': did you mean 1h? (or a path ending in .toml)"),
         ("train --model edsr-basline", 1, "error: model 'edsr-basline': did you mean edsr-baseline?"),
         (
-            "convert a.y4m s3://bucket/b.y4m",
+            "convert a.y4m az://bucket/b.y4m",
             1,
-            "error: s3://bucket/b.y4m: convert takes files alone, URLs are for download, predict, train",
+            "error: az://bucket/b.y4m: expected one of s3, oss, gs, https, http, memory, file, or a path",
         ),
         ("predict a b --model pairs-z", 2, "error: --model 'pairs-z': did you mean pairs-t?"),
         ("degrade a b --preset yuku", 2, "error: --preset 'yuku': did you mean youku?"),
@@ -119,7 +120,7 @@ def test_the_help_of_experiment_shows_its_own(capsys: pytest.CaptureFixture) -> 
     flags = [line.split()[0] for line in lines if line.startswith("  --")]
     assert flags[:5] == ["--list", "--json", "--runs", "--data", "--val-data"] and len(flags) > 50
     assert "--name" not in flags and not any("default" in line for line in lines)
-    assert sum(line.endswith(":") for line in lines) == 8
+    assert sum(line.endswith(":") for line in lines if not line.startswith(" ")) == 8
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -396,3 +397,37 @@ def test_a_log_gets_lines_instead_of_a_bar(capsys: pytest.CaptureFixture, monkey
     told = capsys.readouterr().err
     assert told.endswith("\n") and not set("\r█") & set(told) and "" not in told.splitlines()
     assert any(line.startswith("score:  50%") and "2/4" in line and "1/2 a.y4m" in line for line in told.splitlines())
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31mred", "c\r\t\x9b1m", b"\xffd".decode(errors="surrogateescape")])
+def test_a_name_never_acts_on_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, name: str
+) -> None:
+    """Errors, usage errors, warnings, bars, what is said and what was made: each is one line with the name escaped."""
+    monkeypatch.chdir(tmp_path)
+    header = y4m.make_header(16, 16)
+    with y4m.create(f"{name}.y4m", header) as writer:
+        writer.write(textured_frame(header, 0))
+    for words, status in (
+        (["predict", f"{name}.y4m", f"{name}.o.y4m", "--model", "bicubic"], 0),
+        (["convert", f"{name}.y4m", f"{name}.yuv"], 0),
+        (["inspect", f"{name}.mp4"], 1),
+        (["evaluate", name], 1),
+        (["convert", f"{name}.y4m", "o.y4m", name], 2),
+    ):
+        try:
+            got = main(words)
+        except SystemExit as end:
+            got = int(str(end.code))
+        assert got == status
+        said = "".join(capsys.readouterr())
+        assert ascii(name)[1:-1] in said
+        assert all(line.isprintable() for line in said.replace("\r", "\n").split("\n")), said
+
+
+def test_what_rooms_warn_of_is_one_line() -> None:
+    """The handler of last resort, which writes them to stderr, escapes as `say` does."""
+    assert cli.guard(lambda: 0, "inspect", is_process=False) == 0
+    assert logging.lastResort is not None
+    record = logging.LogRecord("youku", logging.WARNING, "", 0, "%s: odd", ("a\nb\x1b",), None)
+    assert logging.lastResort.format(record) == "a\\nb\\x1b: odd"

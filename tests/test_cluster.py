@@ -20,10 +20,10 @@ import torch
 from tests.conftest import textured_frame, write_pair
 from tests.test_score import TEST_SET, made  # noqa: F401
 from tests.test_shards import contents
-from youku import cluster, convert, degrade, files, predict, score
+from youku import cluster, contest, convert, degrade, files, predict, score
 from youku.cluster import Task, Worker
 from youku.inference import beside, clip, tiles
-from youku.video import pair_folder, y4m
+from youku.video import pair_folder, segments, y4m
 
 FAST = ["--quality", "fast", "--engine", "torch"]
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
@@ -126,15 +126,17 @@ def test_every_verb_makes_on_workers_what_it_makes_alone(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """predict, convert, degrade and score: the same files, and finished ones are not made again."""
+    """predict (of a film too), convert, degrade and score: the same files, and finished ones are not made again."""
     monkeypatch.setattr(cluster, "_join", lambda address: OneProcess())
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(segments, "SEGMENT_FRAMES", 2)
     monkeypatch.chdir(tmp_path)
     make_sources(tmp_path / "src")
     clips = str(made / "clips")
     for name, verb, line in (
         ("predict", predict, [clips, "{}", "--frames", "0-1", *FAST]),
+        ("film", predict, [f"{clips}/{contest.low_name(TEST_SET.ids[0])}", "{}/a.y4m", *FAST]),
         ("convert", convert, [clips, "{}", "--planes"]),
         ("degrade", degrade, ["src", "{}", "--noise", "3", "--split-every", "2"]),
         (
@@ -256,7 +258,7 @@ def test_what_cannot_be_a_cluster_is_one_sentence(
     assert "Version mismatch: Ray: 2.60.0 Python: 3.12; check" in said("auto", pairs, 1)
     assert "--cluster auto: No token was found; check the address, RAY_AUTH_MODE" in said("auto", pairs, 1)
     assert "expected auto, or HOST:PORT" in said("ray://head", pairs, 2)
-    assert "--cluster shares out a folder's clips" in said("auto", next(pairs.glob("*_l.y4m")), 2)
+    assert "--cluster reads and writes files alone, no pipe; name IN and OUT" in said("auto", Path("-"), 2)
     assert not Path(out).exists()
 
 

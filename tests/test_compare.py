@@ -260,18 +260,23 @@ def test_video_has_every_frame_and_the_psnr(
         assert np.abs(planes[0][STRIP : STRIP + HEIGHT, :WIDTH] - luma).mean() < 1
 
 
-def test_audio_of_the_first_is_carried_over(clips: tuple[Path, ...], tmp_path: Path) -> None:
-    """A with a tone gives a comparison with a tone; without one there is no audio and no error."""
+@pytest.mark.parametrize("tone_sec", [1, 0.05, None])
+def test_audio_of_the_first_is_carried_over(clips: tuple[Path, ...], tmp_path: Path, tone_sec: float | None) -> None:
+    """A with a tone gives a comparison with a tone, and every picture, whichever ends first; without one there is none."""
     high, pred, _ = clips
-    loud = tmp_path / "loud.mkv"
-    tone = ["-f", "lavfi", "-i", "sine=frequency=440:duration=1", "-c:a", "pcm_s16le"]
-    line = [ffmpeg.binary(), "-v", "error", "-i", str(high), *tone, "-c:v", "ffv1", str(loud)]
-    subprocess.run(line, check=True)
-    for first, has_audio in ((loud, True), (high, False)):
-        out = tmp_path / "cmp.mp4"
-        assert main(["compare", str(first), str(pred), "--out", str(out)]) == 0
-        probe = subprocess.run([ffmpeg.binary(), "-i", str(out)], capture_output=True, text=True, check=False).stderr
-        assert ("Audio: aac" in probe) == has_audio and "Video: h264" in probe
+    first, out = high, tmp_path / "cmp.mp4"
+    if tone_sec:
+        first = tmp_path / "loud.mkv"
+        tone = ["-f", "lavfi", "-i", f"sine=frequency=440:duration={tone_sec}", "-c:a", "pcm_s16le"]
+        uneven = ["-vf", "setpts=N*N*TB*100", "-fps_mode", "vfr"]
+        line = [ffmpeg.binary(), "-v", "error", "-i", str(high), *tone, *uneven, "-c:v", "ffv1", str(first)]
+        subprocess.run(line, check=True)
+    assert main(["compare", str(first), str(pred), "--out", str(out), "--wipe"]) == 0
+    probe = subprocess.run([ffmpeg.binary(), "-i", str(out)], capture_output=True, text=True, check=False).stderr
+    assert ("Audio: aac" in probe) == bool(tone_sec) and "Video: h264" in probe
+    with open_recording(out) as written, open_recording(first) as source:
+        times = [[time * each.tick for time in each.times] for each in (written, source) if list(each)]
+    assert times[0] == times[1] and len(times[0]) == 4
 
 
 def test_different_lengths_name_both_counts(

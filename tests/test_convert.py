@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from youku import convert, degrade
-from youku.video import color, conversion, ffmpeg, y4m
+from youku.video import clips, color, conversion, ffmpeg, y4m
 from youku.video.conversion import Conversion
 from youku.video.recording import open_recording
 
@@ -295,7 +295,16 @@ def test_bad_input_is_one_sentence(
 
 @pytest.mark.parametrize("route", ["ffmpeg", "float"])
 @pytest.mark.parametrize("span", ["tv", "pc"])
-@pytest.mark.parametrize(("matrix", "name"), [("bt709", "bt709"), ("smpte170m", "smpte170m"), ("bt2020nc", "bt2020")])
+@pytest.mark.parametrize(
+    ("matrix", "name"),
+    [
+        ("bt709", "bt709"),
+        ("smpte170m", "smpte170m"),
+        ("bt2020nc", "bt2020"),
+        ("smpte240m", "smpte240m"),
+        ("fcc", "fcc"),
+    ],
+)
 def test_range_and_matrix_of_a_video_are_used(tmp_path: Path, route: str, span: str, matrix: str, name: str) -> None:
     """Flat colours coded by each matrix in each range come back within two codes, by both routes."""
     colours = np.array([[200, 30, 40], [30, 180, 60], [40, 60, 210], [250, 250, 250], [5, 5, 5]], np.uint8)
@@ -308,6 +317,30 @@ def test_range_and_matrix_of_a_video_are_used(tmp_path: Path, route: str, span: 
     assert convert.main([str(tmp_path / "a.mkv"), str(tmp_path / "p" / "f%d.png"), "--route", route]) == 0
     back = np.asarray(Image.open(tmp_path / "p" / "f1.png").convert("RGB"))
     assert np.abs(back.astype(int) - rgb).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [
+        ("bt470bg", ""),
+        ("ycgco", "colours coded by YCgCo are read as BT.601"),
+        ("bt2020c", "colours coded by BT.2020 of constant luminance are read as BT.2020"),
+        ("chroma-derived-nc", "colours coded by matrix 12 of H.273 are read as BT.601"),
+    ],
+)
+def test_a_matrix_that_is_read_as_another_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, matrix: str, words: str
+) -> None:
+    """As FFmpeg's scaler reads them, and one line says so; gray has no matrix."""
+    for layout in ("yuv444p", "gray"):
+        film = tmp_path / f"{layout}.mkv"
+        source = f"testsrc2=s=32x32:d=0.04,format={layout},setparams=colorspace={matrix}"
+        organiser("-f", "lavfi", "-i", source, "-c:v", "ffv1", str(film))
+        with open_recording(film):
+            pass
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == (
+        [f"{words} where they become RGB"] * bool(words)
+    )
 
 
 def test_jpeg_pictures_keep_their_full_range_in_a_video(tmp_path: Path) -> None:
@@ -334,6 +367,26 @@ def test_photographs_stand_upright_each_by_its_own_tag(tmp_path: Path, route: st
     clip = y4m.Clip(tmp_path / "a.y4m")
     assert (clip.header.width, clip.header.height, clip.num_frames) == (32, 48, 2)
     assert np.abs(clip.frame(0)[0].astype(int) - clip.frame(1)[0]).mean() < 1
+
+
+@pytest.mark.parametrize("chroma", ["420", "444p10", "444p16"])
+@pytest.mark.parametrize(
+    "names", [["1.png"], ["L.png"], ["16.png"], ["1.png", "RGB.png", "L.png", "16.png"], ["CMYK.jpg", "RGB.jpg"]]
+)
+def test_white_is_white_in_every_picture_of_a_set(tmp_path: Path, names: list[str], chroma: str) -> None:
+    """1 bit, 8 and 16 bit gray, CMYK: black and white lie at the ends of the one range that the header names."""
+    white = Image.fromarray(np.repeat(np.array([[0, 255]], np.uint8), 8, 1).repeat(16, 0))
+    for number, name in enumerate(names):
+        mode = name.partition(".")[0]
+        deep = Image.fromarray(np.asarray(white).astype(np.uint16) * 257)
+        picture = deep if mode == "16" else white.convert(mode)
+        picture.save(tmp_path / f"{number}{Path(name).suffix}", quality=100)
+    with clips.open_frames(tmp_path, chroma=chroma) as opened:
+        unit = 1 << (opened.header.depth - 8)
+        black, peak = (0, unit * 256 - 1) if opened.header.is_full_range else (16 * unit, 235 * unit)
+        for luma, *_ in opened.frames:
+            assert abs(luma[8, 2] - black) <= unit / 4
+            assert abs(int(luma[8, 13]) - peak) <= (1.01 * unit if "CMYK.jpg" in names else unit / 4)  # 254 of inks
 
 
 @pytest.mark.parametrize("kinds", ["L.jpg RGB.jpg", "RGB.jpg L.png", "L.png RGB.jpg turned", "RGB.png L.png turned"])

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import urllib3
 
 from youku import contest, download, files
 from youku.exchange import archive, downloads, objects, zips
@@ -256,6 +257,22 @@ def test_fetch_decodes_what_was_packed_on_the_way(server: Server, tmp_path: Path
         assert objects.size_of(session, server.url + "a") is None
     fetch(server.url + "a", tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br", "x-compress", "a\x1b[31m"])
+def test_fetch_says_how_a_file_was_packed_that_it_cannot_unpack(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coding: str
+) -> None:
+    """An unknown Content-Encoding is named, and nothing of it is kept; a zip that was not packed after all is taken."""
+    monkeypatch.setattr(urllib3.HTTPResponse, "CONTENT_DECODERS", ["gzip", "deflate"])
+    server.bodies["/a"], server.headers["Content-Encoding"] = DATA, coding
+    with pytest.raises(FetchError, match=r"packed by (br|zstd|x-compress|a\\x1b\[31m), not plain as asked") as caught:
+        fetch(server.url + "a", tmp_path / "a")
+    assert caught.value.dead and list(tmp_path.iterdir()) == []
+    server.headers["Content-Encoding"] = "none"
+    server.bodies["/a"] = b"PK\x03\x04" + DATA
+    fetch(server.url + "a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"PK\x03\x04" + DATA
 
 
 PAGES = {
@@ -814,8 +831,9 @@ def test_command_reports_odd_clips(mirror: Server, tmp_path: Path, capsys: pytes
     assert result["up_to_date"] and len(result["findings"]) == 4
 
 
-def test_command_dead_host(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_dead_host(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A dead host is one sentence for all archives, with what to do, and exit 1."""
+    monkeypatch.setattr(files, "free_bytes", lambda folder: 1 << 40)  # whatever this disk has
     status, out, err = run(capsys, "--data", str(tmp_path), "--base-url", "http://127.0.0.1:9/", "--clips", "0-60")
     assert status == 1 and "0 of 122 clips" in out
     assert "Youku_00000_l.y4m to Youku_00049_l.y4m (50 clips)" in out and len(out.splitlines()) == 5

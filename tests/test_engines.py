@@ -330,6 +330,7 @@ def test_frames_kept_are_of_the_same_engine(packages: Runtimes, monkeypatch: pyt
     assert choice.with_engine(packages.made, "openvino", str).engine.name == "openvino 1.0"
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower")  # of torch, on Python 3.13.0 alone
 def test_compiled_layers_make_torchs_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced by torch.compile, without the minute that its kernels take; the first picture is held to eager torch's."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))

@@ -8,8 +8,10 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,8 @@ from tests.test_memory import remembering
 from tests.test_predict import feed, network
 from youku import cli
 from youku.cli import Item
+from youku.inference import beside, records, tiles
 from youku.inference import clip as predictions
-from youku.inference import records, tiles
 from youku.inference.clip import predict_all
 from youku.inference.jobs import Job, VideoOptions
 from youku.inference.pipeline import Options
@@ -401,3 +403,30 @@ def test_a_stop_within_a_frame_costs_that_frame_alone(
             assert writer.num_kept == 3
             writer.write(frame)
     assert [len(planes) for planes in y4m.Clip(target)] == [3] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix", "frames", "batch"),
+    [("enhancenet-3frame", ".y4m", None, 3), ("fsrcnn", ".mkv", range(1, 10), 1)],
+)
+def test_a_film_may_be_made_in_parts(
+    tmp_path: Path, films: Path, name: str, suffix: str, frames: range | None, batch: int
+) -> None:
+    """By several, in any order, some of them stopped: the frames of one process, at their times; neighbours are seen."""
+    source, options, made = str(films / f"film{suffix}"), Options(batch=batch), list[str]()
+    whole, out = (Job(source, str(tmp_path / f"{each}{suffix}"), frames) for each in ("whole", "out"))
+    predict_all(net := network(name, 2), [whole], options)
+
+    def run(parts: Sequence[Job], number: int = 9) -> None:
+        for part in list(parts)[::-1][:number]:
+            predict_all(net, [part], options, tell=made.append)
+        if number < len(parts):
+            raise KeyboardInterrupt
+
+    for one, watch in ((partial(run, number=1), cli.unwatched), (run, stop_after(5)), (run, cli.unwatched)):
+        with suppress(KeyboardInterrupt):
+            alone = replace(options, elsewhere=partial(beside.film, one, options))
+            predict_all(net, [out], alone, watch=watch, tell=made.append)
+    assert sum("up to date" in line for line in made) >= 3 and hidden(tmp_path) == []
+    assert all(f"part/parts/0000000{start}.y4m: " in " ".join(made) for start in ((0, 6) if batch == 3 else (0, 4, 8)))
+    assert decoded(Path(whole.target)) == decoded(Path(out.target))

@@ -71,7 +71,7 @@ def test_own_clips_to_a_ranked_rehearsal(desk: Path, capsys: pytest.CaptureFixtu
         "1h-val/report.html",
     ]
     board = (desk / "submissions/README.md").read_text()
-    assert board.count("| 1h-val |") == board.count("| 1h-val-ensemble |") == 1
+    assert board.count("| 1h-val: pairs-s x4 |") == board.count("| 1h-val-ensemble: pairs-s x4 |") == 1
 
 
 @pytest.mark.parametrize(

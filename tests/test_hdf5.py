@@ -293,6 +293,16 @@ def make_nan(file: h5py.File) -> None:
         file[key] = np.full((2, 8, 8), np.nan, np.float32)
 
 
+def make_complex(file: h5py.File) -> None:
+    for key in ("lr", "hr"):
+        file[key] = np.full((2, 8, 8), 1j)
+
+
+def make_no_patch(file: h5py.File) -> None:
+    for key in ("lr", "hr"):
+        file[key] = np.zeros((0, 8, 8))
+
+
 def make_no_area(file: h5py.File) -> None:
     for key in ("lr", "hr"):
         file[f"{key}/0"] = np.zeros((0, 8), np.float32)
@@ -306,6 +316,8 @@ def make_no_area(file: h5py.File) -> None:
         (make_link, "lr is a link; expected the data itself"),
         (make_outside, "holds no data of its own"),
         (make_nan, "lr 0 has values that are no numbers"),
+        (make_complex, "lr 0 has values that are no numbers"),
+        (make_no_patch, r"expected datasets lr and hr .*found hr \(a dataset \(0, 8, 8\)\)"),
         (make_no_area, "lr/0: expected a plane"),
     ],
 )

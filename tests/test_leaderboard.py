@@ -111,6 +111,7 @@ def test_cells_are_escaped_and_pages_linked(root: Path) -> None:
     )
     assert row.endswith("| 2026-01-02 | [report](best%20one/report.html) |")
     assert r"full clips, vmaf\_v0.6.1, mean" in row
+    assert leaderboard._plain("a\n\x1b[31m b") == r"a \\x1b\[31m b"
 
 
 def test_a_readme_of_another_coding_is_named(root: Path) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.conftest import textured_frame
 from youku import files
-from youku.video import avframe, color, ffmpeg, recording, y4m
+from youku.video import avframe, color, damage, ffmpeg, recording, y4m
 from youku.video.recording import open_recording
 
 
@@ -213,6 +213,17 @@ def test_a_file_that_ends_between_two_packets(tmp_path: Path, name: str, codec: 
         read(path, whole=True)
 
 
+def test_raw_av1_cut_inside_a_unit(tmp_path: Path) -> None:
+    """A whole stream of units ends with the last one; any other end is told, though the decoder keeps silent."""
+    path = make(tmp_path / "a.obu", "-pix_fmt", "yuv420p", "-c:v", "libsvtav1", source="testsrc2=s=96x64:r=25:d=0.4")
+    data = path.read_bytes()
+    assert len(read(path, whole=True)[1]) == 10 and damage.ends_early(path, "obu") is None
+    for left in (1, 7, len(data) // 3, len(data) // 2):
+        path.write_bytes(data[:-left])
+        with pytest.raises(ValueError, match="damaged: .*; fetch or make the file again"):
+            read(path, whole=True)
+
+
 @pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libx264"), ("b.mkv", "ffv1"), ("a.mpg", "mpeg1video")])
 def test_bytes_that_are_wrong(tmp_path: Path, name: str, codec: str, caplog: pytest.LogCaptureFixture) -> None:
     """Zeros here and there: counted, told of once, and the frames that decode come."""
@@ -250,17 +261,45 @@ def test_gray_has_full_range_where_none_is_said(tmp_path: Path, pix_fmt: str) ->
         ("film.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\na.ts\n#EXT-X-ENDLIST\n"),
         ("film.mp4", "ffconcat version 1.0\nfile a.ts\n"),
         ("film.mkv", "ffconcat version 1.0\nfile {folder}/a.ts\n"),
+        ("film.m3u8", "#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:1,\n{folder}/a.mp4\n#EXT-X-ENDLIST\n"),
     ],
 )
 def test_a_playlist_leads_nowhere(tmp_path: Path, name: str, text: str) -> None:
     """A playlist or a concat script under any name is refused, unless it is trusted."""
     make(tmp_path / "a.ts", "-c:v", "mpeg2video")
+    make(tmp_path / "a.mp4", "-c:v", "mpeg4")
     (tmp_path / name).write_text(text.format(folder=tmp_path))
     with pytest.raises(ffmpeg.NoVideoError, match="leads to other files"):
         read(tmp_path / name)
     files.allow_playlists(True)
     try:
         assert len(read(tmp_path / name)[1]) == 10
+    finally:
+        files.begin_run()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("film.m3u8", "#EXTM3U\n#EXTINF:1,\n{folder}/a.mp4\n"),
+        ("film.m3u8", "\ufeff#EXTM3U\r\n#EXT-X-TARGETDURATION:9\r\n#EXTINF:1,\r\na.mp4\r\n"),
+        ("film.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n{folder}/a.mp4\n#EXT-X-ENDLIST\n"),
+        ("film.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n/etc/passwd\n#EXT-X-ENDLIST\n"),
+        ("film.m3u", "{folder}/a.mp4\n"),
+        ("film.mov", '<?xml version="1.0"?>\n<playlist version="1"><trackList></trackList></playlist>'),
+    ],
+)
+def test_a_playlist_that_ffmpeg_cannot_follow(tmp_path: Path, name: str, text: str) -> None:
+    """It is told as a playlist, not as invalid data, untrusted and trusted."""
+    (tmp_path / name).write_text(text.format(folder=tmp_path))
+    with pytest.raises(ffmpeg.NoVideoError, match="leads to other files"):
+        read(tmp_path / name)
+    files.allow_playlists(True)
+    try:
+        with pytest.raises(
+            ffmpeg.NoVideoError, match=r"is a playlist that ffmpeg cannot follow \(.+\); name what it lists"
+        ):
+            read(tmp_path / name)
     finally:
         files.begin_run()
 

@@ -334,27 +334,30 @@ def test_missing_libvmaf_says_what_to_do(made: Path, monkeypatch: pytest.MonkeyP
 
 
 @needs_libvmaf
+@pytest.mark.parametrize("side", [16, 8])
 def test_a_clip_too_small_for_vmaf_is_named_and_the_others_scored(
-    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], side: int
 ) -> None:
-    """A clip of 16 pixels has PSNR and SSIM, no VMAF, and one sentence with its name; the score stands on the others."""
+    """A clip of 16 pixels has PSNR and SSIM, no VMAF, and one sentence with its name, one of 8 no SSIM; the others have all."""
     names = (contest.low_name(150), contest.high_name(150), TEST_SET.name(150))
     for folder, name in zip(("clips", "clips", "pred"), names, strict=True):
         (tmp_path / folder).mkdir(exist_ok=True)
         shutil.copy(made / folder / name, tmp_path / folder / name)
-    for folder, name, side in (
-        ("clips", contest.low_name(151), 4),
-        ("clips", contest.high_name(151), 16),
-        ("pred", TEST_SET.name(151), 16),
+    for folder, name, own in (
+        ("clips", contest.low_name(151), side // 4),
+        ("clips", contest.high_name(151), side),
+        ("pred", TEST_SET.name(151), side),
     ):
-        header = make_header(side, side)
+        header = make_header(own, own)
         with y4m.create(tmp_path / folder / name, header) as writer:
             writer.write(tuple(np.full(shape, 90, np.uint8) for shape in header.plane_shapes))
     clips = tmp_path / "clips"
     both = score_submission(tmp_path / "pred", clips, clips, contest.test_set("150-151"))
-    assert f"{TEST_SET.name(151)}: VMAF: libvmaf measures no picture under 17x17, got 16x16" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{TEST_SET.name(151)}: VMAF: libvmaf measures no picture under 17x17, got {side}x{side}" in said
+    assert (f"{TEST_SET.name(151)}: SSIM: takes pictures of 11 pixels" in said) == (side < 11)
     first, tiny = (clip["submission"] for clip in both["clips"])
-    assert tiny["vmaf"] is None and tiny["psnr_yuv"] == math.inf
+    assert tiny["vmaf"] is None and tiny["psnr_yuv"] == math.inf and (tiny["ssim"] is None) == (side < 11)
     assert both["totals"]["submission"]["vmaf"] == first["vmaf"] > 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,8 @@ import pytest
 
 from tests.conftest import write_pair
 from tests.test_train import settings
-from youku import contest, predict, stores
+from youku import contest, copies, predict, stores
+from youku.__main__ import main
 from youku.exchange import objects
 from youku.exchange.fetch import fetch
 from youku.training import run, saving
@@ -55,6 +57,7 @@ def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
     fsspec.filesystem("s3").makedirs("clips", exist_ok=True)
     yield "s3://clips"
+    fsspec.filesystem("s3").rm("clips", recursive=True)
     fsspec.filesystem("s3").clear_instance_cache()
     server.stop()
 
@@ -85,11 +88,104 @@ def test_predict_reads_and_writes_a_bucket(
     monkeypatch.setattr(system, "open", None)
     assert predict.main(line) == 0
     said = capsys.readouterr().err
-    assert said.count("up to date") == said.count("already") == 2
+    assert said.count("up to date") == 2 and "0 files put there, 2 there already" in said
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_every_verb_reads_and_writes_a_bucket(
+    tmp_path: Path, bucket: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it makes of files, for objects, pictures, folders and folders below them; what is said names the URL alone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    low, high = contest.low_name(0), contest.high_name(0)
+    for clip_id in range(2):
+        write_pair(Path("clips"), clip_id, 16, 12, 3)
+    put(Path("clips"), f"{bucket}/clips")
+    system, place = fsspec.core.url_to_fs(bucket)
+    for line in (
+        f"convert {{}}/clips/{high} {{}}/set/HR/",
+        f"convert {{}}/clips/{low} {{}}/numbered/f-%02d.png --start 0.04",
+        "convert {}/numbered/f-%02d.png {}/back.y4m --json",
+        "convert {}/clips {}/every --every 2 --shard 1/2",
+        "convert {}/clips {}/every --every 2 --shard 2/2",
+        "degrade {}/every {}/pairs --preset bicubic",
+        "degrade --check {}/pairs",
+        "predict {}/clips {}/out --model bicubic",
+        "submit {}/out --name a --low {}/clips --test-set val --out={}/submissions",
+        "score {}/submissions/a/a.zip --low {}/clips --high {}/clips --test-set val --no-vmaf --out {}/score",
+        f"compare {{}}/clips/{low} {{}}/clips/{high} --out {{}}/c.png --frame 1",
+        f"inspect {{}}/clips/{low} --json --png {{}}/i.png",
+        "evaluate {}/set --model bicubic --save {}/kept",
+    ):
+        status = main(line.format(*[str(tmp_path)] * 4).split())
+        assert main(line.format(*[bucket] * 4).split()) == status == int("--check" in line), line  # too small for that
+        assert str(copies.files.cache_folder("objects")) not in "".join(capsys.readouterr())
+    made = {str(Path(one).relative_to(place)): one for one in system.find(place)}
+    shown = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+    assert made.keys() == {str(path) for path in shown if "/." not in f"/{path}"} and len(made) > 30
+    for name in made.keys() - {
+        "pairs/pairs.json",
+        "submissions/a/manifest.json",
+        "score/score.json",
+    }:  # these name paths
+        assert system.cat_file(made[name]) == (tmp_path / name).read_bytes(), name
+
+
+def test_pairs_are_numbered_after_those_in_the_store(
+    tmp_path: Path, memory: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of whatever machine; the first goes on with what the other has put there."""
+    write_pair(tmp_path, 0, 16, 12, 2)
+    low, high, out = (str(tmp_path / contest.low_name(0)), str(tmp_path / contest.high_name(0)), "memory://d/pairs")
+    assert main(["degrade", high, out]) == 0
+    with monkeypatch.context() as patched:
+        patched.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+        assert main(["degrade", low, out]) == 0
+    assert main(["degrade", low, high, out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"folder": out, "made": []}
+    assert len(fsspec.filesystem("memory").find("/d/pairs")) == 5
+    fsspec.filesystem("memory").rm("/d/pairs", recursive=True)
+    assert main(["degrade", low, out, "--json"]) == 0  # as in a folder whose files were deleted
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["made"] == [0]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            "degrade a.y4m memory://a/out --shard 1/2",
+            "the shards of degrade meet in OUT; name a folder that all machines",
+        ),
+        (
+            "score memory://a/a.zip --low l --high h --test-set val",
+            "score writes beside it, where it is no URL; add --out",
+        ),
+        ("report memory://a/b", "report writes beside it"),
+        ("download --data memory://a", "download goes on in that folder; name one of this machine"),
+        ("train --data d --runs=memory://a", "train goes on in that folder"),
+        ("compare memory://a/x.mp4 b.y4m --out memory://a/x.mp4", "is the input itself"),
+        ("convert s3://me:secret@b/a.y4m b.y4m", "s3://b/a.y4m: expected no credentials in it"),
+        ("inspect memory://a/none.y4m", "memory://a/none.y4m: no such bucket or object"),
+        ("inspect memory://a/text.y4m", "memory://a/text.y4m: "),
+        ("convert memory://a/text.y4m memory://a/text.yuv", "memory://a/text.y4m: "),
+    ],
+)
+def test_a_url_that_a_verb_cannot_take_is_refused(
+    line: str, words: str, memory: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one sentence that names it, and nothing is made here or there."""
+    fsspec.filesystem("memory").pipe_file("/a/text.y4m", b"no clip")
+    assert main(line.split()) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: ") and words in told and told.count("\n") == 1
+    assert fsspec.filesystem("memory").find("/") == ["/a/text.y4m"]
 
 
 def test_no_object_is_lost(tmp_path: Path, memory: object, capsys: pytest.CaptureFixture[str]) -> None:
     """Another object in the place of the output stays, without --force, and so does the input; the same bytes are taken."""
+    stages = {copies._stage("memory://new/out", "convert", shard, None) for shard in ("1/2", "2/2")}
+    assert len(stages) == 2  # neither clears away what the other makes
     system = fsspec.filesystem("memory")
     write_pair(tmp_path, 0, 16, 12, 2)
     source, out = str(tmp_path / contest.low_name(0)), "memory://out/clip.y4m"
@@ -97,9 +193,9 @@ def test_no_object_is_lost(tmp_path: Path, memory: object, capsys: pytest.Captur
     assert predict.main([source, out, "--model", "bicubic"]) == 1
     assert "exists and was not made here" in capsys.readouterr().err and system.cat_file("/out/clip.y4m") == b"theirs"
     assert predict.main([source, out, "--model", "bicubic", "--force"]) == 0
-    next(stores._cache(out).glob("out/.*.uploaded")).unlink()
+    copies._note(copies._cache(out) / "out" / "clip.y4m").unlink()
     assert predict.main([source, out, "--model", "bicubic"]) == 0
-    assert "has clip.y4m already" in capsys.readouterr().err
+    assert "0 files put there, 1 there already" in capsys.readouterr().err
     ours = system.cat_file("/out/clip.y4m")
     system.pipe_file("/out/clip.y4m", b"theirs, put there since")
     assert predict.main([source, out, "--model", "bicubic"]) == 1
@@ -124,7 +220,7 @@ def test_train_reads_a_bucket_and_follows_its_changes(pairs: Path, memory: objec
         system.put_file(str(pairs / name(1)), f"/data/train/{name(2)}")
     train, val = run.load_pairs(made)
     assert len(train + val) == 2
-    folder = Path(stores.local("memory://data/train"))
+    folder = Path(copies.local("memory://data/train"))
     assert (folder / contest.low_name(2)).read_bytes() == (pairs / contest.low_name(1)).read_bytes()
 
 
@@ -137,7 +233,7 @@ def num_here(folder: Path) -> tuple[int, int]:
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_patches_come_by_range(pairs: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A patch fetches its frame's blocks alone, once for all runs; an object that changes meanwhile is refused, not mixed."""
-    monkeypatch.setattr(stores, "RANGE_BYTES", 4096)
+    monkeypatch.setattr(copies, "RANGE_BYTES", 4096)
     put(pairs, url := f"{bucket}/train")
     made = settings(pairs, data=(url,))
     local = {path.name: y4m.Clip(path) for path in pairs.glob("*.y4m")}
@@ -153,7 +249,7 @@ def test_patches_come_by_range(pairs: Path, bucket: str, monkeypatch: pytest.Mon
         for _ in range(2):
             assert all(map(np.array_equal, clip.patch(2, 16, 32, 24, 24), local[name].patch(2, 16, 32, 24, 24)))
             assert opened < num_here(folder)[0] <= opened + 6
-            patched.setattr(stores.Blocks, "_fetch", None)
+            patched.setattr(copies.Blocks, "_fetch", None)
             clip = clip_of(name)
     system, place = fsspec.core.url_to_fs(f"{url}/{name}")
     system.pipe_file(place, (pairs / contest.high_name(0)).read_bytes())
@@ -181,7 +277,7 @@ def test_a_run_is_backed_up_and_goes_on_elsewhere(pairs: Path, bucket: str, monk
     assert all((folder / name).read_bytes() == data for name, data in kept.items())
     with pytest.raises(ValueError, match="has a run already; go on with --resume runs/a"):
         run.restored(made.backup)
-    monkeypatch.setattr(stores, "_put", lambda *_: (_ for _ in ()).throw(ValueError("no way")))
+    monkeypatch.setattr(stores, "put", lambda *_: (_ for _ in ()).throw(ValueError("no way")))
     said: list[str] = []
     assert run.start(replace(run.resumed_config(folder), steps=4), True, progress=False, say=said.append).finished
     assert any("not backed up, training goes on: no way" in line for line in said)
@@ -200,13 +296,13 @@ def test_a_place_that_takes_nothing_is_refused_before_the_work(
         assert words in capsys.readouterr().err
         with pytest.raises(ValueError, match=words):
             run.start(settings(pairs, name="a", backup=url), progress=False)
-    assert not stores._cache("s3://none/high").exists() and not (pairs.parent / "runs" / "a").exists()
+    assert not copies._cache("s3://none/high").exists() and not (pairs.parent / "runs" / "a").exists()
     put(pairs, f"{bucket}/low")
-    stores.local(f"{bucket}/low")
+    copies.local(f"{bucket}/low")
     system, place = fsspec.core.url_to_fs(f"{bucket}/low")
     system.rm(place, recursive=True)
     with pytest.raises(ValueError, match="no such bucket or object"):
-        stores.local(f"{bucket}/low")
+        copies.local(f"{bucket}/low")
 
 
 def test_a_mirror_may_be_a_bucket(tmp_path: Path, memory: object) -> None:
@@ -231,13 +327,13 @@ def test_an_object_that_changes_while_it_is_read_is_refused(memory: object, monk
     system = fsspec.filesystem("memory")
     system.pipe_file("/a/clip.y4m", b"12345678")
     monkeypatch.setattr(stores, "BLOCK_BYTES", 4)
-    real = stores.files.atomic_write
+    real = copies.files.atomic_write
     monkeypatch.setattr(
-        stores.files, "atomic_write", lambda path: system.pipe_file("/a/clip.y4m", b"1234") or real(path)
+        copies.files, "atomic_write", lambda path: system.pipe_file("/a/clip.y4m", b"1234") or real(path)
     )
     with pytest.raises(ValueError, match="clip.y4m changed while it was read"):
-        stores.local("memory://a/clip.y4m")
-    assert not list(stores._cache("memory://a/clip.y4m").glob("clip*"))
+        copies.local("memory://a/clip.y4m")
+    assert not list(copies._cache("memory://a/clip.y4m").rglob("*clip*"))
 
 
 @pytest.mark.parametrize(
@@ -253,7 +349,7 @@ def test_what_a_store_refuses_is_one_sentence(error: Exception, words: str) -> N
     """Names, passwords and signatures of a URL are never said."""
     with (
         pytest.raises(ValueError, match=f"^s3://bucket/a: {words}") as told,
-        stores._told("s3://me:secret@bucket/a?sig=secret"),
+        stores.told("s3://me:secret@bucket/a?sig=secret"),
     ):
         raise error
     assert "secret" not in str(told.value)
@@ -275,8 +371,8 @@ def test_a_package_that_is_missing_is_named(
 def test_a_url_that_names_no_place_is_refused(name: str) -> None:
     """A relative file:// would lose its first part, and a scheme that nothing opens would become a folder."""
     with pytest.raises(ValueError, match=r"expected (file:///PATH|one of s3)"):
-        stores.local(name)
-    assert stores.local("file:///tmp/a.y4m") == "/tmp/a.y4m"
+        copies.local(name)
+    assert copies.local("file:///tmp/a.y4m") == "/tmp/a.y4m"
 
 
 @pytest.mark.parametrize(
@@ -302,7 +398,9 @@ def test_where_nothing_can_be_put_is_said_before_the_work(
         assert error
         raise error
 
-    monkeypatch.setattr(stores, "_system", lambda url: (SimpleNamespace(info=ask, exists=ask), url.partition("://")[2]))
+    monkeypatch.setattr(
+        stores, "system_of", lambda url: (SimpleNamespace(info=ask, exists=ask), url.partition("://")[2])
+    )
     assert predict.main(["absent.y4m", target]) == 1
     told = capsys.readouterr().err
     assert words in told and "absent" not in told

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from youku import nearest
+from youku import files, nearest
 
 # what a flag takes that does not say it, by its name, else by its type
 METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "PATH", "clips": "IDS", "frames": "WHICH", "base_url": "URL"}
@@ -76,6 +76,9 @@ class Parser(argparse.ArgumentParser):
         if "unrecognized arguments: " not in message:
             self.print_usage(sys.stderr)
         self.exit(2, f"error: {message}; `{self.prog} --help` says what there is\n")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        super().exit(status, message and files.printable(message[:-1], None) + "\n")
 
 
 def in_order(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from youku import arguments, files, stops, system_errors, threads
+from youku import arguments, copies, files, stops, system_errors, threads
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -53,9 +53,6 @@ WITH_NETWORK = {
 }
 
 
-WITH_URLS = ("download", "predict", "train")
-
-
 class UsageError(ValueError):
     """Arguments that do not make a command; the exit status is 2, as for an unknown flag."""
 
@@ -82,6 +79,7 @@ def bar(items: Iterable[Any] | None = None, *, is_shown: bool = True, **how: Any
     from tqdm import tqdm
 
     is_terminal = sys.stderr.isatty()
+    how |= {"desc": files.printable(how["desc"], None)} if how.get("desc") else {}
     return tqdm(items, disable=not is_shown, ascii=not is_terminal, file=sys.stderr if is_terminal else _Log(), **how)
 
 
@@ -101,8 +99,20 @@ class _Log:
 
 
 def say(sentence: str) -> None:
-    """A message on stderr."""
-    print(sentence, file=sys.stderr)
+    """A message on stderr: one line, whatever the names in it hold."""
+    print(files.printable(sentence, None), file=sys.stderr)
+
+
+def show(sentence: str) -> None:
+    """What a run made or found, on stdout, likewise."""
+    print(files.printable(sentence, None))
+
+
+class _Line(logging.Formatter):
+    """What rooms warn of, as `say` has it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return files.printable(super().format(record), None)
 
 
 def as_time(seconds: float) -> str:
@@ -149,11 +159,17 @@ def run(
         arguments.refuse_unknown(parser, words)
         for flag in arguments.repeated(parser, words):
             say(f"{flag} is given more than once; the last one holds")
-        args = parser.parse_args(arguments.in_order(parser, words))
-        _refuse_no_files(args, parser.prog.split()[-1])
+        words, verb = arguments.in_order(parser, words), parser.prog.split()[-1]
+        args = parser.parse_args(words)
+        _refuse_no_files(args, verb)
         files.allow_playlists(vars(args).get("allow_playlists", False))
+        words, made = copies.stand_in(words, vars(args), verb)
         try:
-            return action(args)
+            with copies.named_in_print():
+                status = action(parser.parse_args(words))
+            for url, stage in made.items() if status == 0 else ():
+                say(copies.put(url, stage, verb, vars(args).get("force")))
+            return status
         except UsageError as error:
             parser.print_usage(sys.stderr)
             parser.exit(2, f"error: {error}\n")
@@ -162,14 +178,12 @@ def run(
 
 
 def _refuse_no_files(args: argparse.Namespace, verb: str) -> None:
-    """ValueError for a URL where a verb takes files alone, which would become a folder, and for a pipe or device anywhere.
+    """ValueError for a pipe or device anywhere.
 
     Whoever opens a named pipe waits for the other end, maybe forever, and none can be read twice or replaced.
     """
     for value in vars(args).values():
         for word in value if isinstance(value, list) else [value]:
-            if verb not in WITH_URLS and isinstance(word, str) and re.match(r"[a-z][a-z0-9+.-]*://", word):
-                raise ValueError(f"{word[:60]}: {verb} takes files alone, URLs are for {', '.join(WITH_URLS)}")
             if isinstance(word, str | Path) and _is_no_file(Path(word)):
                 raise ValueError(
                     f"{word}: is a pipe or a device; name a file, or - (y4m on stdin or stdout) where {verb} takes that"
@@ -185,6 +199,8 @@ def _is_no_file(path: Path) -> bool:
 def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:
     """Run a verb, turn user and system errors and stops into one sentence; a process that is stopped ends here."""
     files.begin_run()
+    if logging.lastResort:
+        logging.lastResort.setFormatter(_Line())
     try:
         with stops.signals_caught(KEPT.get(verb, ANEW)):
             status = _told(act, verb, is_process)
@@ -250,5 +266,5 @@ def _open_streams() -> None:
 
 
 def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    say(f"error: {copies.named(message)}")
     return 1

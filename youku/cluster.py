@@ -1,9 +1,9 @@
-"""Clips on a Ray cluster, or on all cores of this machine: a clip a task, a worker a GPU (or a core) that keeps its network.
+"""Clips on a Ray cluster, or on all cores of this machine: a clip (of one film a part) a task, a worker a GPU (or a core).
 
 `--cluster auto` joins the cluster that runs on this machine, or starts one for this run; ADDRESS is HOST:PORT of another.
-Tasks -> what was made of each, the largest begun first. A worker holds one clip at a time; where it is lost Ray starts
-another, which goes on with that clip after the frames that are kept (RETRIES times). Every machine needs the same kit,
-torch, weights and clips at the same place. The one module that knows Ray (https://docs.ray.io).
+Tasks -> what was made of each, the largest begun first. A worker keeps its network and holds one clip at a time; where it is
+lost Ray starts another, which goes on with that clip after the frames that are kept (RETRIES times). Every machine needs the
+same kit, torch, weights and clips at the same place. The one module that knows Ray (https://docs.ray.io).
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def _told(args: argparse.Namespace, labels: Sequence[str], psnr_db: Sequence[flo
     for label, value in zip(labels[1:], psnr_db, strict=True):
         told = "identical luma" if value is None else f"luma PSNR {value:.2f} dB"
         lines.append(f"{label} against {labels[0]}: {told}")
-    return "\n".join(lines)
+    return "\n".join(files.printable(line, None) for line in lines)
 
 
 def make_parser() -> argparse.ArgumentParser:

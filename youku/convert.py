@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
@@ -123,7 +122,7 @@ def _act(args: argparse.Namespace) -> int:
         told = f"{plural(len(pairs), 'clip')}, {plural(sum(numbers), 'frame')} -> {args.target}"
         told = f"shard {args.shard}: {told}" if args.shard else told
         made = {"out": args.target, "clips": len(pairs), "frames": sum(numbers)}
-        print(json.dumps(made) if args.json else told)
+        cli.show(json.dumps(made) if args.json else told)
         return 0
     kinds = clips.kind_of(args.source), clips.kind_of(args.target)
     wanted = _settings(args, Conversion, ClipKind.HDF5 not in kinds)
@@ -138,7 +137,7 @@ def _act(args: argparse.Namespace) -> int:
         number, what = convert(args.source, args.target, Conversion(**wanted), _watch), "frame"
     told = f"{plural(number, what)} -> {args.target}"
     told = json.dumps({"out": args.target, f"{what}s": number}) if args.json else told
-    print(told, file=sys.stderr if args.target == "-" else sys.stdout)
+    (cli.say if args.target == "-" else cli.show)(told)
     return 0
 
 

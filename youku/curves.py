@@ -46,7 +46,7 @@ def _run(args: argparse.Namespace) -> int:
     found = run_logs.plots_of(runs, args.stride, args.end, args.reference)
     if args.png:
         plots.write_png([run.name for run in runs], found, args.png)
-        print(f"wrote {args.png}", file=sys.stderr)
+        cli.say(f"wrote {args.png}")
     if args.json:
         print(json.dumps(run_logs.plots_as_json(runs, found, args.reference)))
     else:

@@ -136,7 +136,7 @@ def _act(args: argparse.Namespace) -> int:
     made = _make(args, pair_folder.plan(folder, sources, choose(args), selection, first_id, args.seed))
     names = ", ".join(f"{clip_id:05d}" for clip_id in made)
     told = f"{plural(len(made), 'pair')} made in {folder}: {names}" if made else f"{folder}: up to date"
-    print(json.dumps({"folder": folder, "made": made}) if args.json else told)
+    cli.show(json.dumps({"folder": folder, "made": made}) if args.json else told)
     return 0
 
 

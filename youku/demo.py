@@ -9,7 +9,6 @@ and report.html. The same functions that the verbs call, with settings a user co
 from __future__ import annotations
 
 import argparse
-import functools
 import sys
 import time
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 from youku import cli, contest, files, report
 from youku.exchange import scorefile, submission, totals
 from youku.exchange.score_clips import score_submission
-from youku.inference.jobs import list_jobs
+from youku.inference.job_list import list_jobs
 from youku.text_table import plural
 from youku.training.config import TrainConfig, read_recipe
 from youku.video import degradation, standin, y4m
@@ -52,7 +51,7 @@ def run_demo(out: Path, steps: int | None = None, seed: int | None = None) -> di
     resume = (config.folder / "last.pt").exists()
     if resume and _asked(run.resumed_config(config.folder)) != _asked(config):
         raise ValueError(f"{config.folder}: is a demo of other --steps or --seed; remove it, or give another --out")
-    if not run.start(config, resume, say=functools.partial(print, file=sys.stderr)).finished:
+    if not run.start(config, resume, say=cli.say).finished:
         raise KeyboardInterrupt
 
     _say(3, "predict the frames that the contest scores")
@@ -65,8 +64,8 @@ def run_demo(out: Path, steps: int | None = None, seed: int | None = None) -> di
     _say(4, "check every rule and pack the submission")
     manifest = submission.make_submission(predictions, "demo", low, TEST_SET, out / "submissions", progress=True)
     for warning in submission.warnings_of(manifest):
-        print(f"warning: {warning}", file=sys.stderr)
-    print(f"{manifest['path']}: {plural(len(jobs), 'file')}", file=sys.stderr)
+        cli.say(f"warning: {warning}")
+    cli.say(f"{manifest['path']}: {plural(len(jobs), 'file')}")
 
     _say(5, "score it beside bicubic")
     result = score_submission(manifest["path"], low, high, TEST_SET, progress=True)

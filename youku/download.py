@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -87,7 +86,7 @@ def _act(args: argparse.Namespace) -> int:
     haul = download(wanted, args.base_url, jobs=args.jobs, retries=args.retries, delete_zips=args.delete_zips)
     print(json.dumps(asdict(haul), indent=2) if args.json else "\n".join(summary(haul)))
     for error in haul.errors:
-        print(f"error: {error}", file=sys.stderr)
+        cli.say(f"error: {error}")
     return 0 if haul.complete else 1
 
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import json
-import sys
 from collections.abc import Sequence
 
 from youku import cli, files
@@ -46,7 +44,7 @@ def _run(args: argparse.Namespace) -> int:
     files.protect(args.experiment)
     given = fields.given(args, TrainConfig)
     settings = experiments.configs(experiment, given.pop("runs", TrainConfig.runs), given)
-    variants = experiments.run_all(experiment, settings, functools.partial(print, file=sys.stderr))
+    variants = experiments.run_all(experiment, settings, cli.say)
     if args.json:
         print(json.dumps([dataclasses.asdict(variant) for variant in variants], indent=2))
     else:

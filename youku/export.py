@@ -89,7 +89,7 @@ def _run(args: argparse.Namespace) -> int:
         file.write(data)
     form = "torch.export" if is_package else f"opset {args.opset}"
     size = f"{len(data) / 1e6:.1f} MB, {form}, {args.precision}"
-    print(f"{args.target}: {network.spec.name} x{network.scale}, {network.spec.colours.name}, {size}")
+    cli.show(f"{args.target}: {network.spec.name} x{network.scale}, {network.spec.colours.name}, {size}")
     return 0
 
 

@@ -229,9 +229,9 @@ def _shown(value: Any) -> str:
     return "a number of too many digits" if isinstance(value, int) and abs(value) >= 10**15 else ascii(value)[:60]
 
 
-def printable(text: str, most: int = 80) -> str:
+def printable(text: str, most: int | None = 80) -> str:
     """What a file says of itself, such as a key, for a sentence: on one line, without signs that act on a terminal."""
-    cut = text if len(text) <= most else f"{text[:most]}..."
+    cut = text if most is None or len(text) <= most else f"{text[:most]}..."
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in cut)
 
 

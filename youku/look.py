@@ -37,7 +37,7 @@ def _run_clip(args: argparse.Namespace, path: Path) -> int:
     if args.png:
         title = f"{path.name}: {found.header.width}x{found.header.height}, frames: {found.counted}"
         clip_summary.draw_clip(found.survey, title, args.png)
-        print(f"{args.png}: luma histogram and change from frame to frame", file=sys.stderr)
+        cli.say(f"{args.png}: luma histogram and change from frame to frame")
     if args.json:
         print(json.dumps({"clip": str(path), **clip_summary.clip_as_json(found)}, indent=2))
     else:

@@ -1,16 +1,19 @@
-"""Enlarge clips with a network: y4m or any video in, y4m or a video out, streaming with bounded memory.
+"""Enlarge clips with a network: y4m or any video in, y4m or a video out, streaming with bounded memory; pictures too.
 
 IN is a y4m clip, any video that ffmpeg reads, "-" for y4m on stdin, or a folder: of the contest (Youku_NNNNN_l.y4m), or
-of any clips and videos; OUT is a y4m file, a video (.mp4, .mkv, .mov, .webm), "-" for y4m on stdout, or a folder. A
-finished output made with the same weights, options and input is skipped on a re-run; a broken or outdated one is made
-again. Without --weights the kit's own networks enlarge: --quality fast (FSRCNN), balanced (pairs-s, the default) or best
+of any clips and videos; OUT is a y4m file, a video (.mp4, .mkv, .mov, .webm), numbered pictures (out/%06d.png, .bmp), "-"
+for y4m on stdout, or a folder. A picture, a folder of pictures or frame%3d.png become pictures, RGB in and out, as
+`evaluate` makes them; those of a clip are what `convert OUT.y4m out/%06d.png --route float` makes of its y4m. A finished
+output made with the same weights, options and input is skipped on a re-run; a broken or outdated one is made again.
+Without --weights the kit's own networks enlarge: --quality fast (FSRCNN), balanced (pairs-s, the default) or best
 (pairs-m, x4 alone); --input video takes those trained on compressed video, clean those trained on pictures, auto
-(default): clean for a picture, video for all else, which mostly was coded before. Several --weights: the mean of their
+(default): clean for pictures, video for all else, which mostly was coded before. Several --weights: the mean of their
 outputs, before it is rounded. Whole frames or tiles give the same picture for local networks.
 --size 3840x2160 and --scale 1.5 reach any size by the network and then bicubic, aspect kept.
 
 A run that is stopped, by Ctrl-C, SIGKILL or a power cut, keeps what it finished in a hidden folder beside OUT: a y4m
-second by second, a video in segments of 48 frames. The same command goes on from there to the same frames; pipes do not.
+second by second, a video in segments of 48 frames, pictures one by one. The same command goes on from there to the same
+frames; pipes do not.
 
 A video becomes a video with the same frames at the same times, also where the rate varies; audio, subtitles, chapters,
 colour tags, aspect and rotation come along unchanged, and 10 bit stay 10 bit. `--frames FIRST-LAST` cuts them to that
@@ -19,6 +22,7 @@ range, which then begins at 0. .mp4 and .mov keep the source's clock exactly, .m
 
     python -m youku predict low.y4m high.y4m --weights runs/demo/best.safetensors
     python -m youku predict old.mp4 new.mp4 --crf 16
+    python -m youku predict photos/ large/
     python -m youku predict data/clips/test runs/demo/predictions --weights runs/demo/best.safetensors --frames scored
 """
 
@@ -29,18 +33,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from youku import cli, cluster, files, stores
+from youku import cli, cluster, files
 from youku.engines import choice, half, mean
 from youku.engines.network import Network
-from youku.inference.jobs import (
-    VideoOptions,
-    choose_weights,
-    list_jobs,
-    parse_sharpen,
-    size_and_scale,
-    video_options,
-)
+from youku.inference.job_list import list_jobs
+from youku.inference.jobs import VideoOptions, choose_weights, parse_sharpen, size_and_scale, video_options
 from youku.models import MODELS
 from youku.text_table import plural
 from youku.video import ffmpeg
@@ -48,8 +47,8 @@ from youku.video import ffmpeg
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("predict", __doc__, opens_videos=True)
-    parser.add_argument("source", metavar="IN", help="clip, video, folder of them, or - for y4m on stdin")
-    parser.add_argument("target", metavar="OUT", help="y4m file, video, folder, or - for stdout")
+    parser.add_argument("source", metavar="IN", help="clip, video, picture, folder of them, or - for y4m on stdin")
+    parser.add_argument("target", metavar="OUT", help="y4m file, video, out/%%06d.png, folder, or - for stdout")
     choice.add_weights(parser)
     parser.add_argument(
         "--model", choices=MODELS, metavar="NAME", help="network, where the weights file does not name it; bicubic"
@@ -86,7 +85,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-audio", action="store_true", help="leave the audio out of a video output")
     parser.add_argument("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
     parser.add_argument("--force", action="store_true", help="make outputs again even where they are up to date")
-    cluster.add_flags(parser, "a folder's clips")
+    cluster.add_flags(parser, "a folder's clips, or a film's parts (--cluster)")
     return parser
 
 
@@ -103,13 +102,13 @@ def _run(args: argparse.Namespace) -> int:
     from youku.inference import beside, clip
     from youku.inference.pipeline import Options
 
-    target, args.target = args.target, stores.staged(args.target, args.source)  # before the source is fetched
-    args.source = stores.local(args.source)
     if args.batch < 1 or (args.tile is not None and args.tile < 8):
         raise ValueError(f"--batch {args.batch} --tile {args.tile}: expected a batch of 1 and tiles of 8, or more")
     if args.test_set and args.frames != "scored":
         raise cli.UsageError("--test-set has no effect without --frames scored")
-    cluster.refuse_one(args, not Path(args.source).is_dir(), "a folder's clips")
+    if args.cluster and "-" in (args.source, args.target):
+        raise cli.UsageError("--cluster reads and writes files alone, no pipe; name IN and OUT")
+    cluster.refuse_one(args, bool(args.shard) and not Path(args.source).is_dir(), "a folder's clips")
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
     video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
@@ -122,23 +121,21 @@ def _run(args: argparse.Namespace) -> int:
     label, test_set = args.size or f"x{args.scale or network.scale}", args.test_set or "round1-test"
     jobs = list_jobs(args.source, args.target, args.frames, test_set, label)
     jobs = [replace(job, deinterlace=args.deinterlace, size=size) for job in jobs]
-    told = f"{plural(len(jobs), 'clip')} by {network.spec.name} x{network.scale} on {network.device}"
+    kind = "picture" if any(job.is_picture for job in jobs) else "clip"
+    told = f"{plural(len(jobs), kind)} by {network.spec.name} x{network.scale} on {network.device}"
     if args.shard:
-        jobs = args.shard.pick(jobs, lambda job: job.work_bytes)
-        told = f"shard {args.shard}: {len(jobs)} of {told}"
+        told = f"shard {args.shard}: {len(jobs := args.shard.pick(jobs, lambda job: job.work_bytes))} of {told}"
     files.protect(*network.paths, *(job.source for job in jobs))
     files.refuse_input(*(job.target for job in jobs))
     if args.weights and any(Path(name).is_dir() for name in args.weights):
         own = f"; {', '.join(map(str, network.paths))}"
     cli.say(told + own)
     anew = args.force or args.allow_playlists  # whose files may have changed
+    how: dict[str, Any] = {"force": anew, "video": video, "watch": cli.watch, "tell": cli.say}
     if args.cluster:
-        begin = beside.share(load, args.engine, network, jobs, options, anew, video)
-        tasks = [cluster.Task(job.source, job.work_bytes, job) for job in jobs]
-        cluster.run(args.cluster, tasks, begin, cli.say, network.paths, args.device)
+        beside.predict_all(args.cluster, load, args.engine, network, jobs, options, args.device, **how)
     else:
-        clip.predict_all(network, jobs, options, force=anew, video=video, watch=cli.watch, tell=cli.say)
-    stores.upload([Path(job.target) for job in jobs], target, Path(args.source).is_dir(), args.force, cli.say)
+        clip.predict_all(network, jobs, options, **how)
     return 0
 
 

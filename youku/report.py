@@ -10,7 +10,6 @@ Run: python -m youku report submissions/NAME [submissions/OTHER ...] [--low FOLD
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,7 +94,7 @@ def _run_leaderboard(args: argparse.Namespace) -> int:
         raise cli.UsageError("--leaderboard takes at most the folder that holds the submissions, and no flag of a page")
     path, faults = write_leaderboard(args.folders[0] if args.folders else Path("submissions"))
     for fault in faults:
-        print(f"left out: {fault}", file=sys.stderr)
+        cli.say(f"left out: {fault}")
     print(path)
     return 0
 

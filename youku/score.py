@@ -62,7 +62,7 @@ def _predicted(args: argparse.Namespace) -> str:
     """The folder of results that a network makes of --low, in FILE-TESTSET beside its file (or --out), as predict makes them."""
     from youku.engines import mean
     from youku.inference import clip
-    from youku.inference.jobs import list_jobs
+    from youku.inference.job_list import list_jobs
     from youku.inference.pipeline import Options
     from youku.threads import limit_threads
 

@@ -39,7 +39,7 @@ def _run(args: argparse.Namespace) -> int:
         print(f"no mean rises above {best.taken[0]} ({best.validation}); nothing is written")
         return 0
     soup.write(mixed, out)
-    print(f"{out}: mean of {len(mixed.taken)}, {mixed.validation}; the best alone had {best.validation}")
+    cli.show(f"{out}: mean of {len(mixed.taken)}, {mixed.validation}; the best alone had {best.validation}")
     return 0
 
 

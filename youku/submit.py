@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -74,7 +73,7 @@ def _submit(args: argparse.Namespace) -> int:
         return 0
     state = "up to date" if made["up_to_date"] else "written"
     raw_bytes = sum(entry["bytes"] for entry in made["files"])
-    print(f"{made['path']}  {state}")
+    cli.show(f"{made['path']}  {state}")
     print(
         f"{plural(len(made['files']), 'file')}, {plural(made['num_frames'], 'frame')}, test set {made['test_set']}, "
         f"{raw_bytes / 1e6:.1f} MB raw, {made['zip']['bytes'] / 1e6:.1f} MB zipped, "
@@ -92,22 +91,22 @@ def _print_check(path: str, verdict: Verdict, as_json: bool) -> int:
         print(json.dumps(value, indent=2))
         return 1 if verdict.faults else 0
     found = plural(len(verdict.faults), "fault") if verdict.faults else "no fault found"
-    print(
+    cli.show(
         f"{path}: {found}; test set {verdict.test_set}, {plural(len(verdict.clips), 'clip')} read, "
         f"{plural(verdict.num_frames, 'frame')}, {verdict.num_bytes / 1e6:.1f} MB unpacked"
     )
     for fault in verdict.faults:
-        print(f"  - {fault}")
+        cli.show(f"  - {fault}")
     for skipped in verdict.skipped:
-        print(f"  not checked: {skipped}")
+        cli.show(f"  not checked: {skipped}")
     if verdict.faults:
-        print(f"error: {path} breaks the rules above; mend them and check again", file=sys.stderr)
+        cli.say(f"error: {path} breaks the rules above; mend them and check again")
     return 1 if verdict.faults else 0
 
 
 def _warn(warnings: Sequence[str]) -> None:
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        cli.say(f"warning: {warning}")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from youku import files
+
 
 def lay_out(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Lines of columns two spaces apart; a column of numbers (or "-") is set flush right, any other flush left."""
-    columns = list(zip(header, *rows, strict=True))
+    columns = list(zip(header, *[[files.printable(cell, None) for cell in row] for row in rows], strict=True))
     aligned = []
     for column in columns:
         width = max(map(len, column))

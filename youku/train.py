@@ -72,7 +72,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if args.resume and stores.is_url(args.resume):
         folder = str(run.restored(args.resume))
         args.resume, argv = folder, [folder if word == args.resume else word for word in argv]
-    args.resume = args.resume and stores.local(args.resume)
+    args.resume = args.resume and stores.plain(args.resume)
     config, resume = read_settings(args), bool(args.resume)
     if distributed.is_restart() and (config.folder / "last.pt").exists():
         config, resume = run.resumed_config(config.folder), True

@@ -149,6 +149,8 @@ def _first_block(url: str, body: Body, part: BinaryIO) -> bytes:
         )
     elif not block:
         raise FetchError(url, "the server sent an empty file")
+    elif body.packing and not block.startswith(b"PK"):  # zips are fetched; "none" and the like pack nothing
+        raise FetchError(url, f"the server sent it packed by {body.packing}, not plain as asked, nor by gzip")
     return block
 
 

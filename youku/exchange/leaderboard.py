@@ -146,5 +146,5 @@ def _number(value: float | None, digits: int) -> str:
 
 def _plain(text: str) -> str:
     """Text that stays text in a cell: signs of Markdown and HTML are escaped, line ends become spaces."""
-    escaped = "".join(f"\\{sign}" if sign in "\\|`*[]<>&_~" else sign for sign in text)
-    return " ".join(escaped.split())
+    shown = files.printable(" ".join(text.split()), None)
+    return "".join(f"\\{sign}" if sign in "\\|`*[]<>&_~" else sign for sign in shown)

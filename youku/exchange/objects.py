@@ -3,7 +3,8 @@
 URL (http, https, file, or a store's: s3, oss, gs) -> size, or an open Body of one Revision. `fetch` makes whole files; what
 is read or written elsewhere some day gets its scheme here. A range is believed where the answer says that it begins
 where asked, belongs to that revision and is as long as it says; it may be shorter than asked. Any other answer to a
-range, also a refusal, leads to the whole object. A body in another Content-Encoding is decoded and cannot be resumed.
+range, also a refusal, leads to the whole object. A body in another Content-Encoding is decoded, where that can be done, and
+never resumed.
 
 Source: RFC 9110 sections 8.4 (Content-Encoding), 8.8 (validators), 10.2.3 (Retry-After), 13.1.5 (If-Range), 14.4
 (Content-Range).
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from youku import stores
+from youku import files, stores
 
 SCHEMES = ("http", "https", "file", "s3", "oss", "gs", "memory")
 TIMEOUT_SEC = (10, 60)  # to connect, between two packets
@@ -69,6 +70,8 @@ class Body:
     revision: Revision
     read: Callable[[int], bytes]
     close: Callable[[], None]
+    packing: str = ""
+    """A Content-Encoding that is not undone, as nothing here knows it."""
 
 
 def make_session(backoff_sec: float = 0.5) -> requests.Session:
@@ -126,7 +129,7 @@ def _open_http(session: requests.Session, url: str, offset: int, revision: Revis
         return Body(offset, end, Revision(url, revision.validator, total), _reader(answer), answer.close)
     if answer.status_code == 200:  # ranges ignored, or the file changed (that is what If-Range asks for)
         if _is_encoded(answer):
-            return Body(0, None, Revision(url), _reader(answer), answer.close)
+            return Body(0, None, Revision(url), _reader(answer), answer.close, _unknown(answer))
         return Body(0, length, Revision(url, _validator(answer), length), _reader(answer), answer.close)
     answer.close()
     if answer.status_code in _BUSY:
@@ -142,8 +145,14 @@ def _is_encoded(answer: requests.Response) -> bool:
     return answer.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
 
 
+def _unknown(answer: requests.Response) -> str:
+    """The codings that urllib3 has no decoder for, as br and zstd without their packages: it hands such bytes on."""
+    codings = answer.headers.get("Content-Encoding", "").lower().replace(" ", "").split(",")
+    return files.printable(", ".join(coding for coding in codings if coding not in answer.raw.CONTENT_DECODERS))
+
+
 def _reader(answer: requests.Response) -> Callable[[int], bytes]:
-    encoded = _is_encoded(answer)
+    encoded = _is_encoded(answer) and not _unknown(answer)
 
     def read(count: int) -> bytes:
         try:

@@ -113,8 +113,12 @@ def _measure_clips(
     submission: Submission, vmaf_model: str, how: Callable[[bool], Wanted], jobs: int | None, progress: bool,
     with_artefacts: bool, out: Path | None, clips: list[ScoredClip],
 ) -> list[Measured]:  # fmt: skip
+    from youku.metrics.ssim import WINDOW_PX  # with torch
+
     wanted = {clip.clip_id: how(clip.whole) for clip in clips}
     for clip in clips:
+        if min(clip.high.header.height, clip.high.header.width) < WINDOW_PX:
+            cli.say(f"{clip.name}: SSIM: takes pictures of {WINDOW_PX} pixels or more a side; scored without it")
         if wanted[clip.clip_id].vmaf and (lack := vmaf.lacks(clip.high.header)):
             cli.say(f"{clip.name}: {lack}; scored without it")
             wanted[clip.clip_id] = replace(wanted[clip.clip_id], vmaf=False, neg=False)

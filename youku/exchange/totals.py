@@ -88,7 +88,8 @@ def measure_frame(
         row.psnr_y.append(decibels["y"])
         if with_rgb:
             row.psnr_rgb.append(decibels["rgb"])
-        row.ssim.append(ssim.plane(planes[0], high[0], header.depth))
+        if min(high[0].shape) >= ssim.WINDOW_PX:
+            row.ssim.append(ssim.plane(planes[0], high[0], header.depth))
 
 
 def totals_of(clips: Sequence[tuple[bool, FrameValues]], reading: Reading) -> dict[str, float | None]:
@@ -110,7 +111,7 @@ def totals_of(clips: Sequence[tuple[bool, FrameValues]], reading: Reading) -> di
     )
     assert psnr_db is not None
     total = contest.score(psnr_db, vmaf_value) if vmaf_value is not None else None
-    mean_ssim = _mean([psnr.mean(row.ssim) for _, row in clips])
+    mean_ssim = _mean([psnr.mean(row.ssim) if row.ssim else None for _, row in clips])
     return {"score": total, "psnr": psnr_db, "vmaf": vmaf_value, "ssim": mean_ssim, **totals}
 
 

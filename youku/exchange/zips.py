@@ -44,15 +44,8 @@ SMALL_BYTES = 4096  # read at once where Python unpacks all that it was given: b
 MAX_END_BYTES = 22 + 0xFFFF  # the directory's end and its comment (4.3.16)
 MAX_DICTIONARY_BYTES = 256 << 20
 PACKERS = {
-    1: "Shrink",
-    6: "Implode",
-    9: "Deflate64",
-    10: "IBM TERSE",
-    93: "Zstandard",
-    95: "XZ",
-    96: "JPEG",
-    98: "PPMd",
-}
+    1: "Shrink", 6: "Implode", 9: "Deflate64", 10: "IBM TERSE", 93: "Zstandard", 95: "XZ", 96: "JPEG", 98: "PPMd",
+}  # fmt: skip
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, IndexError, MemoryError, OverflowError,
     RuntimeError, ValueError,
@@ -94,13 +87,14 @@ def reading() -> Iterator[None]:
 class _Member(io.RawIOBase):
     """A member's bytes: damage is DamagedZip, and no read unpacks much more than it was asked for."""
 
+    _source: Any = io.BytesIO()  # until it is opened; typeshed's IO[bytes] lacks read1
+
     def __init__(self, bundle: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
         plain = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         self._most_bytes = BLOCK_BYTES if plain else SMALL_BYTES
         with reading():
-            if info.compress_type == zipfile.ZIP_LZMA and _dictionary_bytes(bundle, info) > MAX_DICTIONARY_BYTES:
-                raise DamagedZip(f"asks for a dictionary of {_dictionary_bytes(bundle, info)} bytes")
-            self._source: Any = bundle.open(info)  # typeshed's IO[bytes] lacks read1
+            _require_small(bundle, info)
+            self._source = bundle.open(info)
 
     def readable(self) -> bool:
         return True
@@ -129,12 +123,14 @@ def open_member(bundle: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[Bina
         yield file
 
 
-def _dictionary_bytes(bundle: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
-    """What an LZMA member asks for: after version and length of its properties, one byte and the size (5.8.8)."""
-    raw: Any = copy.copy(info)
-    raw.compress_type, raw.file_size, raw.CRC = zipfile.ZIP_STORED, info.compress_size, None
-    with bundle.open(raw) as source:
-        return int(struct.unpack("<5xI", source.read(9))[0])
+def _require_small(bundle: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+    """The dictionary of an LZMA member: after version and length of its properties, one byte and the size (5.8.8)."""
+    if info.compress_type == zipfile.ZIP_LZMA:
+        raw: Any = copy.copy(info)
+        raw.compress_type, raw.file_size, raw.CRC = zipfile.ZIP_STORED, info.compress_size, None
+        with bundle.open(raw) as source:
+            if (asked := struct.unpack("<5xI", source.read(9))[0]) > MAX_DICTIONARY_BYTES:
+                raise DamagedZip(f"asks for a dictionary of {asked} bytes")
 
 
 def _local_method(bundle: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:

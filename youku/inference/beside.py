@@ -1,21 +1,27 @@
-"""A folder's clips in several processes (`cluster.run`): what each of them does, by the engine that one chose for all."""
+"""A folder's clips, or the parts of a film, in several processes (`cluster.run`): what each of them does, by one engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
+from pathlib import Path
 
+from youku import cluster
+from youku.cli import Watch
 from youku.engines import mean
 from youku.engines.network import Network
 from youku.inference import clip, pipeline
 from youku.inference.clip import Tell, Work
 from youku.inference.jobs import Job, VideoOptions, filters_of
 from youku.inference.pipeline import Options
-from youku.video import clips
+from youku.video import clips, segments, y4m
+from youku.video.clips import Opened
+from youku.video.y4m import Planes
 
 Load = Callable[[Sequence[str], Tell], Network]
+MOST_PARTS = 64  # of a film: whoever makes one of a video first decodes what comes before
 
 
 def begin(
@@ -36,3 +42,48 @@ def share(
                 list(pipeline.upscale_frames(network, opened.header, islice(opened.frames, 1), options))
         names = mean.settled(network)
     return partial(begin, partial(load, names), options, force, video)
+
+
+def predict_all(
+    address: str, load: Load, engine: str, network: Network, jobs: list[Job], options: Options, device: str,
+    *, force: bool, video: VideoOptions, watch: Watch, tell: Tell,
+) -> None:  # fmt: skip
+    """`clip.predict_all` on a cluster: a clip a task, or of one clip a part of it, where the network takes each frame anew."""
+
+    def run(tasks: Sequence[Job], force: bool = False) -> None:
+        how = share(load, engine, network, tasks, options, force, video)
+        named = [cluster.Task(job.source, job.work_bytes, job) for job in tasks]
+        cluster.run(address, named, how, tell, network.paths, device)
+
+    if len(jobs) > 1 or network.spec.memory or network.spec.at_once_px:
+        run(jobs, force)
+    else:
+        alone = replace(options, elsewhere=partial(film, run, options))
+        clip.predict_all(network, jobs, alone, force=force, video=video, watch=watch, tell=tell)
+
+
+def film(
+    run: Callable[[Sequence[Job]], object], options: Options, job: Job, opened: Opened, folder: Path
+) -> Iterator[Planes]:
+    """All frames of a job, enlarged in parts by `run`; what is in `folder` already is not made again.
+
+    A part is whole segments, so that batches are those of one process, and y4m: the coder of a video is one.
+    """
+    frames = job.frames or range(opened.num_frames or _count(job))
+    length = segments.Kept(folder, options.batch).segment_frames
+    length *= -(-len(frames) // (MOST_PARTS * length))
+    parts = [
+        replace(job, target=str(folder / segments.PARTS / f"{start:08d}.y4m"), frames=some, is_part=job.to_video)
+        for start in range(0, len(frames), length)
+        if (some := frames[start : start + length])
+    ]
+    run(parts)
+    made = chain.from_iterable(y4m.Clip(Path(part.target)) for part in parts)
+    for _, planes in zip(opened.frames, made, strict=True):  # a video tells its times as its frames come
+        yield planes
+
+
+def _count(job: Job) -> int:
+    """Frames of a clip that does not tell their number."""
+    with clips.open_clip(job.source, filters=filters_of(job, str)) as opened:
+        return sum(1 for _ in opened.frames)

@@ -1,4 +1,4 @@
-"""Predict clips: a network, a Job each, y4m or any video in, y4m or a video out; what is up to date is left alone.
+"""Predict clips: a network, a Job each, y4m or any video in, y4m, a video or pictures out; what is up to date is left alone.
 
 A clip's file appears whole, and beside it a hidden record of what made it. A run that is stopped leaves what it finished
 (video.segments), and the same command goes on from there; a pipe can be neither read nor written again. Nothing is
@@ -19,12 +19,12 @@ from typing import Any
 from youku import files
 from youku.cli import Watch, as_time, unwatched
 from youku.engines.network import Network
-from youku.inference import pipeline, records
+from youku.inference import picture, pipeline, records
 from youku.inference.jobs import Job, VideoOptions, filters_of
 from youku.inference.pipeline import Options
 from youku.inference.stages import Busy, ahead
 from youku.text_table import plural
-from youku.video import clips, encoding, fit, interpolate, segments, y4m
+from youku.video import clips, encoding, fit, interpolate, picture_writer, segments, y4m
 from youku.video.clips import Opened
 from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
@@ -92,7 +92,7 @@ def _keep_up_to_date(
     if job.source != "-":
         source = records.content_of(job.source, known.get("input"))
         made_by |= {"input": source["digest"]}
-    if not force and records.is_up_to_date(target, known, made_by, not job.to_video) and source:
+    if not force and records.is_up_to_date(target, known, made_by) and source:
         segments.drop(target)
         tell(f"{job.target}: up to date")
         return None
@@ -112,7 +112,7 @@ def _keep_up_to_date(
                 durable=is_long,
             )
     except BaseException:
-        if not target.exists():
+        if not records.exists(target):
             record.unlink(missing_ok=True)
         raise
     return num_frames
@@ -128,9 +128,11 @@ def predict_clip(
     kept: Kept | None = None,
 ) -> int:
     """Enlarge one clip into its target file, from the frames on that are `kept`; returns the number of all its frames."""
-    filters, whole = filters_of(job, tell), network.spec.needs_neighbours
+    if job.is_picture:
+        return picture.enlarge(network, job, options, tell)
+    filters, whole = filters_of(job, tell), network.spec.needs_neighbours and not options.elsewhere
     try:
-        with clips.open_clip(job.source, job.frames, whole, not job.to_video, True, filters) as opened:
+        with clips.open_clip(job.source, job.frames, whole, not (job.to_video or job.is_part), True, filters) as opened:
             return _predict_opened(network, job, options, opened, video or VideoOptions(), watch, tell, kept)
     except pipeline.NotFiniteError as error:
         number = job.frames[error.index] if job.frames and not whole else error.index
@@ -173,7 +175,7 @@ def _predict_opened(
         num_kept = writer.num_kept if kept else 0
         num_frames = opened.likely_frames
         outputs = _outputs(network, job, options, opened, num_kept, kept, busy, tell)
-        if target != scaled:
+        if target != scaled and not options.elsewhere:
             outputs = ahead(fit.fit(planes, scaled, target) for planes in outputs)
         if num_kept:
             tell(f"{job.target}: {num_kept} frames are there from an earlier run, going on after them")
@@ -196,7 +198,7 @@ def _predict_opened(
             num_read = job.frames[0] + writer.num_frames if job.frames and writer.num_frames else None
             raise clips.too_short(job.source, job.frames, num_read)
     if source is not None and source.is_variable and not job.to_video:
-        tell(f"{job.source}: its rate varies, and y4m has one rate alone; name a video (OUT.mp4) to keep the times")
+        tell(f"{job.source}: its rate varies, which y4m and pictures lose; name a video (OUT.mp4) to keep the times")
     num_made = writer.num_frames - num_kept
     tell(f"{job.target}: {plural(writer.num_frames, 'frame')}" + (f", {busy.told(num_made)}" if num_made else ""))
     return writer.num_frames
@@ -217,13 +219,16 @@ def _outputs(
     What a network remembers is not kept: one with memory goes through the clip again. The tiles stay those of the run
     that began the clip, whatever memory is free now, as other tiles may round other samples up.
     """
+    if options.elsewhere and kept:
+        return itertools.islice(options.elsewhere(job, opened, kept.folder), num_kept, None)
     whole_px = max(opened.header.width, opened.header.height)
     pin = partial(records.pinned, kept.folder, "tile_px", whole_px, num_kept > 0) if kept else int
     chosen = job.frames if network.spec.needs_neighbours else None  # or else they are chosen already
     remembers = network.spec.memory or not num_kept
     wanted = chosen if remembers else (chosen or range(sys.maxsize))[num_kept:]
-    matrix = opened.tags.matrix_name if opened.tags else "601"
-    outputs = pipeline.upscale_frames(network, opened.header, opened.frames, options, wanted, matrix, pin, busy, tell)
+    outputs = pipeline.upscale_frames(
+        network, opened.header, opened.frames, options, wanted, opened.matrix, pin, busy, tell
+    )
     return itertools.islice(outputs, num_kept, None) if remembers and num_kept else outputs
 
 
@@ -231,6 +236,8 @@ def _create(
     job: Job, target: Header, opened: Opened, video: VideoOptions, tell: Tell, kept: Kept | None
 ) -> AbstractContextManager[Any]:
     """The output and what it keeps of the source; all that may be refused is, before the work."""
+    if job.to_pictures:
+        return picture_writer.create(Path(job.target), target, opened.matrix, kept)
     if not job.to_video:
         if kept is None:
             return y4m.create(job.target, target)

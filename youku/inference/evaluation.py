@@ -69,14 +69,18 @@ def read_picture(rgb: np.ndarray) -> Picture:
     return Picture(color.luma_of_picture(rgb), rgb)
 
 
-def enlarge(network: Network, low: np.ndarray, options: Options) -> Picture:
+def enlarge(network: Network, low: np.ndarray, options: Options, name: str = "the picture") -> Picture:
     """A uint8 RGB picture (h, w, 3), or float luma (h, w) in code values, through a network, rounded as when shipped.
 
     A luma network gets MATLAB's Y, and Cb, Cr are bicubic; an RGB network's luma is that of its rounded output.
+    ValueError with its `name` where the output is not finite.
     """
     from youku.inference import pipeline  # with torch
 
-    output = pipeline.run_network(network, picture_input(network, low), options)
+    try:
+        output = pipeline.run_network(network, picture_input(network, low), options)
+    except pipeline.NotFiniteError as error:
+        raise ValueError(f"{name}: {error}") from None
     return Picture(*network.spec.colours.to_picture(output, low))
 
 

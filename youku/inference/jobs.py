@@ -1,6 +1,6 @@
-"""What is to be enlarged: one Job a clip, from the names that a user gives; refused before any work where it cannot be.
+"""A clip or picture to enlarge, and what a user's flags say of it: video options, weights, size.
 
-IN is a clip, a video, a folder of contest clips or "-"; OUT a y4m file, a video, a folder or "-".
+Names and flags -> Job, VideoOptions; which jobs IN and OUT make: `job_list`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 from youku import contest
 from youku.cli import UsageError, option
 from youku.engines import shipped
-from youku.inference import records
 from youku.video import clips, encoding, fit, pictures, y4m
 from youku.video.clips import ClipKind
 from youku.video.ffmpeg import DEINTERLACE, Filter
@@ -33,6 +32,9 @@ class Job:
     size: Size | None = None
     """What the output shall measure, where that is not the network's own factor."""
 
+    is_part: bool = False
+    """Frames of a video output on their way: not turned as the source's tag says, which goes into the video."""
+
     @property
     def deinterlacer(self) -> Filter | None:
         return DEINTERLACE.get(self.deinterlace or "")
@@ -40,6 +42,15 @@ class Job:
     @property
     def to_video(self) -> bool:
         return encoding.is_video(self.target)
+
+    @property
+    def to_pictures(self) -> bool:
+        return pictures.is_pattern(self.target)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether a picture becomes a picture, as RGB."""
+        return Path(self.target).suffix.lower() in pictures.SUFFIXES and not self.to_pictures
 
     @property
     def work_bytes(self) -> float:
@@ -71,7 +82,9 @@ def video_options(
     coding = [flag for flag, given in (("--codec", codec), ("--crf", crf)) if given is not None]
     dropping = [flag for flag, given in (("--no-audio", no_audio), ("--no-subtitles", no_subtitles)) if given]
     if not encoding.is_video(target) and (coding or dropping):
-        raise UsageError(f"{(coding + dropping)[0]} has no effect on y4m output; name OUT{encoding.SUFFIXES[0]}")
+        raise UsageError(
+            f"{(coding + dropping)[0]} has no effect on y4m output or pictures; name OUT{encoding.SUFFIXES[0]}"
+        )
     if dropping and clips.kind_of_source(source) in (ClipKind.Y4M, ClipKind.STREAM):
         raise UsageError(f"{dropping[0]} has no effect on y4m input, which holds pictures only")
     options = VideoOptions(codec=codec, crf=crf, audio=not no_audio, subtitles=not no_subtitles)
@@ -134,6 +147,8 @@ def kind_of_input(source: str | None) -> tuple[str, str]:
     name = Path(source).name
     if Path(source).suffix.lower() in pictures.SUFFIXES:
         return shipped.CLEAN, f"{name} is a picture"
+    if pictures_of(source):
+        return shipped.CLEAN, f"{name or source} holds pictures"
     if Path(source).is_dir():
         return shipped.CODED, f"{name or source} holds video, which mostly was coded before"
     if contest.parse_name(name):
@@ -141,6 +156,18 @@ def kind_of_input(source: str | None) -> tuple[str, str]:
     if source == "-" or clips.kind_of_source(source) is ClipKind.Y4M:
         return shipped.CODED, f"{'stdin' if source == '-' else name} is video, which mostly was coded before"
     return shipped.CODED, f"{name} is a coded video"
+
+
+def pictures_of(source: str) -> list[Path]:
+    """The pictures that IN names: one, those of a pattern, or of a folder without clips and videos; nothing otherwise."""
+    path = Path(source)
+    if not path.is_dir():
+        is_picture = path.suffix.lower() in pictures.SUFFIXES and path.is_file()
+        return [path] if is_picture else pictures.find(path) if pictures.is_pattern(path) else []
+    suffixes = {each.suffix.lower() for each in path.iterdir()}
+    if suffixes.intersection(clips.VIDEO_SUFFIXES) or (path / pictures.PLANE_INDEX).exists():
+        return []
+    return pictures.find(path) if suffixes.intersection(pictures.SUFFIXES) else []
 
 
 def size_and_scale(
@@ -163,89 +190,10 @@ def size_and_scale(
 def network_scale(source: str, size: Size) -> int:
     """The smallest factor of the kit's networks that reaches a size, by the size of a clip or video; 4 where it does not tell."""
     factor = size if isinstance(size, Fraction) else Fraction(4)
-    if not isinstance(size, Fraction) and clips.kind_of_source(source) in (ClipKind.Y4M, ClipKind.VIDEO):
+    if Path(source).is_file() and pictures_of(source):
+        height, width = pictures.read_size(source)
+        factor = fit.factor_of(y4m.make_header(width, height), size)
+    elif not isinstance(size, Fraction) and clips.kind_of_source(source) in (ClipKind.Y4M, ClipKind.VIDEO):
         with clips.open_clip(source) as opened:
             factor = fit.factor_of(opened.header, size)
     return next((scale for scale in (2, 3) if scale >= factor), 4)
-
-
-def list_jobs(source: str, target: str, frames: str, test_set: str, label: str) -> list[Job]:
-    """One job a clip; for a folder of the contest, named as it asks ("scored") or all as whole results ("all").
-    Of a folder without clips of the contest every clip and video is taken.
-
-    `label` ends the name of an output that is given as a folder. ValueError for an output that is its own input.
-    """
-    is_folder = Path(source).is_dir()
-    jobs = (
-        _folder_jobs(source, target, frames, test_set, label)
-        if is_folder
-        else [_file_job(source, target, frames, test_set, label)]
-    )
-    sources: dict[str, str] = {}
-    for job in jobs:
-        if (other := sources.setdefault(job.target, job.source)) != job.source:
-            raise ValueError(f"{other} and {job.source} would both become {job.target}; rename one of them")
-        if job.target != "-":
-            records.record_of(job.target)
-            if Path(job.target).exists() and job.source != "-" and Path(job.target).samefile(job.source):
-                raise ValueError(f"{job.target}: is the input itself; choose another output name")
-    return jobs
-
-
-def _file_job(source: str, target: str, frames: str, test_set: str, label: str) -> Job:
-    if source != "-" and not Path(source).is_file():
-        raise ValueError(f"{source}: no such clip, video or folder; check the path")
-    if Path(target).is_dir() or target.endswith("/"):
-        target = str(Path(target) / f"{Path(source).stem}_{label}.y4m")
-    if target != "-" and Path(target).suffix.lower() != ".y4m" and not encoding.is_video(target):
-        path, picture = Path(target).with_suffix(".y4m"), ""
-        if Path(target).suffix.lower() in pictures.SUFFIXES:
-            picture = f"; a picture comes of `predict IN {path}`, then `convert {path} {path.with_suffix('')}/`"
-        names = ", OUT".join((".y4m", *encoding.SUFFIXES))
-        raise ValueError(f"{target}: expected OUT{names}, a folder ending in /, or - for stdout{picture}")
-    if frames == "scored" and encoding.is_video(target):
-        raise ValueError(f"{target}: --frames scored makes contest clips; name OUT.y4m")
-    known = contest.parse_name(Path(source).name)
-    return Job(source, target, _wanted(frames, test_set, known[0] if known else None, source))
-
-
-def _folder_jobs(folder: str, target: str, frames: str, test_set: str, label: str) -> list[Job]:
-    is_file = Path(target).suffix.lower() in (".y4m", *encoding.SUFFIXES) and not Path(target).is_dir()
-    if target == "-" or is_file or Path(target).is_file():
-        raise ValueError(f"{target}: {folder} is a folder, so the output must be a folder too")
-    named = {path: contest.parse_name(path.name) for path in sorted(Path(folder).iterdir())}
-    lows = {name[0]: path for path, name in named.items() if name and path.name == contest.low_name(name[0])}
-    ids = contest.test_set(test_set, folder)
-    if frames == "scored":
-        lows = {clip_id: path for clip_id, path in lows.items() if clip_id in ids.ids}
-    films = [path for path in named if path.suffix.lower() in clips.VIDEO_SUFFIXES and path.is_file()]
-    if frames == "scored" or any(named.values()):  # a folder of the contest holds its clips alone
-        films = []
-    if films and Path(target).resolve() == Path(folder).resolve():
-        raise ValueError(
-            f"{target}: is the folder of the clips itself, whose outputs would be clips too; choose another"
-        )
-    if not lows and not films:
-        raise ValueError(f"{folder}: expected clips named {contest.low_name(0)}, or videos, found none to predict")
-    jobs = [_file_job(str(path), f"{target}/", frames, test_set, label) for path in films]
-    for clip_id, path in lows.items():
-        if not path.is_file():  # a pipe would be waited for, maybe forever
-            raise ValueError(f"{path}: expected a clip, found none, or no file; check the path")
-        result = ids.name(clip_id) if frames == "scored" else contest.result_name(clip_id, True)
-        jobs.append(Job(str(path), str(Path(target) / result), _wanted(frames, test_set, clip_id, str(path))))
-    return jobs
-
-
-def _wanted(frames: str, test_set: str, clip_id: int | None, source: str) -> range | None:
-    """Frame indices for "all" (None), "scored", "N" or "FIRST-LAST"."""
-    if frames == "all":
-        return None
-    if frames == "scored":
-        ids = contest.test_set(test_set, Path(source).parent)
-        if clip_id is None or clip_id not in ids.ids:
-            raise ValueError(f"{source}: --frames scored needs a contest clip of {test_set}; use --frames all")
-        return ids.frames(clip_id, y4m.Clip(source).num_frames)
-    first, _, last = frames.partition("-")
-    if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
-        raise ValueError(f"--frames {frames}: expected all, scored, a frame number, or FIRST-LAST")
-    return range(int(first), int(last or first) + 1)

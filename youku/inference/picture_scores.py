@@ -16,7 +16,7 @@ import numpy as np
 from youku import text_table
 from youku.cli import Watch, unwatched
 from youku.engines.network import Network
-from youku.files import atomic_path
+from youku.files import atomic_path, printable
 from youku.inference import evaluation
 from youku.inference.evaluation import PROTOCOLS, Error, Picture
 from youku.metrics import fsim, psnr
@@ -136,7 +136,7 @@ def score_all(
             raise ValueError(f"{pictures.folder}: two pictures are named {sample.name}; rename one to --save both")
         seen.add(sample.name)
         for index, network in enumerate(networks):
-            pred = evaluation.enlarge(network, sample.low, Options() if index else options)
+            pred = evaluation.enlarge(network, sample.low, Options() if index else options, sample.name)
             for protocol in protocols:
                 scores[protocol][network.spec.name].append(score(sample, pred, protocol, network.scale, with_fsim))
             if keep and not index:
@@ -240,7 +240,11 @@ def as_text(scores: Scores, title: str, pooled: bool) -> str:
         if pooled:
             empty = ["-"] * (len(keys) - 1)
             lines.append(["pooled MSE", *(cell for one in averages for cell in [f"{one['pooled_psnr']:.2f}", *empty])])
-        blocks += [f"{title}, {protocol} ({PROTOCOLS[protocol].source})", text_table.lay_out(header, lines), ""]
+        blocks += [
+            f"{printable(title, None)}, {protocol} ({PROTOCOLS[protocol].source})",
+            text_table.lay_out(header, lines),
+            "",
+        ]
     return "\n".join(blocks)
 
 

@@ -45,6 +45,8 @@ class Options:
     """Frames through the network at once; a network with memory takes them one by one."""
     beside: int = 1
     """How many processes like this one share the machine's memory; a GPU's is each one's own."""
+    elsewhere: Callable[..., Iterator[Planes]] | None = None
+    """(job, opened clip, folder) -> its frames, enlarged by others: `beside.film`; None enlarges them here."""
 
 
 class NotFiniteError(ValueError):
@@ -98,8 +100,12 @@ def upscale_frames(
 
 
 def run_network(network: Network, x: Tensors, options: Options) -> Tensors:
-    """Input (N, T C, H, W) of single pictures to output (N, C, s H, s W), ensembled as asked, whole unless a tile is given."""
-    output = _step(network, x, (), options, options.tile_px or max(x[0].shape[-2:]))[0]
+    """Input (N, T C, H, W) of single pictures to output (N, C, s H, s W), ensembled as asked, in tiles where memory wants it."""
+    tile_px = 0
+    if network.spec.local:
+        halo_px = network.spec.halo_px(network.scale)
+        tile_px = options.tile_px or tiles.choose_tile_px(network.engine, x, halo_px, options.beside)
+    output = _step(network, x, (), options, tile_px)[0]
     _require_finite(output, range(len(x[0])))
     return output
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from youku import files
-from youku.video import hashed, y4m
+from youku.video import hashed, pictures, y4m
 
 MOST_NAME_BYTES = 255  # of every file system in use
 
@@ -42,15 +43,28 @@ def read(record: Path) -> dict[str, Any]:
 
 def content_of(path: str | Path, known: Any = None, digest: str = "") -> dict[str, str]:
     """Digest and stamp of a file; `known` is what a record says of both, `digest` the first, from who has just made it."""
-    stamp = files.stamp(path)
+    stamp = _of_all(path, files.stamp)
     if os.name == "posix" and isinstance(known, dict) and known.get("stamp") == stamp and "digest" in known:
         return known
-    return {"digest": digest or hashed.of_file(path), "stamp": stamp}
+    return {"digest": digest or _of_all(path, hashed.of_file), "stamp": stamp}
 
 
-def is_up_to_date(target: Path, known: dict[str, Any], made_by: dict[str, str], is_y4m: bool) -> bool:
-    """True for a finished output of that record, made alike; ValueError for a whole clip that was not made here."""
-    if not target.exists():
+def _of_all(path: str | Path, of: Callable[[Path], str]) -> str:
+    """What tells a file, or the pictures that a pattern stands for, by their numbers."""
+    if not pictures.is_pattern(path):
+        return of(Path(path))
+    told = [f"{picture.name} {of(picture)}" for _, picture in sorted(pictures.numbered(Path(path)).items())]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def exists(target: Path) -> bool:
+    """Whether there is such a file, or a picture of such a pattern."""
+    return target.exists() or (pictures.is_pattern(target) and bool(pictures.numbered(target)))
+
+
+def is_up_to_date(target: Path, known: dict[str, Any], made_by: dict[str, str]) -> bool:
+    """True for a finished output of that record, made alike; ValueError for a whole one that was not made here."""
+    if not exists(target):
         return False
     if record_of(target).exists():
         output = known.get("output")
@@ -58,7 +72,7 @@ def is_up_to_date(target: Path, known: dict[str, Any], made_by: dict[str, str], 
             return False
         return content_of(target, output)["digest"] == output.get("digest")
     try:
-        if is_y4m:
+        if target.suffix.lower() == ".y4m":
             y4m.Clip(target).check()
     except y4m.Y4MError:
         return False  # broken: make it again

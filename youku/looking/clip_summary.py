@@ -16,6 +16,7 @@ import numpy as np
 
 from youku import text_table
 from youku.cli import Watch, unwatched
+from youku.files import printable
 from youku.looking import clip_measures
 from youku.looking.clip_measures import Information, Sharpness, Survey
 from youku.pages import plots
@@ -104,7 +105,7 @@ def clip_text(clip: ClipSummary) -> str:
         for plane in found.planes
     ]
     lines = [
-        f"{'decoded' if clip.is_decoded else 'header':11}{header.encode().decode('latin-1').strip()}",
+        f"{'decoded' if clip.is_decoded else 'header':11}{printable(header.encode().decode('latin-1').strip(), None)}",
         f"size       {header.width}x{header.height}, C{header.chroma}, {header.depth} bit, {_fields(header)}",
         f"frames     {clip.counted}, {found.num_frames / fps:.2f} s at {fps:.5g} a second",
         "",

@@ -133,7 +133,7 @@ class PicturePair:
         from youku.inference import evaluation  # of pictures alone
 
         low, high = self.store.pictures(self, resizer)
-        pred = evaluation.enlarge(network, low, pipeline.Options())
+        pred = evaluation.enlarge(network, low, pipeline.Options(), str(self.source))
         return [evaluation.error(pred, evaluation.read_picture(high), "y_crop_s", self.scale).psnr], math.nan
 
 

@@ -220,7 +220,8 @@ def stop_flag(say: Say) -> Iterator[Stop]:
         if is_second or stop.is_now:
             stops.interrupt(frame)
         with suppress(RuntimeError):  # stderr was in the middle of a line of its own
-            say("\nstopping after this step; press Ctrl-C again to stop at once")
+            say("")
+            say("stopping after this step; press Ctrl-C again to stop at once")
 
     try:  # one that is ignored (nohup) stays so
         heard = [number for number in stops.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

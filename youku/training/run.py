@@ -19,7 +19,7 @@ from typing import IO
 import torch
 
 import youku
-from youku import files, leftovers, stops, stores
+from youku import copies, files, leftovers, stops, stores
 from youku.engines import torch_engine, weights
 from youku.metrics import vmaf
 from youku.text_table import plural
@@ -141,7 +141,7 @@ def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     files.allow_open_files()
     store, data, val_data = (
         PictureStore(),
-        *(tuple(stores.local(name, not config.teacher) for name in names) for names in (config.data, config.val_data)),
+        *(tuple(copies.local(name, not config.teacher) for name in names) for names in (config.data, config.val_data)),
     )
     train: list[Pair] = []
     val: list[Pair] = []
@@ -209,7 +209,7 @@ def restored(url: str) -> Path:
     """The folder runs/NAME that a backup is copied into; ValueError where that would replace a run, or there is none."""
     folder = Path("runs") / url.rstrip("/").rpartition("/")[2]
     _check_new(folder, resume=False)
-    copy = Path(stores.local(url))
+    copy = Path(copies.local(url))
     if not (copy / "last.pt").is_file():
         raise ValueError(f"{stores.shown(url)}: holds no run (no last.pt); give the URL of its --backup")
     for path in (copy / name for name in saving.BACKED_UP):

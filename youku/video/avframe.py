@@ -19,7 +19,9 @@ from youku.video.ffmpeg import pix_fmt
 from youku.video.y4m import Header, Planes
 
 UNKNOWN, BT601 = 2, 6  # ITU-T H.273; 6 is SMPTE 170M
-MATRICES = {"601": BT601, "709": 1, "2020": 9}
+MATRICES = {"601": BT601, "709": 1, "2020": 9, "240m": 7, "fcc": 4}
+BT470BG, CONSTANT_2020 = 5, 10
+_UNREAD = {0: "RGB", 8: "YCgCo", CONSTANT_2020: "BT.2020 of constant luminance", 11: "SMPTE 2085", 14: "ICtCp"}
 STUDIO, FULL = 1, 2
 _LAYOUTS = {(1, 1): "444", (1, 2): "444", (2, 1): "422", (2, 2): "420", (4, 1): "422", (4, 2): "420", (4, 4): "420"}
 _DEPTHS = (8, 9, 10, 12, 14, 16)
@@ -52,8 +54,17 @@ class Tags:
 
     @property
     def matrix_name(self) -> str:
-        """As `color` calls it; 601 where the file does not say."""
-        return next((name for name, code in MATRICES.items() if code == self.matrix), "601")
+        """As `color` calls it; 601 where the file does not say, or says what cannot be read, as FFmpeg has it."""
+        known = {code: name for name, code in MATRICES.items()} | {CONSTANT_2020: "2020"}
+        return known.get(self.matrix, "601")
+
+    @property
+    def misread(self) -> str | None:
+        """One phrase on a matrix that is read as another; None for one that is read as it is."""
+        if self.matrix in (*MATRICES.values(), BT470BG, UNKNOWN):
+            return None
+        name = _UNREAD.get(self.matrix, f"matrix {self.matrix} of H.273")
+        return f"colours coded by {name} are read as BT.{self.matrix_name} where they become RGB"
 
 
 def turn_of(matrix: Sequence[int]) -> Turn:
@@ -158,7 +169,7 @@ def to_planes(frame: VideoFrame, header: Header, turn: Turn) -> Planes:
 
 def rgb_to_planes(picture: np.ndarray, header: Header, matrix: str) -> Planes:
     """An 8-bit RGB picture (H, W, 3) as studio-range planes, by FFmpeg's scaler: quicker than `color`, and less exact."""
-    space = {"601": Colorspace.ITU601, "709": Colorspace.ITU709, "2020": Colorspace.BT2020}[matrix]
+    space = Colorspace.ITU601 if matrix == "601" else Colorspace(MATRICES[matrix])
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24").reformat(
         format=pix_fmt(header.chroma),
         dst_colorspace=space,

@@ -1,7 +1,8 @@
 """Convert between Y'CbCr planes and RGB with matrix, range and chroma siting explicit; say what a siting shifts.
 
 Works on numpy arrays and torch tensors alike. RGB is float in [0, 1], shape (..., 3, H, W); planes are float code
-values over 255 << (depth - 8), so 8-bit planes divided by 255. Sources: ITU-R BT.601-7, BT.709-6, BT.2020-2; MATLAB `rgb2ycbcr`.
+values over 255 << (depth - 8), so 8-bit planes divided by 255. Sources: ITU-R BT.601-7, BT.709-6, BT.2020-2; SMPTE 240M and
+FCC 73.682 as ITU-T H.273 has them; MATLAB `rgb2ycbcr`.
 y4m declares no matrix: 601 is the default throughout, and a round trip cancels the choice.
 """
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:  # a second to load: only where a tensor is given
     import torch
 
 # (red, blue) weights of luma
-MATRICES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "2020": (0.2627, 0.0593)}
+MATRICES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "2020": (0.2627, 0.0593), "240m": (0.212, 0.087)}
+MATRICES |= {"fcc": (0.3, 0.11)}
 
 
 def rgb_to_yuv444(rgb: Array, matrix: str = "601", full_range: bool = False) -> Array:

@@ -18,10 +18,12 @@ from typing import Any
 import av
 
 from youku import files
-from youku.video import avframe, encoding, ffmpeg, recording, segments
+from youku.video import avframe, encoding, ffmpeg, recording
 from youku.video.avframe import Tags
+from youku.video.coder import Coder
 from youku.video.encoding import SUFFIXES, Encoding
 from youku.video.recording import Recording
+from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
 
 Packets = Iterator[tuple[Fraction, Any]]  # seconds from the start of the new file, packet
@@ -79,7 +81,7 @@ class Writer:
         self.header, self.num_frames = header, 0
         self._container, self._video, self._source, self._frames, self._copy = container, video, source, frames, copy
         self._tick = video.codec_context.time_base
-        self._origin, self._last, self._end = 0, -1, 0  # ticks: of the source, and of what is written
+        self._origin, self._last, self.end = 0, -1, 0  # ticks: of the source, and of what is written
         self._others: Packets = iter(())
         self._waiting: tuple[Fraction, Any] | None = None
         self._shown: list[tuple[Fraction, Any]] = []  # subtitles of a range, until they or it are over
@@ -95,7 +97,7 @@ class Writer:
     @property
     def num_kept(self) -> int:
         """Frames that an earlier run coded, to be written by `write_kept` before all others."""
-        return self._video.num_kept if isinstance(self._video, segments.Coder) else 0
+        return self._video.num_kept if isinstance(self._video, Coder) else 0
 
     def write_kept(self) -> None:
         """Write the next frame as it was coded, once its source has been read."""
@@ -107,7 +109,7 @@ class Writer:
         if self.num_frames == 0 and self._copy:  # from here on the origin is known
             self._others = self._copy(self._origin * self._tick)
             self._waiting = next(self._others, None)
-        self._last, self._end, self.num_frames = time, time + duration, self.num_frames + 1
+        self._last, self.end, self.num_frames = time, time + duration, self.num_frames + 1
         return time, duration
 
     def finish(self) -> None:
@@ -117,9 +119,9 @@ class Writer:
             for packet in packets:
                 packet.dts = packet.pts
         self._mux(packets)
-        self._copy_until(None if self._frames is None else self._end * self._tick)
+        self._copy_until(None if self._frames is None else self.end * self._tick)
         for over_sec, packet in self._shown:
-            packet.duration -= max(0, round((over_sec - self._end * self._tick) / packet.time_base))
+            packet.duration -= max(0, round((over_sec - self.end * self._tick) / packet.time_base))
             self._container.mux(packet)
 
     def _mux(self, packets: Iterable[Any]) -> None:
@@ -163,7 +165,7 @@ def create(
     frames: range | None = None,
     along: Along | None = None,
     tags: Tags | None = None,
-    kept: segments.Kept | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[Writer]:
     """Write a video that appears under its name only when whole.
 
@@ -184,7 +186,7 @@ def create(
             video = coder = _add_video(container, header, coding, tags, tick)
             if kept:
                 coder = stack.enter_context(
-                    segments.Coder(video, kept, lambda scratch: _add_video(scratch, header, coding, tags, tick))
+                    Coder(video, kept, lambda scratch: _add_video(scratch, header, coding, tags, tick))
                 )
             copy = None
             if along:

@@ -19,7 +19,7 @@ import numpy as np
 
 from youku.cli import Watch, option, unwatched
 from youku.files import atomic_write
-from youku.video import clips, container, encoding, pictures, y4m
+from youku.video import clips, container, encoding, picture_writer, pictures, y4m
 from youku.video.clips import ClipKind, Opened
 from youku.video.y4m import Planes
 
@@ -48,7 +48,9 @@ class Conversion:
     )
     fps: str | None = option(None, "frames a second of a .yuv or picture input (default 25)")
     every: int = option(1, "keep every N-th frame, from frame 0", type=int, metavar="N")
-    format: str | None = option(None, "kind of pictures in an OUT folder (default png)", choices=pictures.WRITABLE)
+    format: str | None = option(
+        None, "kind of pictures in an OUT folder (default png)", choices=picture_writer.WRITABLE
+    )
     route: str = option("ffmpeg", "who converts colours for pictures", choices=ROUTES)
     planes: bool = option(False, "write y, u, v as gray png: no loss", action="store_true")
     deblock: bool = option(False, "smooth block borders of a y4m file or video first", action="store_true")
@@ -129,13 +131,13 @@ def _write(target: str | Path, opened: Opened, frames: Frames, wanted: Conversio
         cut = wanted.start, wanted.duration
         return container.write_clip(target, header, plain, coding, wanted.audio, opened.tags, *cut)
     if wanted.planes:
-        return pictures.write_planes(path, header, frames, wanted.force)
+        return picture_writer.write_planes(path, header, frames, wanted.force)
     if not pictures.is_pattern(path):
         path = path / f"%06d.{wanted.format or 'png'}"
     elif wanted.format and path.suffix != f".{wanted.format}":
         raise ValueError(f"{target}: --format {wanted.format} contradicts the name; leave one of them out")
-    write = pictures.write_by_float if wanted.route == "float" else pictures.write_by_ffmpeg
-    return write(path, header, plain, wanted.force, opened.tags.matrix_name if opened.tags else "601")
+    write = picture_writer.write_by_float if wanted.route == "float" else picture_writer.write_by_ffmpeg
+    return write(path, header, plain, wanted.force, opened.matrix)
 
 
 def _write_raw(path: Path, frames: Iterable[Planes]) -> int:

@@ -5,15 +5,17 @@ A file's size and what it claims -> nothing, or ValueError naming the file.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 FREE_BYTES = 1 << 26  # what any file may claim
 MOST_RATIO = 2000  # and above that, bytes a byte of the file: deflate, the best packer of samples here, gives 1032
+_LIST = re.compile(rb"(\xef\xbb\xbf)?\s*(#ext|ffconcat|\[playlist\]|(<[?!].*)?<(asx|playlist|smil|mpd)\b)", re.DOTALL)
 _RAISED = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RuntimeError, SyntaxError, EOFError)
 
 
@@ -79,7 +81,25 @@ def _mpegts(file: BinaryIO, size: int) -> bool:
     return all(size % packet for packet in (188, 192, 204))
 
 
-_CUTS = {"avi": _avi, "flv": _flv, "mxf": _mxf, "ogg": _ogg, "dv": _dv, "asf": _asf, "mpegts": _mpegts}
+def _obu(file: BinaryIO, size: int) -> bool:
+    """Each unit of AV1's low-overhead format says how long it is, in seven bits a byte (AV1 specification, 5.3 and 5.2)."""
+    place = 0
+    while place < size:
+        file.seek(place)
+        head = file.read(10)
+        start = 2 if head[0] & 4 else 1
+        length, place = 0, place + start
+        for index, byte in enumerate(head[start:]):
+            length, place = length | (byte & 127) << 7 * index, place + 1
+            if byte < 128:
+                break
+        if not head[0] & 2:  # it goes on to the end, or is none
+            return False
+        place += length
+    return place > size
+
+
+_CUTS = {"avi": _avi, "flv": _flv, "mxf": _mxf, "ogg": _ogg, "dv": _dv, "asf": _asf, "mpegts": _mpegts, "obu": _obu}
 
 
 def ends_early(path: str | Path, kind: str) -> str | None:
@@ -87,6 +107,29 @@ def ends_early(path: str | Path, kind: str) -> str | None:
     with open(path, "rb") as file:
         is_cut = kind in _CUTS and _CUTS[kind](file, Path(path).stat().st_size)
     return "the file is cut short" if is_cut else None
+
+
+def why_unopened(path: str | Path, refusal: str, said: Sequence[str], error: Exception, is_trusted: bool) -> str:
+    """What is told of a file that FFmpeg does not open, by what it `said`; `refusal` tells what a video would be.
+
+    Playlists are told as what they are, under any name, also where nothing but a name that must not be opened stops them.
+    """
+    words = said[-1].partition(", consider")[0] if said else getattr(error, "strerror", None) or str(error)
+    is_led = any("not on whitelist" in words or "Unsafe file name" in words for words in said)
+    if not is_led and not _is_playlist(path):
+        return f"{refusal} that ffmpeg reads ({words}); check the file, or name another"
+    if not is_trusted:
+        return "leads to other files or addresses; open one that you trust with --allow-playlists"
+    if is_led:
+        return "leads to addresses; only what lies in local files is opened"
+    return f"is a playlist that ffmpeg cannot follow ({words}); name what it lists"
+
+
+def _is_playlist(path: str | Path) -> bool:
+    """Whether a file only lists others: M3U (HLS too), PLS, ffconcat, ASX, XSPF, SMIL, DASH."""
+    with open(path, "rb") as file:
+        head = file.read(1 << 10).lower()
+    return bool(_LIST.match(head)) or Path(path).suffix.lower() in (".m3u", ".m3u8")
 
 
 def require_plausible(path: str | Path, claimed_bytes: int, what: str) -> None:

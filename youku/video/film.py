@@ -55,7 +55,11 @@ def write_mp4(
                 "-i",
                 str(Path(source.path).absolute()),
             ]
-            line += ["-map", "0:v", "-map", "1:a:0?", "-c:v", "copy", "-c:a", "aac", "-b:a", "192k", "-shortest"]
+            line += ["-map", "0:v", "-map", "1:a:0?", "-c:v", "copy", "-c:a", "aac", "-b:a", "192k"]
+            line += [
+                "-t",
+                f"{float(writer.end * source.tick):.6f}",
+            ]  # -shortest would cut pictures where audio ends first
             line += ["-video_track_timescale", str(source.tick.denominator), "-movflags", "+faststart"]
             with files.atomic_path(whole) as sounding:
                 ffmpeg.run([*line, str(sounding)], str(path))

@@ -224,10 +224,10 @@ def _item(file: Any, path: str | Path, *names: str) -> Any:
 
 def _read(dataset: Any, path: str | Path, where: str, index: int | tuple[()] = ()) -> np.ndarray:
     """Luma, float64; ValueError for numbers that are none."""
-    luma = np.asarray(dataset[index], np.float64)
-    if not np.isfinite(luma).all():
+    luma = np.asarray(dataset[index])
+    if luma.dtype.kind not in "biuf" or not np.isfinite(luma).all():
         raise ValueError(f"{path}: {where} has values that are no numbers; make the file again")
-    return luma
+    return luma.astype(np.float64)
 
 
 def _form(file: Any, path: str | Path) -> str:
@@ -235,7 +235,8 @@ def _form(file: Any, path: str | Path) -> str:
     kinds = [_shape_of(_item(file, path, key)) for key in ("lr", "hr") if key in file]
     if kinds == ["a group"] * 2:
         return "eval"
-    if len(kinds) == 2 and "a group" not in kinds and file["lr"].ndim == file["hr"].ndim == 3:
+    is_pair = len(kinds) == 2 and "a group" not in kinds
+    if is_pair and file["lr"].ndim == file["hr"].ndim == 3 and file["lr"].size and file["hr"].size:
         if len(file["lr"]) != len(file["hr"]):
             raise ValueError(f"{path}: {len(file['lr'])} patches in lr, {len(file['hr'])} in hr; make the file again")
         return "train"

@@ -19,6 +19,7 @@ from youku.video import damage
 
 # as Pillow calls them -> what ffmpeg knows them by; MPO is a JPEG with more pictures behind it, as phones write
 _KINDS = {"BMP": ".bmp", "PNG": ".png", "JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "WEBP": ".webp"}
+_COLOURS = {"1": "1-bit", "CMYK": "CMYK", **dict.fromkeys(("L", "LA", "I", "I;16", "F"), "gray")}
 _FORMATS = [name for name in _KINDS if name != "MPO"]  # which Pillow finds out after it has opened a JPEG
 
 
@@ -32,8 +33,8 @@ class Head:
     is_deep: bool
     suffix: str
     """That of its contents, whatever the file is called."""
-    is_gray: bool
-    """Whether it has no colour, and so, in ffmpeg's eyes, full range."""
+    colours: str
+    """RGB, CMYK, gray or 1-bit: ffmpeg has a range of its own for each."""
     lost: tuple[str, ...] = ()
     """What 8-bit RGB, or Y'CbCr made of it, will not have of it."""
 
@@ -47,7 +48,7 @@ def read_rgb(path: str | Path) -> np.ndarray:
         raise ValueError(f"{path}: expected an 8-bit picture, got more bits; convert it to 8 bit first")
     with open_picture(path) as picture:
         upright = ImageOps.exif_transpose(picture) if head.turn > 1 else picture
-        return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
+        return np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))  # torch wants one to write to
 
 
 def read_size(path: str | Path) -> tuple[int, int]:
@@ -62,8 +63,8 @@ def read_head(path: str | Path) -> Head:
             picture.verify()  # every chunk's CRC, which decoding skips
         turn = _turn(picture)
         sides = picture.size[::-1] if turn >= 5 else picture.size
-        is_gray = picture.mode[0] in "1LIF" and picture.mode != "LAB"
-        return Head(sides[0], sides[1], turn, _is_deep(picture), _KINDS[picture.format], is_gray, _lost(picture))
+        kind, is_deep, lost = _KINDS[picture.format], _is_deep(picture), _lost(picture)
+        return Head(sides[0], sides[1], turn, is_deep, kind, _COLOURS.get(picture.mode[:4], "RGB"), lost)
 
 
 def _lost(picture: Any) -> tuple[str, ...]:

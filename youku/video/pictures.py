@@ -1,8 +1,8 @@
-"""Frames as numbered pictures: bmp and png through RGB, or each plane as a gray png without any loss.
+"""Read pictures as frames: bmp, png and others through RGB, or each plane from a gray png without any loss.
 
 A picture set is a folder (sorted by name, numbers by value) or a pattern such as frame%3d.bmp (numbers without a gap).
-RGB pictures are made by ffmpeg (the organiser's route, byte for byte) or by `color` in float, chroma at its siting. They
-appear under their names only when all of them are written.
+RGB pictures become planes by ffmpeg (the organiser's route, byte for byte) or by `color` in float, chroma at its siting.
+`picture_writer` is the way back.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ import numpy as np
 
 from youku import files
 from youku.text_table import plural
-from youku.video import color, ffmpeg, resize, y4m
+from youku.video import color, ffmpeg, y4m
 from youku.video.picture_file import Head, open_picture, read_head
 from youku.video.picture_file import read_rgb as read_rgb
 from youku.video.picture_file import read_size as read_size
 from youku.video.y4m import CHROMA, Header, Planes
 
 SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
-WRITABLE = ("bmp", "png")
 _log = logging.getLogger(__name__)
 PLANE_INDEX = "planes.json"  # header and FRAME parameters of a folder of gray planes
-_NUMBER = re.compile(r"%0?(\d*)d")
+_BY_RGB = (("format", "rgb24"),)
+NUMBER = re.compile(r"%0?(\d*)d")
 
 
 def is_pattern(path: str | Path) -> bool:
     """True for a picture's name with a number in it: frame%3d.bmp; a file that exists is that file, whatever its name."""
     path = Path(path)
-    return path.suffix.lower() in SUFFIXES and bool(_NUMBER.search(path.name)) and not path.is_file()
+    return path.suffix.lower() in SUFFIXES and bool(NUMBER.search(path.name)) and not path.is_file()
 
 
 def find(source: str | Path) -> list[Path]:
@@ -58,18 +58,19 @@ def find(source: str | Path) -> list[Path]:
 
 
 def _find_numbered(pattern: Path) -> list[Path]:
-    numbered = _numbered(pattern)
-    if not numbered:
-        raise ValueError(f"{pattern}: no such pictures; expected names like {_name(pattern, 1)}")
-    first, last = min(numbered), max(numbered)
-    missing = [number for number in range(first, last + 1) if number not in numbered]
+    found = numbered(pattern)
+    if not found:
+        raise ValueError(f"{pattern}: no such pictures; expected names like {name_of(pattern, 1)}")
+    first, last = min(found), max(found)
+    missing = [number for number in range(first, last + 1) if number not in found]
     if missing:
-        raise ValueError(f"{pattern}: {_name(pattern, missing[0])} is missing; numbers must run without a gap")
-    return [numbered[number] for number in range(first, last + 1)]
+        raise ValueError(f"{pattern}: {name_of(pattern, missing[0])} is missing; numbers must run without a gap")
+    return [found[number] for number in range(first, last + 1)]
 
 
-def _numbered(pattern: Path) -> dict[int, Path]:
-    before, _, after = _NUMBER.split(pattern.name, maxsplit=1)
+def numbered(pattern: Path) -> dict[int, Path]:
+    """The pictures that bear a pattern's name, by their numbers."""
+    before, _, after = NUMBER.split(pattern.name, maxsplit=1)
     name = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
     if not pattern.parent.is_dir():
         return {}
@@ -77,8 +78,9 @@ def _numbered(pattern: Path) -> dict[int, Path]:
     return {int(match[1]): path for match, path in matches if match}
 
 
-def _name(pattern: Path, number: int) -> str:
-    return _NUMBER.sub(lambda match: f"{number:0{int(match[1] or 0)}d}", pattern.name, count=1)
+def name_of(pattern: Path, number: int) -> str:
+    """A pattern's name with that number in it."""
+    return NUMBER.sub(lambda match: f"{number:0{int(match[1] or 0)}d}", pattern.name, count=1)
 
 
 def common_size(paths: Sequence[Path]) -> tuple[int, int]:
@@ -117,24 +119,33 @@ def open_rgb(
     _common_size(found, heads)
     if any(head.is_deep for head in heads) and CHROMA[layout][1] == 8:
         _log.warning("%s: has 16-bit pictures, which become 8 bit; --chroma 444p16 keeps what they hold", path)
-    kinds = {(head.suffix, head.is_gray) for head in heads}
-    if len(kinds) > 1 or any(head.turn > 1 for head in heads):  # ffmpeg would turn and scale all as the first asks for
+    kinds = {(head.suffix, head.colours) for head in heads}
+    # ffmpeg turns and scales all as the first asks for, leaves 1 bit at 0 and 255, and white off by a code if depths differ
+    others = [head.is_deep != (CHROMA[layout][1] > 8) for head in heads]
+    by_rgb = [
+        head.colours == "1-bit" or (head.colours == "gray" and is_other)
+        for head, is_other in zip(heads, others, strict=True)
+    ]
+    if len(kinds) > 1 or any(head.turn > 1 for head in heads) or any(by_rgb):
         from youku.video.recording import open_recording  # PyAV
 
         is_full = all(suffix == ".jpg" for suffix, _ in kinds)
         alike = ("scale", f"out_range={'full' if is_full else 'limited'}"), ("format", ffmpeg.pix_fmt(layout))
-        opened = partial(open_recording, chroma=layout, filters=alike, whole=True)
-        with opened(found[0]) as first:
-            yield first.header.at_rate(fps), chain.from_iterable(_one_by_one(found, opened))
+        opened = [
+            partial(open_recording, path, chroma=layout, filters=_BY_RGB * (is_rgb or is_other) + alike, whole=True)
+            for path, is_rgb, is_other in zip(found, by_rgb, others, strict=True)
+        ]
+        with opened[0]() as recording:
+            yield recording.header.at_rate(fps), chain.from_iterable(_one_by_one(opened))
         return
     with open_by_ffmpeg(found, str(fps), layout, heads[0].suffix) as (header, frames):
         yield header, frames
 
 
-def _one_by_one(paths: Sequence[Path], opened: Callable[[Path], Any]) -> Iterator[Iterable[Planes]]:
+def _one_by_one(opened: Sequence[Callable[[], Any]]) -> Iterator[Iterable[Planes]]:
     """Each picture as a video of one frame, turned as its own tag says."""
-    for path in paths:
-        with opened(path) as recording:
+    for each in opened:
+        with each() as recording:
             yield recording
 
 
@@ -178,66 +189,6 @@ def to_planes(paths: Sequence[Path], header: Header) -> Iterator[Planes]:
         yield color.rgb_to_planes(read_rgb(path), header.layout)  # (H, W, 3) RGB -> planes in code values
 
 
-def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], force: bool, matrix: str = "601") -> int:
-    """Numbered pictures from 1 on, colours by ffmpeg as in `ffmpeg -i x.y4m -vsync 0 x%3d.bmp`; returns how many."""
-    names = {"709": "bt709", "2020": "bt2020nc"}  # 601 is what ffmpeg takes a y4m for
-    if len(header.plane_shapes) == 1 and not header.is_full_range:  # ffmpeg takes any gray for full range
-        frames = ((_full_range(luma, header.depth),) for (luma,) in frames)
-    source = {"format": "yuv4mpegpipe"} | ({"colorspace": names[matrix]} if matrix in names else {})
-    with _whole_set(pattern, force) as folder:
-        escaped = str(folder).replace("%", "%%")
-        options = {"format": "image2", **ffmpeg.passthrough()}
-        line = ffmpeg.build("pipe:0", f"{escaped}/{pattern.name}", source, options)
-        with ffmpeg.piped_input(line, str(pattern)) as stdin:
-            writer = y4m.Writer(stdin, _plain(header))
-            for planes in frames:
-                writer.write(planes)
-        made = len(list(folder.iterdir()))
-        if made != writer.num_frames:
-            raise ffmpeg.FFmpegError(
-                f"{pattern}: {plural(writer.num_frames, 'frame')} went in, {plural(made, 'picture')} came out"
-            )
-    return made
-
-
-def _full_range(luma: np.ndarray, depth: int) -> np.ndarray:
-    """Luma (H, W) of 16-235, or that at a greater depth, as codes from 0 to the highest."""
-    black, white = 16 << (depth - 8), 235 << (depth - 8)
-    return resize.to_integers((luma.astype(np.float32) - black) * (((1 << depth) - 1) / (white - black)), depth)
-
-
-def _plain(header: Header) -> Header:
-    """The tokens that decide how pictures look, which ffmpeg always reads: not mixed fields, nor a line beyond its 128 bytes."""
-    tokens = [token for token in header.tokens if token[:1] in "WHFAC" or token.startswith(("XYSCSS=", "XCOLORRANGE="))]
-    return Header(header.width, header.height, tuple(tokens))
-
-
-def write_by_float(pattern: Path, header: Header, frames: Iterable[Planes], force: bool, matrix: str = "601") -> int:
-    """Numbered pictures from 1 on, colours by `color.planes_to_rgb` with chroma read at its siting."""
-    from PIL import Image
-
-    number = 0
-    with _whole_set(pattern, force) as folder:
-        for number, planes in enumerate(frames, 1):
-            rgb = color.planes_to_rgb(planes, header.depth, header.layout, matrix, header.is_full_range)
-            Image.fromarray(rgb).save(folder / _name(pattern, number))
-    return number
-
-
-def write_planes(target: Path, header: Header, frames: Iterable[tuple[Planes, str]], force: bool) -> int:
-    """Each plane of each frame as a gray png (16 bit above 8), with the header beside them: nothing is lost."""
-    from PIL import Image
-
-    pattern, params = target / "frame%06d.png", []
-    with _whole_set(pattern, force) as folder:
-        for number, (planes, param) in enumerate(frames, 1):
-            for name, plane in zip("yuv", planes, strict=False):
-                Image.fromarray(np.ascontiguousarray(plane)).save(folder / f"frame{number:06d}_{name}.png")
-            params.append(param)
-        files.write_json(folder / PLANE_INDEX, {"header": list(header.tokens), "frame_params": params})
-    return len(params)
-
-
 def read_planes(folder: Path) -> tuple[Header, Iterator[Planes], list[str]]:
     """What `write_planes` wrote: the header, the planes and the FRAME parameters of each frame."""
     index = files.read_json(folder / PLANE_INDEX)
@@ -258,43 +209,3 @@ def _plane_frames(folder: Path, header: Header, num_frames: int) -> Iterator[Pla
                 raise ValueError(f"{path}: expected {shape} of {header.depth} bit, got {plane.shape} of {plane.dtype}")
             planes.append(plane.astype(header.dtype))
         yield tuple(planes)
-
-
-@contextmanager
-def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
-    """A hidden folder to write into, beside the targets; its files move to their places when the block ends well.
-
-    A hidden mark lies there meanwhile: what a run that was killed then left is a part of a set, and is replaced.
-    """
-    if pattern.suffix.lower().removeprefix(".") not in WRITABLE:
-        raise ValueError(f"{pattern}: expected pictures ending in .{' or .'.join(WRITABLE)}")
-    if len(_NUMBER.findall(pattern.name)) != 1 or pattern.name.count("%") != 1:
-        raise ValueError(f"{pattern}: expected one frame number such as %3d in the name")
-    old, moving = _old_pictures(pattern), pattern.with_name(f".{pattern.name[:60]}.moving")
-    if old and not force and not moving.exists():
-        raise ValueError(f"{pattern.parent}: already holds {old[0].name}; name another folder, or replace with --force")
-    is_new = not pattern.parent.exists()
-    for path in old:
-        files.refuse_input(path)
-    try:
-        with files.temporary_folder(pattern) as folder:
-            yield folder
-            made = sorted(folder.iterdir())
-            if not made:
-                raise ValueError(f"{pattern}: nothing to write, the source gave 0 frames")
-            for path in made:
-                files.refuse_input(pattern.parent / path.name)
-            moving.touch()
-            for path in old:
-                path.unlink()
-            for path in made:
-                path.replace(pattern.parent / path.name)
-            moving.unlink()
-    finally:
-        if is_new and pattern.parent.exists() and not any(pattern.parent.iterdir()):
-            pattern.parent.rmdir()
-
-
-def _old_pictures(pattern: Path) -> list[Path]:
-    planes = sorted(pattern.parent.glob("frame*_[yuv].png")) if (pattern.parent / PLANE_INDEX).exists() else []
-    return [*_numbered(pattern).values(), *planes]

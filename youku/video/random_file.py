@@ -8,7 +8,7 @@ import threading
 import weakref
 from pathlib import Path
 
-from youku import stores
+from youku import copies
 
 
 class RandomFile:
@@ -21,7 +21,7 @@ class RandomFile:
         self._number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         self._map: mmap.mmap | None = None
         close = weakref.finalize(self, os.close, self._number)
-        self.need = stores.needs(path)
+        self.need = copies.needs(path)
         """To be called with (start, end) before `map` is looked at there."""
         self._lock = threading.Lock()
         if hasattr(os, "posix_fadvise"):  # pieces lie anywhere; whole frames are asked for as such

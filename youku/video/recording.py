@@ -84,6 +84,8 @@ class Recording:
         about = self._video.codec_context.name, self._video.metadata.get("alpha_mode", "0")
         if not chroma and (lost := avframe.what_is_lost(first.format, name, *about)):
             _log.warning("%s: %s", path, lost)
+        if not name.startswith("mono") and (misread := self.tags.misread):
+            _log.warning("%s: %s", path, misread)
         num_each, num_indexed = 2 if DEINTERLACE["field"] in filters else 1, len(self._video.index_entries)
         has_index = "mp4" in container.format.name and num_indexed == self.num_frames
         self.likely_frames = likely * num_each or None
@@ -204,13 +206,7 @@ def open_container(path: str | Path, refusal: str = "is not a video or audio fil
             with _listen() as said:
                 container: Any = av.open(source, "r", options=options, metadata_errors="replace", buffer_size=1 << 18)
         except (av.error.FFmpegError, OSError) as error:
-            words = said[-1] if said else getattr(error, "strerror", None) or str(error)
-            told = f"{refusal} that ffmpeg reads ({words}); check the file, or name another"
-            if any("not on whitelist" in words or "Unsafe file name" in words for words in said):
-                told = "leads to addresses; only what lies in local files is opened"
-                if not trusted:
-                    told = "leads to other files or addresses; open one that you trust with --allow-playlists"
-            raise ffmpeg.NoVideoError(f"{path}: {told}") from None
+            raise ffmpeg.NoVideoError(f"{path}: {damage.why_unopened(path, refusal, said, error, trusted)}") from None
         container.flags &= ~av.container.Flags.gen_pts.value  # times that are made up would look like the file's own
         try:
             yield container

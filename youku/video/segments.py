@@ -1,10 +1,10 @@
 """An output in the making that outlives its process: what is finished of it, and how the next run goes on from there.
 
-A hidden folder beside the output, named by a key of all that decides its bytes, holds the frames of a y4m file as they
-are, appended, with a count that is written after they are safe on the disk; of a video it holds coded segments, each the
-packets of an encoder of its own. Every run codes the same segments and only joins them, so a run that was stopped by
-Ctrl-C, SIGKILL or a power cut and goes on makes the packets of one that was not. The output appears whole, under its
-name; once its maker has said so, the folder goes.
+A hidden folder beside the output, named by a key of all that decides its bytes, holds the frames of a y4m file, with a
+count that is written after they are safe on the disk; of a video it holds coded segments, each the packets of an encoder
+of its own; of numbered pictures each of them. Every run codes the same segments and only joins them, so a run that was
+stopped by Ctrl-C, SIGKILL or a power cut and goes on makes what one makes that was not. The output appears whole, under
+its name; once its maker has said so, the folder goes.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import glob
 import itertools
 import os
 import shutil
-import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from youku import files
 from youku.video import hashed, y4m
@@ -31,8 +30,8 @@ from youku.video.y4m import Header, Planes
 # closing the encoder there costs x264 some percent of the file (an own keyframe, no lookahead beyond).
 SEGMENT_FRAMES = 48
 SAVE_EVERY_SEC = 1.0
-FRAMES, COUNT = "frames.y4m", "frames.json"
-_PACKET = struct.Struct("<qqqqI")  # pts, dts, duration, keyframe, bytes
+FRAMES, COUNT, TAIL = "frames.y4m", "frames.json", "tail.tmp"
+PARTS = "parts"  # of a film, made by others
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,31 @@ class Kept:
 
     def segments(self) -> list[Path]:
         """Finished and undamaged segments in order, without a gap; each is named by number, frames and digest."""
-        found = sorted(self.folder.glob("*.segment"))
-        named = itertools.takewhile(lambda pair: pair[1].name.startswith(f"{pair[0]:08d}."), enumerate(found))
-        return [path for _, path in itertools.takewhile(lambda pair: _is_whole(pair[1]), named)]
+
+        def is_next(number: int, path: Path) -> bool:
+            index, _, digest, _ = path.name.split(".")
+            return int(index) == number and digest == hashed.of_file(path)
+
+        found = enumerate(sorted(self.folder.glob("*.segment")))
+        return [path for _, path in itertools.takewhile(lambda pair: is_next(*pair), found)]
+
+    def resume(self, step: int = 1) -> list[Path]:
+        """Those to go on after, a multiple of `step`; what else lies there is removed."""
+        found = self.segments()
+        found = found[: len(found) // step * step]
+        for path in set(self.folder.glob("*.segment")) - set(found):
+            path.unlink()
+        return found
+
+    def add(self, index: int, data: bytes) -> Path:
+        """Keep one frame, coded."""
+        (self.folder / TAIL).write_bytes(data)
+        files.sync(self.folder / TAIL)
+        return self.place(index, 1, hashed.of_file(self.folder / TAIL))
+
+    def place(self, index: int, num_frames: int, digest: str) -> Path:
+        """Give a segment that is finished and safe on the disk its name."""
+        return (self.folder / TAIL).replace(self.folder / f"{index:08d}.{num_frames}.{digest}.segment")
 
     def num_bytes(self) -> int:
         return sum(path.stat().st_size for path in self.folder.iterdir())
@@ -68,8 +89,8 @@ class Kept:
         return _read_count(self.folder / COUNT)[1]
 
     def num_frames(self) -> int:
-        """How many frames the next run finds."""
-        return _read_count(self.folder / COUNT)[0] or sum(map(_num_frames, self.segments()))
+        """How many frames the next run finds, as long as nobody touches them."""
+        return _read_count(self.folder / COUNT)[0] or sum(map(num_frames_of, self.folder.glob("*.segment")))
 
 
 @contextmanager
@@ -84,7 +105,7 @@ def keep(target: str | Path, key: str, batch: int) -> Iterator[Kept]:
         try:
             yield Kept(folder, batch)
         except BaseException:
-            if not any(folder.glob("*.segment")) and not (folder / COUNT).exists():
+            if not any((*folder.glob("*.segment"), *folder.glob(f"{PARTS}/*.y4m"))) and not (folder / COUNT).exists():
                 shutil.rmtree(folder, ignore_errors=True)
             raise
     drop(target)
@@ -196,101 +217,5 @@ def create_y4m(target: str | Path, header: Header, kept: Kept) -> Iterator[PartW
     part.replace(target)
 
 
-class Coder:
-    """An encoder in segments, in the place of a stream's own: frames go in, packets of the whole film come out."""
-
-    def __init__(self, video: Any, kept: Kept, make: Callable[[Any], Any]) -> None:
-        self.codec_context = video.codec_context
-        self._video, self._kept, self._make = video, kept, make
-        self._index = self._count = 0  # of the segment, of frames in it
-        self._dts: int | None = None
-        self._scratch: Any = None
-        self._encoder: Any = None
-        self._hashed: Hashed | None = None
-        self._old = kept.segments()
-        for path in set(kept.folder.glob("*.segment")) - set(self._old):
-            path.unlink()
-        self.num_kept = sum(map(_num_frames, self._old))
-
-    def __enter__(self) -> Coder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._hashed:
-            self._hashed.file.close()
-
-    def encode(self, frame: Any) -> Iterator[Any]:
-        """Code a frame; None ends the last segment."""
-        if frame is not None:
-            if self._encoder is None:
-                self._begin()
-            self._count += 1
-            yield from self._write(self._encoder.encode(frame))
-        if self._encoder is not None and (frame is None or self._count == self._kept.segment_frames):
-            yield from self._end()
-
-    def skip(self) -> Iterator[Any]:
-        """Count a frame that is kept; with the first of a segment come its packets."""
-        path = self._old[self._index]
-        if self._count == 0:
-            yield from map(self._placed, _read(path, self.codec_context.time_base))
-        self._count += 1
-        if self._count == _num_frames(path):
-            self._index, self._count = self._index + 1, 0
-
-    def _begin(self) -> None:
-        import av  # a y4m goes without
-
-        self._scratch = av.open("any.mkv", "w")  # writes nothing; an encoder has to belong to a container
-        self._encoder = self._make(self._scratch)
-        self._hashed = Hashed(open(self._kept.folder / "tail.tmp", "wb"))  # noqa: SIM115
-
-    def _write(self, packets: list[Any]) -> Iterator[Any]:
-        assert self._hashed is not None
-        for packet in packets:
-            stamps = (packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe)
-            self._hashed.write(_PACKET.pack(*stamps, packet.size))
-            self._hashed.write(bytes(packet))
-            yield self._placed(packet)
-
-    def _end(self) -> Iterator[Any]:
-        packets = self._encoder.encode(None)
-        if self._count < 3:  # in order, and x265 leaves the decoding times of so few unset
-            for packet in packets:
-                packet.dts = packet.pts
-        yield from self._write(packets)
-        assert self._hashed is not None
-        self._hashed.sync()
-        self._hashed.file.close()
-        name = f"{self._index:08d}.{self._count}.{self._hashed.hexdigest(self._hashed.mark())}.segment"
-        (self._kept.folder / "tail.tmp").replace(self._kept.folder / name)
-        self._index, self._count = self._index + 1, 0
-        self._encoder = self._scratch = self._hashed = None
-
-    def _placed(self, packet: Any) -> Any:
-        """A packet of the film: each encoder begins to count its decoding times anew, at a little before its pictures."""
-        packet.dts = packet.dts if self._dts is None else max(packet.dts, self._dts + 1)
-        self._dts = packet.dts
-        packet.stream = self._video
-        return packet
-
-
-def _num_frames(segment: Path) -> int:
+def num_frames_of(segment: Path) -> int:
     return int(segment.name.split(".")[1])
-
-
-def _is_whole(segment: Path) -> bool:
-    return segment.name.split(".")[2] == hashed.of_file(segment)
-
-
-def _read(path: Path, tick: Any) -> Iterator[Any]:
-    """Packets of a finished segment."""
-    import av
-
-    with path.open("rb") as file:
-        while stamps := file.read(_PACKET.size):
-            pts, dts, duration, is_keyframe, num_bytes = _PACKET.unpack(stamps)
-            packet: Any = av.Packet(file.read(num_bytes))
-            packet.pts, packet.dts, packet.duration = pts, dts, duration
-            packet.is_keyframe, packet.time_base = bool(is_keyframe), tick
-            yield packet
