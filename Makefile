@@ -76,8 +76,8 @@ doctor: setup ## check this machine
 bench: setup ## how fast this machine is, in two minutes
 	$(RUN) bench $(ARGS)
 
-benchmarks: setup ## run every script of benchmarks/; figures go to stdout
-	@for script in benchmarks/*.py; do echo "== $$script"; $(VENV)/bin/python $$script || exit 1; done
+benchmarks: setup ## run every script of benchmarks/ and show which figures moved since the last run
+	$(VENV)/bin/python benchmarks/moved.py $(ARGS)
 
 lint: setup ## style and types
 	$(VENV)/bin/ruff check .

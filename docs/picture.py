@@ -33,7 +33,7 @@ def main() -> None:
         box = {"x": 0, "y": 0, "width": 1240, "height": round(row["y"] + row["height"]) + 24}
         picture = Image.open(io.BytesIO(page.screenshot(full_page=True, clip=box)))
         browser.close()
-    picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=192).save(TARGET, optimize=True)
+    picture.convert("RGB").save(TARGET, optimize=True)  # a palette bands the photograph and turns blue links green
     print(f"{TARGET}: {TARGET.stat().st_size / 1000:.0f} kB")
 
 

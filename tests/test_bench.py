@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks import moved
 from youku import bench
 from youku.looking import speed
 
@@ -49,3 +53,26 @@ def test_a_slow_disk_is_named() -> None:
     rows: list[speed.Row] = [("write, synced", 31.1, "MB/s", None), ("predict fsrcnn", 20.0, "frames/s", 0.5)]
     told = speed.limits(rows)
     assert "50% of the bare network" in told[0] and "takes 10 frames of 1080p a second" in told[1]
+
+
+def test_what_moved_between_two_runs_of_the_benchmarks(tmp_path: Path) -> None:
+    """A line whose figure moved by more than the noise, beside the one before; a script that needs an input is left out."""
+    (tmp_path / "a.py").write_text("import pathlib; print(pathlib.Path('figures').read_text())")
+    (tmp_path / "needs.py").write_text(
+        "import argparse; p = argparse.ArgumentParser(); p.add_argument('film'); p.parse_args()"
+    )
+    line = [sys.executable, Path(moved.__file__), "--scripts", tmp_path, "--kept", tmp_path / "kept"]
+    told = []
+    for figures in (
+        "x2  3.10 s\nx2  1,000 s\nsame 5",
+        "x2  3.05 s\nx2  2,000 s\nsame 5\nnew 7",
+        "x2  3.05 s\nx2  2,000 s\nsame 5\nnew 7",
+    ):
+        (tmp_path / "figures").write_text(figures)
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
+        told.append(done.stdout.splitlines())
+    assert told[0] == ["== a.py", "x2  3.10 s", "x2  1,000 s", "same 5", "== needs.py", told[0][-1]]
+    assert told[0][-1].startswith("needs an input") and "film" in told[0][-1]
+    assert told[1][1:-2] == ["x2 1,000 s -> x2 2,000 s".replace(" -> ", "  ->  ")] and told[2][1] == "nothing moved"
+    (tmp_path / "needs.py").write_text("raise SystemExit(3)")
+    assert subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False).returncode == 1

@@ -6,6 +6,7 @@ import errno
 import inspect
 import logging
 import os
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -38,12 +39,16 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
         ("xyzzy", 2, f"error: no verb 'xyzzy'; expected one of {', '.join(VERBS)}"),
         ("train --stepz=3", 2, "error: no flag --stepz; did you mean --steps?"),
         ("train --recipe overnite", 1, "error: recipe 'overnite': did you mean overnight? (or a path ending in .toml)"),
+        ("train --recipe 1hour", 1, "error: recipe '1hour': did you mean 1h? (or a path ending in .toml)"),
         ("train --model edsr-basline", 1, "error: model 'edsr-basline': did you mean edsr-baseline?"),
         (
             "convert a.y4m az://bucket/b.y4m",
             1,
             "error: az://bucket/b.y4m: expected one of s3, oss, gs, https, http, memory, file, or a path",
         ),
+        ("predict a b --model pairs-z", 2, "error: --model 'pairs-z': did you mean pairs-t?"),
+        ("degrade a b --preset yuku", 2, "error: --preset 'yuku': did you mean youku?"),
+        ("degrade a b --scale 7", 2, "error: --scale 7: expected one of 2, 3, 4"),
         ("predict low.y4m ", 2, "error: an argument is empty; write a value, or leave it out"),
         ("train --fold ", 2, "error: --fold is empty; write a value, or leave it out"),
         ("train --fold= --batch 2", 2, "error: --fold is empty; write a value, or leave it out"),
@@ -119,13 +124,17 @@ def test_the_help_of_experiment_shows_its_own(capsys: pytest.CaptureFixture) -> 
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture) -> None:
-    """`youku VERB --help` exits 0 and names its own run command."""
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`youku VERB --help` exits 0, has an example, and says in 120 columns what a flag takes by more than its name."""
+    monkeypatch.setenv("COLUMNS", "120")
     with pytest.raises(SystemExit) as caught:
         main([verb, "--help"])
     assert caught.value.code == 0
     out = capsys.readouterr().out
-    assert f"python -m youku {verb}" in out and len(out.splitlines()) > 8
+    assert re.search(rf"^(Run: |    )python -m youku {verb}", out, re.MULTILINE) and len(out.splitlines()) > 8
+    assert not [line for line in out.splitlines() if line.startswith("  -") and len(line) > 120]
+    taken = re.findall(r"^  --(\S+) ([A-Z_]+)", out, re.MULTILINE)
+    assert not [flag for flag, word in taken if word != "NAME" and flag.upper().replace("-", "_") == word]
 
 
 def test_help_and_the_list_of_networks_load_nothing_heavy() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import numpy as np
 import pytest
 
 from tests.conftest import textured_frame
-from youku.video import clips, y4m
+from youku.looking import clip_summary
+from youku.video import clips, container, conversion, pair_folder, y4m
 from youku.video.clips import ClipKind
+from youku.video.conversion import Conversion
+from youku.video.encoding import Encoding
 
 HEADER = y4m.parse_header(b"YUV4MPEG2 W16 H12 F24:1 Ip C420mpeg2 XNOTE=kept\n", "x")
 
@@ -80,3 +84,25 @@ def test_within() -> None:
     assert list(clips.within(range(100), Fraction(25), 1.0, 0.2)) == [25, 26, 27, 28, 29]
     assert list(clips.within(range(100), Fraction(30000, 1001), 0.05, 0.1)) == [2, 3, 4]
     assert list(clips.within(range(5), Fraction(25), None, None)) == list(range(5))
+
+
+def test_a_bar_knows_how_many_frames_are_likely(tmp_path: Path) -> None:
+    """Of a Matroska film, which does not say: by its length, by the range asked for, and by what a verb takes of it."""
+    header, film = y4m.make_header(64, 48, 25), tmp_path / "film.mkv"
+    with container.create(film, header, Encoding(crf=30)) as writer:
+        for index in range(10):
+            writer.write(textured_frame(header, index))
+    for cut, number in (({}, 10), ({"start_sec": 0.2}, 5), ({"start_sec": 0.2, "duration_sec": 0.12}, 3)):
+        with clips.open_frames(film, **cut) as opened:
+            assert opened.num_frames is None and opened.likely_frames == len(list(opened.frames)) == number
+    totals = []
+
+    def watch(items: Iterable, name: str = "", total: int | None = None) -> Iterable:
+        totals.append((name, total))
+        return items
+
+    assert conversion.convert(film, tmp_path / "a.y4m", Conversion(every=3), watch) == 4
+    clip_summary.summarise_clip(film, None, watch)
+    with clips.open_420(clips.Material("film.mkv", (film,))) as opened:
+        assert pair_folder.Selection(every=2, max_frames=3).apply(opened)[2] == 3
+    assert totals == [("a.y4m", 4), ("film.mkv", 10)]

@@ -338,7 +338,13 @@ def test_what_begins_is_said(tmp_path: Path, films: Path) -> None:
     assert any(line.endswith("bicubic x2 on cpu, about 1 s and the time of the coder") for line in told)
     told = predict(Job(str(films / "film.mkv"), str(tmp_path / "out2.y4m"), None), "bicubic")  # Matroska counts none
     assert any(re.search(r"film\.mkv: about \d\d frames, .* on cpu, about \d+ s$", line) for line in told)
-    assert [cli.as_time(sec) for sec in (0.2, 99, 3000, 6600)] == ["1 s", "99 s", "50 min", "1 h 50 min"]
+    assert [cli.as_time(sec) for sec in (0.2, 99, 3000, 6600, 1.3e6)] == [
+        "1 s",
+        "99 s",
+        "50 min",
+        "1 h 50 min",
+        "15 days",
+    ]
 
 
 def test_the_same_frames_give_the_same_video(films: Path, tmp_path: Path) -> None:

@@ -865,6 +865,22 @@ def test_side_by_side_in_both_themes(pair: Opened, width: int, scheme: str) -> N
     pair.check()
 
 
+@pytest.mark.browser
+def test_a_printed_table_fits_the_sheet(page: Any) -> None:
+    """A4 is 718 px wide inside its margins; heads are text, as buttons are not repeated on the next sheet."""
+    resize(page, 718)
+    page.emulate_media(media="print")
+    table = page.locator(".clips table")
+    right = "item => item.getBoundingClientRect().right"
+    assert table.evaluate(right) <= page.locator(".clips").evaluate(right) + 1
+    heads = (
+        "item => [...item.querySelectorAll('tr:nth-child(2) th')].map((th) => getComputedStyle(th, '::before').content)"
+    )
+    assert table.locator("thead").evaluate(heads)[:3] == ['"Clip"', '"Frames"', '"Submission"']
+    assert page.locator("#worst").evaluate("item => getComputedStyle(item).breakAfter") == "avoid"
+    page.emulate_media(media="screen")
+
+
 def test_a_name_that_no_text_can_hold_is_shown_escaped(folder: Path, tmp_path: Path) -> None:
     """Half a surrogate pair, as JSON may hold it, among the tools of a score."""
     odd = edited(folder, tmp_path / "odd", lambda score: score["tools"].update({"\ud800": "1"}))

@@ -11,9 +11,15 @@ import itertools
 import re
 import shutil
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 from youku import files, nearest
+
+# what a flag takes that does not say it, by its name, else by its type
+METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "PATH", "clips": "IDS", "frames": "WHICH", "base_url": "URL"}
+METAVARS |= dict.fromkeys(("data", "low", "high", "out"), "FOLDER") | {"pattern": "REGEX"}
+METAVARS |= dict.fromkeys(("fps", "bitrate"), "RATE") | dict.fromkeys(("jobs", "retries", "scale"), "N")
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -21,6 +27,9 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=28, width=min(120, shutil.get_terminal_size((120, 50)).columns) - 2)
+
+    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
+        return METAVARS.get(action.dest) or METAVARS.get(action.type, "NAME")
 
     def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
         """One or more as "NAME ...", which fits into the column."""
@@ -55,6 +64,12 @@ class Parser(argparse.ArgumentParser):
     def print_help(self, file: Any = None) -> None:
         """An OSError where it cannot be written, which argparse swallows."""
         print(self.format_help(), end="", file=file, flush=True)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Exit status 2 for what is none of a flag's choices, with the one that was meant."""
+        if action.choices is not None and value not in action.choices:
+            flag = "/".join(action.option_strings) or action.metavar
+            self.exit(2, f"error: {flag} {value!r}: {nearest.expected(str(value)[:60], map(str, action.choices))}\n")
 
     def error(self, message: str) -> NoReturn:
         """One sentence on stderr, after the usage where something is missing; exit status 2."""

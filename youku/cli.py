@@ -116,9 +116,11 @@ class _Line(logging.Formatter):
 
 
 def as_time(seconds: float) -> str:
-    """A time as one says it: 40 s, 12 min, 1 h 50 min."""
+    """A time as one says it: 40 s, 12 min, 1 h 50 min, 15 days."""
     if seconds < 100:
         return f"{max(1, round(seconds))} s"
+    if seconds > 2 * 86400:
+        return f"{seconds / 86400:.0f} days"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if seconds > 6000 else f"{seconds / 60:.0f} min"
 

@@ -22,7 +22,7 @@ Header tokens are kept, also those that ffmpeg drops. RGB pictures cost quality 
 A folder of pictures -> x.h5 gives the luma patches that FSRCNN-pytorch trains on (`--patch 16 --stride 5` at x4: the
 old-film report's 64x64 at 20), `--hdf5 eval` its evaluation file; x.h5 -> folder gives them back as gray png.
 
-Run: python -m youku convert IN OUT
+    python -m youku convert film.mp4 clip.y4m
 """
 
 from __future__ import annotations
@@ -61,12 +61,11 @@ def list_clips(source: str, target: str, to_pictures: bool) -> list[tuple[Path, 
     if not Path(source).is_dir() or clips.kind_of(target) is not ClipKind.PICTURES or pictures.is_pattern(Path(target)):
         return []
     inside = sorted(path for path in Path(source).iterdir() if not path.name.startswith("."))
-    if any(path.suffix.lower() in pictures.SUFFIXES for path in inside):
-        return []
+    has_pictures = any(path.suffix.lower() in pictures.SUFFIXES for path in inside)
     return [
         (path, Path(target) / (path.stem if to_pictures else path.name))
         for path in inside
-        if clips.kind_of(path) is ClipKind.Y4M
+        if not has_pictures and clips.kind_of(path) is ClipKind.Y4M
     ]
 
 
@@ -74,7 +73,8 @@ def picture_cost(path: str | Path, every: int = 1) -> dict[str, Any]:
     """What every `every`-th frame of a clip loses in 8-bit RGB pictures: see `metrics.picture_cost`."""
     Conversion(every=every)
     with clips.open_frames(path) as opened:
-        return {"clip": str(path), **measure(opened.header, islice(_watch(opened.frames), 0, None, every))}
+        frames = _watch(opened.frames, Path(path).name, opened.likely_frames)
+        return {"clip": str(path), **measure(opened.header, islice(frames, 0, None, every))}
 
 
 def _settings(args: argparse.Namespace, kind: type, is_used: bool) -> dict[str, Any]:

@@ -40,9 +40,8 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="SRC... OUT_FOLDER: each source a video, y4m, picture, frame%%3d.png or a folder of them",
     )
-    parser.add_argument(
-        "--preset", choices=PRESETS, default="bicubic", help="where the settings start (default bicubic)"
-    )
+    what = "where the settings start: one of --list-presets (default bicubic)"
+    parser.add_argument("--preset", choices=PRESETS, metavar="NAME", default="bicubic", help=what)
     parser.add_argument("--list-presets", action="store_true", help="say what each preset does and where it comes from")
     parser.add_argument("--check", metavar="FOLDER", help="measure the pairs in FOLDER and exit 1 if any is bad")
     amounts = ("scale", "kernel", "blur", "unsharp", "darken", "tone", "noise")

@@ -6,7 +6,8 @@ An archive that is damaged, or unsafe and so refused as a whole (youku/exchange/
 one is set aside once the new one is whole. Whole clips are those of the archive, byte for byte (youku/exchange/archive.py).
 
 Source: the organiser's data list (youku/contest.py).
-Run: python -m youku download [--round 1|2|all] [--split train,val,test] [--clips 0-49] [--kind input|label|both]
+
+    python -m youku download --round 1 --split train,val --clips 0-49
 """
 
 from __future__ import annotations

@@ -9,10 +9,12 @@ from collections.abc import Iterable
 
 
 def near(word: str, names: Iterable[str]) -> str:
-    """The name that is nearest to a word, empty where none is near."""
+    """The name that is nearest to a word, or that begins it or begins as it does; empty where none is near."""
     import difflib
 
-    return next(iter(difflib.get_close_matches(word[:100], list(names), n=1)), "")
+    there, said = list(names), word[:100]
+    cut = [name for name in there if min(len(name), len(said)) > 1 and (said.startswith(name) or name.startswith(said))]
+    return next(iter(difflib.get_close_matches(said, there, n=1) or cut), "")
 
 
 def expected(word: str, names: Iterable[str]) -> str:

@@ -51,7 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("target", metavar="OUT", help="y4m file, video, out/%%06d.png, folder, or - for stdout")
     choice.add_weights(parser)
     parser.add_argument(
-        "--model", choices=list(MODELS), help="network, where the weights file does not name it; bicubic"
+        "--model", choices=MODELS, metavar="NAME", help="network, where the weights file does not name it; bicubic"
     )
     parser.add_argument("--scale", help="factor, where the weights file does not name it (default 4); or any, as 1.5")
     parser.add_argument("--size", metavar="WxH", help="as large as fits in WxH, by the network and then bicubic")

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from youku import cli, files, stops, stores, text_table
+from youku import cli, files, stops, stores
 from youku.engines import half
 from youku.text_table import plural
 from youku.training import config as configs
@@ -45,16 +45,6 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def recipe_table() -> str:
-    """Name, network, steps x batch of each recipe, and what its first line says."""
-    rows = []
-    for path in sorted(configs.RECIPES.glob("*.toml")):
-        recipe = configs.TrainConfig(**configs.read_recipe(path.stem))
-        first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
-        rows.append([path.stem, recipe.model, f"{recipe.steps:,} x {recipe.batch}", first])
-    return text_table.lay_out(["recipe", "network", "steps x batch", "what it is; its file says more"], rows)
-
-
 def read_settings(args: argparse.Namespace) -> TrainConfig:
     """The settings of a fresh run, or those of the run to resume."""
     if not args.resume:
@@ -73,7 +63,7 @@ def read_settings(args: argparse.Namespace) -> TrainConfig:
 
 def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if args.list:
-        print(recipe_table())
+        print(configs.recipe_table())
         return 0
     from youku.engines import weights  # with torch, which --help does without
     from youku.training import distributed, run

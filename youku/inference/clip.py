@@ -173,7 +173,7 @@ def _predict_opened(
         )
     with _create(job, target, opened, video, tell, kept) as writer:
         num_kept = writer.num_kept if kept else 0
-        num_frames = _num_expected(opened, job)
+        num_frames = opened.likely_frames
         outputs = _outputs(network, job, options, opened, num_kept, kept, busy, tell)
         if target != scaled and not options.elsewhere:
             outputs = ahead(fit.fit(planes, scaled, target) for planes in outputs)
@@ -241,7 +241,7 @@ def _create(
     if not job.to_video:
         if kept is None:
             return y4m.create(job.target, target)
-        if num_frames := _num_expected(opened, job):
+        if num_frames := opened.likely_frames:
             left_bytes = num_frames * (6 + target.frame_bytes) - kept.num_bytes()
             files.require_free(kept.folder, left_bytes, f"{Path(job.target).name} of {plural(num_frames, 'frame')}")
         return segments.create_y4m(job.target, target, kept)
@@ -255,14 +255,6 @@ def _create(
     tell(f"{job.source}: going along: {', '.join(streams.values()) or 'nothing else'}")
     along = container.Along(source=job.source, streams=streams)
     return container.create(job.target, target, coding, opened.recording, job.frames, along, kept=kept)
-
-
-def _num_expected(opened: Opened, job: Job) -> int | None:
-    """Frames that will come, as the clip or its container says, or as its length would have it."""
-    if opened.num_frames is not None or opened.recording is None:
-        return opened.num_frames
-    known = opened.recording.likely_frames
-    return known and known * (2 if job.deinterlace == "field" else 1)
 
 
 def _write_kept(writer: Any, num_kept: int, begun: Iterable[Planes] = ()) -> None:

@@ -6,7 +6,7 @@ PictureSet -> Samples one by one -> Scores, protocol by protocol and network by 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from youku import text_table
+from youku.cli import Watch, unwatched
 from youku.engines.network import Network
 from youku.files import atomic_path, printable
 from youku.inference import evaluation
@@ -21,7 +22,6 @@ from youku.inference.evaluation import PROTOCOLS, Error, Picture
 from youku.metrics import fsim, psnr
 from youku.video import clips, hdf5, picture_sets
 from youku.video.clips import ClipKind
-from youku.video.picture_sets import PictureFiles
 from youku.video.pictures import read_rgb
 
 if TYPE_CHECKING:
@@ -99,17 +99,17 @@ Scores = dict[str, dict[str, list[Score]]]
 """Protocol -> network -> one a picture."""
 
 
-def samples(pictures: PictureSet, scale: int) -> Iterator[Sample]:
+def samples(pictures: PictureSet, scale: int, watch: Watch = unwatched) -> Iterator[Sample]:
     """The pictures of a set one by one; every missing partner is reported before the first."""
     if clips.kind_of(pictures.folder) is ClipKind.HDF5:
         if pictures.resizer is not None:
             raise ValueError(f"{pictures.folder}: brings its own low resolution; leave --resizer out")
         if pictures.low is not None:
             raise ValueError(f"{pictures.folder}: brings its own low resolution; leave --low out")
-        for pair in hdf5.read_evaluation(pictures.folder, scale):
+        for pair in watch(hdf5.read_evaluation(pictures.folder, scale)):
             yield Sample(pair.name, pair.low, Picture(pair.high))
         return
-    for files in picture_sets.find(pictures.folder, scale, pictures.kind, pictures.low):
+    for files in watch(picture_sets.find(pictures.folder, scale, pictures.kind, pictures.low)):
         low, high = picture_sets.load(files, scale, pictures.resizer)
         yield Sample(files.name, low, evaluation.read_picture(high))
 
@@ -121,17 +121,17 @@ def score_all(
     options: Options,
     keep: Path | None = None,
     with_fsim: bool = False,
-    watch: Callable[[Iterable[Sample]], Iterable[Sample]] = iter,
+    watch: Watch = unwatched,
 ) -> Scores:
     """Every network on every picture; `options` and `keep`, a folder for its pictures, are for the first network.
 
-    `watch` is what the samples go through, for progress.
+    `watch` is what the pictures go through, for progress.
     """
     from youku.inference.pipeline import Options
 
     scores: Scores = {protocol: {network.spec.name: [] for network in networks} for protocol in protocols}
     seen: set[str] = set()
-    for sample in watch(samples(pictures, networks[0].scale)):
+    for sample in samples(pictures, networks[0].scale, watch):
         if keep and sample.name in seen:
             raise ValueError(f"{pictures.folder}: two pictures are named {sample.name}; rename one to --save both")
         seen.add(sample.name)
@@ -150,7 +150,7 @@ def score_made(
     scale: int,
     protocols: Sequence[str],
     with_fsim: bool = False,
-    watch: Callable[[Iterable[PictureFiles]], Iterable[PictureFiles]] = iter,
+    watch: Watch = unwatched,
 ) -> Scores:
     """Pictures that exist already, a folder a system, against those of the set; a truth is cropped to what was made of it."""
     truths = picture_sets.find(truth.folder, scale)

@@ -240,7 +240,10 @@ def verdict(ratio: float, entropy_bits: float = 8.0) -> str:
     if entropy_bits < BLANK_BITS:
         return "unknown: these frames are nearly blank; measure where the picture has begun"
     if ratio < (HELPS * LITTLE) ** 0.5:
-        said, about = "helps: there is fine detail to build on", HELPS
+        said, about = (
+            "helps: there is fine detail to build on, or noise, which counts as detail here and is sharpened: look",
+            HELPS,
+        )
     elif ratio < (LITTLE * NOTHING) ** 0.5:
         said, about = "helps little: the pictures are soft", LITTLE
     else:

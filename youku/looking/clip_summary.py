@@ -67,8 +67,8 @@ def summarise_clip(path: Path, num_frames: int | None, watch: Watch = unwatched)
     try:
         with clips.open_clip(path, num_needed=num_frames) as opened:
             header, known = opened.header, opened.num_frames
-            total = min(known, num_frames or known) if known else num_frames
-            frames = iter(watch(islice(opened.frames, num_frames), total=total))
+            total = min(filter(None, (num_frames, opened.likely_frames)), default=None)
+            frames = iter(watch(islice(opened.frames, num_frames), path.name, total))
             first = list(islice(frames, clip_measures.NUM_FRAMES))
             found = clip_measures.survey(header, chain(first, frames), str(path))
     except ffmpeg.NoVideoError as error:

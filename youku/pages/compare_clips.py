@@ -40,6 +40,7 @@ class Version:
     header: Header
     frames: Iterator[Planes]
     num_frames: int | None = None
+    likely_frames: int | None = None
     recording: Recording | None = None
 
 
@@ -47,7 +48,8 @@ def open_version(path: str | Path, stack: ExitStack, num_frames: int | None = No
     """Open a y4m clip or any video, of which `num_frames` will be looked at; closed with `stack`."""
     Path(path).stat()  # a file, never the pipe "-"
     opened = stack.enter_context(clips.open_clip(path, num_needed=num_frames))
-    return Version(Path(path), opened.header, iter(opened.frames), opened.num_frames, opened.recording)
+    known, likely = opened.num_frames, opened.likely_frames
+    return Version(Path(path), opened.header, iter(opened.frames), known, likely, opened.recording)
 
 
 def common_size(versions: Sequence[Version]) -> tuple[int, int]:

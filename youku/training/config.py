@@ -6,13 +6,14 @@ Defaults < recipe < flags; the result is saved beside the run and never changed.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from youku import nearest
-from youku.models import MODELS, spec_of
+from youku import cli, nearest, text_table
+from youku.models import MODELS, figures, spec_of
 from youku.training import fields
 from youku.training.settings import (
     DataSettings,
@@ -23,6 +24,7 @@ from youku.training.settings import (
     PatchSettings,
 )
 
+CPU_MACS = 50e9  # a second on the two cores of recipe 1h's figure, whose 61 minutes they make 67; a GPU: not measured
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -52,6 +54,25 @@ def from_flags(args: argparse.Namespace, recipe: Mapping[str, Any]) -> TrainConf
     if not {**kept, **given}.get("pretrain_steps"):  # no steps, or too few, for a stage of its own
         kept.pop("pretrain_loss", None)
     return TrainConfig(**{"name": called, **kept, **given})
+
+
+def recipe_table() -> str:
+    """Name, network, steps x batch of each recipe, about how long it takes, and what its first line says.
+
+    The time is that of the network's own multiply-adds, once forward and twice back.
+    """
+    rows, costs = [], {(entry["name"], entry["scale"]): entry["macs"] for entry in figures.read()}
+    for path in sorted(RECIPES.glob("*.toml")):
+        given = read_recipe(path.stem)
+        recipe = TrainConfig(**given)
+        patches = recipe.steps * recipe.batch * recipe.accumulate * given.get("sequence", 1)
+        px = patches * recipe.patch_px**2 / math.prod(figures.INPUT)
+        time = cli.as_time(3 * px * costs[recipe.model, recipe.scale] / CPU_MACS)
+        first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        rows.append([path.stem, recipe.model, f"{recipe.steps:,} x {recipe.batch}", time, first])
+    return text_table.lay_out(
+        ["recipe", "network", "steps x batch", "two cores, about", "what it is; its file says more"], rows
+    )
 
 
 def read_recipe(recipe: str) -> dict[str, Any]:

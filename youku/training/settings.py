@@ -134,12 +134,12 @@ class NetworkSettings:
 class LossSettings:
     """What is made small, in one stage or two."""
 
-    loss: str = option("l1", "loss or sum such as l1+0.2*ssim of " + ", ".join(TERMS), metavar="LOSS")
+    loss: str = option("l1", "loss or sum such as l1+0.2*ssim of " + ", ".join(TERMS), metavar="SUM")
     teacher: str = option("", "weights, or a folder of pictures made by a network, to learn from beside the truth")
     teacher_share: float = option(1.0, "weight of the L1 distance from the teacher's output", at_least(0))
     vgg_weights: str = option("", "file with VGG weights, for the losses that look through one", metavar="FILE")
     pretrain_steps: int = option(0, "steps of a first stage on --pretrain-loss, before --loss", at_least(0))
-    pretrain_loss: str = option("l2", "loss of the first stage", metavar="LOSS")
+    pretrain_loss: str = option("l2", "loss of the first stage", metavar="SUM")
     discriminator: str = option("srgan", "adversary of a GAN loss: srgan, enhancenet", one_of(DISCRIMINATORS))
     d_lr: float = option(1e-4, "learning rate of the discriminator", POSITIVE)
     d_steps: int = option(1, "steps of the discriminator for one of the network", at_least(1), COUNT)

@@ -67,6 +67,11 @@ class Opened:
     """The video that the frames are of."""
 
     @property
+    def likely_frames(self) -> int | None:
+        """As many as will come, as the clip or its container says, or as its length would have it."""
+        return self.recording.likely_frames if self.num_frames is None and self.recording else self.num_frames
+
+    @property
     def matrix(self) -> str:
         """As `color` calls it; 601 where nothing says."""
         return self.tags.matrix_name if self.tags else "601"
@@ -130,11 +135,8 @@ def open_frames(
         from youku.video.recording import open_recording
 
         layout = pictures.unsited(chroma) if chroma else None
-        seen: dict[str, Any] = {
-            "upright": upright,
-            "progressive": progressive,
-            "filters": filters + (("deblock", ""),) * deblock,
-        }
+        all_filters = filters + (("deblock", ""),) * deblock
+        seen: dict[str, Any] = {"upright": upright, "progressive": progressive, "filters": all_filters}
         with open_recording(path, chroma=layout, start_sec=start_sec, duration_sec=duration_sec, **seen) as recording:
             is_same = kind is ClipKind.Y4M and not filters  # its own header has the tokens that FFmpeg drops
             header = y4m.Clip(path).header if is_same else recording.header
@@ -146,9 +148,8 @@ def open_frames(
         yield Opened(stream.header, within(stream, stream.header.fps, *cut))
     elif kind is ClipKind.Y4M:
         clip = y4m.Clip(path, num_needed)
-        params = (clip.frame_params(index) for index in range(clip.num_frames))
+        params, fps = (clip.frame_params(index) for index in range(clip.num_frames)), clip.header.fps
         num_frames = clip.num_frames if cut == (None, None) else None
-        fps = clip.header.fps
         yield Opened(clip.header, within(clip, fps, *cut), num_frames, within(params, fps, *cut))
     elif kind is ClipKind.YUV:
         header = _header_of_raw(path, size, fps, chroma or "420jpeg")

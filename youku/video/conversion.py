@@ -95,7 +95,9 @@ def convert(source: str | Path, target: str | Path, wanted: Conversion, watch: W
         duration_sec=wanted.duration,
     ) as opened:
         frames = _some(zip(opened.frames, opened.params, strict=False), str(source), wanted.start)
-        num_frames = _write(target, opened, watch(itertools.islice(frames, 0, None, wanted.every)), wanted)
+        total = opened.likely_frames and -(-opened.likely_frames // wanted.every)
+        watched = watch(itertools.islice(frames, 0, None, wanted.every), Path(target).name, total)
+        num_frames = _write(target, opened, watched, wanted)
         if opened.recording and opened.recording.is_variable:
             rate = float(opened.header.fps)
             _log.warning(

@@ -43,15 +43,16 @@ class Selection:
         if self.split_every < 0 or self.max_frames < 0 or self.every < 1:
             raise ValueError("split-every and max-frames: expected 0 or more; every: expected 1 or more")
 
-    def apply(self, opened: Opened) -> tuple[Header, Iterator[Planes]]:
-        """Header and frames as selected: every N-th and not too many, cut around the middle on whole chroma samples."""
-        header, last = opened.header, self.max_frames * self.every or None
+    def apply(self, opened: Opened) -> tuple[Header, Iterator[Planes], int | None]:
+        """Header, frames and their likely number: every N-th, not too many, cut around the middle on whole chroma samples."""
+        header, last, likely = opened.header, self.max_frames * self.every or None, opened.likely_frames
         most_width, most_height = self.size or (header.width, header.height)
         target = header.resized(min(header.width, most_width), min(header.height, most_height))
         top_px, left_px = (header.height - target.height) // 4 * 2, (header.width - target.width) // 4 * 2
         box = top_px, left_px, target.height, target.width
         kept = itertools.islice(opened.frames, 0, last, self.every)
-        return target, (y4m.crop(planes, header.layout, *box) for planes in kept)
+        number = likely and min(-(-likely // self.every), self.max_frames or likely)
+        return target, (y4m.crop(planes, header.layout, *box) for planes in kept), number
 
     def split(self, frames: Iterable[Planes]) -> Iterator[Iterator[Planes]]:
         """The frames of one clip after the other; each must be used up before the next is asked for."""
@@ -125,13 +126,13 @@ def make(part: Part, watch: Watch = unwatched) -> tuple[list[int], int]:
     if not selection.split_every and _is_current(folder, clip_id, pairs, {**part.settings, "first_frame": 0}):
         return made, clip_id + 1
     with open_420(source) as opened:
-        header, frames = selection.apply(opened)
+        header, frames, number = selection.apply(opened)
         scale = part.degradation.scale
         if min(header.width, header.height) < scale:
             raise ValueError(f"{source.name}: {header.width}x{header.height} is too small for a factor of {scale}")
         files.make_folder(folder)  # only now: what cannot be read leaves nothing behind
         first_frame = 0
-        for piece in selection.split(watch(frames, Path(source.name).name)):
+        for piece in selection.split(watch(frames, Path(source.name).name, number)):
             entry = {**part.settings, "first_frame": first_frame}
             if _is_current(folder, clip_id, pairs, entry):
                 num_frames = sum(1 for _ in piece)

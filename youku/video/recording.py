@@ -70,7 +70,9 @@ class Recording:
             raise ffmpeg.NoVideoError(f"{path}: no picture in it ({(*self.faults, 'it is empty')[0]}); check the file")
         self._frames = chain([first], self._frames)
         self.num_frames: int | None = self._video.frames or None  # as the container says, where it does
-        self.likely_frames = self.num_frames or round(Fraction(container.duration or 0, 10**6) * self._rate) or None
+        likely = self.num_frames or round(Fraction(container.duration or 0, 10**6) * self._rate)
+        likely = max(0, likely - round((start_sec or 0) * self._rate))
+        likely = likely if duration_sec is None else min(likely, round(duration_sec * self._rate))
         self.tick = Fraction(1, first.time_base.denominator)  # seconds
         begin = Fraction(container.start_time or 0, 10**6) if container.format.name in LOOSE_CLOCKS else 0
         self.start = round(begin / self.tick)  # tick of its clock's 0
@@ -86,6 +88,7 @@ class Recording:
             _log.warning("%s: %s", path, misread)
         num_each, num_indexed = 2 if DEINTERLACE["field"] in filters else 1, len(self._video.index_entries)
         has_index = "mp4" in container.format.name and num_indexed == self.num_frames
+        self.likely_frames = likely * num_each or None
         self.most_frames = num_indexed * num_each if has_index else None
         rate, aspect = self._rate * num_each, self._video.sample_aspect_ratio
         self.header = avframe.make_header(first, name, rate, aspect, self.tags, self._turn, field)
