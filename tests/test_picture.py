@@ -166,6 +166,9 @@ def test_a_set_is_made_again_only_where_it_must_be(tmp_path: Path, capsys: pytes
     ("source", "target", "said", "status"),
     [
         ("in.y4m", "big.png", "expected one frame number in the name, such as big%06d.png", 1),
+        ("in.y4m", "big%300d.png", "expected one frame number", 1),
+        ("in.y4m", "big%99999999999d.png", "expected one frame number", 1),
+        ("in.y4m", f"{'x' * 200}%99d.png", "the name is too long", 1),
         ("in.y4m", "big%d.jpg", "expected pictures ending in .bmp or .png", 1),
         ("in.y4m", "big%d.png --frames scored", "--frames scored makes contest clips", 1),
         ("photos", "big.png", "expected one frame number", 1),

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -250,8 +251,7 @@ def test_a_new_clip_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_digest_is_of_every_chunk(tmp_path: Path, beside: bool) -> None:
     """The same for any cut into writes; what is written out of order lies in order, and a mark forgets what came later."""
     data = np.random.default_rng(0).integers(0, 256, 5 * hashed.CHUNK // 2, np.uint8)
-    parts = [data[at : at + hashed.CHUNK] for at in range(0, len(data), hashed.CHUNK)]
-    expected = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    expected = _digest(data.tobytes())
     with open(tmp_path / "a", "w+b") as file, hashed.beside(hashed.LARGE_BYTES if beside else 1) as pool:
         made = hashed.Hashed(file, pool)
         for at in range(0, len(data), 300_001):
@@ -259,7 +259,7 @@ def test_a_digest_is_of_every_chunk(tmp_path: Path, beside: bool) -> None:
         mark = made.mark()
         made.write(bytes(hashed.CHUNK))
         assert made.hexdigest(made.mark()) != expected == made.hexdigest(mark)
-        made.sync()
+        made.sync(made.mark())
         assert (tmp_path / "a").read_bytes() == data.tobytes() + bytes(hashed.CHUNK)
         made.back_to(mark)
         assert made.hexdigest(made.mark()) == expected
@@ -279,4 +279,36 @@ def test_a_full_disk_is_told_by_who_writes(tmp_path: Path, monkeypatch: pytest.M
         made = hashed.Hashed(file, pool)
         made.write(bytes(hashed.CHUNK))
         with pytest.raises(OSError, match="No space left"):
-            made.sync()
+            made.sync(made.mark())
+
+
+@pytest.mark.parametrize(("owner", "place", "nth"), [(Future, "result", 2), (ThreadPoolExecutor, "submit", 1)])
+def test_a_stop_spoils_no_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: type, place: str, nth: int
+) -> None:
+    """Ctrl-C while a chunk is waited for, or handed over: what came before the mark is in the file, with its digest."""
+    data = np.random.default_rng(0).integers(0, 256, 4 * hashed.CHUNK - 9, np.uint8)
+    calls, meant = [0], getattr(owner, place)
+
+    def stopped(*given: object) -> object:
+        calls[0] += 1
+        if calls[0] == nth:
+            raise KeyboardInterrupt
+        return meant(*given)
+
+    with open(tmp_path / "a", "w+b") as file, hashed.beside(hashed.LARGE_BYTES) as pool:
+        made = hashed.Hashed(file, pool)
+        made.write(data)
+        mark = made.mark()
+        monkeypatch.setattr(owner, place, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            made.write(bytes(2 * hashed.CHUNK))
+            made.wait()
+        made.sync(mark)
+        assert made.hexdigest(mark) == _digest(data.tobytes())
+        assert (tmp_path / "a").read_bytes()[: len(data)] == data.tobytes()
+
+
+def _digest(data: bytes) -> str:
+    parts = [data[at : at + hashed.CHUNK] for at in range(0, len(data), hashed.CHUNK)]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()

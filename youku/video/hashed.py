@@ -73,11 +73,13 @@ class Digest:
         return hashlib.sha256(b"".join([*chunks, *([_sha256(mark[1])] if mark[1] else [])])).hexdigest()
 
     def wait(self, most: int = 0) -> None:
-        """Until at most so many chunks are not done; raises what one of them met."""
-        for index in range(len(self._chunks) - most - 1, -1, -1):
-            if isinstance(chunk := self._chunks[index], bytes):
-                break  # so are all before it
-            self._chunks[index] = chunk.result()
+        """Until at most so many chunks are not done; raises what one of them met. All before a chunk that is done are."""
+        first = len(self._chunks)
+        while first and not isinstance(self._chunks[first - 1], bytes):
+            first -= 1
+        for index in range(first, len(self._chunks) - most):
+            if not isinstance(chunk := self._chunks[index], bytes):
+                self._chunks[index] = chunk.result()
 
     def finish(self, number: int, parts: Sequence[memoryview]) -> bytes:
         """What is done with each chunk, in any order."""
@@ -109,11 +111,11 @@ class Hashed(Digest):
             self._put(number, parts)
         return _sha256(parts)
 
-    def sync(self) -> None:
-        """All that was written is in the file, and safe."""
+    def sync(self, mark: Mark) -> None:
+        """All that came before is in the file, and safe."""
         self.wait()
-        if self._pool and self._open:
-            self._put(len(self._chunks), self._open)  # and once more with the rest of its chunk
+        if self._pool:
+            self._put(*mark)  # of a chunk that is not whole, and once more with the rest of it
         self.file.flush()
         os.fsync(self.file.fileno())
 

@@ -123,6 +123,7 @@ def check(pattern: Path, is_numbered: bool = True) -> None:
         raise ValueError(
             f"{pattern}: expected one frame number in the name, such as {pattern.stem.partition('%')[0]}%06d.png"
         )
+    files.refuse_target(pattern.with_name(pictures.name_of(pattern, 1)) if is_numbered else pattern)
 
 
 def write_planes(target: Path, header: Header, frames: Iterable[tuple[Planes, str]], force: bool) -> int:

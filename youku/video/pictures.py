@@ -32,7 +32,7 @@ SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 _log = logging.getLogger(__name__)
 PLANE_INDEX = "planes.json"  # header and FRAME parameters of a folder of gray planes
 _BY_RGB = (("format", "rgb24"),)
-NUMBER = re.compile(r"%0?(\d*)d")
+NUMBER = re.compile(r"%0*([0-9]{0,2})d")  # of more digits than a name can have it is none
 
 
 def is_pattern(path: str | Path) -> bool:

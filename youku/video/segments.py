@@ -104,9 +104,11 @@ def keep(target: str | Path, key: str, batch: int) -> Iterator[Kept]:
     with _alone(folder, target):
         try:
             yield Kept(folder, batch)
-        except BaseException:
+        except BaseException as error:
             if not any((*folder.glob("*.segment"), *folder.glob(f"{PARTS}/*.y4m"))) and not (folder / COUNT).exists():
                 shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno in files.FULL:
+                error.filename = str(target)  # a write knows no name, and nobody has heard of what is hidden here
             raise
     drop(target)
 
@@ -158,8 +160,8 @@ class PartWriter:
 
     def save(self, is_whole: bool = False) -> None:
         """What is written so far is kept, whatever comes; a power cut may cost the count of a whole file."""
-        self._hashed.sync()
         num_frames, mark = self._whole  # of whole frames: a stop comes anywhere
+        self._hashed.sync(mark)
         count = {"frames": num_frames, "digest": self._hashed.hexdigest(mark)}
         files.write_json(self._count, count, durable=not is_whole)
         self._saved = time.monotonic()
