@@ -214,6 +214,7 @@ TWISTS: dict[str, tuple[Twist, list[str]]] = {
     ),
     "forbidden": (lambda data, start: (403, {}, b"no ranges"), ["", "bytes=400000-", ""]),
     "not found": (lambda data, start: (404, {}, b""), ["", "bytes=400000-", ""]),
+    "broken": (lambda data, start: (500, {}, b""), ["", "bytes=400000-", ""]),
     "416 without a length": (lambda data, start: (416, {}, b""), ["", "bytes=400000-", ""]),
     "from 0, said": (lambda data, start: (206, _range(data, 0, len(data)), data), ["", "bytes=400000-", ""]),
     "from 0, not said": (

@@ -24,7 +24,7 @@ from typing import BinaryIO
 import requests
 
 from youku.exchange import objects
-from youku.exchange.objects import Body, Broken, FetchError, Revision
+from youku.exchange.objects import Body, Broken, Busy, FetchError, Revision
 from youku.files import make_folder, read_json, require, write_json
 
 BLOCK_BYTES = 256 << 10  # at most; what has arrived is written at once (1 MiB costs page faults: 0.6x the speed)
@@ -65,12 +65,13 @@ def fetch(
     path, stop = Path(path), stop or threading.Event()
     make_folder(path.parent)
     with _open_part(part_path(path)) as part, objects.make_session(backoff_sec) as session:
-        failures, furthest = 0, -1
+        failures, furthest, broken = 0, -1, None
         while True:
-            broken = None
+            is_whole = isinstance(broken, Busy) and failures == retries  # the last try asks for no range
             try:
-                if _transfer(session, url, part, on_bytes, stop, first=furthest < 0):
+                if _transfer(session, url, part, on_bytes, stop, first=furthest < 0, is_whole=is_whole):
                     break
+                broken = None
             except Broken as error:
                 broken = error
             have = part.seek(0, os.SEEK_END)
@@ -104,12 +105,16 @@ def _transfer(
     on_bytes: Callable[[int, int | None], None],
     stop: threading.Event,
     first: bool,
+    is_whole: bool,
 ) -> bool:
-    """One connection's worth: append to `part` what is missing; False where only a range came, Broken where less did."""
+    """One connection's worth: append to `part` what is missing, or begin anew where `is_whole`.
+
+    False where only a range came, Broken where less did.
+    """
     revision, have = _read_note(part, url), part.seek(0, os.SEEK_END)
     if have and have == revision.total_bytes:  # killed between the last block and the rename
         return True
-    offset = have if revision.validator and have < (revision.total_bytes or have + 1) else 0
+    offset = have if revision.validator and have < (revision.total_bytes or have + 1) and not is_whole else 0
     with closing(objects.read(session, url, offset, revision, first)) as body:
         block = _first_block(url, body, part)
         if body.start == 0:

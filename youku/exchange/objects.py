@@ -52,6 +52,10 @@ class Broken(Exception):
         self.pause_sec = pause_sec
 
 
+class Busy(Broken):
+    """The server answered that it could not; some do so to every range."""
+
+
 @dataclass(frozen=True)
 class Revision:
     """Which state of an object bytes belong to; an empty validator means that it cannot be resumed."""
@@ -134,7 +138,7 @@ def _open_http(session: requests.Session, url: str, offset: int, revision: Revis
     answer.close()
     if answer.status_code in _BUSY:
         reason = f"the server answered {answer.status_code} {answer.reason}"
-        raise Broken(reason, _whole_number(answer.headers.get("Retry-After")) or 0)
+        raise Busy(reason, _whole_number(answer.headers.get("Retry-After")) or 0)
     if offset:  # a part of something else, or no ranges at all: never splice
         return _open_http(session, url, 0, Revision(url))
     raise _refused(url, answer)
