@@ -42,7 +42,7 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
         (
             "convert a.y4m az://bucket/b.y4m",
             1,
-            "error: az://bucket/b.y4m: expected one of s3, oss, gs, https, http, memory, file, or a path",
+            "error: az://bucket/b.y4m: expected one of s3://, oss://, gs://, https://, http://, memory://, file://, or a path",
         ),
         ("predict low.y4m ", 2, "error: an argument is empty; write a value, or leave it out"),
         ("train --fold ", 2, "error: --fold is empty; write a value, or leave it out"),
