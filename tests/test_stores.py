@@ -399,6 +399,15 @@ def test_a_url_that_names_no_place_is_refused(name: str, capsys: pytest.CaptureF
     assert capsys.readouterr().err.startswith(f"error: {name}: expected ")
 
 
+def test_no_signature_is_kept(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page's file is called as its path says; what signs the request stays in the command."""
+    memory.pipe_file("/a.y4m?sig=secret", b"frames")
+    monkeypatch.setattr(stores, "system_of", lambda url: (memory, "/a.y4m?sig=secret"))
+    copy = Path(copies.local("https://host/a.y4m?sig=secret"))
+    assert (copy.name, copy.read_bytes()) == ("a.y4m", b"frames")
+    assert not list(files.cache_folder("objects").rglob("*secret*"))
+
+
 @pytest.mark.parametrize(
     ("target", "error", "words"),
     [

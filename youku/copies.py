@@ -114,7 +114,8 @@ def local(name: str, by_range: bool = False, is_deep: bool = False) -> str:
     if re.search(r"%\d*d", last) and not is_page:  # pictures by number
         return f"{local(start)}/{last}"
     system, path = stores.system_of(name)
-    copy = _cache(name) / ("ranges" if by_range else "in") / PurePosixPath(path).name
+    place = PurePosixPath(path.partition("?")[0] if is_page else path)  # what signs a request names no file
+    copy = _cache(name) / ("ranges" if by_range else "in") / place.name
     _urls[str(copy)] = stores.shown(name).rstrip("/")
     with stores.told(name):
         if (is_page and not name.endswith("/")) or not system.isdir(path):  # to ask a server of pages is to read it all
