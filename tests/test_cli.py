@@ -44,7 +44,7 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
         (
             "convert a.y4m az://bucket/b.y4m",
             1,
-            "error: az://bucket/b.y4m: expected one of s3, oss, gs, https, http, memory, file, or a path",
+            "error: az://bucket/b.y4m: expected one of s3://, oss://, gs://, https://, http://, memory://, file://, or a path",
         ),
         ("predict a b --model pairs-z", 2, "error: --model 'pairs-z': did you mean pairs-t?"),
         ("degrade a b --preset yuku", 2, "error: --preset 'yuku': did you mean youku?"),

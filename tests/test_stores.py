@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import sys
@@ -9,13 +10,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.conftest import write_pair
 from tests.test_train import settings
-from youku import contest, copies, predict, stores
+from youku import contest, copies, files, predict, stores
 from youku.__main__ import main
 from youku.exchange import objects
 from youku.exchange.fetch import fetch
@@ -184,8 +186,6 @@ def test_a_url_that_a_verb_cannot_take_is_refused(
 
 def test_no_object_is_lost(tmp_path: Path, memory: object, capsys: pytest.CaptureFixture[str]) -> None:
     """Another object in the place of the output stays, without --force, and so does the input; the same bytes are taken."""
-    stages = {copies._stage("memory://new/out", "convert", shard, None) for shard in ("1/2", "2/2")}
-    assert len(stages) == 2  # neither clears away what the other makes
     system = fsspec.filesystem("memory")
     write_pair(tmp_path, 0, 16, 12, 2)
     source, out = str(tmp_path / contest.low_name(0)), "memory://out/clip.y4m"
@@ -201,11 +201,29 @@ def test_no_object_is_lost(tmp_path: Path, memory: object, capsys: pytest.Captur
     assert predict.main([source, out, "--model", "bicubic"]) == 1
     assert system.cat_file("/out/clip.y4m") == b"theirs, put there since"
     system.pipe_file("/out/clip.y4m", ours)
-    assert predict.main([out, out, "--model", "bicubic"]) == 1
+    assert predict.main([out, "memory://out//clip.y4m", "--model", "bicubic", "--force"]) == 1
     assert "is the input itself" in capsys.readouterr().err
     assert predict.main([f"file://{source}", f"file://{source}", "--model", "bicubic"]) == 1
     assert predict.main([f"file://{source}", f"file://{tmp_path}/new/o.y4m", "--model", "bicubic"]) == 0
     assert (tmp_path / "new" / "o.y4m").read_bytes() == system.cat_file("/out/clip.y4m")
+
+
+def test_two_runs_at_once_lose_nothing(tmp_path: Path, memory: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verb that makes its outputs anew takes nothing away that another makes for the same URL; both may be repeated."""
+    for clip_id in range(2):
+        write_pair(tmp_path / str(clip_id), clip_id, 16, 12, 2)
+    line, put = ["convert", str(tmp_path / "0"), "memory://out/clips"], copies.put
+
+    def another_first(*given: Any) -> str:
+        monkeypatch.setattr(copies, "put", put)
+        assert main(["convert", str(tmp_path / "1"), "memory://out/clips"]) == 0
+        return put(*given)
+
+    for _ in range(2):
+        monkeypatch.setattr(copies, "put", another_first)
+        assert main(line) == 0
+        assert len(fsspec.filesystem("memory").find("/out/clips")) == 4
+    assert not list(files.cache_folder("objects").glob("*/runs/.*"))
 
 
 def test_train_reads_a_bucket_and_follows_its_changes(pairs: Path, memory: object) -> None:
@@ -341,6 +359,7 @@ def test_an_object_that_changes_while_it_is_read_is_refused(memory: object, monk
     [
         (FileNotFoundError("x"), "no such bucket or object"),
         (PermissionError("Forbidden"), "access denied .Forbidden.; check the credentials"),
+        (OSError(errno.EINVAL, "Bad Request"), "access denied .*Bad Request.; check the credentials"),
         (type("NoCredentialsError", (Exception,), {})("secret"), "no valid credentials .NoCredentialsError."),
         (type("EndpointConnectionError", (Exception,), {})("secret"), "the store failed .EndpointConnectionError."),
     ],
@@ -367,12 +386,26 @@ def test_a_package_that_is_missing_is_named(
     assert "pip install fsspec s3fs" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["file://here/clip.y4m", "file://clip.y4m", "ftp://h/clip.y4m", "az://c/a.y4m"])
-def test_a_url_that_names_no_place_is_refused(name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["file://here/clip.y4m", "file://clip.y4m", "ftp://h/clip.y4m", "az://c/a.y4m", "S3://b/a.y4m", "s3:/b/a.y4m"],
+)
+def test_a_url_that_names_no_place_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A relative file:// would lose its first part, and a scheme that nothing opens would become a folder."""
     with pytest.raises(ValueError, match=r"expected (file:///PATH|one of s3)"):
         copies.local(name)
     assert copies.local("file:///tmp/a.y4m") == "/tmp/a.y4m"
+    assert predict.main(["absent.y4m", name]) == 1 and not Path(name).parent.exists()
+    assert capsys.readouterr().err.startswith(f"error: {name}: expected ")
+
+
+def test_no_signature_is_kept(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page's file is called as its path says; what signs the request stays in the command."""
+    memory.pipe_file("/a.y4m?sig=secret", b"frames")
+    monkeypatch.setattr(stores, "system_of", lambda url: (memory, "/a.y4m?sig=secret"))
+    copy = Path(copies.local("https://host/a.y4m?sig=secret"))
+    assert (copy.name, copy.read_bytes()) == ("a.y4m", b"frames")
+    assert not list(files.cache_folder("objects").rglob("*secret*"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -163,16 +163,17 @@ def run(
         args = parser.parse_args(words)
         _refuse_no_files(args, verb)
         files.allow_playlists(vars(args).get("allow_playlists", False))
-        words, made = copies.stand_in(words, vars(args), verb)
-        try:
-            with copies.named_in_print():
-                status = action(parser.parse_args(words))
+        with ExitStack() as ends:
+            words, made = copies.stand_in(words, vars(args), verb, ends)
+            try:
+                with copies.named_in_print():
+                    status = action(parser.parse_args(words))
+            except UsageError as error:
+                parser.print_usage(sys.stderr)
+                parser.exit(2, f"error: {error}\n")
             for url, stage in made.items() if status == 0 else ():
-                say(copies.put(url, stage, verb, vars(args).get("force")))
-            return status
-        except UsageError as error:
-            parser.print_usage(sys.stderr)
-            parser.exit(2, f"error: {error}\n")
+                say(copies.put(url, stage, vars(args).get("force")))
+        return status
 
     return guard(act, parser.prog.split()[-1], is_process=argv is None)
 

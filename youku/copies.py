@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,6 +21,7 @@ from youku import files, stops, stores
 from youku.text_table import plural
 
 RANGE_BYTES = 256 << 10  # of a clip to train on, fetched by the frame
+RUNS = "runs"
 AT_ONCE = 4  # objects; a store answers each slowly
 
 # The arguments that name what a verb makes (of `degrade` the last of its paths too), those whose URLs it opens itself, and
@@ -31,12 +32,14 @@ HERE = {"download": {"data"}, "train": {"runs"}, "demo": {"out"}, "doctor": {"da
 BESIDE = {"score": "submission", "report": "folders", "soup": "runs"}  # it lies there, without --out
 GO_ON = ("predict", "degrade", "submit")  # with what they have made; the others make it anew
 
-_URL = re.compile(r"(--[a-z-]+=)?([a-z][a-z0-9+.-]*://.*)", re.DOTALL)
+_URL = re.compile(rf"(--[a-z-]+=)?((?:{stores.URL.pattern}).*)", re.DOTALL)
 _urls: dict[str, str] = {}  # of what stands here
 
 
-def stand_in(words: Sequence[str], given: Mapping[str, Any], verb: str) -> tuple[list[str], dict[str, Path]]:
-    """The words of a command, paths in the place of URLs, and for each URL of an output where it is made.
+def stand_in(
+    words: Sequence[str], given: Mapping[str, Any], verb: str, ends: ExitStack
+) -> tuple[list[str], dict[str, Path]]:
+    """The words of a command, paths in the place of URLs, and for each URL of an output where it is made, until `ends`.
 
     `given` is what the words say. ValueError for what the verb or the store does not take, before anything is fetched.
     """
@@ -52,15 +55,15 @@ def stand_in(words: Sequence[str], given: Mapping[str, Any], verb: str) -> tuple
         is_made = bool(names & MADE) or ("paths" in names and url == given["paths"][-1] and len(given["paths"]) > 1)
         if not names & own:
             urls.append((url, is_made))
-    all_urls = [url.rstrip("/") for url, _ in urls]
+    all_urls = [PurePosixPath(url) for url, _ in urls]
     for url in (url for url, is_made in urls if is_made and stores.is_url(url)):
-        if all_urls.count(url.rstrip("/")) > 1:
+        if all_urls.count(PurePosixPath(url)) > 1:
             raise ValueError(f"{stores.shown(url)}: is the input itself; choose another output name")
         if given.get("shard") and verb in ("score", "degrade"):
             raise ValueError(
                 f"{stores.shown(url)}: the shards of {verb} meet in OUT; name a folder that all machines share"
             )
-        stages[url] = _stage(url, verb, str(given.get("shard") or ""), given.get("force"))
+        stages[url] = _stage(url, verb, given.get("force"), ends)
     paths = {url: str(stages.get(url) or local(url, is_deep=verb == "evaluate")) for url, _ in urls}
     paths |= {url: f"{path}/" for url, path in paths.items() if url.endswith("/")}
     return [_URL.sub(lambda match: (match[1] or "") + paths.get(match[2], match[2]), word) for word in words], stages
@@ -111,7 +114,8 @@ def local(name: str, by_range: bool = False, is_deep: bool = False) -> str:
     if re.search(r"%\d*d", last) and not is_page:  # pictures by number
         return f"{local(start)}/{last}"
     system, path = stores.system_of(name)
-    copy = _cache(name) / ("ranges" if by_range else "in") / PurePosixPath(path).name
+    place = PurePosixPath(path.partition("?")[0] if is_page else path)  # what signs a request names no file
+    copy = _cache(name) / ("ranges" if by_range else "in") / place.name
     _urls[str(copy)] = stores.shown(name).rstrip("/")
     with stores.told(name):
         if (is_page and not name.endswith("/")) or not system.isdir(path):  # to ask a server of pages is to read it all
@@ -126,19 +130,21 @@ def local(name: str, by_range: bool = False, is_deep: bool = False) -> str:
     return str(copy)
 
 
-def _stage(url: str, verb: str, shard: str, force: bool | None) -> Path:
-    """Where a verb makes what is put to a URL, holding what it may go on with; else each shard has a place of its own.
+def _stage(url: str, verb: str, force: bool | None, ends: ExitStack) -> Path:
+    """Where a verb makes what is put to a URL, holding what it may go on with; else each run has a place of its own.
 
     ValueError where nothing could be put there: no package, bucket, credentials or store that takes it, or another's object.
     """
     stores.require_place(url)
     system, target = stores.system_of(url)
-    own = "out" if verb in GO_ON else f"out {shard.replace('/', ' of ')}".strip()
-    stage = _cache(url) / own / PurePosixPath(url.rstrip("/")).name
+    folder = _cache(url) / "out"
+    if verb not in GO_ON:
+        folder = ends.enter_context(files.temporary_folder(_cache(url) / RUNS / "run"))
+    stage = folder / PurePosixPath(url).name
     _urls[str(stage)] = stores.shown(url).rstrip("/")
     with stores.told(url):
-        for path in _files(stage.parent):
-            if verb not in GO_ON or (_known(path)[0] and not stores.mark_of(system, _place(target, stage, path))):
+        for path in _files(folder):
+            if _known(path)[0] and not stores.mark_of(system, _place(target, stage, path)):
                 path.unlink()  # what is no longer in the store is made again
         if verb == "degrade" and system.isdir(target):  # it numbers pairs after those that are there
             for one in system.find(target):
@@ -148,7 +154,7 @@ def _stage(url: str, verb: str, shard: str, force: bool | None) -> Path:
     return stage
 
 
-def put(url: str, stage: Path, verb: str, force: bool | None) -> str:
+def put(url: str, stage: Path, force: bool | None) -> str:
     """Put what was made to its URL, and say so; ValueError where another object is there, unless `force`."""
     system, target = stores.system_of(url)
     made, num_put = _files(stage.parent), 0
@@ -159,8 +165,6 @@ def put(url: str, stage: Path, verb: str, force: bool | None) -> str:
                 stores.put(system, path, place, url)
                 _remember(path, stores.mark_of(system, place))
                 num_put += 1
-            if verb not in GO_ON:
-                path.unlink()
     others = f", {len(made) - num_put} there already" if num_put < len(made) else ""
     return f"{stores.shown(url)}: {plural(num_put, 'file')} put there{others}"
 
@@ -185,7 +189,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _place(target: str, stage: Path, path: Path) -> str:
     """The object of a file on a stage."""
-    return str(PurePosixPath(target.rstrip("/")).parent / path.relative_to(stage.parent).as_posix())
+    return str(PurePosixPath(target).parent / path.relative_to(stage.parent).as_posix())
 
 
 def _fetch(system: Any, path: str, target: Path, url: str) -> Path:
@@ -219,8 +223,10 @@ def _remember(path: Path, mark: str) -> None:
 
 
 def _note(path: Path) -> Path:
+    """It outlives the folder of the run that made the file."""
     cache = files.cache_folder("objects")
-    return cache / "notes" / path.relative_to(cache)
+    key, kind, *parts = path.relative_to(cache).parts
+    return cache.joinpath("notes", key, kind, *(parts[1:] if kind == RUNS else parts))
 
 
 def needs(path: Path) -> Callable[[int, int], None]:
@@ -288,4 +294,4 @@ _blocks: dict[str, Blocks] = {}
 
 
 def _cache(url: str) -> Path:
-    return files.cache_folder("objects") / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:20]
+    return files.cache_folder("objects") / hashlib.sha256(str(PurePosixPath(url)).encode()).hexdigest()[:20]

@@ -7,6 +7,7 @@ kept. ValueError says in one sentence what a store refuses. What stands here for
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ SCHEMES = ("s3", "oss", "gs", "https", "http", "memory")
 BUCKETS = ("s3", "oss", "gs")
 PACKAGES = {"s3": "s3fs", "oss": "ossfs", "gs": "gcsfs", "https": "aiohttp", "http": "aiohttp"}
 BLOCK_BYTES = 8 << 20  # read and written at once
+URL = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://|(?i:{'|'.join(SCHEMES)}|file):/")  # or what was meant to be one
 
 
 def is_url(name: str | Path) -> bool:
@@ -39,8 +41,8 @@ def plain(name: str) -> str:
         if host not in ("", "localhost") or not slash:
             raise ValueError(f"{name}: expected file:///PATH, from the root on")
         return url2pathname(f"/{path}")
-    if re.match(r"[a-z][a-z0-9+.-]*://", name):
-        raise ValueError(f"{shown(name)}: expected one of {', '.join(SCHEMES)}, file, or a path")
+    if URL.match(name):
+        raise ValueError(f"{shown(name)}: expected one of {'://, '.join(SCHEMES)}://, file://, or a path")
     return name
 
 
@@ -117,12 +119,15 @@ def system_of(url: str) -> tuple[Any, str]:
         import fsspec
 
         with told(url):
-            return fsspec.core.url_to_fs(url)
+            system, path = fsspec.core.url_to_fs(url)
     except ImportError:
         package = PACKAGES.get(url.partition(":")[0], "fsspec")
         raise ValueError(
             f"{shown(url)}: needs a package that is not installed; run pip install fsspec {package}"
         ) from None
+    if url.startswith(BUCKETS) and not path.strip("/"):
+        raise ValueError(f"{shown(url)}: names no bucket; expected {url.partition(':')[0]}://BUCKET/PATH")
+    return system, path
 
 
 @contextmanager
@@ -132,13 +137,14 @@ def told(url: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise ValueError(f"{shown(url)}: no such bucket or object; check the URL") from None
-    except PermissionError as error:
-        reason = str(error).partition("\n")[0][:100]
-        raise ValueError(f"{shown(url)}: access denied ({reason}); check the credentials of this store") from None
     except (ValueError, ImportError, KeyboardInterrupt):
         raise
     except Exception as error:
         kind = type(error).__name__
+        # to HEAD a store says no more of an expired token than Bad Request, which s3fs makes EINVAL
+        if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
+            reason = str(error).partition("\n")[0][:100]
+            raise ValueError(f"{shown(url)}: access denied ({reason}); check the credentials of this store") from None
         if "redential" in kind or "Token" in kind or "redential" in str(error):
             raise ValueError(
                 f"{shown(url)}: no valid credentials ({kind}); set them as the store's own tools do"
