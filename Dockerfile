@@ -1,5 +1,5 @@
 # The kit on processors alone: 1.6 GB over the base image. Its commands were run in a fresh environment of Python 3.11; no
-# container tool was there to build it. With a GPU: docker build --build-arg BASE=pytorch/pytorch:2.13.0-cuda... (has torch)
+# container engine was there to build it. With a GPU: docker build --build-arg BASE=pytorch/pytorch:2.13.0-cuda... (has torch)
 #     docker build -t youku . && docker run --rm --user "$(id -u)" -v "$PWD/data:/data" youku predict low high
 ARG BASE=python:3.11-slim
 FROM $BASE
