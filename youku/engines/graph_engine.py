@@ -95,4 +95,5 @@ def _told(name: str, error: Exception) -> Exception:
     reason = (
         re.sub(r"\S*_src/\S+ .*?\) (?=[A-Z])", "", lines[-1]) if lines else type(error).__name__
     )  # where in its code
-    return ValueError(f"{name} cannot run it ({reason[:200]})")
+    first = re.split(r"\.\s", reason)[0]
+    return ValueError(f"{name} cannot run it ({first[:200]})")
