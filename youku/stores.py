@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.request import url2pathname
 
 from youku import files
 
@@ -40,6 +39,8 @@ def plain(name: str) -> str:
         host, slash, path = name.removeprefix("file://").partition("/")
         if host not in ("", "localhost") or not slash:
             raise ValueError(f"{name}: expected file:///PATH, from the root on")
+        from urllib.request import url2pathname  # with all of HTTP: a tenth of a second for every verb
+
         return url2pathname(f"/{path}")
     if URL.match(name):
         raise ValueError(f"{shown(name)}: expected one of {'://, '.join(SCHEMES)}://, file://, or a path")
