@@ -76,7 +76,7 @@ def make_material(work: Path) -> None:
     for path in [*(work / "low").iterdir(), *(work / "high").iterdir()]:
         (work / "pairs" / path.name).hardlink_to(path)
     write_clip(work / "long.y4m", 80, 48, 600, 1)
-    write_clip(work / "large.y4m", 276, 212, 150, 3)  # frames of more than a megabyte are written and hashed by threads
+    write_clip(work / "large.y4m", 276, 212, 150, 3)
     write_clip(work / "film.y4m", 64, 48, 240, 2)
     clip = y4m.Clip(work / "film.y4m")
     container.write_clip(work / "mute.mp4", clip.header, clip, Encoding())

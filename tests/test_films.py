@@ -376,12 +376,9 @@ def test_a_damaged_clip_says_what_can_be_made_of_it(tmp_path: Path) -> None:
     assert y4m.Clip(tmp_path / "b.y4m").num_frames == 4 and hidden(tmp_path) == []
 
 
-@pytest.mark.parametrize("size", [(24, 16), (1024, 768)])  # hashed in place, and beside
-def test_a_stop_within_a_frame_costs_that_frame_alone(
-    tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_within_a_frame_costs_that_frame_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is counted is hashed as it was after the last whole frame, whatever had been written of the next one."""
-    header = y4m.make_header(*size)
+    header = y4m.make_header(24, 16)
     frame = tuple(np.full(shape, 90, np.uint8) for shape in header.plane_shapes)
     target = tmp_path / "out.y4m"
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 import shutil
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -242,73 +239,21 @@ def test_a_new_clip_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     read: list[Path] = []
     whole = hashed.of_file
     monkeypatch.setattr(hashed, "of_file", lambda path: (read.append(Path(path)), whole(path))[1])
-    assert predict.main([str(source.path), str(target), *BICUBIC]) == 0  # frames above a megabyte: hashed beside
+    assert predict.main([str(source.path), str(target), *BICUBIC]) == 0
     assert target not in read and source.path in read
     assert records.read(records.record_of(target))["output"]["digest"] == whole(target)
 
 
-@pytest.mark.parametrize("beside", [False, True])
-def test_a_digest_is_of_every_chunk(tmp_path: Path, beside: bool) -> None:
-    """The same for any cut into writes; what is written out of order lies in order, and a mark forgets what came later."""
-    data = np.random.default_rng(0).integers(0, 256, 5 * hashed.CHUNK // 2, np.uint8)
-    expected = _digest(data.tobytes())
-    with open(tmp_path / "a", "w+b") as file, hashed.beside(hashed.LARGE_BYTES if beside else 1) as pool:
-        made = hashed.Hashed(file, pool)
+@pytest.mark.parametrize("num_bytes", [0, 5, 3 * hashed.BLOCK_BYTES - 7])
+def test_a_digest_is_that_of_what_is_in_the_file(tmp_path: Path, num_bytes: int) -> None:
+    """The same written in any parts or read from the disk; another where one byte differs."""
+    data = np.random.default_rng(0).integers(0, 256, num_bytes, np.uint8).tobytes()
+    with open(tmp_path / "a", "w+b") as file:
+        made = hashed.Hashed(file)
         for at in range(0, len(data), 300_001):
             made.write(data[at : at + 300_001])
-        mark = made.mark()
-        made.write(bytes(hashed.CHUNK))
-        assert made.hexdigest(made.mark()) != expected == made.hexdigest(mark)
-        made.sync(made.mark())
-        assert (tmp_path / "a").read_bytes() == data.tobytes() + bytes(hashed.CHUNK)
-        made.back_to(mark)
-        assert made.hexdigest(made.mark()) == expected
-    (tmp_path / "b").write_bytes(data.tobytes())
-    assert hashed.of_file(tmp_path / "b") == expected
-    assert hashed.of_file(__file__) == hashlib.sha256(hashlib.sha256(Path(__file__).read_bytes()).digest()).hexdigest()
-
-
-def test_a_full_disk_is_told_by_who_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of a thread that writes beside comes to the caller, soon and at the latest at its sync."""
-
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "pwrite", full)
-    with open(tmp_path / "a", "w+b") as file, hashed.beside(hashed.LARGE_BYTES) as pool:
-        made = hashed.Hashed(file, pool)
-        made.write(bytes(hashed.CHUNK))
-        with pytest.raises(OSError, match="No space left"):
-            made.sync(made.mark())
-
-
-@pytest.mark.parametrize(("owner", "place", "nth"), [(Future, "result", 2), (ThreadPoolExecutor, "submit", 1)])
-def test_a_stop_spoils_no_digest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: type, place: str, nth: int
-) -> None:
-    """Ctrl-C while a chunk is waited for, or handed over: what came before the mark is in the file, with its digest."""
-    data = np.random.default_rng(0).integers(0, 256, 4 * hashed.CHUNK - 9, np.uint8)
-    calls, meant = [0], getattr(owner, place)
-
-    def stopped(*given: object) -> object:
-        calls[0] += 1
-        if calls[0] == nth:
-            raise KeyboardInterrupt
-        return meant(*given)
-
-    with open(tmp_path / "a", "w+b") as file, hashed.beside(hashed.LARGE_BYTES) as pool:
-        made = hashed.Hashed(file, pool)
-        made.write(data)
-        mark = made.mark()
-        monkeypatch.setattr(owner, place, stopped)
-        with pytest.raises(KeyboardInterrupt):
-            made.write(bytes(2 * hashed.CHUNK))
-            made.wait()
-        made.sync(mark)
-        assert made.hexdigest(mark) == _digest(data.tobytes())
-        assert (tmp_path / "a").read_bytes()[: len(data)] == data.tobytes()
-
-
-def _digest(data: bytes) -> str:
-    parts = [data[at : at + hashed.CHUNK] for at in range(0, len(data), hashed.CHUNK)]
-    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+        made.sync()
+        assert (tmp_path / "a").read_bytes() == data
+        assert made.digest.hexdigest() == hashed.of_file(tmp_path / "a")
+    (tmp_path / "b").write_bytes(data[:-1] + bytes([data[-1] ^ 1]) if data else b"x")
+    assert hashed.of_file(tmp_path / "b") != hashed.of_file(tmp_path / "a")

@@ -74,9 +74,9 @@ class Coder:
                 packet.dts = packet.pts
         yield from self._write(packets)
         assert self._hashed is not None
-        self._hashed.sync(mark := self._hashed.mark())
+        self._hashed.sync()
         self._hashed.file.close()
-        self._kept.place(self._index, self._count, self._hashed.hexdigest(mark))
+        self._kept.place(self._index, self._count, self._hashed.digest.hexdigest())
         self._index, self._count = self._index + 1, 0
         self._encoder = self._scratch = self._hashed = None
 

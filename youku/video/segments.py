@@ -15,7 +15,6 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,11 +141,11 @@ def _alone(folder: Path, target: Path) -> Iterator[None]:
 class PartWriter:
     """Frames appended to a y4m file that goes on where an earlier run ended, if that part is undamaged."""
 
-    def __init__(self, file: IO[bytes], header: Header, kept: Kept, pool: Executor | None = None) -> None:
-        self._hashed, self._count, self._saved = Hashed(file, pool), kept.folder / COUNT, time.monotonic()
+    def __init__(self, file: IO[bytes], header: Header, kept: Kept) -> None:
+        self._hashed, self._count, self._saved = Hashed(file), kept.folder / COUNT, time.monotonic()
         self._writer = y4m.Writer(self._hashed, header)  # type: ignore[arg-type]
         self._writer.num_frames = self.num_kept = self._find(kept.batch)
-        self._whole = self.num_kept, self._hashed.mark()
+        self._whole = self.num_kept, self._hashed.digest.copy()
 
     @property
     def num_frames(self) -> int:
@@ -154,39 +153,37 @@ class PartWriter:
 
     def write(self, planes: Planes) -> None:
         self._writer.write(planes)
-        self._whole = self.num_frames, self._hashed.mark()
+        self._whole = self.num_frames, self._hashed.digest.copy()
         if time.monotonic() - self._saved > SAVE_EVERY_SEC:
             self.save()
 
     def save(self, is_whole: bool = False) -> None:
         """What is written so far is kept, whatever comes; a power cut may cost the count of a whole file."""
-        num_frames, mark = self._whole  # of whole frames: a stop comes anywhere
-        self._hashed.sync(mark)
-        count = {"frames": num_frames, "digest": self._hashed.hexdigest(mark)}
+        self._hashed.sync()
+        num_frames, digest = self._whole  # of whole frames: a stop comes anywhere
+        count = {"frames": num_frames, "digest": digest.hexdigest()}
         files.write_json(self._count, count, durable=not is_whole)
         self._saved = time.monotonic()
 
     def _find(self, batch: int) -> int:
         """Whole frames that are there, in whole batches, the file then ending after them; 0 where they are damaged."""
-        made, header = self._hashed, self._writer.header
+        file, header, nothing = self._hashed.file, self._writer.header, self._hashed.digest
         start, frame_bytes = len(header.encode()), len(b"FRAME\n") + header.frame_bytes
         num_frames, expected = _read_count(self._count)
-        if num_frames * frame_bytes > os.fstat(made.file.fileno()).st_size - start:
+        if num_frames * frame_bytes > os.fstat(file.fileno()).st_size - start:
             num_frames = 0
         used = num_frames // batch * batch
-        nothing = marked = made.mark()
-        made.is_there = True
-        made.file.seek(start)
+        found, marked = nothing.copy(), nothing
+        file.seek(start)
         for index in range(num_frames):
-            made.write(made.file.read(frame_bytes))
+            found.update(file.read(frame_bytes))
             if index + 1 == used:
-                marked = made.mark()
-        if made.hexdigest(made.mark()) != expected:
+                marked = found.copy()
+        if found.hexdigest() != expected:
             used, marked = 0, nothing
-        made.back_to(marked)
-        made.is_there = False
-        made.file.seek(start + used * frame_bytes)
-        made.file.truncate()
+        self._hashed.digest = marked
+        file.seek(start + used * frame_bytes)
+        file.truncate()
         return used
 
 
@@ -204,8 +201,8 @@ def _read_count(path: Path) -> tuple[int, str]:
 def create_y4m(target: str | Path, header: Header, kept: Kept) -> Iterator[PartWriter]:
     """Write a y4m file in the folder of `kept`; it is moved to its name when whole, and kept so far when not."""
     part = kept.folder / FRAMES
-    with open(part, "r+b" if part.exists() else "w+b") as file, hashed.beside(header.frame_bytes) as pool:
-        writer = PartWriter(file, header, kept, pool)
+    with open(part, "r+b" if part.exists() else "w+b") as file:
+        writer = PartWriter(file, header, kept)
         try:
             yield writer
         except BaseException:
