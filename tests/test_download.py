@@ -216,7 +216,15 @@ TWISTS: dict[str, tuple[Twist, list[str]]] = {
     "not found": (lambda data, start: (404, {}, b""), ["", "bytes=400000-", ""]),
     "broken": (lambda data, start: (500, {}, b""), ["", "bytes=400000-", ""]),
     "416 without a length": (lambda data, start: (416, {}, b""), ["", "bytes=400000-", ""]),
-    "from 0, said": (lambda data, start: (206, _range(data, 0, len(data)), data), ["", "bytes=400000-", ""]),
+    "from 0, said": (lambda data, start: (206, _range(data, 0, len(data)), data), ["", "bytes=400000-"]),
+    "earlier, and short": (
+        lambda data, start: (206, _range(data, start - 9, start + 300_000), data[start - 9 : start + 300_000]),
+        ["", "bytes=400000-", "bytes=700000-"],
+    ),
+    "from 0, said and not so": (
+        lambda data, start: (206, _range(data, 0, len(data)) | {"Content-Length": str(len(data))}, data[start:] * 2),
+        ["", "bytes=400000-", ""],
+    ),
     "from 0, not said": (
         lambda data, start: (206, _range(data, start, len(data)), data[: len(data) - start]),
         ["", "bytes=400000-", ""],
@@ -248,6 +256,20 @@ def test_fetch_whatever_a_range_is_answered(server: Server, tmp_path: Path, twis
     fetch(server.url + "a", tmp_path / "a", retries=2, backoff_sec=0)
     assert (tmp_path / "a").read_bytes() == DATA and list(tmp_path.iterdir()) == [tmp_path / "a"]
     assert gets(server) == asked
+
+
+def test_fetch_takes_a_whole_zip_for_whole_that_is_said_to_be_longer(server: Server, tmp_path: Path) -> None:
+    """A length that no file reaches ends nothing: every check of the zip does; one that is cut or damaged is no whole one."""
+    with zipfile.ZipFile(tmp_path / "z", "w") as bundle:
+        bundle.writestr("a", DATA)
+    data = (tmp_path / "z").read_bytes()
+    server.lengths, server.headers["Content-Length"] = False, str(len(data) + 1000)
+    server.bodies |= {"/a": data, "/cut": data[:-30], "/damaged": data[:500] + b"!" + data[501:], "/inner": b"x" + data}
+    fetch(server.url + "a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == data and gets(server) == [""]
+    for name in ("cut", "damaged", "inner"):
+        with pytest.raises(FetchError, match="broke 2 times"):
+            fetch(server.url + name, tmp_path / name, retries=1, backoff_sec=0)
 
 
 def test_fetch_decodes_what_was_packed_on_the_way(server: Server, tmp_path: Path) -> None:

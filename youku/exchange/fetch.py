@@ -2,10 +2,10 @@
 
 URL (http, https, file) -> FILE, by way of FILE.part (the bytes so far, written unbuffered in blocks, so a kill loses
 at most the block in flight) and FILE.part.json (the version of the remote file that those bytes belong to).
-A break resumes at its byte (`objects`); a changed remote file, a server without ranges, one that sends the start of the
-file for its rest, or one that names no version (neither a strong ETag nor Last-Modified) starts anew. A web page or an
-empty answer in place of the file is said in words and costs nothing of the part. A FILE that is there already is set
-aside as FILE.unusable, once the new one is whole.
+A break resumes at its byte (`objects`); a changed remote file, a server without ranges, one that sends other bytes than
+before, or one that names no version (neither a strong ETag nor Last-Modified) starts anew. A part that is a whole zip by
+every check is whole, however long the server calls it. A web page or an empty answer in place of the file is said in
+words and costs nothing of the part. A FILE that is there already is set aside as FILE.unusable, once the new one is whole.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
 import requests
 
-from youku.exchange import objects
+from youku.exchange import objects, zips
 from youku.exchange.objects import Body, Broken, Busy, FetchError, Revision
 from youku.files import make_folder, read_json, require, write_json
 
@@ -74,6 +74,8 @@ def fetch(
                 broken = None
             except Broken as error:
                 broken = error
+                if _is_whole_zip(Path(part.name)):  # it may be shorter than the server says
+                    break
             have = part.seek(0, os.SEEK_END)
             failures = failures + 1 if have <= furthest else int(broken is not None)  # a range may be short by design
             furthest = max(have, furthest)
@@ -139,24 +141,51 @@ def _transfer(
 
 def _first_block(url: str, body: Body, part: BinaryIO) -> bytes:
     """What comes first, before anything is given up for it; FetchError where it is not of the file."""
-    block = body.read(BLOCK_BYTES)
     if body.start:
-        with open(part.name, "rb") as file:
-            start = file.read(min(HEAD_BYTES, body.start))
-        if len(start) == HEAD_BYTES and block.startswith(start):
-            _note_path(part).unlink(missing_ok=True)  # without its note the part is not gone on with
-            raise Broken("the server sends the start of the file for its rest")
-    elif block.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        return _rest(body, part)
+    block = body.read(BLOCK_BYTES)
+    if block.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         title = PAGE_TITLE.search(block)
         words = f' ("{" ".join(title[1].decode(errors="replace").split())}")' if title else ""
         raise FetchError(
             url, f"the server sent a page{words} in place of the file; a login or an error, see it in a browser"
         )
-    elif not block:
+    if not block:
         raise FetchError(url, "the server sent an empty file")
-    elif body.packing and not block.startswith(b"PK"):  # zips are fetched; "none" and the like pack nothing
+    if body.packing and not block.startswith(b"PK"):  # zips are fetched; "none" and the like pack nothing
         raise FetchError(url, f"the server sent it packed by {body.packing}, not plain as asked, nor by gzip")
     return block
+
+
+def _rest(body: Body, part: BinaryIO) -> bytes:
+    """The first block behind the part; Broken where the server sends other bytes than before, and the part is given up."""
+    is_same = True
+    with open(part.name, "rb") as file:
+        start = file.read(min(HEAD_BYTES, body.start))
+        file.seek(body.start - body.before)
+        while is_same and (left := body.start - file.tell()) and (block := body.read(min(left, BLOCK_BYTES))):
+            is_same = block == file.read(len(block))
+    block = body.read(BLOCK_BYTES)
+    if not is_same or (len(start) == HEAD_BYTES and block.startswith(start)):
+        _note_path(part).unlink(missing_ok=True)  # without its note the part is not gone on with
+        raise Broken("the server sends other bytes than before")
+    return block
+
+
+def _is_whole_zip(part: Path) -> bool:
+    """Whether it is a zip from its first byte on, of safe members which all are what their CRCs are of."""
+    try:
+        with zips.open_zip(part) as bundle:
+            infos = bundle.infolist()
+            if zips.unsafe_members(bundle) or 0 not in [info.header_offset for info in infos]:
+                return False
+            for info in infos:
+                with suppress(zips.ForeignZip), zips.open_member(bundle, info) as member:
+                    while member.read(BLOCK_BYTES):
+                        pass
+    except zips.DamagedZip:
+        return False
+    return True
 
 
 @contextmanager

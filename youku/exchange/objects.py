@@ -2,9 +2,9 @@
 
 URL (http, https, file, or a store's: s3, oss, gs) -> size, or an open Body of one Revision. `fetch` makes whole files; what
 is read or written elsewhere some day gets its scheme here. A range is believed where the answer says that it begins
-where asked, belongs to that revision and is as long as it says; it may be shorter than asked. Any other answer to a
-range, also a refusal, leads to the whole object. A body in another Content-Encoding is decoded, where that can be done, and
-never resumed.
+where asked or before, belongs to that revision and is as long as it says; it may be shorter than asked. Any other answer
+to a range, also a refusal, leads to the whole object. A body in another Content-Encoding is decoded, where that can be
+done, and never resumed.
 
 Source: RFC 9110 sections 8.4 (Content-Encoding), 8.8 (validators), 10.2.3 (Retry-After), 13.1.5 (If-Range), 14.4
 (Content-Range).
@@ -67,7 +67,10 @@ class Revision:
 
 @dataclass(frozen=True)
 class Body:
-    """An open answer: bytes from `start` to `end` (None: of the object), of that revision; `read(n)` gives b"" at its end."""
+    """An open answer: bytes from `start` to `end` (None: of the object), of that revision; `read(n)` gives b"" at its end.
+
+    `read` first gives as many as the server sends `before` the start.
+    """
 
     start: int
     end: int | None
@@ -76,6 +79,7 @@ class Body:
     close: Callable[[], None]
     packing: str = ""
     """A Content-Encoding that is not undone, as nothing here knows it."""
+    before: int = 0
 
 
 def make_session(backoff_sec: float = 0.5) -> requests.Session:
@@ -128,9 +132,13 @@ def _open_http(session: requests.Session, url: str, offset: int, revision: Revis
     same = _validator(answer) in ("", revision.validator) and revision.total_bytes in (None, total)
     if offset and answer.status_code == 416 and total == offset and same:
         return Body(offset, offset, revision, lambda _: b"", answer.close)
-    fits = end and total and offset < end <= total and length in (None, end - offset) and not _is_encoded(answer)
-    if offset and answer.status_code == 206 and start == offset and same and fits:
-        return Body(offset, end, Revision(url, revision.validator, total), _reader(answer), answer.close)
+    begin = start or 0  # without one there is no end
+    fits = (
+        end and total and begin <= offset < end <= total and length in (None, end - begin) and not _is_encoded(answer)
+    )
+    if offset and answer.status_code == 206 and same and fits:
+        found = Revision(url, revision.validator, total)
+        return Body(offset, end, found, _reader(answer), answer.close, before=offset - begin)
     if answer.status_code == 200:  # ranges ignored, or the file changed (that is what If-Range asks for)
         if _is_encoded(answer):
             return Body(0, None, Revision(url), _reader(answer), answer.close, _unknown(answer))
