@@ -51,7 +51,7 @@ def test_a_y4m_of_another_name_keeps_its_tokens(tmp_path: Path) -> None:
     """The first bytes of a source count, so that it is not sent through ffmpeg; a target's name alone counts."""
     odd = write(tmp_path / "a.y4m").rename(tmp_path / "a.bin")
     assert clips.kind_of_source(odd) is ClipKind.Y4M and clips.kind_of(odd) is ClipKind.VIDEO
-    with clips.open_frames(odd) as opened:
+    with clips.open_clip(odd) as opened:
         assert opened.header == HEADER and opened.num_frames == 4
         assert list(opened.params) == ["I0", "I1", "I2", "I3"]
 
@@ -93,7 +93,7 @@ def test_a_bar_knows_how_many_frames_are_likely(tmp_path: Path) -> None:
         for index in range(10):
             writer.write(textured_frame(header, index))
     for cut, number in (({}, 10), ({"start_sec": 0.2}, 5), ({"start_sec": 0.2, "duration_sec": 0.12}, 3)):
-        with clips.open_frames(film, **cut) as opened:
+        with clips.open_clip(film, **cut) as opened:
             assert opened.num_frames is None and opened.likely_frames == len(list(opened.frames)) == number
     totals = []
 

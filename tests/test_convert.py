@@ -381,7 +381,7 @@ def test_white_is_white_in_every_picture_of_a_set(tmp_path: Path, names: list[st
         deep = Image.fromarray(np.asarray(white).astype(np.uint16) * 257)
         picture = deep if mode == "16" else white.convert(mode)
         picture.save(tmp_path / f"{number}{Path(name).suffix}", quality=100)
-    with clips.open_frames(tmp_path, chroma=chroma) as opened:
+    with clips.open_clip(tmp_path, chroma=chroma) as opened:
         unit = 1 << (opened.header.depth - 8)
         black, peak = (0, unit * 256 - 1) if opened.header.is_full_range else (16 * unit, 235 * unit)
         for luma, *_ in opened.frames:

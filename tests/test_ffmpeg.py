@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -126,15 +127,14 @@ def test_a_stop_waits_neither_for_a_command_nor_for_what_feeds_it(monkeypatch: p
     """A command that ignores its closed output is killed, and a feed that has nothing to give yet is left behind."""
     given, ended = threading.Event(), []
 
-    def feed() -> Iterator[bytes]:
+    def feed(_: IO[bytes]) -> None:
         ended.append(given.wait(30))
-        yield b""
 
     children: list[subprocess.Popen[bytes]] = []
     popen = stops.popen
     monkeypatch.setattr(stops, "popen", lambda *line, **how: children.append(popen(*line, **how)) or children[0])
     monkeypatch.setattr(stops, "caught", lambda: signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), ffmpeg.piped_output(["sleep", "60"], "x", feed()):
+    with pytest.raises(KeyboardInterrupt), ffmpeg.piped_output(["sleep", "60"], "x", feed):
         raise KeyboardInterrupt
     assert children[0].returncode == -signal.SIGKILL and not ended
     given.set()

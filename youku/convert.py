@@ -72,7 +72,7 @@ def list_clips(source: str, target: str, to_pictures: bool) -> list[tuple[Path, 
 def picture_cost(path: str | Path, every: int = 1) -> dict[str, Any]:
     """What every `every`-th frame of a clip loses in 8-bit RGB pictures: see `metrics.picture_cost`."""
     Conversion(every=every)
-    with clips.open_frames(path) as opened:
+    with clips.open_clip(path) as opened:
         frames = _watch(opened.frames, Path(path).name, opened.likely_frames)
         return {"clip": str(path), **measure(opened.header, islice(frames, 0, None, every))}
 

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from youku.metrics import psnr
 from youku.text_table import plural
 from youku.video import color, ffmpeg, y4m
 from youku.video.y4m import Header, Planes
@@ -28,8 +29,8 @@ def measure(header: Header, frames: Iterable[Planes]) -> dict[str, Any]:
     num_frames = 0
     for planes, back in _with_ffmpeg_rgb(frames, header):
         rgb = color.planes_to_rgb(planes, 8, header.layout)
-        errors["ffmpeg"] += _squared_errors(planes, back)
-        errors["float"] += _squared_errors(planes, color.rgb_to_planes(rgb, header.layout))
+        errors["ffmpeg"] += psnr.plane_errors(back, planes)
+        errors["float"] += psnr.plane_errors(color.rgb_to_planes(rgb, header.layout), planes)
         num_frames += 1
     sizes = np.array([height * width for height, width in header.plane_shapes]) * num_frames
     routes = {route: _decibels(total, sizes) for route, total in errors.items()}
@@ -51,24 +52,20 @@ def _with_ffmpeg_rgb(frames: Iterable[Planes], header: Header) -> Iterator[tuple
     """Pair each frame with what ffmpeg gives back after bgr24, the pixel format of its bmp files."""
     waiting: list[Planes] = []
 
-    def stream() -> Iterator[bytes]:
-        yield header.encode()
+    def feed(stdin: IO[bytes]) -> None:
+        writer = y4m.Writer(stdin, header)
         for planes in frames:
             waiting.append(planes)
-            yield b"FRAME\n" + b"".join(plane.tobytes() for plane in planes)
+            writer.write(planes)
 
     options = {"format": "yuv4mpegpipe", "vf": f"format=bgr24,format={ffmpeg.pix_fmt(header.chroma)}"}
     line = ffmpeg.build("pipe:0", "pipe:1", {"format": "yuv4mpegpipe"}, {**options, **ffmpeg.passthrough()})
-    with ffmpeg.piped_output(line, "RGB round trip", stream()) as stdout:
+    with ffmpeg.piped_output(line, "RGB round trip", feed) as stdout:
         for back in y4m.StreamReader(stdout, "RGB round trip"):
             yield waiting.pop(0), back
 
 
-def _squared_errors(planes: Planes, other: Planes) -> np.ndarray:
-    return np.array([np.square(a.astype(np.float64) - b).sum() for a, b in zip(planes, other, strict=True)])
-
-
 def _decibels(squared: np.ndarray, sizes: np.ndarray) -> dict[str, float | None]:
     means = [*(squared / sizes), squared.sum() / sizes.sum()]
-    values = [float(10 * np.log10(255**2 / mean)) if mean else None for mean in means]
+    values = [psnr.decibels(float(mean)) if mean else None for mean in means]
     return dict(zip(("y", "u", "v", "all"), values, strict=True))

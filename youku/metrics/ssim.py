@@ -9,7 +9,7 @@ The interface is pytorch-ssim's: `ssim(img1, img2, window_size, size_average)` a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -55,21 +55,21 @@ def ssim_map(img1: Tensor, img2: Tensor, window_size: int = 11, data_range: floa
 
 def factors(img1: Tensor, img2: Tensor, window_size: int = 11, data_range: float = 1.0) -> tuple[Tensor, Tensor]:
     """(luminance, contrast * structure) maps, whose product is SSIM; MS-SSIM takes the second at each scale."""
-    _check(img1, img2, window_size)
+    _check(img1.shape, img2.shape, window_size)
+    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     with torch.autocast(img1.device.type, enabled=False):
-        working = torch.float64 if torch.float64 in (img1.dtype, img2.dtype) else torch.float32
-        first, second = img1.to(working), img2.to(working)
+        first, second = _working(img1, img2)
         # the formula needs sigma1^2 + sigma2^2 only as a sum: four blurred maps instead of five
         maps = torch.stack([first, second, first * first + second * second, first * second])
-        return _factors(_blur(maps, window_size), data_range)
+        mean1, mean2, energy, product = _blur(maps, window_size)
+        means, powers = mean1 * mean2, mean1 * mean1 + mean2 * mean2
+        return (2 * means + c1) / (powers + c1), (2 * (product - means) + c2) / (energy - powers + c2)
 
 
-def _factors(blurred: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
-    """From both means, the mean of both squares' sum, and the mean product, stacked."""
-    mean1, mean2, energy, product = blurred
-    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
-    means, powers = mean1 * mean2, mean1 * mean1 + mean2 * mean2
-    return (2 * means + c1) / (powers + c1), (2 * (product - means) + c2) / (energy - powers + c2)
+def _working(img1: Tensor, img2: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in float64 where one is, else in float32."""
+    working = torch.float64 if torch.float64 in (img1.dtype, img2.dtype) else torch.float32
+    return img1.to(working), img2.to(working)
 
 
 def ms_ssim(img1: Tensor, img2: Tensor, size_average: bool = True, data_range: float = 1.0) -> Tensor:
@@ -78,20 +78,19 @@ def ms_ssim(img1: Tensor, img2: Tensor, size_average: bool = True, data_range: f
     Per image and channel: mean contrast-structure of scales 1 to 4 and mean SSIM of scale 5, each to its exponent.
     Scales are 2x2 means; at an odd side the last sample stands for itself. Factors under 1e-4 count as 1e-4.
     """
-    window_size, halvings = 11, len(SCALE_WEIGHTS) - 1
-    if min(img1.shape[-2:]) <= (window_size - 1) << halvings:
-        height, width = img1.shape[-2:]
+    last = len(SCALE_WEIGHTS) - 1
+    height, width = img1.shape[-2:]
+    if min(height, width) <= BORDER_PX << last:
         raise ValueError(
-            f"MS-SSIM: five scales need sides over {(window_size - 1) << halvings} px, got {width}x{height}; "
+            f"MS-SSIM: five scales need sides over {BORDER_PX << last} px, got {width}x{height}; "
             "use larger patches or ssim"
         )
     with torch.autocast(img1.device.type, enabled=False):
-        working = torch.float64 if torch.float64 in (img1.dtype, img2.dtype) else torch.float32
-        first, second = img1.to(working), img2.to(working)
+        first, second = _working(img1, img2)
         value = first.new_ones(first.shape[:2])  # (N, C)
         for index, weight in enumerate(SCALE_WEIGHTS):
-            luminance, contrast = factors(first, second, window_size, data_range)
-            factor = (luminance * contrast if index == halvings else contrast).mean(dim=(2, 3))
+            luminance, contrast = factors(first, second, WINDOW_PX, data_range)
+            factor = (luminance * contrast if index == last else contrast).mean(dim=(2, 3))
             value = value * factor.clamp(min=CONTRAST_FLOOR) ** weight
             first, second = (functional.avg_pool2d(image, 2, ceil_mode=True) for image in (first, second))
         return value.mean() if size_average else value.mean(dim=1)
@@ -103,8 +102,7 @@ def plane(pred: np.ndarray, high: np.ndarray, depth: int = 8) -> float:
     With s = pred + high and d = pred - high the formula is (S - D + 2 C1) (Vs - Vd + 2 C2) / (S + D + 2 C1) / (Vs + Vd +
     2 C2), S and D the squares of their means and V their variances, so that two maps and their squares are blurred.
     """
-    first, second = (torch.empty(()).expand(1, 1, *values.shape) for values in (pred, high))
-    _check(first, second, WINDOW_PX)
+    _check((1, 1, *pred.shape), (1, 1, *high.shape), WINDOW_PX)
     height, width = (side - BORDER_PX for side in pred.shape)  # positions of the window
     side_px = min(TILE_PX[1], -(-width // RUN_PX) * RUN_PX)
     c1, c2 = (torch.tensor(2.0 * (k * ((1 << depth) - 1)) ** 2) for k in (K1, K2))
@@ -182,13 +180,9 @@ def _blur(maps: Tensor, window_size: int) -> Tensor:
     return flat.view(*maps.shape[:3], *flat.shape[-2:])
 
 
-def _check(img1: Tensor, img2: Tensor, window_size: int) -> None:
-    if img1.shape != img2.shape or img1.ndim != 4:
-        raise ValueError(
-            f"SSIM: expected two images of one shape (N, C, H, W), got {tuple(img1.shape)}, {tuple(img2.shape)}"
-        )
-    if min(img1.shape[-2:]) < window_size:
-        height, width = img1.shape[-2:]
-        raise ValueError(
-            f"SSIM: window {window_size} is larger than the image {width}x{height}; use a smaller window_size"
-        )
+def _check(shape: Sequence[int], other: Sequence[int], window_size: int) -> None:
+    if shape != other or len(shape) != 4:
+        raise ValueError(f"SSIM: expected two images of one shape (N, C, H, W), got {(*shape,)}, {(*other,)}")
+    if min(shape[-2:]) < window_size:
+        size = f"{shape[-1]}x{shape[-2]}"
+        raise ValueError(f"SSIM: window {window_size} is larger than the image {size}; use a smaller window_size")

@@ -15,7 +15,7 @@ import queue
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -35,9 +35,8 @@ MODELS = {
     "vmaf_4k_v0.6.1neg": "vmaf_4k_v0.6.1neg",
 }
 POOLS = ("mean", "harmonic")
-MIN_SIDE_PX = (
-    17  # the smallest side that libvmaf 3.0.0 measures, tried; its motion filter and four scales need that much
-)
+# the smallest side that libvmaf 3.0.0 measures, tried; its motion filter and four scales need that much
+MIN_SIDE_PX = 17
 QUEUE_FRAMES = 4  # frames waiting for each input of ffmpeg: enough for its probing, bounded for memory
 
 
@@ -96,9 +95,8 @@ def require() -> None:
 def lacks(header: Header) -> str:
     """Why clips of this form cannot be measured, in words; else ""."""
     if min(header.width, header.height) < MIN_SIDE_PX:
-        return (
-            f"VMAF: libvmaf measures no picture under {MIN_SIDE_PX}x{MIN_SIDE_PX}, got {header.width}x{header.height}"
-        )
+        side = f"{MIN_SIDE_PX}x{MIN_SIDE_PX}"
+        return f"VMAF: libvmaf measures no picture under {side}, got {header.width}x{header.height}"
     if len(header.plane_shapes) == 1:
         return "VMAF: libvmaf measures no mono clips"
     return ""
@@ -196,33 +194,28 @@ class _Feeder:
         self._queue: queue.Queue[Planes | None] = queue.Queue(QUEUE_FRAMES)
         self._thread = threading.Thread(target=self._feed, args=(os.fdopen(descriptor, "wb"), header), daemon=True)
         self._thread.start()
-        self._closed = False
 
     def put(self, planes: Planes) -> None:
         self._queue.put(planes)
 
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
+        if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
 
     def _feed(self, pipe: IO[bytes], header: Header) -> None:
-        ended = False
+        frames: Iterator[Planes] = iter(self._queue.get, None)
         try:
             with pipe:
                 writer = y4m.Writer(pipe, header)
-                while not ended:
-                    planes = self._queue.get()
-                    ended = planes is None
-                    if planes is not None:
-                        writer.write(planes)
+                for planes in frames:
+                    writer.write(planes)
         except BrokenPipeError:
             pass  # ffmpeg died or was stopped: its own message is raised instead
         except BaseException as error:
             self.failure = error
-        while not ended:  # keep the other side from waiting for ever
-            ended = self._queue.get() is None
+        for _ in frames:  # keep the other side from waiting for ever
+            pass
 
 
 def _command(reads: Sequence[int], model: str, neg_model: str, threads: int) -> list[str]:

@@ -1,7 +1,7 @@
 """Say what a name is - y4m clip, pipe, coded video, raw planes, pictures - and open it for its frames, streamed.
 
-`open_frames` gives every frame of any of them, `open_clip` frames chosen by their numbers, `open_420` what `find_material`
-found as 8-bit 4:2:0. Pictures are a folder or a numbered pattern; a single one is decoded as a video of one frame.
+`open_clip` opens any of them, `open_420` what `find_material` found as 8-bit 4:2:0. Pictures are a folder or a numbered
+pattern; a single one is decoded as a video of one frame.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from youku.text_table import plural
 from youku.video import pictures, y4m
-from youku.video.ffmpeg import Filter
+from youku.video.ffmpeg import DEBLOCK, Filter
 from youku.video.y4m import Header, Planes
 
 if TYPE_CHECKING:  # PyAV and what it reads, for coded video and pictures alone
@@ -108,70 +108,6 @@ def kind_of_source(name: str | Path) -> ClipKind:
 
 
 @contextmanager
-def open_frames(
-    name: str | Path,
-    *,
-    size: str | None = None,
-    fps: Fraction = Fraction(25),
-    chroma: str | None = None,
-    by_float: bool = False,
-    deblock: bool = False,
-    filters: tuple[Filter, ...] = (),
-    upright: bool = True,
-    start_sec: float | None = None,
-    duration_sec: float | None = None,
-    progressive: bool = False,
-    num_needed: int | None = None,
-) -> Iterator[Opened]:
-    """Every frame, or those of a range of seconds (of pictures, which have no times, every frame in any case).
-
-    `size` and `fps` are those of raw planes, `fps` also of pictures; `chroma` names the layout of raw planes, and what
-    pictures and videos are turned into. `by_float` reads pictures without ffmpeg, `deblock` is ffmpeg's filter; `filters`,
-    `upright` and `progressive` as for a Recording, `num_needed` as for a y4m.Clip.
-    """
-    path, kind = Path(name), kind_of_source(name)
-    cut = start_sec, duration_sec
-    if deblock or filters or kind is ClipKind.VIDEO:
-        from youku.video.recording import open_recording
-
-        layout = pictures.unsited(chroma) if chroma else None
-        all_filters = filters + (("deblock", ""),) * deblock
-        seen: dict[str, Any] = {"upright": upright, "progressive": progressive, "filters": all_filters}
-        with open_recording(path, chroma=layout, start_sec=start_sec, duration_sec=duration_sec, **seen) as recording:
-            is_same = kind is ClipKind.Y4M and not filters  # its own header has the tokens that FFmpeg drops
-            header = y4m.Clip(path).header if is_same else recording.header
-            if (header.plane_shapes, header.depth) != (recording.header.plane_shapes, recording.header.depth):
-                raise ValueError(f"{path}: ffmpeg's deblock cannot keep C{header.chroma}; convert to 420 first")
-            yield Opened(header, recording, tags=recording.tags, recording=recording)
-    elif kind is ClipKind.STREAM:
-        stream = y4m.StreamReader(sys.stdin.buffer, "stdin")
-        yield Opened(stream.header, within(stream, stream.header.fps, *cut))
-    elif kind is ClipKind.Y4M:
-        clip = y4m.Clip(path, num_needed)
-        params, fps = (clip.frame_params(index) for index in range(clip.num_frames)), clip.header.fps
-        num_frames = clip.num_frames if cut == (None, None) else None
-        yield Opened(clip.header, within(clip, fps, *cut), num_frames, within(params, fps, *cut))
-    elif kind is ClipKind.YUV:
-        header = _header_of_raw(path, size, fps, chroma or "420jpeg")
-        yield Opened(header, within(_raw_frames(path, header), fps, *cut))
-    elif kind is ClipKind.PICTURES and (path / pictures.PLANE_INDEX).is_file():
-        header, planes, lines = pictures.read_planes(path)
-        yield Opened(header, planes, params=lines)
-    elif kind is ClipKind.PICTURES:
-        with pictures.open_rgb(path, fps, chroma, by_float) as (header, coloured):
-            yield Opened(header, coloured, tags=_tags_of_pictures(header))
-    else:
-        raise ValueError(f"{name}: {kind} holds no frames of a clip; name a clip, a video or pictures")
-
-
-def _tags_of_pictures(header: Header) -> Tags:
-    """What they become by ffmpeg and by float alike."""
-    from youku.video import avframe
-
-    return avframe.Tags(range=avframe.FULL if header.is_full_range else avframe.STUDIO, matrix=avframe.BT601)
-
-
-@contextmanager
 def open_clip(
     source: str | Path,
     wanted: range | None = None,
@@ -180,6 +116,13 @@ def open_clip(
     progressive: bool = False,
     filters: tuple[Filter, ...] = (),
     num_needed: int | None = None,
+    *,
+    size: str | None = None,
+    fps: Fraction = Fraction(25),
+    chroma: str | None = None,
+    by_float: bool = False,
+    start_sec: float | None = None,
+    duration_sec: float | None = None,
 ) -> Iterator[Opened]:
     """A y4m clip, any video that FFmpeg reads, a folder or pattern of pictures, or "-" (y4m on stdin), for `with`.
 
@@ -191,20 +134,66 @@ def open_clip(
     whole: gives every frame, the wanted ones among their true neighbours: what a multi-frame network needs.
     upright: turn pictures as the file's tag says. progressive: refuse interlaced pictures of a video.
     filters: of FFmpeg, such as ffmpeg.DEINTERLACE["frame"]. num_needed: read so many of a y4m file that is cut off.
+    size: WIDTHxHEIGHT of raw planes. fps: theirs, and of pictures. by_float: read pictures without ffmpeg.
+    chroma: layout of raw planes, and what pictures and videos are turned into.
+    start_sec, duration_sec: a range of seconds alone; of pictures, which have no times, every frame in any case.
 
     ValueError for what is no clip, is damaged, or ends before the last frame that is wanted.
     """
-    if kind_of_source(source) is ClipKind.YUV:
-        raise ValueError(f"{source}: raw planes have no header; convert them to y4m first")
-    needed = wanted[-1] + 1 if wanted and not whole else num_needed
-    seen: dict[str, Any] = {"filters": filters, "upright": upright, "progressive": progressive}
-    with open_frames(source, **seen, num_needed=needed) as opened:
-        known = opened.num_frames
-        most = opened.recording.most_frames if opened.recording else known
-        if wanted and most is not None and wanted[-1] >= most:
-            raise ValueError(f"{source}: has {plural(most, 'frame')}, frame {wanted[-1]} was asked for")
-        frames = opened.frames if whole or wanted is None else _choose(opened.frames, wanted, source)
-        yield replace(opened, frames=frames, num_frames=known if wanted is None else len(wanted))
+    path, kind, cut = Path(source), kind_of_source(source), (start_sec, duration_sec)
+    with ExitStack() as stack:
+        if filters or kind is ClipKind.VIDEO:
+            seen: dict[str, Any] = {"filters": filters, "upright": upright, "progressive": progressive}
+            seen |= {"start_sec": start_sec, "duration_sec": duration_sec}
+            opened = stack.enter_context(_open_video(path, pictures.unsited(chroma) if chroma else None, kind, seen))
+        elif kind is ClipKind.STREAM:
+            stream = y4m.StreamReader(sys.stdin.buffer, "stdin")
+            opened = Opened(stream.header, within(stream, stream.header.fps, *cut))
+        elif kind is ClipKind.Y4M:
+            clip = y4m.Clip(path, wanted[-1] + 1 if wanted and not whole else num_needed)
+            params, rate = (clip.frame_params(index) for index in range(clip.num_frames)), clip.header.fps
+            num_frames = clip.num_frames if cut == (None, None) else None
+            opened = Opened(clip.header, within(clip, rate, *cut), num_frames, within(params, rate, *cut))
+        elif kind is ClipKind.YUV:
+            header = _header_of_raw(path, size, fps, chroma or "420jpeg")
+            opened = Opened(header, within(_raw_frames(path, header), fps, *cut))
+        elif kind is ClipKind.PICTURES and (path / pictures.PLANE_INDEX).is_file():
+            header, planes, lines = pictures.read_planes(path)
+            opened = Opened(header, planes, params=lines)
+        elif kind is ClipKind.PICTURES:
+            header, coloured = stack.enter_context(pictures.open_rgb(path, fps, chroma, by_float))
+            opened = Opened(header, coloured, tags=_tags_of_pictures(header))
+        else:
+            raise ValueError(f"{source}: {kind} holds no frames of a clip; name a clip, a video or pictures")
+        yield opened if wanted is None else _with_wanted(opened, wanted, whole, source)
+
+
+@contextmanager
+def _open_video(path: Path, layout: str | None, kind: ClipKind, seen: dict[str, Any]) -> Iterator[Opened]:
+    from youku.video.recording import open_recording
+
+    with open_recording(path, chroma=layout, **seen) as recording:
+        is_same = kind is ClipKind.Y4M and seen["filters"] == DEBLOCK  # its own header has the tokens that FFmpeg drops
+        header = y4m.Clip(path).header if is_same else recording.header
+        if (header.plane_shapes, header.depth) != (recording.header.plane_shapes, recording.header.depth):
+            raise ValueError(f"{path}: ffmpeg's deblock cannot keep C{header.chroma}; convert to 420 first")
+        yield Opened(header, recording, tags=recording.tags, recording=recording)
+
+
+def _tags_of_pictures(header: Header) -> Tags:
+    """What they become by ffmpeg and by float alike."""
+    from youku.video import avframe
+
+    return avframe.Tags(range=avframe.FULL if header.is_full_range else avframe.STUDIO, matrix=avframe.BT601)
+
+
+def _with_wanted(opened: Opened, wanted: range, whole: bool, source: str | Path) -> Opened:
+    """The same clip with the wanted frames alone, or with all of them; ValueError where it is known to have fewer."""
+    most = opened.recording.most_frames if opened.recording else opened.num_frames
+    if most is not None and wanted[-1] >= most:
+        raise ValueError(f"{source}: has {plural(most, 'frame')}, frame {wanted[-1]} was asked for")
+    frames = opened.frames if whole else _choose(opened.frames, wanted, source)
+    return replace(opened, frames=frames, num_frames=len(wanted))
 
 
 def _choose(frames: Iterable[Planes], wanted: range, name: str | Path) -> Iterator[Planes]:
@@ -283,7 +272,7 @@ def _header_of_raw(path: Path, size: str | None, fps: Fraction, chroma: str) -> 
     """`size` is WIDTHxHEIGHT and must divide the file into whole frames, else ValueError."""
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", size or "")
     if not match:
-        raise ValueError(f"{path}: raw planes have no header; give --size WIDTHxHEIGHT, got {size}")
+        raise ValueError(f"{path}: raw planes have no header; give --size WIDTHxHEIGHT to `convert`, got {size}")
     header = y4m.make_header(int(match[1]), int(match[2]), fps, chroma)
     total_bytes = path.stat().st_size
     if not total_bytes or total_bytes % header.frame_bytes:

@@ -7,9 +7,12 @@ decoder are two ffmpeg processes joined by pipes; coders run on one thread so th
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import IO
 
 import numpy as np
 
@@ -85,20 +88,18 @@ def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iter
         )
     num_fed = num_back = 0
 
-    def stream() -> Iterator[bytes]:
+    def feed(stdin: IO[bytes]) -> None:
         nonlocal num_fed
-        yield wire.encode()
+        writer = y4m.Writer(stdin, wire)
         for planes in frames:
+            writer.write(tuple(map(_pad, planes, wire.plane_shapes)))
             num_fed += 1
-            yield b"FRAME\n"
-            for plane, shape in zip(planes, wire.plane_shapes, strict=True):
-                yield _pad(plane, shape).tobytes()
         if num_fed == 0:
             raise ValueError(f"codec {coding.codec}: the source gave 0 frames")
 
-    with _refusals(wire, coding), ffmpeg.piped_output(_encode_command(coding), ENCODER, stream()) as coded:
-        packets = iter(lambda: coded.read1(1 << 16), b"")  # type: ignore[attr-defined]
-        with ffmpeg.piped_output(_decode_command(), f"{coding.codec} decoder", packets) as decoded:
+    with _refusals(wire, coding), ffmpeg.piped_output(_encode_command(coding), ENCODER, feed) as coded:
+        pass_on = partial(shutil.copyfileobj, coded)
+        with ffmpeg.piped_output(_decode_command(), f"{coding.codec} decoder", pass_on) as decoded:
             reader = y4m.StreamReader(decoded, f"{coding.codec} round trip")
             if reader.header.plane_shapes != wire.plane_shapes or reader.header.depth != 8:
                 raise ffmpeg.FFmpegError(f"{coding.codec}: gave back {reader.header.tokens} for {wire.tokens}")

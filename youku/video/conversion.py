@@ -19,7 +19,7 @@ import numpy as np
 
 from youku.cli import Watch, option, unwatched
 from youku.files import atomic_write
-from youku.video import clips, container, encoding, picture_writer, pictures, y4m
+from youku.video import clips, container, encoding, ffmpeg, picture_writer, pictures, y4m
 from youku.video.clips import ClipKind, Opened
 from youku.video.y4m import Planes
 
@@ -84,13 +84,13 @@ class Conversion:
 def convert(source: str | Path, target: str | Path, wanted: Conversion, watch: Watch = unwatched) -> int:
     """Convert `source` to `target`; returns the number of frames written. `watch` wraps the frames for progress."""
     _refuse_useless(source, target, wanted)
-    with clips.open_frames(
+    with clips.open_clip(
         source,
         size=wanted.size,
         fps=wanted.rate,
         chroma=wanted.chroma,
         by_float=wanted.route == "float",
-        deblock=wanted.deblock,
+        filters=ffmpeg.DEBLOCK if wanted.deblock else (),
         start_sec=wanted.start,
         duration_sec=wanted.duration,
     ) as opened:

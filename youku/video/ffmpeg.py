@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import IO, Any
@@ -19,11 +19,13 @@ from youku import stops
 from youku.video import y4m
 
 Filter = tuple[str, str]  # one of FFmpeg's: name and options
+Feed = Callable[[IO[bytes]], object]  # writes what a command reads
 DEINTERLACE: dict[str, Filter] = {
     "frame": ("bwdif", "mode=send_frame:deint=interlaced"),  # those that are marked as interlaced
     "field": ("bwdif", "mode=send_field"),
     "all": ("bwdif", "mode=send_frame"),
 }
+DEBLOCK: tuple[Filter, ...] = (("deblock", ""),)
 
 
 class FFmpegError(ValueError):
@@ -125,8 +127,8 @@ def last_words(stderr: bytes) -> str:
 
 
 @contextmanager
-def piped_output(line: list[str], what: str, feed: Iterator[bytes] | None = None) -> Iterator[IO[bytes]]:
-    """Run a command, `feed` going in from a thread, and yield its stdout; ffmpeg's last words are raised if it failed.
+def piped_output(line: list[str], what: str, feed: Feed | None = None) -> Iterator[IO[bytes]]:
+    """Run a command, fed from a thread, and yield its stdout; ffmpeg's last words are raised if it failed.
 
     A reader that leaves early ends the command without an error; what goes wrong in `feed` is raised here.
     """
@@ -163,36 +165,11 @@ def piped_output(line: list[str], what: str, feed: Iterator[bytes] | None = None
             raise damage
 
 
-@contextmanager
-def piped_input(line: list[str], what: str) -> Iterator[IO[bytes]]:
-    """Run a command and yield its stdin; raises with ffmpeg's last words when it failed."""
-    with tempfile.TemporaryFile() as errors:
-        process = stops.popen(line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)
-        assert process.stdin is not None
-        broken = False
-        try:
-            yield process.stdin
-            process.stdin.close()
-        except BrokenPipeError:
-            broken = True
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            with suppress(BrokenPipeError):
-                process.stdin.close()
-            process.wait()
-        if process.returncode or broken:
-            errors.seek(0)
-            raise FFmpegError(f"{what}: ffmpeg failed: {last_words(errors.read())}")
-
-
-def _feed(stdin: IO[bytes] | None, feed: Iterator[bytes] | None, failures: list[BaseException]) -> None:
+def _feed(stdin: IO[bytes] | None, feed: Feed | None, failures: list[BaseException]) -> None:
     if stdin is None or feed is None:
         return
     try:
-        for data in feed:
-            stdin.write(data)
+        feed(stdin)
     except BrokenPipeError:
         pass  # the command died: its own message is raised instead
     except BaseException as error:

@@ -44,22 +44,10 @@ def write_mp4(
                 assert picture.shape == first.shape and picture.dtype == np.uint8
                 writer.write(avframe.rgb_to_planes(picture, header, matrix))
         if source is not None:  # aac, since mp4 holds few of the others; the question mark: none is no error
-            line = [
-                ffmpeg.binary(),
-                "-v",
-                "error",
-                "-nostdin",
-                "-y",
-                "-i",
-                str(whole),
-                "-i",
-                str(Path(source.path).absolute()),
-            ]
-            line += ["-map", "0:v", "-map", "1:a:0?", "-c:v", "copy", "-c:a", "aac", "-b:a", "192k"]
-            line += [
-                "-t",
-                f"{float(writer.end * source.tick):.6f}",
-            ]  # -shortest would cut pictures where audio ends first
+            line = [ffmpeg.binary(), "-v", "error", "-nostdin", "-y", "-i", str(whole)]
+            line += ["-i", str(Path(source.path).absolute()), "-map", "0:v", "-map", "1:a:0?"]
+            # -shortest would cut pictures where audio ends first
+            line += ["-c:v", "copy", "-c:a", "aac", "-b:a", "192k", "-t", f"{float(writer.end * source.tick):.6f}"]
             line += ["-video_track_timescale", str(source.tick.denominator), "-movflags", "+faststart"]
             with files.atomic_path(whole) as sounding:
                 ffmpeg.run([*line, str(sounding)], str(path))

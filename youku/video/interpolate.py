@@ -23,17 +23,12 @@ BLOCK_PX = 8  # samples of the smaller side that make one block of rows, or one 
 
 def upscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
     """Planes of one frame of a clip with `header`, `scale` times larger; sizes as in `scaled_header`."""
-    luma = _resample(planes[0], scaled_header(header, scale).plane_shapes[0], scale, kernel, (0.0, 0.0), header)
-    return luma, *upscale_chroma(planes, header, scale, kernel)
+    return _resample(planes, header, scaled_header(header, scale), scale, kernel)
 
 
-def upscale_chroma(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
+def upscale_chroma(planes: Planes, header: Header, scale: int) -> Planes:
     """U and V alone (nothing for mono), cut to the target's chroma size where the picture is odd."""
-    shapes, shifts = scaled_header(header, scale).plane_shapes, color.chroma_shift(header.layout, scale)
-    return tuple(
-        _resample(plane, shape, scale, kernel, shifts, header)
-        for plane, shape in zip(planes[1:], shapes[1:], strict=True)
-    )
+    return _resample(planes, header, scaled_header(header, scale), scale, "bicubic", first=1)
 
 
 def upscale_chroma_on(planes: Sequence[torch.Tensor], header: Header, scale: int) -> list[torch.Tensor]:
@@ -57,12 +52,8 @@ def downscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic
     """
     if header.width % scale or header.height % scale:
         raise ValueError(f"{header.width}x{header.height}: expected multiples of {scale}; crop the clip first")
-    shapes = header.resized(header.width // scale, header.height // scale).plane_shapes
-    luma_shifts, chroma_shifts = (0.0, 0.0), color.chroma_shift(header.layout, 1 / scale)
-    return tuple(
-        _resample(plane, shape, 1 / scale, kernel, chroma_shifts if index else luma_shifts, header)
-        for index, (plane, shape) in enumerate(zip(planes, shapes, strict=True))
-    )
+    target = header.resized(header.width // scale, header.height // scale)
+    return _resample(planes, header, target, 1 / scale, kernel)
 
 
 def scaled_header(header: Header, scale: int) -> Header:
@@ -70,13 +61,25 @@ def scaled_header(header: Header, scale: int) -> Header:
     return header.resized(header.width * scale, header.height * scale)
 
 
-def _resample(
+def _resample(planes: Planes, header: Header, target: Header, scale: float, kernel: str, first: int = 0) -> Planes:
+    """The planes from `first` on, as large as in `target`."""
+    shifts = color.chroma_shift(header.layout, scale)
+    return tuple(
+        _resample_plane(
+            planes[index], target.plane_shapes[index], scale, kernel, shifts if index else (0.0, 0.0), header
+        )
+        for index in range(first, len(planes))
+    )
+
+
+def _resample_plane(
     plane: np.ndarray, shape: tuple[int, int], scale: float, kernel: str, shifts: tuple[float, float], header: Header
 ) -> np.ndarray:
     """(H, W) codes to `shape`, the pass that leaves less first; edges repeat."""
     import torch  # a second to load: only where a tensor is made
 
-    (rows, step, margin_y), (columns, _, margin_x) = (resize.band(scale, kernel, shift, BLOCK_PX) for shift in shifts)
+    (down, step, margin_y), (across, _, margin_x) = (resize.band(scale, kernel, shift, BLOCK_PX) for shift in shifts)
+    rows, columns = (torch.from_numpy(matrix).float() for matrix in (down, across))
     (height, width), (tall, wide) = plane.shape, shape
     num_down, num_right = -(-tall // rows.shape[0]), -(-wide // columns.shape[0])  # blocks of the output
     below, beside = num_down * step - height + margin_y, num_right * step - width + margin_x

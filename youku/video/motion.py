@@ -127,21 +127,13 @@ def upsample(plane: np.ndarray, factor_y: int, factor_x: int, margin_px: int) ->
 
 
 def _upsample_rows(rows: np.ndarray, factor: int) -> np.ndarray:
-    inner = rows.shape[0] - 2 * CUBIC_MARGIN_PX
+    phases, _, margin_px = resize.band(factor, "bicubic", 0.5 - 0.5 / factor)
+    assert margin_px == CUBIC_MARGIN_PX
+    inner = rows.shape[0] - 2 * margin_px
     out = np.empty((inner, factor, rows.shape[1]), np.float32)
-    for phase in range(factor):
-        weights = _cubic_weights(phase / factor)
-        first = CUBIC_MARGIN_PX - 1
-        out[:, phase] = sum(weight * rows[first + tap : first + tap + inner] for tap, weight in enumerate(weights))
+    for phase, weights in enumerate(phases.tolist()):
+        out[:, phase] = sum(weight * rows[tap : tap + inner] for tap, weight in enumerate(weights) if weight)
     return out.reshape(inner * factor, -1)
-
-
-@lru_cache(maxsize=16)
-def _cubic_weights(share: float) -> tuple[float, ...]:
-    """Keys' weights of the samples -1, 0, 1, 2 for a point `share` after sample 0."""
-    after, before = 1 - share, share
-    outer = -0.5 * before * after
-    return outer * after, 1 - before**2 * (2.5 - 1.5 * before), 1 - after**2 * (2.5 - 1.5 * after), outer * before
 
 
 def _mismatch(fine: np.ndarray, reference: np.ndarray, vectors: np.ndarray) -> np.ndarray:

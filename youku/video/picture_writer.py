@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -26,12 +27,17 @@ WRITABLE = ("bmp", "png")
 
 def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], force: bool, matrix: str = "601") -> int:
     """Numbered pictures from 1 on, colours by ffmpeg as in `ffmpeg -i x.y4m -vsync 0 x%3d.bmp`; returns how many."""
-    names = {
-        "709": "bt709",
-        "2020": "bt2020nc",
-        "240m": "smpte240m",
-        "fcc": "fcc",
-    }  # 601 is what ffmpeg takes a y4m for
+    # 601 is what ffmpeg takes a y4m for
+    names = {"709": "bt709", "2020": "bt2020nc", "240m": "smpte240m", "fcc": "fcc"}
+    num_fed = 0
+
+    def feed(stdin: IO[bytes]) -> None:
+        nonlocal num_fed
+        writer = y4m.Writer(stdin, _plain(header))
+        for planes in frames:
+            writer.write(planes)
+        num_fed = writer.num_frames
+
     if len(header.plane_shapes) == 1 and not header.is_full_range:  # ffmpeg takes any gray for full range
         frames = ((_full_range(luma, header.depth),) for (luma,) in frames)
     source = {"format": "yuv4mpegpipe"} | ({"colorspace": names[matrix]} if matrix in names else {})
@@ -39,14 +45,12 @@ def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], for
         escaped = str(folder).replace("%", "%%")
         options = {"format": "image2", **ffmpeg.passthrough()}
         line = ffmpeg.build("pipe:0", f"{escaped}/{pattern.name}", source, options)
-        with ffmpeg.piped_input(line, str(pattern)) as stdin:
-            writer = y4m.Writer(stdin, _plain(header))
-            for planes in frames:
-                writer.write(planes)
+        with ffmpeg.piped_output(line, str(pattern), feed):
+            pass  # to its end
         made = len(list(folder.iterdir()))
-        if made != writer.num_frames:
+        if made != num_fed:
             raise ffmpeg.FFmpegError(
-                f"{pattern}: {plural(writer.num_frames, 'frame')} went in, {plural(made, 'picture')} came out"
+                f"{pattern}: {plural(num_fed, 'frame')} went in, {plural(made, 'picture')} came out"
             )
     return made
 

@@ -159,37 +159,21 @@ def weights(
 
 
 @lru_cache(maxsize=64)
-def polyphase(scale: int, kernel: str, shift: float = 0.0) -> tuple[np.ndarray, int]:
-    """(phases, margin): output s * c + p is the dot of phases[p] (2 margin + 1 weights) with the inputs around c."""
-    index, weight = weights(64, 64 * scale, kernel, "replicate", shift, float(scale))
-    offset = index[32 * scale : 33 * scale] - 32  # (scale, taps) far from the edges
-    margin = int(np.abs(offset).max())
-    phases = np.zeros((scale, 2 * margin + 1))
-    for phase in range(scale):
-        phases[phase, offset[phase] + margin] = weight[32 * scale + phase]
-    used = np.flatnonzero(np.any(np.abs(phases) > 1e-12, axis=0))
-    trim = min(int(used[0]), 2 * margin - int(used[-1]))
-    return phases[:, trim : 2 * margin + 1 - trim], margin - trim
-
-
-@lru_cache(maxsize=64)
-def band(scale: float, kernel: str, shift: float, block: int) -> tuple[torch.Tensor, int, int]:
+def band(scale: float, kernel: str, shift: float, block: int = 1) -> tuple[np.ndarray, int, int]:
     """(matrix, step, margin): one product makes a run of outputs from the inputs around it, far from the edges.
 
-    `block` samples of the smaller side are a run. matrix (outputs, step + 2 margin) float32; run n takes the inputs from
+    `block` samples of the smaller side are a run. matrix (outputs, step + 2 margin) float64; run n takes the inputs from
     n * step - margin on. `scale` is a whole number or one over it.
     """
-    import torch
-
     step, num_outputs = (block, round(block * scale)) if scale > 1 else (round(block / scale), block)
     size_in = 2 * (1 + 64 // block) * step  # the middle of it is far from both edges
     first = size_in // step // 2 * num_outputs
     index, weight = weights(size_in, round(size_in * scale), kernel, "replicate", shift, scale)
     offset = index[first : first + num_outputs] - first // num_outputs * step
     margin = max(0, -int(offset.min()), int(offset.max()) - step + 1)
-    matrix = np.zeros((num_outputs, step + 2 * margin), np.float32)
-    np.put_along_axis(matrix, offset + margin, weight[first : first + num_outputs].astype(np.float32), axis=1)
-    return torch.from_numpy(matrix), step, margin
+    matrix = np.zeros((num_outputs, step + 2 * margin))
+    np.put_along_axis(matrix, offset + margin, weight[first : first + num_outputs], axis=1)
+    return matrix, step, margin
 
 
 @lru_cache(maxsize=16)

@@ -70,23 +70,11 @@ def load_photo(name: str) -> np.ndarray:
     """A photograph of scikit-image's wheel as uint8 RGB (H, W, 3)."""
     from skimage import data
 
-    loaders = {
-        "astronaut": data.astronaut,
-        "brick": data.brick,
-        "camera": data.camera,
-        "chelsea": data.chelsea,
-        "coffee": data.coffee,
-        "coins": data.coins,
-        "grass": data.grass,
-        "gravel": data.gravel,
-        "hubble_deep_field": data.hubble_deep_field,
-        "immunohistochemistry": data.immunohistochemistry,
-        "page": data.page,
-        "retina": data.retina,
-        "rocket": data.rocket,
-        "stereo_motorcycle": lambda: data.stereo_motorcycle()[0],
-        "text": data.text,
-    }
+    shipped = (
+        *(data.astronaut, data.brick, data.camera, data.chelsea, data.coffee, data.coins, data.grass, data.gravel),
+        *(data.hubble_deep_field, data.immunohistochemistry, data.page, data.retina, data.rocket, data.text),
+    )
+    loaders = {load.__name__: load for load in shipped} | {"stereo_motorcycle": lambda: data.stereo_motorcycle()[0]}
     if name not in loaders:
         raise ValueError(f"photograph {name!r}: expected one of {', '.join(loaders)}")
     photo = np.asarray(loaders[name]())
@@ -121,10 +109,7 @@ def _camera(
 
 def _with_bars(planes: Planes) -> Planes:
     """Letterbox bars above and below, in studio black."""
-    barred = []
-    for plane, black, bar_px in zip(planes, BLACK, (BAR_PX, BAR_PX // 2, BAR_PX // 2), strict=True):
-        plane = plane.copy()
-        plane[:bar_px] = black
-        plane[-bar_px:] = black
-        barred.append(plane)
-    return tuple(barred)
+    barred = tuple(plane.copy() for plane in planes)
+    for plane, black, bar_px in zip(barred, BLACK, (BAR_PX, BAR_PX // 2, BAR_PX // 2), strict=True):
+        plane[:bar_px] = plane[-bar_px:] = black
+    return barred
