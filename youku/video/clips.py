@@ -272,7 +272,10 @@ def _header_of_raw(path: Path, size: str | None, fps: Fraction, chroma: str) -> 
     """`size` is WIDTHxHEIGHT and must divide the file into whole frames, else ValueError."""
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", size or "")
     if not match:
-        raise ValueError(f"{path}: raw planes have no header; give --size WIDTHxHEIGHT to `convert`, got {size}")
+        raise ValueError(
+            f"{path}: raw planes have no header; to `convert` give --size WIDTHxHEIGHT (got {size}), for other verbs "
+            "convert them to y4m first"
+        )
     header = y4m.make_header(int(match[1]), int(match[2]), fps, chroma)
     total_bytes = path.stat().st_size
     if not total_bytes or total_bytes % header.frame_bytes:
