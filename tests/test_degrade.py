@@ -435,7 +435,9 @@ def test_damaged_video_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert degrade.main([str(path), str(tmp_path / "out")]) == 1
     message = capsys.readouterr().err
     assert "damaged" in message and "fetch or make the file again" in message and "Traceback" not in message
-    assert not list(tmp_path.glob("out/*.y4m"))
+    assert not list(tmp_path.glob("out/*.y4m")) and not pair_folder.read_manifest(tmp_path / "out")
+    good = video(tmp_path / "good.mp4")  # takes its place
+    assert degrade.main([str(good), str(tmp_path / "out"), "--first-id", "0"]) == 0
 
 
 def test_interlaced_video_is_refused_with_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

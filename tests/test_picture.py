@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from tests.conftest import textured_frame
 from tests.test_predict import clip_of, network, run
 from youku import convert, evaluate
+from youku.__main__ import main
 from youku.engines import mean, shipped, weights
 from youku.inference import evaluation, tiles
 from youku.inference.pipeline import Options
@@ -73,18 +75,34 @@ def test_what_one_picture_may_become(tmp_path: Path) -> None:
     assert read_rgb(tmp_path / "e.png").shape == (2, 2, 3)
 
 
-def test_a_deep_or_damaged_picture_ends_the_run_after_those_before_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture
+WITH_DAMAGE = {  # verb -> its words, and how often an undamaged one is there afterwards
+    "predict": (["in", "out", *BICUBIC], lambda out, _: len(list(out.glob("[ad]_x2.png")))),
+    "degrade": (["in", "out", "--scale", "2"], lambda out, _: len(list(out.glob("*_l.y4m")))),
+    "evaluate": (["in", *BICUBIC], lambda _, told: len(re.findall("^[ad] ", told, re.MULTILINE))),
+    "evaluate made": (
+        ["in", "--truth", "in", "--scale", "2"],
+        lambda _, told: len(re.findall("^[ad] .*inf", told, re.M)),
+    ),
+}
+
+
+@pytest.mark.parametrize("verb", WITH_DAMAGE)
+def test_beside_damaged_pictures_the_others_are_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
-    """One sentence names it, nothing lies under its output's name, and the finished ones stay."""
-    picture().save(tmp_path / "a.png")
-    Image.fromarray(np.full((9, 9), 4000, np.uint16)).save(tmp_path / "b.png")
-    assert run(str(tmp_path), str(tmp_path / "out"), *BICUBIC) == 1
-    assert "b.png: expected an 8-bit picture" in capsys.readouterr().err
-    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == [".a_x2.png.json", "a_x2.png"]
-    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:200])
-    assert run(str(tmp_path), str(tmp_path / "out"), *BICUBIC) == 1
-    assert "b.png: not a picture or a damaged one" in capsys.readouterr().err
+    """Each that is damaged, or too deep, is named, nothing lies under its output's name, and the status is 1."""
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    for name in "ad":
+        picture(width=32, height=32).save(f"in/{name}.png")
+    Image.fromarray(np.full((32, 32), 4000, np.uint16)).save("in/b.png")
+    Path("in/c.png").write_bytes(Path("in/a.png").read_bytes()[:200])
+    words, num_done = WITH_DAMAGE[verb]
+    assert main([verb.split()[0], *words]) == 1
+    told, said = capsys.readouterr()
+    assert num_done(Path("out"), told) == 2 and said.endswith("error: 2 of 4 failed\n")
+    assert "b.png: expected an 8-bit picture" in said and "c.png: not a picture or a damaged one" in said
+    assert not list(Path().glob("out/[bc]*"))
 
 
 def test_large_pictures_run_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 LOG_SEC = 10  # between lines of a bar where stderr is no terminal
 
 # What a stop leaves of each verb's work, and what the same command does next; a room that knows better says `stops.keeps`.
@@ -53,6 +54,9 @@ WITH_NETWORK = {
 }
 
 
+_failures: list[str] = []  # of this run, told
+
+
 class UsageError(ValueError):
     """Arguments that do not make a command; the exit status is 2, as for an unknown flag."""
 
@@ -61,6 +65,12 @@ class Watch(Protocol):
     """What a room lets its caller see of its progress: items pass through, `name` says of what, `total` how many."""
 
     def __call__(self, items: Iterable[Item], name: str = "", total: int | None = None) -> Iterable[Item]: ...
+
+
+class Each(Protocol):
+    """`map` of one iterable, or `each`, which goes on after an item that fails."""
+
+    def __call__(self, work: Callable[[Item], Made], items: Sequence[Item], /) -> Iterable[Made]: ...
 
 
 def unwatched(items: Iterable[Item], name: str = "", total: int | None = None) -> Iterable[Item]:
@@ -72,6 +82,22 @@ def watch(
 ) -> Iterable[Item]:
     """Items pass through under a bar; one that is not kept leaves no trace on a terminal."""
     return bar(items, desc=name or None, total=total, unit=unit, leave=is_kept)
+
+
+def each(work: Callable[[Item], Made], items: Sequence[Item]) -> Iterable[Made]:
+    """What `work` makes of each item; of one that fails beside others the error is told, and the run's status will be 1."""
+    num_failed = 0
+    for item in items:
+        try:
+            yield work(item)
+        except ValueError as error:
+            if len(items) == 1 or isinstance(error, UsageError):
+                raise
+            num_failed += bool(_fail(str(error)))
+    told = f"{num_failed} of {len(items)} failed"
+    if num_failed and num_failed == len(items):
+        raise ValueError(told)
+    _failures.extend([told] * bool(num_failed))
 
 
 def bar(items: Iterable[Any] | None = None, *, is_shown: bool = True, **how: Any) -> tqdm[Any]:
@@ -173,7 +199,7 @@ def run(
                 parser.exit(2, f"error: {error}\n")
             for url, stage in made.items() if status == 0 else ():
                 say(copies.put(url, stage, vars(args).get("force")))
-        return status
+        return _fail("; ".join(dict.fromkeys(_failures))) if _failures else status
 
     return guard(act, parser.prog.split()[-1], is_process=argv is None)
 
@@ -200,6 +226,7 @@ def _is_no_file(path: Path) -> bool:
 def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:
     """Run a verb, turn user and system errors and stops into one sentence; a process that is stopped ends here."""
     files.begin_run()
+    _failures.clear()
     if logging.lastResort:
         logging.lastResort.setFormatter(_Line())
     try:

@@ -118,7 +118,7 @@ def _act(args: argparse.Namespace) -> int:
             tasks = [cluster.Task(str(path), path.stat().st_size, (path, target, settings)) for path, target in pairs]
             numbers = cluster.run(args.cluster, tasks, lambda *_: lambda what: convert(*what), cli.say)
         else:
-            numbers = [convert(path, target, settings, _watch) for path, target in pairs]
+            numbers = list(cli.each(lambda pair: convert(*pair, settings, _watch), pairs))
         told = f"{plural(len(pairs), 'clip')}, {plural(sum(numbers), 'frame')} -> {args.target}"
         told = f"shard {args.shard}: {told}" if args.shard else told
         made = {"out": args.target, "clips": len(pairs), "frames": sum(numbers)}

@@ -107,15 +107,15 @@ def _make(args: argparse.Namespace, parts: list[Part]) -> list[int]:
     """The ids of the pairs that were made."""
     watch = partial(cli.watch, is_kept=False)
     if not (args.shard or args.cluster):
-        return pair_folder.fill(parts, watch)
+        return pair_folder.fill(parts, watch, cli.each)
     parts = pair_folder.number(parts)
     if args.shard:
-        parts = args.shard.pick(parts, lambda part: part.num_bytes)
+        parts = args.shard.pick(parts, lambda part: part.settings["source_bytes"])
     if args.cluster:
-        tasks = [cluster.Task(part.source.name, part.num_bytes, part) for part in parts]
+        tasks = [cluster.Task(part.source.name, part.settings["source_bytes"], part) for part in parts]
         found = cluster.run(args.cluster, tasks, lambda *_: pair_folder.make, cli.say)
     else:
-        found = [pair_folder.make(part, watch) for part in parts]
+        found = list(cli.each(partial(pair_folder.make, watch=watch), parts))
     return sorted(clip_id for made, _ in found for clip_id in made)
 
 

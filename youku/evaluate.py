@@ -83,7 +83,7 @@ def _run_made(args: argparse.Namespace) -> list[dict[str, Any]]:
         raise cli.UsageError(f"--{min(idle)} has no effect on pictures that exist already; drop it or --truth")
     scale, truth, folders = args.scale or 4, PictureSet(folder=Path(args.truth)), [Path(name) for name in args.folders]
     protocols = evaluation.of_names(args.protocol, scale)
-    scores = picture_scores.score_made(folders, truth, scale, protocols, args.fsim)
+    scores = picture_scores.score_made(folders, truth, scale, protocols, args.fsim, cli.each)
     result = {"set": args.truth, "scale": scale, "protocols": picture_scores.as_json(scores, args.pooled)}
     if not args.json:
         print(picture_scores.as_text(scores, f"{truth.name} x{scale}", args.pooled))
@@ -125,14 +125,15 @@ def _evaluate(
     of_pictures = partial(watch, name=f"{pictures.name} x{scale}")
     keep = picture_scores.folder_to_keep(pictures, f"{name}_x{scale}", args.save)
     protocols = evaluation.of_names(args.protocol, scale)
-    scores = picture_scores.score_all(networks, pictures, protocols, options, keep, args.fsim, of_pictures)
+    scores = picture_scores.score_all(networks, pictures, protocols, options, keep, args.fsim, of_pictures, cli.each)
     result = {"set": str(pictures.folder), "scale": scale, "model": name, "ensemble": args.ensemble}
     result |= {"resizer": pictures.resizer, "protocols": picture_scores.as_json(scores, args.pooled)}
     if not args.json:
         made = f", shrunk by {pictures.resizer}" if pictures.resizer else ""
         print(picture_scores.as_text(scores, f"{pictures.name} x{scale}{made}", args.pooled))
     if args.time:
-        inputs = [evaluation.picture_input(network, sample.low) for sample in picture_scores.samples(pictures, scale)]
+        found = picture_scores.samples(pictures, scale, each=cli.each)
+        inputs = [evaluation.picture_input(network, sample.low) for sample in found]
         result["time"], told = timing.measure(network, inputs, options, runs, partial(watch, name="timing"))
         if not args.json:
             print(told)

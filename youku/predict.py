@@ -5,6 +5,7 @@ of any clips and videos; OUT is a y4m file, a video (.mp4, .mkv, .mov, .webm), n
 for y4m on stdout, or a folder. A picture, a folder of pictures or frame%3d.png become pictures, RGB in and out, as
 `evaluate` makes them; those of a clip are what `convert OUT.y4m out/%06d.png --route float` makes of its y4m. A finished
 output made with the same weights, options and input is skipped on a re-run; a broken or outdated one is made again.
+Of a folder what is damaged is named, all else is made, and the exit status is 1.
 Without --weights the kit's own networks enlarge: --quality fast (FSRCNN), balanced (pairs-s, the default) or best
 (pairs-m, x4 alone); --input video takes those trained on compressed video, clean those trained on pictures, auto
 (default): clean for pictures, video for all else, which mostly was coded before. Several --weights: the mean of their
@@ -135,7 +136,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.cluster:
         beside.predict_all(args.cluster, load, args.engine, network, jobs, options, args.device, **how)
     else:
-        clip.predict_all(network, jobs, options, **how)
+        clip.predict_all(network, jobs, options, each=cli.each, **how)
     return 0
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from youku import files
-from youku.cli import Watch, as_time, unwatched
+from youku.cli import Each, Watch, as_time, unwatched
 from youku.engines.network import Network
 from youku.inference import picture, pipeline, records
 from youku.inference.jobs import Job, VideoOptions, filters_of
@@ -36,17 +36,18 @@ PACE_FRAMES, PACE_SEC = 4, 2.0  # how many frames, or how long, the pace is meas
 
 def predict_all(
     network: Network,
-    jobs: Iterable[Job],
+    jobs: Sequence[Job],
     options: Options,
     *,
     force: bool = False,
     video: VideoOptions | None = None,
     watch: Watch = unwatched,
     tell: Tell = str,
+    each: Each = map,
 ) -> int:
     """Run every job that is not up to date; returns how many were run."""
     work = work_of(network, options, force=force, video=video, watch=watch, tell=tell)
-    return sum(work(job) is not None and job.target != "-" for job in jobs)
+    return sum(made is not None for made in each(work, jobs))
 
 
 def work_of(

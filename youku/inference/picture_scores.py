@@ -6,15 +6,16 @@ PictureSet -> Samples one by one -> Scores, protocol by protocol and network by 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from youku import text_table
-from youku.cli import Watch, unwatched
+from youku.cli import Each, Made, Watch, unwatched
 from youku.engines.network import Network
 from youku.files import atomic_path, printable
 from youku.inference import evaluation
@@ -22,6 +23,7 @@ from youku.inference.evaluation import PROTOCOLS, Error, Picture
 from youku.metrics import fsim, psnr
 from youku.video import clips, hdf5, picture_sets
 from youku.video.clips import ClipKind
+from youku.video.picture_sets import PictureFiles
 from youku.video.pictures import read_rgb
 
 if TYPE_CHECKING:
@@ -99,19 +101,29 @@ Scores = dict[str, dict[str, list[Score]]]
 """Protocol -> network -> one a picture."""
 
 
-def samples(pictures: PictureSet, scale: int, watch: Watch = unwatched) -> Iterator[Sample]:
+def samples(pictures: PictureSet, scale: int, each: Each = map) -> Iterator[Sample]:
     """The pictures of a set one by one; every missing partner is reported before the first."""
+    return _of_samples(lambda sample: sample, pictures, scale, unwatched, each)
+
+
+def _of_samples(
+    work: Callable[[Sample], Made], pictures: PictureSet, scale: int, watch: Watch, each: Each
+) -> Iterator[Made]:
     if clips.kind_of(pictures.folder) is ClipKind.HDF5:
         if pictures.resizer is not None:
             raise ValueError(f"{pictures.folder}: brings its own low resolution; leave --resizer out")
         if pictures.low is not None:
             raise ValueError(f"{pictures.folder}: brings its own low resolution; leave --low out")
         for pair in watch(hdf5.read_evaluation(pictures.folder, scale)):
-            yield Sample(pair.name, pair.low, Picture(pair.high))
+            yield work(Sample(pair.name, pair.low, Picture(pair.high)))
         return
-    for files in watch(picture_sets.find(pictures.folder, scale, pictures.kind, pictures.low)):
+
+    def load(files: PictureFiles) -> Made:
         low, high = picture_sets.load(files, scale, pictures.resizer)
-        yield Sample(files.name, low, evaluation.read_picture(high))
+        return work(Sample(files.name, low, evaluation.read_picture(high)))
+
+    found = picture_sets.find(pictures.folder, scale, pictures.kind, pictures.low)
+    yield from watch(each(load, found), total=len(found))
 
 
 def score_all(
@@ -122,6 +134,7 @@ def score_all(
     keep: Path | None = None,
     with_fsim: bool = False,
     watch: Watch = unwatched,
+    each: Each = map,
 ) -> Scores:
     """Every network on every picture; `options` and `keep`, a folder for its pictures, are for the first network.
 
@@ -131,16 +144,23 @@ def score_all(
 
     scores: Scores = {protocol: {network.spec.name: [] for network in networks} for protocol in protocols}
     seen: set[str] = set()
-    for sample in samples(pictures, networks[0].scale, watch):
+
+    def measure(sample: Sample) -> list[tuple[str, str, Score]]:
         if keep and sample.name in seen:
             raise ValueError(f"{pictures.folder}: two pictures are named {sample.name}; rename one to --save both")
         seen.add(sample.name)
+        rows = []
         for index, network in enumerate(networks):
             pred = evaluation.enlarge(network, sample.low, Options() if index else options, sample.name)
             for protocol in protocols:
-                scores[protocol][network.spec.name].append(score(sample, pred, protocol, network.scale, with_fsim))
+                one = score(sample, pred, protocol, network.scale, with_fsim)
+                rows.append((protocol, network.spec.name, one))
             if keep and not index:
                 save_picture(keep / f"{sample.name}.png", pred)
+        return rows
+
+    for protocol, name, one in chain.from_iterable(_of_samples(measure, pictures, networks[0].scale, watch, each)):
+        scores[protocol][name].append(one)
     return _counted(scores)
 
 
@@ -150,20 +170,28 @@ def score_made(
     scale: int,
     protocols: Sequence[str],
     with_fsim: bool = False,
-    watch: Watch = unwatched,
+    each: Each = map,
 ) -> Scores:
     """Pictures that exist already, a folder a system, against those of the set; a truth is cropped to what was made of it."""
     truths = picture_sets.find(truth.folder, scale)
-    found = {name: iter(picture_sets.match_made(folder, truths, scale)) for name, folder in _named(made).items()}
-    scores: Scores = {protocol: {name: [] for name in found} for protocol in protocols}
-    for files in watch(truths):
-        whole = read_rgb(files.high)
-        for name, paths in found.items():
-            pred = read_rgb(path := next(paths))
+    named = _named(made)
+    found = [picture_sets.match_made(folder, truths, scale) for folder in named.values()]
+    scores: Scores = {protocol: {name: [] for name in named} for protocol in protocols}
+
+    def measure(pair: tuple[PictureFiles, Sequence[Path]]) -> list[tuple[str, str, Score]]:
+        files, paths = pair
+        whole, rows = read_rgb(files.high), []
+        for name, path in zip(named, paths, strict=True):
+            pred = read_rgb(path)
             high = evaluation.read_picture(picture_sets.cropped(whole, pred.shape[:2], files.high, path))
             sample, picture = Sample(files.name, pred, high), evaluation.read_picture(pred)
             for protocol in protocols:
-                scores[protocol][name].append(score(sample, picture, protocol, scale, with_fsim))
+                rows.append((protocol, name, score(sample, picture, protocol, scale, with_fsim)))
+        return rows
+
+    pairs = list(zip(truths, zip(*found, strict=True), strict=True))
+    for protocol, name, one in chain.from_iterable(each(measure, pairs)):
+        scores[protocol][name].append(one)
     return _counted(scores)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from youku import __version__, contest, files
-from youku.cli import Watch, option, unwatched
+from youku.cli import Each, Watch, option, unwatched
 from youku.video import ffmpeg, y4m
 from youku.video.clips import Material, Opened, open_420
 from youku.video.degradation import Degradation, make_pair
@@ -73,10 +73,6 @@ class Part:
     settings: dict[str, Any]
     first_id: int | None
 
-    @property
-    def num_bytes(self) -> int:
-        return int(self.settings["source_bytes"])
-
 
 def plan(
     folder: str | Path,
@@ -109,13 +105,18 @@ def number(parts: Sequence[Part]) -> list[Part]:
     return numbered
 
 
-def fill(parts: Sequence[Part], watch: Watch = unwatched) -> list[int]:
+def fill(parts: Sequence[Part], watch: Watch = unwatched, each: Each = map) -> list[int]:
     """Make the parts of a `plan` one after the other; returns the ids made, without those already there."""
-    made, next_id = list[int](), parts[0].first_id
-    for part in parts:
-        new, end = make(replace(part, first_id=next_id), watch)
-        made, next_id = made + new, None if next_id is None else end
-    return made
+    next_id = parts[0].first_id
+
+    def fill_one(part: Part) -> list[int]:
+        nonlocal next_id
+        first_id, next_id = next_id, None  # what comes after one that fails begins after all that are there
+        made, end = make(replace(part, first_id=first_id), watch)
+        next_id = None if first_id is None else end
+        return made
+
+    return [clip_id for made in each(fill_one, parts) for clip_id in made]
 
 
 def make(part: Part, watch: Watch = unwatched) -> tuple[list[int], int]:
@@ -127,8 +128,7 @@ def make(part: Part, watch: Watch = unwatched) -> tuple[list[int], int]:
         return made, clip_id + 1
     with open_420(source) as opened:
         header, frames, number = selection.apply(opened)
-        scale = part.degradation.scale
-        if min(header.width, header.height) < scale:
+        if min(header.width, header.height) < (scale := part.degradation.scale):
             raise ValueError(f"{source.name}: {header.width}x{header.height} is too small for a factor of {scale}")
         files.make_folder(folder)  # only now: what cannot be read leaves nothing behind
         first_frame = 0
@@ -137,16 +137,10 @@ def make(part: Part, watch: Watch = unwatched) -> tuple[list[int], int]:
             if _is_current(folder, clip_id, pairs, entry):
                 num_frames = sum(1 for _ in piece)
             else:
-                _claim(folder, clip_id, pairs, entry)
-                low, high = folder / contest.low_name(clip_id), folder / contest.high_name(clip_id)
-                clip_seed = int(np.random.SeedSequence([entry["seed"], clip_id]).generate_state(1)[0])
-                num_frames = make_pair(piece, header, low, high, part.degradation, clip_seed)
-                _list(folder, clip_id, pairs, {**entry, "frames": num_frames, "versions": _versions()})
+                num_frames = _make_one(part, clip_id, piece, header, pairs, entry)
                 made.append(clip_id)
             first_frame += num_frames
             clip_id += 1
-        if first_frame == 0:
-            raise ValueError(f"{source.name}: the source gave 0 frames")
     return made, clip_id
 
 
@@ -203,9 +197,7 @@ def _refuse(folder: Path, parts: Sequence[Part], first_id: int | None) -> None:
 
 def shown_twice(folder: str | Path) -> dict[int, int]:
     """The pairs that lie there and show a frame of a source that another one before shows, made in the same way: which."""
-    seen: dict[str, dict[int, int]] = {}
-    found: dict[int, int] = {}
-    there = _ids_in(Path(folder))
+    seen, found, there = dict[str, dict[int, int]](), dict[int, int](), _ids_in(Path(folder))
     for name, pair in sorted(read_manifest(Path(folder)).items()):
         if int(name) in there and pair["frames"] and {"cut", "first_frame"} <= pair.keys():
             files.require(pair, {"first_frame": int, "cut": {"every": int}}, f"{MANIFEST}: pairs.{name}")
@@ -228,27 +220,39 @@ def _refuse_taken(folder: Path, clip_id: int, pairs: dict[str, Any], source: str
     """ValueError where the place of a pair is taken, or there is none."""
     if not 0 <= clip_id <= 99999:
         raise ValueError(f"clip id {clip_id}: contest names have five digits; choose another --first-id")
-    listed = pairs.get(f"{clip_id:05d}")
-    for path in (folder / contest.low_name(clip_id), folder / contest.high_name(clip_id)):
-        if (
-            path.exists() and not listed and not (listed := read_manifest(folder).get(f"{clip_id:05d}"))
-        ):  # another's since
-            raise ValueError(f"{path}: exists and is not in {MANIFEST}; choose another --first-id or another folder")
+    listed, low = pairs.get(f"{clip_id:05d}"), folder / contest.low_name(clip_id)
+    there = [path for path in (low, folder / contest.high_name(clip_id)) if path.exists()]
+    if there and not listed and not (listed := read_manifest(folder).get(f"{clip_id:05d}")):  # another's since
+        raise ValueError(f"{there[0]}: exists and is not in {MANIFEST}; choose another --first-id or another folder")
     if listed is not None and listed["source"] != source:
-        low, free = folder / contest.low_name(clip_id), 1 + max(map(int, pairs))
-        raise ValueError(f"{low}: is a pair of {listed['source']}; add --first-id {free}, or name another folder")
+        told = f"is a pair of {listed['source']}; add --first-id {1 + max(map(int, pairs))}, or name another folder"
+        raise ValueError(f"{low}: {told}")
 
 
-def _claim(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> None:
-    """List a pair as begun, so that a run that is killed may be repeated; ValueError where its place is taken."""
-    _refuse_taken(folder, clip_id, pairs, entry["source"])
-    _list(folder, clip_id, pairs, {**entry, "frames": None})
+def _make_one(
+    part: Part, clip_id: int, frames: Iterator[Planes], header: Header, pairs: dict[str, Any], entry: dict[str, Any]
+) -> int:
+    """Make a pair, listed as begun meanwhile, so that a run that is killed may be repeated; ValueError for a taken place."""
+    _refuse_taken(part.folder, clip_id, pairs, entry["source"])
+    low, high = part.folder / contest.low_name(clip_id), part.folder / contest.high_name(clip_id)
+    clip_seed = int(np.random.SeedSequence([entry["seed"], clip_id]).generate_state(1)[0])
+    _list(part.folder, clip_id, pairs, {**entry, "frames": None})
+    try:
+        num_frames = make_pair(frames, header, low, high, part.degradation, clip_seed)
+    except BaseException:
+        if not low.exists():  # which comes first
+            _list(part.folder, clip_id, pairs, {})
+        raise
+    versions = {"youku": __version__, "ffmpeg": ffmpeg.version(), "numpy": np.__version__}
+    _list(part.folder, clip_id, pairs, {**entry, "frames": num_frames, "versions": versions})
+    return num_frames
 
 
 def _list(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> None:
+    """An empty entry is none."""
     with files.locked(folder / f".{MANIFEST}.lock"):  # other shards list theirs there
         pairs |= {**read_manifest(folder), f"{clip_id:05d}": entry}
-        files.write_json(folder / MANIFEST, {"pairs": dict(sorted(pairs.items()))})
+        files.write_json(folder / MANIFEST, {"pairs": {name: pair for name, pair in sorted(pairs.items()) if pair}})
 
 
 def _settings(source: Material, degradation: Degradation, selection: Selection, seed: int) -> dict[str, Any]:
@@ -294,7 +298,3 @@ def films(folder: Path) -> dict[int, str]:
     """What pairs.json says that each pair was cut from, by id: the source's name and size, wherever it lay; none without."""
     listed = read_manifest(folder).items()
     return {int(name): f"{Path(pair['source']).name} ({pair.get('source_bytes')} bytes)" for name, pair in listed}
-
-
-def _versions() -> dict[str, str]:
-    return {"youku": __version__, "ffmpeg": ffmpeg.version(), "numpy": np.__version__}
