@@ -19,9 +19,8 @@ from torch.nn import functional as F
 from tests.conftest import textured_frame
 from youku import predict
 from youku.engines import published, shipped, weights
-from youku.engines.families import FAMILIES
+from youku.engines.forms import Published
 from youku.engines.network import Network
-from youku.engines.published import PUBLISHED, Published
 from youku.engines.torch_engine import keep_in_range
 from youku.inference import evaluation, pipeline, tiles
 from youku.inference.pipeline import Options
@@ -47,12 +46,12 @@ DATA = Path(__file__).parents[2] / "shared/data"
 needs_data = pytest.mark.skipif(
     not (DATA / "weights").is_dir() or not (DATA / "bench/Set5").is_dir(), reason="needs shared/data: weights, Set5"
 )
-FORMS = [(form, scale) for form in PUBLISHED if not form.branched for scale in form.spec.scales]
+FORMS = [(form, scale) for form in published.PUBLISHED if not form.branched for scale in form.spec.scales]
 SCALE_UNTOLD = {"carn-m", "fsrcnn", "fsrcnn-s", "srcnn-955", "vdsr"}
 
 
 def form_of(model: str) -> Published:
-    return next(form for form in PUBLISHED if form.model == model and not form.branched)
+    return next(form for form in published.PUBLISHED if form.model == model and not form.branched)
 
 
 def foreign_state(form: Published, scale: int) -> dict[str, Tensor]:
@@ -89,7 +88,7 @@ def test_every_form_is_told_from_all_others(form: Published, scale: int) -> None
     assert len(state) == len(own)
     assert published.recognise(state) is form
     assert form.scale(state) == (None if form.model in SCALE_UNTOLD else scale)
-    renamed = published.in_our_names(form, state, "file")
+    renamed = form.in_our_names(state, "file")
     assert {key: value.shape for key, value in renamed.items()} == {key: value.shape for key, value in own.items()}
 
 
@@ -430,8 +429,8 @@ def test_width_and_depth_come_from_the_shapes(
     """Networks of other sizes than the table's load, compute what they computed, and run in tiles where their kin do."""
     torch.manual_seed(0)
     module = build().eval()
-    usual = next(form for form in PUBLISHED if form.model == base and not form.branched)
-    family = next(family for family in FAMILIES if family.form(*family.usual[0]).source == usual.source)
+    usual = next(form for form in published.PUBLISHED if form.model == base and not form.branched)
+    family = next(family for family in published.FAMILIES if family.form(*family.usual[0]).source == usual.source)
     sizes = tuple(int(part) for part in name.split("-")[1:])
     form = family.form(*(*sizes, 6) if base == "span-28" and len(sizes) == 1 else sizes)
     state = {form.their_key(key): value for key, value in module.state_dict().items()}
@@ -631,7 +630,7 @@ def test_a_near_miss_is_one_line_in_their_names(tmp_path: Path) -> None:
 
 def test_shapes_that_make_no_network_are_refused(tmp_path: Path) -> None:
     """Empty tensors and scalars under the keys of any family end in one sentence."""
-    for number, family in enumerate(FAMILIES):
+    for number, family in enumerate(published.FAMILIES):
         for shape in ((0,), (), (1,), (0, 0, 3, 3), (2, 2, 3, 3)):
             state = {mark: torch.zeros(shape) for mark in family.marks}
             complaint(written(tmp_path / f"{number}-{len(shape)}-{sum(shape)}.pth", state))

@@ -228,7 +228,7 @@ def _read_form(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
         return state, about, None
     scale = form.scale(state)
     known = {"model": form.model, **({"scale": str(scale)} if scale else {}), "source": form.source}
-    return published.in_our_names(form, state, str(path)), {**about, **known}, form
+    return form.in_our_names(state, str(path)), {**about, **known}, form
 
 
 def _named(
