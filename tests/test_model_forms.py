@@ -12,19 +12,19 @@ from youku.models import MODELS, span
 from youku.models.blocks import FullPrecision, Interpolate, ResizeConv
 from youku.models.enhancenet import EnhanceNet, OldFilm, oldfilm_block
 from youku.models.fsrcnn import FSRCNN
-from youku.models.span import SPAN, BranchedConv
+from youku.models.span import SPAN
 from youku.models.srcnn import SRCNN, VDSR
-from youku.models.srresnet import ImprovedSRResNet, PerceptualSR, SRResNet
+from youku.models.srresnet import PerceptualSR, improved, srresnet
 from youku.video import resize
 
 FORMS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "vdsr without biases": (lambda: VDSR(2, bias=False), 664_704),
-    "srresnet without biases": (lambda: SRResNet(4, bias=False), 1_546_771),
-    "improved with the slide's 5x5 tail": (lambda: ImprovedSRResNet(4, tail_px=5), 645_122),
+    "srresnet without biases": (lambda: srresnet(4, bias=False), 1_546_771),
+    "improved with the slide's 5x5 tail": (lambda: improved(4, tail_px=5), 645_122),
     "enhancenet x4 with BN": (lambda: EnhanceNet(4, batch_norm=True), 852_867 + 2_560),
     "enhancenet x2 with BN": (lambda: EnhanceNet(2, batch_norm=True), 815_939 + 2_560),
     "enhancenet luma x4 with BN": (lambda: EnhanceNet(4, num_planes=1, batch_norm=True), 850_561 + 2_560),
-    "span-48 in training form": (lambda: SPAN(4, 48, branched=True), 1_840_488),
+    "span-48 in training form": (lambda: in_branches(SPAN(4, 48)), 1_840_488),
     "oldfilm x2 without biases": (lambda: OldFilm(2, bias=False), 1_221_888),
     "oldfilm x4 without biases": (lambda: OldFilm(4, bias=False), 1_258_880),
     "oldfilm rgb x2 without biases": (lambda: OldFilm(2, num_planes=3, bias=False), 1_224_192),
@@ -37,6 +37,33 @@ WEIGHTS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "fsrcnn": (lambda: FSRCNN(3), 12_464),
     "fsrcnn-s": (lambda: FSRCNN(3, num_features=32, num_shrunk=5, num_mapping=1), 3_937),
 }
+
+
+class BranchedConv(nn.Module):
+    """As published: zeros around, 1x1, 3x3, 1x1, and beside that chain one 1x1."""
+
+    def __init__(self, num_in: int, num_out: int) -> None:
+        super().__init__()
+        chain = [
+            nn.Conv2d(num_in, 2 * num_in, 1),
+            nn.Conv2d(2 * num_in, 2 * num_out, 3),
+            nn.Conv2d(2 * num_out, num_out, 1),
+        ]
+        self.conv = nn.Sequential(*chain)
+        self.sk = nn.Conv2d(num_in, num_out, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(nn.functional.pad(x, [1, 1, 1, 1])) + self.sk(x)
+
+
+def in_branches(module: SPAN) -> SPAN:
+    """The training form: every 3x3 but the last in branches."""
+    for name, layer in list(module.named_modules()):
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3) and not name.startswith("upscale"):
+            module.set_submodule(name, BranchedConv(layer.in_channels, layer.out_channels))
+    return module
+
+
 ORDERS = ("bn before add", "relu after add", "bn after add", "pre-activation")
 
 
@@ -133,7 +160,7 @@ def test_vdsr_receptive_field() -> None:
 
 def test_improved_running_statistics() -> None:
     """The state dict holds 642,050 learnt values and 4,224 running ones, whose batches are not counted."""
-    module = ImprovedSRResNet(4)
+    module = improved(4)
     module(random(2, 3, 8, 8))
     buffers = dict(module.named_buffers())
     running = [value for key, value in buffers.items() if key.endswith(("running_mean", "running_var"))]
@@ -145,16 +172,16 @@ def test_improved_running_statistics() -> None:
 def test_improved_norms_each_picture_by_itself_in_training() -> None:
     """In train mode a picture's output does not depend on the others in its batch (with batch norm it would)."""
     torch.manual_seed(0)
-    improved, original = ImprovedSRResNet(2), SRResNet(2)
+    slides, original = improved(2), srresnet(2)
     pair, other = random(2, 3, 8, 8), random(2, 3, 8, 8)
     other[1] = 1 - other[1].square()
-    torch.testing.assert_close(improved(pair)[0], improved(other)[0])
+    torch.testing.assert_close(slides(pair)[0], slides(other)[0])
     assert (original(pair)[0] - original(other)[0]).abs().max() > 1e-4
 
 
 def test_improved_dilations() -> None:
     """The first convolution of each block is dilated by 1, 2, 4, 8 in turn, the second never."""
-    blocks = list(ImprovedSRResNet(4).body)[:16]
+    blocks = list(improved(4).body)[:16]
     assert [block[0].dilation[0] for block in blocks] == [1, 2, 4, 8] * 4
     assert {block[3].dilation for block in blocks} == {(1, 1)}
 
@@ -223,10 +250,10 @@ def test_deconvolution_form_differs_only_in_upscaling() -> None:
     assert any(key.startswith("upscale") for key in resized.keys() ^ strided.keys())
 
 
-def branched_span(num_channels: int = 12, scale: int = 2) -> SPAN:
-    """A small seeded SPAN in training form whose biases are as large as trained ones can be."""
+def branched_span(num_channels: int) -> SPAN:
+    """A seeded SPAN in training form whose biases are as large as trained ones can be."""
     torch.manual_seed(0)
-    module = SPAN(scale, num_channels, branched=True).eval()
+    module = in_branches(SPAN(2, num_channels)).eval()
     for name, parameter in module.named_parameters():
         if name.endswith("bias"):
             nn.init.normal_(parameter, 0, 0.3)
@@ -234,13 +261,13 @@ def branched_span(num_channels: int = 12, scale: int = 2) -> SPAN:
 
 
 def test_branches_are_padded_before_the_chain() -> None:
-    """One merged convolution equals pad, 1x1, 3x3, 1x1 plus 1x1 as published, in float64 to 1e-12, borders included."""
+    """One merged convolution equals the branches as published, in float64 to 1e-12, borders included."""
     torch.manual_seed(0)
     layer = BranchedConv(3, 5).double()
     x = random(2, 3, 7, 6).double()
-    padded = nn.functional.pad(x, [1, 1, 1, 1])  # zeros: the first bias then reaches into the border
-    expected = layer.conv(padded) + layer.sk(x)
-    torch.testing.assert_close(layer(x), expected, rtol=0, atol=1e-12)
+    weight, bias = span.merge(dict(layer.named_parameters()))
+    merged, expected = nn.functional.conv2d(x, weight, bias, padding=1), layer(x)
+    torch.testing.assert_close(merged, expected, rtol=0, atol=1e-12)
     late = layer.conv[2](nn.functional.conv2d(layer.conv[0](x), layer.conv[1].weight, layer.conv[1].bias, padding=1))
     assert (late + layer.sk(x) - expected)[..., 0].abs().max() > 0.01  # padding later would differ at the border
 
@@ -259,32 +286,13 @@ def test_span_merged_equals_its_training_form(num_channels: int) -> None:
 
 
 def test_span_training_form_counts() -> None:
-    """48 channels train 1,840,488 parameters; the merged kernels that the authors keep frozen beside them are 396,240."""
-    module = SPAN(4, 48, branched=True)
-    assert sum(parameter.numel() for parameter in module.parameters()) == 1_840_488
-    layers = [layer for layer in module.modules() if isinstance(layer, BranchedConv)]
+    """Of 48 channels 20 layers are in branches; the merged kernels that authors keep frozen beside them are 396,240."""
+    layers = [layer for layer in in_branches(SPAN(4, 48)).modules() if isinstance(layer, BranchedConv)]
     merged = [span.merge(dict(layer.named_parameters())) for layer in layers]
     assert len(layers) == 20
     assert sum(weight.numel() + bias.numel() for weight, bias in merged) == 396_240
-
-
-def test_gradient_reaches_every_branch() -> None:
-    """Through the merged kernel every branch learns, with the gradient that the branches run apart would get."""
-    module = branched_span().train()
-    module(random(1, 3, 9, 9)).square().mean().backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in module.parameters())
-    layer, x = BranchedConv(2, 3).double(), random(1, 2, 6, 5).double()
-    merged = torch.autograd.grad(layer(x).square().sum(), list(layer.parameters()))
-    apart = layer.conv(nn.functional.pad(x, [1, 1, 1, 1])) + layer.sk(x)
-    for ours, theirs in zip(merged, torch.autograd.grad(apart.square().sum(), list(layer.parameters())), strict=True):
-        torch.testing.assert_close(ours, theirs)
-
-
-def test_merging_is_not_done_in_16_bit() -> None:
-    """Under bf16 autocast the kernel is merged in float32: the layer is as exact as a plain bf16 convolution."""
-    torch.manual_seed(0)
-    layer, plain, x = BranchedConv(8, 8), nn.Conv2d(8, 8, 3, padding=1), random(1, 8, 9, 9)
-    weight, bias = span.merge(dict(layer.named_parameters()))
-    plain.load_state_dict({"weight": weight, "bias": bias})
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(layer(x), plain(x))
+    assert all(
+        span.branch_shapes(layer.sk.in_channels, layer.sk.out_channels)[name] == layer.get_submodule(name).weight.shape
+        for layer in layers
+        for name in span.BRANCHES
+    )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests.conftest import textured_frame
+from tests.test_model_forms import in_branches
 from youku import predict
 from youku.engines import published, shipped, weights
 from youku.engines.forms import Published
@@ -121,7 +122,7 @@ def test_read_known_renames_and_says_what_it_found(tmp_path: Path) -> None:
 def branched_state(num_channels: int, merged: bool, scale: int = 4) -> tuple[SPAN, dict[str, Tensor]]:
     """A seeded SPAN in training form and its state dict as published; `merged` adds stale merged kernels."""
     torch.manual_seed(0)
-    module = SPAN(scale, num_channels, branched=True).eval()
+    module = in_branches(SPAN(scale, num_channels)).eval()
     names = {"head": "conv_1", "mid": "conv_2", "join": "conv_cat", "upscale.0.layer": "upsampler.0"}
     names |= {f"blocks.{at}.convs.{index}": f"block_{at + 1}.c{index + 1}_r" for at in range(6) for index in range(3)}
     state = {}

@@ -21,6 +21,15 @@ def conv(
     return nn.Conv2d(num_in, num_out, kernel_px, padding=padding_px, dilation=dilation_px, groups=groups, bias=bias)
 
 
+def start(module: nn.Module, draw: Callable[[Tensor], object]) -> None:
+    """Draw the weights of every convolution anew, biases 0."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            draw(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
 class Residual(nn.Sequential):
     """x + scale * layers(x): what the layers are, and in which order, is each network's own."""
 

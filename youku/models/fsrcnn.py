@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, conv
+from youku.models.blocks import FullPrecision, conv, start
 from youku.models.colours import RGB, Y
 from youku.models.spec import ModelSpec
 
@@ -34,20 +34,16 @@ class FSRCNN(nn.Module):
         layers += [conv(num_shrunk, num_features, 1), nn.PReLU(num_features)]
         self.middle = nn.Sequential(*layers)
         self.last = Deconvolution(num_features, scale)
-        self._initialise()
+        start(self, _draw)  # the paper's: convolutions MSRA over fan-out, deconvolution N(0, 0.001), biases 0
+        nn.init.normal_(self.last.weight, 0.0, 0.001)
+        nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(self.middle(self.first(x)))
 
-    def _initialise(self) -> None:
-        """The paper's: convolutions MSRA over fan-out, deconvolution N(0, 0.001), biases 0."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                fan_out = module.out_channels * module.kernel_size[0] * module.kernel_size[1]
-                nn.init.normal_(module.weight, 0.0, math.sqrt(2 / fan_out))
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-        nn.init.normal_(self.last.weight, 0.0, 0.001)
-        nn.init.zeros_(self.last.bias)
+
+def _draw(weight: Tensor) -> None:
+    nn.init.normal_(weight, 0.0, math.sqrt(2 / (weight.shape[0] * weight.shape[2] * weight.shape[3])))
 
 
 class Deconvolution(nn.Module):

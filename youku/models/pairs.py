@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import Interpolate, Residual, add_branch, conv, cut
+from youku.models.blocks import Interpolate, Residual, add_branch, conv, cut, start
 from youku.models.colours import LEFT, YUV420, Tensors
 from youku.models.spec import ModelSpec
 from youku.video import color
@@ -58,10 +58,9 @@ def last_layers(scale: int, num_channels: int) -> nn.ModuleDict:
     last = {"planes": conv(num_channels, scale * scale + shuffled)}
     if not shuffled:
         last["chroma"] = nn.Conv2d(num_channels, 2 * scale * scale, 3, stride=2, padding=1)
-    for layer in last.values():
-        nn.init.normal_(layer.weight, 0.0, START_STD)
-        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return nn.ModuleDict(last)
+    made = nn.ModuleDict(last)
+    start(made, lambda weight: nn.init.normal_(weight, 0.0, START_STD))
+    return made
 
 
 def details(last: nn.ModuleDict, features: Tensor, scale: int) -> Tensors:

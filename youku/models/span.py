@@ -4,7 +4,7 @@
 gives [0, 1] itself, as in the published weights. Learnable parameters at x4: 150,688 / 194,608 / 426,288 / 498,208 with
 28 / 32 / 48 / 52 channels. The networks of the table are plain and trained as they are. The authors train each 3x3 of
 the head, the blocks and the middle as several branches (1,840,488 parameters with 48 channels) and merge them afterwards
-to one plain convolution: `branched=True` is that form, `merge_state` turns its state dict into the plain one's.
+to one plain convolution: `merge_state` turns the state dict of that form into the plain one's.
 Branches of c_in -> c_out planes: 1x1 to 2 c_in, 3x3 to 2 c_out and 1x1 to c_out in a chain, beside it one 1x1; all have
 biases. The input is padded with zeros before the chain, so its 3x3 sees the first bias there too and the chain equals
 one zero-padded 3x3 to the very edge. State dict: conv.0, conv.1, conv.2 and sk, named as in the published checkpoints.
@@ -14,7 +14,7 @@ idea of branches is Ding et al. 2021 (RepVGG), arXiv:2101.03697.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -26,7 +26,6 @@ from youku.models.colours import RGB
 from youku.models.edsr import DIV2K_MEAN
 from youku.models.spec import Download, ModelSpec
 
-Conv3 = Callable[[int, int], nn.Module]
 WIDENING = 2
 BRANCHES = ("conv.0", "conv.1", "conv.2", "sk")
 UNUSED = "eval_conv"
@@ -36,9 +35,9 @@ UNUSED = "eval_conv"
 class Block(nn.Module):
     """Three convolutions with SiLU between; the result r gates itself: (r + x) * (sigmoid(r) - 1/2)."""
 
-    def __init__(self, num_channels: int, conv3: Conv3) -> None:
+    def __init__(self, num_channels: int) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(conv3(num_channels, num_channels) for _ in range(3))
+        self.convs = nn.ModuleList(conv(num_channels, num_channels) for _ in range(3))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(the block's output, the activation after its first convolution)."""
@@ -48,20 +47,16 @@ class Block(nn.Module):
 
 
 class SPAN(nn.Module):
-    """Head conv, six blocks, four features joined by a 1x1, conv to 3 s^2 channels, pixel shuffle.
-
-    `branched` makes every 3x3 but the last a `BranchedConv`.
-    """
+    """Head conv, six blocks, four features joined by a 1x1, conv to 3 s^2 channels, pixel shuffle."""
 
     mean: Tensor
 
-    def __init__(self, scale: int, num_channels: int, num_blocks: int = 6, branched: bool = False) -> None:
+    def __init__(self, scale: int, num_channels: int, num_blocks: int = 6) -> None:
         super().__init__()
-        conv3: Conv3 = BranchedConv if branched else conv
         self.register_buffer("mean", torch.tensor(DIV2K_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.head = conv3(3, num_channels)
-        self.blocks = nn.ModuleList(Block(num_channels, conv3) for _ in range(num_blocks))
-        self.mid = conv3(num_channels, num_channels)
+        self.head = conv(3, num_channels)
+        self.blocks = nn.ModuleList(Block(num_channels) for _ in range(num_blocks))
+        self.mid = conv(num_channels, num_channels)
         self.join = conv(4 * num_channels, num_channels, 1)
         last = conv(num_channels, 3 * scale * scale, 3)
         with torch.no_grad():  # from 0-255 back to [0, 1]: an untrained network would start 255 times too loud
@@ -98,26 +93,15 @@ SPECS = (
 )
 
 
-class BranchedConv(nn.Module):
-    """The branches as parameters; every step merges them (differentiably) and runs one 3x3 convolution."""
-
-    def __init__(self, num_in: int, num_out: int) -> None:
-        super().__init__()
-        self.conv = nn.Sequential(
-            nn.Conv2d(num_in, WIDENING * num_in, 1),
-            nn.Conv2d(WIDENING * num_in, WIDENING * num_out, 3),
-            nn.Conv2d(WIDENING * num_out, num_out, 1),
-        )
-        self.sk = nn.Conv2d(num_in, num_out, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # products of kernels in 16 bit would cost three digits
-            weight, bias = merge(dict(self.named_parameters()))
-        return F.conv2d(x, weight, bias, padding=1)
+def branch_shapes(num_in: int, num_out: int) -> dict[str, tuple[int, int, int, int]]:
+    """Kernels of the branches between so many planes."""
+    wide_in, wide_out = WIDENING * num_in, WIDENING * num_out
+    shapes = (wide_in, num_in, 1, 1), (wide_out, wide_in, 3, 3), (num_out, wide_out, 1, 1), (num_out, num_in, 1, 1)
+    return dict(zip(BRANCHES, shapes, strict=True))
 
 
 def merge(branches: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Weight (c_out, c_in, 3, 3) and bias (c_out,) of the one convolution that the branches of `BranchedConv` make."""
+    """Weight (c_out, c_in, 3, 3) and bias (c_out,) of the one convolution that branches make."""
     first, last = branches["conv.0.weight"][..., 0, 0], branches["conv.2.weight"][..., 0, 0]
     middle = branches["conv.1.weight"]  # (2 c_out, 2 c_in, 3, 3)
     weight = torch.einsum("om,mnyx->onyx", last, torch.einsum("mkyx,kn->mnyx", middle, first))
@@ -127,10 +111,7 @@ def merge(branches: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def merge_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict with L.weight and L.bias in place of the branches of each L (and its eval_conv); the rest as it is.
-
-    A network with `BranchedConv` in place of plain convolutions becomes the plain one's, which computes the same.
-    """
+    """A state dict with L.weight and L.bias in place of the branches of each L (and its eval_conv); the rest as it is."""
     marker = ".conv.0.weight"
     layers = [key.removesuffix(marker) for key in state if key.endswith(marker)]
     parts = {
@@ -152,11 +133,11 @@ def faults(layers: Mapping[str, tuple[int, int]], state: Mapping[str, Tensor]) -
     """
     wrong = []
     for layer, (num_in, num_out) in layers.items():
-        with torch.device("meta"):
-            own = BranchedConv(num_in, num_out).state_dict()
-        shapes = {f"{layer}.{key}": tuple(value.shape) for key, value in own.items()}
-        wrong += [f"missing {key}" for key in shapes if key not in state]
-        shapes |= {f"{layer}.{UNUSED}.weight": (num_out, num_in, 3, 3), f"{layer}.{UNUSED}.bias": (num_out,)}
+        kernels = branch_shapes(num_in, num_out) | {UNUSED: (num_out, num_in, 3, 3)}
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name, kernel in kernels.items():
+            shapes |= {f"{layer}.{name}.weight": kernel, f"{layer}.{name}.bias": kernel[:1]}
+        wrong += [f"missing {key}" for key in shapes if key not in state and UNUSED not in key]
         wrong += [
             f"{key} has shape {tuple(state[key].shape)}, expected {shape}"
             for key, shape in shapes.items()

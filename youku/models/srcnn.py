@@ -25,18 +25,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from youku.models.blocks import FullPrecision, Interpolate, conv
+from youku.models.blocks import FullPrecision, Interpolate, conv, start
 from youku.models.colours import Y
 from youku.models.spec import Download, ModelSpec
 
 
-def start_he(module: nn.Module) -> None:
-    """Convolutions Kaiming normal over fan-in [He et al. 2015], biases 0."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+def start_he(weight: Tensor) -> None:
+    """Kaiming normal over fan-in [He et al. 2015]."""
+    nn.init.kaiming_normal_(weight, nonlinearity="relu")
 
 
 def after_bicubic(radius_px: int) -> Callable[[int], int]:
@@ -57,7 +53,7 @@ class SRCNN(nn.Module):
         self.first = nn.Sequential(conv(1, 64, 9), nn.ReLU())
         self.middle = nn.Sequential(conv(64, 32, mapping_px), nn.ReLU())
         self.last = FullPrecision(conv(32, 1, 5))
-        start_he(self)
+        start(self, start_he)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(self.middle(self.first(self.enlarge(x))))
@@ -90,7 +86,7 @@ class VDSR(nn.Module):
             layers += [conv(num_channels, num_channels, 3, bias), nn.ReLU()]
         self.body = nn.Sequential(*layers)
         self.tail = conv(num_channels, 1, 3, bias)
-        start_he(self)  # as in the paper
+        start(self, start_he)  # as in the paper
 
     def forward(self, x: Tensor) -> Tensor:
         base = self.enlarge(x)  # float32, so only the small residual may be 16 bit
@@ -124,27 +120,27 @@ LANCZOS = replace(
 )
 
 
-LAYERS = (("first", 1, 64, 9), ("middle", 64, 32, 5), ("last", 32, 1, 5))  # (name, channels in and out, kernel px)
+NUM_FRAMES = 5
+LAYERS = (("first", (64, 1, 9, 9)), ("middle", (32, 64, 5, 5)), ("last", (1, 32, 5, 5)))  # of SRCNN 9-5-5
 
 
 class VSRnet(nn.Module):
-    """Layers before the join run on every frame with weights of its own; the join layer sees all frames at once.
+    """The first layer runs on every frame with weights of its own, the second sees all frames at once.
 
-    `join_layer` 1, 2, 3 are the paper's architectures a, b, c. `symmetric` lets the frames at equal distance share.
+    `symmetric` lets the frames at equal distance share.
     """
 
-    def __init__(self, scale: int, num_frames: int = 5, join_layer: int = 2, symmetric: bool = False) -> None:
+    def __init__(self, scale: int, symmetric: bool = False) -> None:
         super().__init__()
-        assert num_frames % 2 == 1 and 1 <= join_layer <= len(LAYERS), (num_frames, join_layer)
-        self.num_frames, self.symmetric = num_frames, symmetric
-        self.num_branches = num_frames // 2 + 1 if symmetric else num_frames
+        self.symmetric = symmetric
+        num_branches = NUM_FRAMES // 2 + 1 if symmetric else NUM_FRAMES
         self.enlarge = Interpolate(scale)
-        self.branches = nn.ModuleList(_layers(0, join_layer - 1) for _ in range(self.num_branches))
-        self.trunk = _layers(join_layer - 1, len(LAYERS), num_joined=self.num_branches)
-        start_he(self)  # as SRCNN does
+        self.branches = nn.ModuleList(nn.Sequential(conv(1, 64, 9), nn.ReLU()) for _ in range(num_branches))
+        self.trunk = nn.Sequential(conv(64 * num_branches, 32, 5), nn.ReLU(), FullPrecision(conv(32, 1, 5)))
+        start(self, start_he)  # as SRCNN does
 
     def forward(self, x: Tensor) -> Tensor:
-        middle = self.num_frames // 2
+        middle = NUM_FRAMES // 2
         frames = self.enlarge(x).split(1, dim=1)  # T x (N, 1, s H, s W)
         if not self.symmetric:
             return self.trunk(torch.cat([run(frame) for run, frame in zip(self.branches, frames, strict=True)], dim=1))
@@ -155,64 +151,34 @@ class VSRnet(nn.Module):
         return self.trunk(torch.cat(joined, dim=1))
 
 
-def from_srcnn(
-    state_dict: dict[str, Tensor], scale: int = 4, num_frames: int = 5, join_layer: int = 2, symmetric: bool = False
-) -> VSRnet:
-    """A VSRnet that starts as a trained SRCNN 9-5-5: the paper's pre-training.
+def from_srcnn(state: dict[str, Tensor], symmetric: bool = False) -> dict[str, Tensor]:
+    """The state dict of a VSRnet that starts as a trained SRCNN 9-5-5: the paper's pre-training.
 
-    Layers before the join are copied to every frame's branch; the join layer's weights are copied and divided by the
-    number of frames, so that equal frames give exactly the single-image network's output. ValueError where the state
-    dict is not that of an SRCNN with a 5 x 5 middle layer.
+    The first layer is copied to every frame's branch; the second's weights are copied and divided by the number of
+    frames, so that equal frames give exactly the single-image network's output. ValueError where the state dict is not
+    that of an SRCNN with a 5 x 5 middle layer.
     """
-    given = {name: _layer_of(state_dict, name, (num_out, num_in, px, px)) for name, num_in, num_out, px in LAYERS}
-    module = VSRnet(scale, num_frames, join_layer, symmetric)
-    before = [name for name, *_ in LAYERS[: join_layer - 1]]
-    with torch.no_grad():
-        for branch in module.branches:
-            for layer, name in zip(_convolutions(branch), before, strict=True):
-                _set(layer, *given[name])
-        for layer, (name, *_) in zip(_convolutions(module.trunk), LAYERS[join_layer - 1 :], strict=True):
-            weight, bias = given[name]
-            is_join = name == LAYERS[join_layer - 1][0]
-            _set(layer, weight.repeat(1, module.num_branches, 1, 1) / num_frames if is_join else weight, bias)
-    return module
-
-
-def _layers(start: int, stop: int, num_joined: int = 1) -> nn.Sequential:
-    """SRCNN's layers start .. stop - 1, each but the network's last with its ReLU; the first takes `num_joined` inputs."""
-    layers: list[nn.Module] = []
-    for index, (name, num_in, num_out, kernel_px) in enumerate(LAYERS[start:stop]):
-        layer = conv(num_in * (num_joined if index == 0 else 1), num_out, kernel_px)
-        layers += [FullPrecision(layer)] if name == LAYERS[-1][0] else [layer, nn.ReLU()]
-    return nn.Sequential(*layers)
-
-
-def _layer_of(state_dict: dict[str, Tensor], name: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """(weight, bias) of one of SRCNN's layers, whatever wraps the convolution."""
-    found = {key: value for key, value in state_dict.items() if key.split(".")[0] == name}
-    weight = next((value for key, value in found.items() if key.endswith("weight")), None)
-    bias = next((value for key, value in found.items() if key.endswith("bias")), None)
-    if weight is None or bias is None or tuple(weight.shape) != shape:
-        got = "none" if weight is None or bias is None else f"{tuple(weight.shape)}"
-        raise ValueError(f"SRCNN weights: expected layer {name!r} of shape {shape}, got {got}; train srcnn-955 first")
-    return weight, bias
-
-
-def _convolutions(module: nn.Module) -> list[nn.Conv2d]:
-    return [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
-
-
-def _set(layer: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
-    assert layer.bias is not None
-    layer.weight.copy_(weight)
-    layer.bias.copy_(bias)
+    found = {}
+    for name, shape in LAYERS:  # whatever wraps the convolution
+        parts = {key.rpartition(".")[2]: value for key, value in state.items() if key.split(".")[0] == name}
+        got = tuple(parts["weight"].shape) if {"weight", "bias"} <= parts.keys() else "none"
+        if got != shape:
+            raise ValueError(
+                f"SRCNN weights: expected layer {name!r} of shape {shape}, got {got}; train srcnn-955 first"
+            )
+        found[name] = parts
+    num_branches = NUM_FRAMES // 2 + 1 if symmetric else NUM_FRAMES
+    joined = found["middle"]["weight"].repeat(1, num_branches, 1, 1) / NUM_FRAMES
+    layers = {f"branches.{index}.0": found["first"] for index in range(num_branches)}
+    layers |= {"trunk.0": {**found["middle"], "weight": joined}, "trunk.2.layer": found["last"]}
+    return {f"{layer}.{part}": parts[part] for layer, parts in layers.items() for part in ("weight", "bias")}
 
 
 FIVE_FRAMES = replace(
     SRCNN_915,
     name="vsrnet",
     build=VSRnet,
-    num_frames=5,
+    num_frames=NUM_FRAMES,
     aligned=True,
     halo_px=after_bicubic(8),
     source="Kappeler et al. 2016, IEEE Trans. Computational Imaging 2(2)",

@@ -54,29 +54,29 @@ def blocks(activation: Callable[[], nn.Module], bias: bool, num_blocks: int = NU
     )
 
 
-class SRResNet(nn.Module):
-    """conv9 + PReLU, blocks, conv3 + BN + long skip, sub-pixel upscaling with PReLU, conv9.
+def signed_to_picture(x: Tensor) -> Tensor:
+    """[0, 1] of the last layer behind a tanh."""
+    return (torch.tanh(x) + 1) / 2
 
-    `from_picture` and `to_picture` bring [0, 1] to what the first layer takes, and what the last gives, [-1, 1], back;
-    ports differ there, in the activation and in the biases (srresnet_ports.py).
+
+class SRResNet(nn.Module):
+    """Head, body with a long skip, upscaling, tail.
+
+    `from_picture` and `to_picture` bring [0, 1] to what the first layer takes, and what the last gives, [-1, 1], back.
     """
 
     def __init__(
         self,
-        scale: int,
-        bias: bool = True,
-        num_blocks: int = NUM_BLOCKS,
-        block_bias: bool = True,
-        activation: Callable[[], nn.Module] = nn.PReLU,
-        from_picture: Callable[[Tensor], Tensor] = lambda x: x,
-        to_picture: Callable[[Tensor], Tensor] = lambda signed: (signed + 1) / 2,
+        head: nn.Module,
+        body: nn.Module,
+        upscale: nn.Module,
+        tail: nn.Module,
+        from_picture: Callable[[Tensor], Tensor] = lambda x: x * 2 - 1,
+        to_picture: Callable[[Tensor], Tensor] = signed_to_picture,
     ) -> None:
         super().__init__()
         self.from_picture, self.to_picture = from_picture, to_picture
-        self.head = nn.Sequential(conv(3, NUM_CHANNELS, 9, bias), activation())
-        self.body = blocks(activation, bias and block_bias, num_blocks)
-        self.upscale = SubPixel(NUM_CHANNELS, scale, activation, bias)
-        self.tail = FullPrecision(conv(NUM_CHANNELS, 3, 9, bias))
+        self.head, self.body, self.upscale, self.tail = head, body, upscale, FullPrecision(tail)
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.head(self.from_picture(x))
@@ -84,29 +84,38 @@ class SRResNet(nn.Module):
         return self.to_picture(self.tail(self.upscale(features)))
 
 
-class SlidesSRResNet(nn.Module):
+def srresnet(
+    scale: int,
+    bias: bool = True,
+    num_blocks: int = NUM_BLOCKS,
+    block_bias: bool = True,
+    activation: Callable[[], nn.Module] = nn.PReLU,
+    from_picture: Callable[[Tensor], Tensor] = lambda x: x,
+    to_picture: Callable[[Tensor], Tensor] = lambda signed: (signed + 1) / 2,
+) -> SRResNet:
+    """conv9 + PReLU, blocks, conv3 + BN + long skip, sub-pixel upscaling with PReLU, conv9.
+
+    Ports differ in the values of a picture inside, in the activation and in the biases (srresnet_ports.py).
+    """
+    head = nn.Sequential(conv(3, NUM_CHANNELS, 9, bias), activation())
+    body = blocks(activation, bias and block_bias, num_blocks)
+    upscale = SubPixel(NUM_CHANNELS, scale, activation, bias)
+    return SRResNet(head, body, upscale, conv(NUM_CHANNELS, 3, 9, bias), from_picture, to_picture)
+
+
+def slides(scale: int) -> SRResNet:
     """The slides' "original": no biases, linear head, slopes only after the upscaling, input and tanh output in [-1, 1].
 
     Their count of 1,546,754 leaves no room for a slope in the blocks; that it is ReLU there is our choice.
     """
-
-    def __init__(self, scale: int) -> None:
-        super().__init__()
-        self.head = conv(3, NUM_CHANNELS, 9, bias=False)
-        self.body = blocks(nn.ReLU, bias=False)
-        self.upscale = SubPixel(NUM_CHANNELS, scale, nn.PReLU, bias=False)
-        self.tail = FullPrecision(conv(NUM_CHANNELS, 3, 9, bias=False))
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = self.head(x * 2 - 1)
-        features = features + self.body(features)
-        signed = torch.tanh(self.tail(self.upscale(features)))  # [-1, 1]
-        return (signed + 1) / 2
+    head, body = conv(3, NUM_CHANNELS, 9, bias=False), blocks(nn.ReLU, bias=False)
+    upscale = SubPixel(NUM_CHANNELS, scale, nn.PReLU, bias=False)
+    return SRResNet(head, body, upscale, conv(NUM_CHANNELS, 3, 9, bias=False))
 
 
 PAPER = ModelSpec(
     name="srresnet",
-    build=SRResNet,
+    build=srresnet,
     colours=RGB,
     scales=(2, 4),
     halo_px=lambda scale: 4 + 2 * 16 + 1 + 2 + -(-4 // scale),  # conv9, blocks, mid, upscale, conv9 at full size
@@ -118,7 +127,7 @@ SRRESNET_SPECS = (
     replace(
         PAPER,
         name="srresnet-slides",
-        build=SlidesSRResNet,
+        build=slides,
         source="Yiin 2020, Deep Belief course 5, epoch402: the original",
     ),
 )
@@ -157,32 +166,22 @@ class DepthwiseUpscale(nn.Sequential):
         )
 
 
-class ImprovedSRResNet(nn.Module):
+def improved(scale: int, tail_px: int = 3) -> SRResNet:
     """conv5, dilated blocks, conv3 + IN + long skip, depthwise upscaling, conv and tanh."""
-
-    def __init__(self, scale: int, num_channels: int = 64, num_blocks: int = 16, tail_px: int = 3) -> None:
-        super().__init__()
-        dilations_px = (DILATIONS_PX[index % len(DILATIONS_PX)] for index in range(num_blocks))
-        self.head = conv(3, num_channels, 5, bias=False)
-        self.body = nn.Sequential(
-            *(dilated_block(num_channels, dilation_px) for dilation_px in dilations_px),
-            conv(num_channels, num_channels, 3, bias=False),
-            norm(num_channels),
-        )
-        self.upscale = nn.Sequential(*(DepthwiseUpscale(num_channels) for _ in range(scale.bit_length() - 1)))
-        self.tail = FullPrecision(conv(num_channels, 3, tail_px, bias=False))
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = self.head(x * 2 - 1)
-        features = features + self.body(features)
-        signed = torch.tanh(self.tail(self.upscale(features)))  # [-1, 1]
-        return (signed + 1) / 2
+    head = conv(3, NUM_CHANNELS, 5, bias=False)
+    body = nn.Sequential(
+        *(dilated_block(NUM_CHANNELS, DILATIONS_PX[index % len(DILATIONS_PX)]) for index in range(NUM_BLOCKS)),
+        conv(NUM_CHANNELS, NUM_CHANNELS, 3, bias=False),
+        norm(NUM_CHANNELS),
+    )
+    upscale = nn.Sequential(*(DepthwiseUpscale(NUM_CHANNELS) for _ in range(scale.bit_length() - 1)))
+    return SRResNet(head, body, upscale, conv(NUM_CHANNELS, 3, tail_px, bias=False))
 
 
 IMPROVED = replace(
     PAPER,
     name="srresnet-improved",
-    build=ImprovedSRResNet,
+    build=improved,
     halo_px=lambda scale: 2 + 4 * (1 + 2 + 4 + 8) + 16 + 1 + 2,  # conv5, dilated and plain conv3, mid, upscale
     source="Yiin 2020, Deep Belief course 5, epoch402: the improved",
 )
@@ -199,8 +198,7 @@ class PerceptualSR(nn.Module):
         self.tail = FullPrecision(conv(NUM_CHANNELS, 3, 9))
 
     def forward(self, x: Tensor) -> Tensor:
-        signed = torch.tanh(self.tail(self.upscale(self.body(self.head(x * 2 - 1)))))  # [-1, 1]
-        return (signed + 1) / 2
+        return signed_to_picture(self.tail(self.upscale(self.body(self.head(x * 2 - 1)))))
 
 
 class Deconvolutions(nn.Sequential):

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, Residual, conv
+from youku.models.blocks import FullPrecision, Residual, SubPixel, conv, start
 from youku.models.spec import Download, ModelSpec
-from youku.models.srresnet import PAPER, SRResNet
+from youku.models.srresnet import PAPER, signed_to_picture, srresnet
 
 MILD_SLOPE = 0.1  # of BasicSR's leaky ReLUs
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvision's networks
@@ -39,17 +38,10 @@ class MSRResNet(nn.Module):
                 for _ in range(num_blocks)
             )
         )
-        stages: list[nn.Module] = []
-        for factor in (2, 2) if scale == 4 else (scale,):
-            stages += [conv(num_channels, num_channels * factor**2), nn.PixelShuffle(factor), nn.LeakyReLU(MILD_SLOPE)]
-        self.upscale = nn.Sequential(*stages)
+        self.upscale = SubPixel(num_channels, scale, lambda: nn.LeakyReLU(MILD_SLOPE))
         self.refine = conv(num_channels, num_channels)
         self.tail = FullPrecision(conv(num_channels, 3))
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight)
-                layer.weight.data *= 0.1
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        start(self, lambda weight: nn.init.kaiming_normal_(weight).data.mul_(0.1))
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.upscale(self.body(F.leaky_relu(self.head(x), MILD_SLOPE)))
@@ -68,11 +60,6 @@ MODIFIED = replace(
 )
 
 
-def signed_to_picture(x: Tensor) -> Tensor:
-    """[0, 1] of the last layer behind a tanh."""
-    return (torch.tanh(x) + 1) / 2
-
-
 def as_imagenet(x: Tensor) -> Tensor:
     """[0, 1] to zero mean and unit variance over ImageNet."""
     mean, std = (x.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
@@ -80,14 +67,14 @@ def as_imagenet(x: Tensor) -> Tensor:
 
 
 PORTS: dict[str, Callable[[int, int], nn.Module]] = {
-    "srresnet-tanh": lambda scale, num_blocks: SRResNet(scale, num_blocks=num_blocks, to_picture=signed_to_picture),
-    "srresnet-imagenet": lambda scale, num_blocks: SRResNet(
+    "srresnet-tanh": lambda scale, num_blocks: srresnet(scale, num_blocks=num_blocks, to_picture=signed_to_picture),
+    "srresnet-imagenet": lambda scale, num_blocks: srresnet(
         scale, num_blocks=num_blocks, from_picture=as_imagenet, to_picture=signed_to_picture
     ),
-    "srresnet-unsigned": lambda scale, num_blocks: SRResNet(
+    "srresnet-unsigned": lambda scale, num_blocks: srresnet(
         scale, num_blocks=num_blocks, block_bias=False, to_picture=lambda x: x
     ),
-    "srresnet-leaky": lambda scale, num_blocks: SRResNet(
+    "srresnet-leaky": lambda scale, num_blocks: srresnet(
         scale, False, num_blocks, activation=lambda: nn.LeakyReLU(0.2), to_picture=lambda x: x
     ),
 }

@@ -12,7 +12,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, conv
+from youku.models.blocks import FullPrecision, conv, start
 from youku.models.colours import RGB
 from youku.models.spec import Download, ModelSpec
 
@@ -30,10 +30,8 @@ class SRVGG(nn.Module):
             layers += [conv(num_channels, num_channels, 3), nn.PReLU(num_channels)]
         self.body = nn.Sequential(*layers)
         self.last = FullPrecision(conv(num_channels, 3 * scale * scale, 3))
-        for layer in self.body:
-            if isinstance(layer, nn.Conv2d):  # He et al. 2015: torch's own start fades to nothing over so many layers
-                nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        # He et al. 2015: torch's own start fades to nothing over so many layers
+        start(self.body, lambda weight: nn.init.kaiming_normal_(weight, a=SLOPE))
 
     def forward(self, x: Tensor) -> Tensor:
         detail = F.pixel_shuffle(self.last(self.body(x)), self.scale)

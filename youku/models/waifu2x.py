@@ -14,7 +14,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision
+from youku.models.blocks import FullPrecision, start
 from youku.models.colours import RGB, Y
 from youku.models.spec import ModelSpec
 
@@ -34,7 +34,7 @@ class VGG7(nn.Module):
         assert scale == 2
         self.body = _valid_convolutions(num_planes, VGG_WIDTHS)
         self.last = FullPrecision(nn.Conv2d(VGG_WIDTHS[-1], num_planes, 3))
-        _initialise(self)
+        start(self, _draw)
 
     def forward(self, x: Tensor) -> Tensor:
         repeated = F.interpolate(x, scale_factor=2, mode="nearest")
@@ -50,7 +50,7 @@ class Upconv7(nn.Module):
         self.body = _valid_convolutions(num_planes, UPCONV_WIDTHS)
         last = nn.ConvTranspose2d(UPCONV_WIDTHS[-1], num_planes, 4, stride=2, padding=3, bias=False)
         self.last = FullPrecision(last)
-        _initialise(self)
+        start(self, _draw)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(self.body(F.pad(x, [MARGIN_PX] * 4, mode="replicate")))
@@ -63,14 +63,10 @@ def _valid_convolutions(num_planes: int, widths: tuple[int, ...]) -> nn.Sequenti
     return nn.Sequential(*layers)
 
 
-def _initialise(network: nn.Module) -> None:
-    """The original's: weights N(0, sqrt(4 / ((1 + slope^2) (fan in + fan out)))), biases 0."""
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            fans = (layer.in_channels + layer.out_channels) * layer.kernel_size[0] * layer.kernel_size[1]
-            nn.init.normal_(layer.weight, 0.0, math.sqrt(4 / ((1 + SLOPE**2) * fans)))
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+def _draw(weight: Tensor) -> None:
+    """The original's: N(0, sqrt(4 / ((1 + slope^2) (fan in + fan out)))), biases 0."""
+    fans = sum(weight.shape[:2]) * weight.shape[2] * weight.shape[3]
+    nn.init.normal_(weight, 0.0, math.sqrt(4 / ((1 + SLOPE**2) * fans)))
 
 
 VGG7_RGB = ModelSpec(

@@ -76,7 +76,7 @@ def load_into(
     if spec.name.startswith("vsrnet") and name.startswith("srcnn"):
         from youku.models.srcnn import from_srcnn
 
-        state = from_srcnn(state, symmetric=spec.name == "vsrnet-symmetric").state_dict()
+        state = from_srcnn(state, symmetric=spec.name == "vsrnet-symmetric")
     if spec.name.startswith(REMEMBERING) and name.startswith(("pairs", *REMEMBERING)):
         from youku.models.recurrent import from_relative
 
