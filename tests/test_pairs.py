@@ -227,8 +227,8 @@ def test_chroma_that_a_turn_moved_teaches_nothing(pairs: Path) -> None:
     losses.over_tensors(losses.make_loss(losses.parse("l2")), pred, drawn.target(pred)).backward()
     taught = pred[1].grad.flatten(1).any(1)  # type: ignore[union-attr]
     assert torch.equal(taught, drawn.exact[1]) and bool(pred[0].grad.flatten(1).any(1).all())  # type: ignore[union-attr]
-    patch = batch.cut(train_pairs[0], MODELS["pairs-t"], Place(frame=0, top=0, left=0, side_px=16))
-    upright = batch.stack([patch], MODELS["pairs-t"], CPU)
+    place = Place(frame=0, top=0, left=0, side_px=16)
+    upright = batch.stack([batch.Patch(train_pairs[0], place, MODELS["pairs-t"])], CPU)
     assert upright.exact == (None, None)
 
 

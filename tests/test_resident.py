@@ -169,11 +169,11 @@ def test_flat_places_are_those_of_the_patches(tmp_path: Path) -> None:
     assert flat.shape == (9, 13) and flat[0, 0] == resident.UNSURE and {0, 1} <= set(flat.flatten().tolist())
     for (row, column), found in np.ndenumerate(flat):
         box = plane[2 * row : 2 * row + 16, 2 * column : 2 * column + 16]
-        told = batches.is_flat(batches.Patch(pair, 0, [(box,)], []))
+        told = batches.is_flat([(box,)])
         assert found in (told, resident.UNSURE)
     place = Place(frame=0, top=0, left=0, side_px=16)
-    held._frames[id(pair), 0, place.resizer] = resident.Frame(*[np.zeros((0, 3))] * 3, False, "", flat)
-    assert held.is_flat(pair, place, False) is None
+    held._frames[id(pair), 0, place.resizer] = resident.Frame(*[np.zeros((0, 3))] * 3, False, flat)
+    assert held.is_flat(batches.Patch(pair, place, MODELS["fsrcnn"])) is None
 
 
 def test_who_is_kept(tmp_path: Path) -> None:

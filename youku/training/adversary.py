@@ -6,8 +6,6 @@ in float32 whatever the precision of the network; its weights, moments and figur
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -82,11 +80,12 @@ class Adversary:
 
     def loss(self, pred: Tensor, high: Tensor) -> Tensor:
         """Weighted adversarial loss of the network's output; its gradient reaches `pred` alone."""
-        with torch.autocast(pred.device.type, enabled=False), _frozen(self.module):
-            fake = self.module(pred.float())
-            with torch.no_grad():
-                real = self.module(high.float())
-            return self.weight * self.kind.of_network(real, fake, self.ranks.batch_mean)
+        self.module.requires_grad_(False)
+        with torch.autocast(pred.device.type, enabled=False):
+            fake, real = self.module(pred.float()), self.module(high.float())
+            loss = self.weight * self.kind.of_network(real, fake, self.ranks.batch_mean)
+        self.module.requires_grad_(True)
+        return loss
 
     def take_figures(self) -> dict[str, float]:
         """Means since the last call, which then begin anew: the discriminator's loss, its logits of real and of fake."""
@@ -124,13 +123,3 @@ def make_adversary(
 
     module = DISCRIMINATORS[config.discriminator](side_px, channels).to(device)
     return Adversary(module, term, config.d_lr, ranks)
-
-
-@contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
-    """No gradient for the parameters of `module` inside."""
-    module.requires_grad_(False)
-    try:
-        yield
-    finally:
-        module.requires_grad_(True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from youku.models import colours
 from youku.models.colours import Tensors
 from youku.models.spec import ModelSpec
-from youku.training.cuts import Place
+from youku.training.cuts import Cut, Place
 from youku.training.pairs import Pair
 from youku.video.y4m import Planes
 
@@ -22,13 +22,33 @@ FLAT_STD = 2.0  # code values; flatter patches (bars, black) are mostly drawn ag
 
 @dataclass(frozen=True)
 class Patch:
-    """The planes of one place of a pair, oldest first: low-resolution frames, and the high ones (`cuts.Cut`)."""
+    """A place of a pair for the network of `spec`, cut out when it is looked at."""
 
     pair: Pair
-    frame: int
-    low: list[Planes]
-    high: list[Planes]
-    taught: list[Planes] | None = None
+    place: Place
+    spec: ModelSpec
+    is_backwards: bool = False
+    """In time."""
+
+    @property
+    def name(self) -> str:
+        """What a sentence calls it."""
+        return f"{self.pair.name} frame {self.place.frame}"
+
+    @cached_property
+    def cut(self) -> Cut:
+        """The planes there that the network needs; a picture is one plane (3, h, w)."""
+        made = self.pair.cut(self.place)
+        low, high, taught = (
+            [self.spec.colours.needed(planes) for planes in frames[:: -1 if self.is_backwards else 1]]
+            for frames in (made.low, made.high, made.taught or [])
+        )
+        return Cut(low, high, taught or None)
+
+
+def is_flat(low: Sequence[Planes]) -> bool:
+    """Whether the luma of the middle frame hardly varies."""
+    return bool(low[len(low) // 2][0].std() < FLAT_STD)
 
 
 @dataclass(frozen=True)
@@ -62,21 +82,6 @@ class Batch:
         )
 
 
-def cut(pair: Pair, spec: ModelSpec, place: Place, is_backwards: bool = False) -> Patch:
-    """The planes at a place that the network of `spec` needs, backwards in time where asked."""
-    made = pair.cut(place)
-    low, high, taught = (  # a picture is one plane (3, h, w)
-        [spec.colours.needed(planes) for planes in frames[:: -1 if is_backwards else 1]]
-        for frames in (made.low, made.high, made.taught or [])
-    )
-    return Patch(pair, place.frame, low, high, taught or None)
-
-
-def is_flat(patch: Patch) -> bool:
-    """Whether the luma of the middle frame hardly varies."""
-    return bool(patch.low[len(patch.low) // 2][0].std() < FLAT_STD)
-
-
 Change = Callable[[Tensors, list[Tensors]], tuple[Tensors, list[Tensors]]]
 """(low frames, [high ones, a teacher's]) -> the same, damaged or stretched."""
 
@@ -96,26 +101,22 @@ class Stacked:
     """Which of the N have a teacher's output; where it is empty, none."""
 
 
-def stacked(patches: Sequence[Patch], spec: ModelSpec, device: torch.device) -> Stacked:
+def stacked(patches: Sequence[Patch], device: torch.device) -> Stacked:
     """Patches of one kind, sent to the device."""
-    pair, are_taught = patches[0].pair, tuple(bool(one.taught) for one in patches)
+    pair, cuts = patches[0].pair, [patch.cut for patch in patches]
+    are_taught = tuple(bool(one.taught) for one in cuts)
     low, high, taught = (
         [planes for at_once in zip(*frames, strict=True) for planes in at_once]
-        for frames in zip(*((one.low, one.high, one.taught or one.high) for one in patches), strict=True)
+        for frames in zip(*((one.low, one.high, one.taught or one.high) for one in cuts), strict=True)
     )
     return Stacked(
         pair,
-        tuple(name_of(one.pair, one.frame) for one in patches),
+        tuple(patch.name for patch in patches),
         colours.to_tensors(low, pair.depth, device),
         colours.to_tensors(high, pair.depth, device),
-        pair.first_of(taught, spec.colours, device) if any(are_taught) else None,
+        pair.first_of(taught, patches[0].spec.colours, device) if any(are_taught) else None,
         are_taught,
     )
-
-
-def name_of(pair: Pair, frame: int) -> str:
-    """What a sentence calls a patch."""
-    return f"{pair.name} frame {frame}"
 
 
 def finish(
@@ -163,9 +164,9 @@ def finish(
     return batches
 
 
-def stack(patches: Sequence[Patch], spec: ModelSpec, device: torch.device) -> Batch:
+def stack(patches: Sequence[Patch], device: torch.device) -> Batch:
     """Upright patches of one kind as a batch on the device."""
-    return finish(stacked(patches, spec, device), spec, [0] * len(patches))[0]
+    return finish(stacked(patches, device), patches[0].spec, [0] * len(patches))[0]
 
 
 def sent(values: Tensor, device: torch.device) -> Tensor:

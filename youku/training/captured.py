@@ -22,7 +22,7 @@ from torch import Tensor
 from youku.training.adversary import NoAdversary
 from youku.training.batch import Batch
 from youku.training.config import TrainConfig
-from youku.training.precision import GradientLimit, TorchPrecision
+from youku.training.precision import TorchPrecision
 from youku.training.progress import Say
 from youku.training.ranks import ONE_PROCESS
 from youku.training.state import RunState, check_finite
@@ -133,7 +133,7 @@ class CapturedSteps(Steps):
             pred = state.forward(batch.low, batch.scale, batch.num_moments)
             loss = content_loss(stage, config, batch, pred)
         state.precision.backward(loss, state.optimizer)
-        state.precision.step(state.module, state.optimizer, GradientLimit(config.clip_norm, 0.0, 0.0))
+        state.precision.step(state.module, state.optimizer, config.clip_norm, 0.0)
         return loss.detach()
 
     def _note(self, names: tuple[str, ...]) -> None:

@@ -45,9 +45,3 @@ class Cut:
     """`num_moments`, of the middle of each window."""
     taught: list[Planes] | None = None
     """What a teacher makes of the same, where there is one."""
-
-
-def refuse_zoom(name: str, has_own_low: bool, zoom: float) -> None:
-    """ValueError where a pair cannot be used at another size."""
-    if has_own_low and zoom != 1:
-        raise ValueError(f"--rescale: {name} brings its own low resolution, which has one size; drop --rescale")

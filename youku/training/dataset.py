@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from youku.models import colours
 from youku.models.colours import Tensors
 from youku.models.spec import ModelSpec
 from youku.threads import own_threads
-from youku.training.batch import Batch, Patch, cut, finish, is_flat, sent, stacked
+from youku.training.batch import Batch, Patch, finish, is_flat, sent, stacked
 from youku.training.cuts import DEFAULT_RESIZER, Place
 from youku.training.pairs import Pair
 from youku.training.ranks import ONE_PROCESS, Ranks
@@ -33,21 +32,6 @@ AT_ONCE_BYTES = 64 << 20  # of truths in float32, in a few hundred patches: laun
 MOST_AT_ONCE = 16  # steps
 Rngs = Sequence[np.random.Generator]
 """One for each step that is drawn."""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A place of a pair for the network of `spec`, cut out when it is looked at."""
-
-    pair: Pair
-    place: Place
-    spec: ModelSpec
-    is_backwards: bool
-    """In time."""
-
-    @cached_property
-    def patch(self) -> Patch:
-        return cut(self.pair, self.spec, self.place, self.is_backwards)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,28 +74,26 @@ class Sampler:
     def draw_all(self, steps: Sequence[int]) -> list[Batch]:
         """The batches of several steps, made at once, each the same as alone."""
         rngs = [np.random.default_rng((self.seed, step)) for step in steps]
-        own = [drawn for rng in rngs for drawn in self.ranks.share(self._places(rng))]
+        drawn = [one for rng in rngs for one in self.ranks.share(self._patches(rng))]
+        patches = [patch for patch, _ in drawn]
 
         def change(low: Tensors, truths: list[Tensors]) -> tuple[Tensors, list[Tensors]]:
             return self._cut_blur(*self._add_noise(*self._stretch(low, truths, rngs), rngs), rngs)
 
-        if self.resident is None:
-            made = stacked([drawn.patch for drawn, _ in own], self.spec, self.device)
-        else:
-            made = self.resident.stacked([(drawn.pair, drawn.place, drawn.is_backwards) for drawn, _ in own])
-        return finish(made, self.spec, [turn for _, turn in own], change, len(steps))
+        made = self.resident.stacked(patches) if self.resident else stacked(patches, self.device)
+        return finish(made, self.spec, [turn for _, turn in drawn], change, len(steps))
 
-    def _places(self, rng: np.random.Generator) -> list[tuple[Drawn, int]]:
-        """Where the patches of all processes' batch lie, and how each is turned."""
-        found: list[tuple[Drawn, int]] = []
+    def _patches(self, rng: np.random.Generator) -> list[tuple[Patch, int]]:
+        """The patches of all processes' batch, and how each is turned."""
+        found: list[tuple[Patch, int]] = []
         while len(found) < self.patches.batch:
-            drawn = self._somewhere(rng)
-            if drawn is None or (rng.random() < FLAT_REDRAW and self._is_flat(drawn)):
+            patch = self._somewhere(rng)
+            if patch is None or (rng.random() < FLAT_REDRAW and self._is_flat(patch)):
                 continue
-            found.append((drawn, int(rng.integers(colours.NUM_TURNS)) if self.patches.augment else 0))
+            found.append((patch, int(rng.integers(colours.NUM_TURNS)) if self.patches.augment else 0))
         return found
 
-    def _somewhere(self, rng: np.random.Generator) -> Drawn | None:
+    def _somewhere(self, rng: np.random.Generator) -> Patch | None:
         """A pair, frame and place drawn at random; None of a pair that is too small."""
         pair = self.pairs[int(rng.integers(len(self.pairs)))]
         side_px, resizers = self.patches.patch_px, self.patches.resizers
@@ -130,11 +112,11 @@ class Sampler:
             aligned=self.spec.aligned, resizer=resizer, camera=camera,
         )  # fmt: skip
         is_backwards = has_memory and self.patches.augment and bool(rng.integers(2))
-        return Drawn(pair, place, self.spec, is_backwards)
+        return Patch(pair, place, self.spec, is_backwards)
 
-    def _is_flat(self, drawn: Drawn) -> bool:
-        known = self.resident.is_flat(drawn.pair, drawn.place, drawn.is_backwards) if self.resident else None
-        return is_flat(drawn.patch) if known is None else known
+    def _is_flat(self, patch: Patch) -> bool:
+        known = self.resident.is_flat(patch) if self.resident else None
+        return is_flat(patch.cut.low) if known is None else known
 
     def _stretch(self, low: Tensors, truths: list[Tensors], rngs: Rngs) -> tuple[Tensors, list[Tensors]]:
         """Some patches as full-range video would hold them: pictures' luma never leaves 16-235, real clips' does."""

@@ -19,7 +19,8 @@ from youku.engines import torch_engine, weights
 from youku.engines.network import Network
 from youku.training import fields, run, trainer
 from youku.training.config import TrainConfig
-from youku.training.pairs import Pair
+from youku.training.pairs import ClipPair, Pair
+from youku.training.picture_pair import PicturePair
 from youku.training.progress import Say, silent
 from youku.training.validation import validate
 from youku.video.resize import SHRINKERS
@@ -132,11 +133,8 @@ def _check(config: TrainConfig, tests: tuple[str, ...]) -> None:
         raise ValueError(f"{config.folder}: holds a run with other settings; remove it, or give another --runs")
     train_pairs, val_pairs = run.load_pairs(config)
     trainer.make_samplers(config, train_pairs, torch_engine.pick_device("cpu"))
-    try:
-        for pair in val_pairs if tests else ():
-            pair.shrunk_afresh()
-    except ValueError as error:
-        raise ValueError(f"tests = {', '.join(tests)}: {error}") from None
+    if tests:
+        _shrunk_afresh(val_pairs, tests)
 
 
 def _run_variant(
@@ -162,8 +160,16 @@ def _test(network: Network, pairs: list[Pair], num_frames: int, resizer: str) ->
     """PSNR on the validation data, its low resolution made by `resizer` ("": as it is)."""
     if not resizer:
         return validate(network, pairs, num_frames, with_vmaf=False).psnr
-    pictures = [pair.shrunk_afresh() for pair in pairs]
+    pictures = _shrunk_afresh(pairs, [resizer])
     return validate(network, pictures, num_frames, with_vmaf=False, resizer=resizer).psnr
+
+
+def _shrunk_afresh(pairs: Sequence[Pair], tests: Sequence[str]) -> list[Pair]:
+    """The pictures without a low resolution of their own."""
+    if any(isinstance(pair, ClipPair) for pair in pairs):
+        wrong = "clips bring their own low resolution; give pictures with --val-data"
+        raise ValueError(f"tests = {', '.join(tests)}: {wrong}")
+    return [replace(pair, low_path=None) for pair in pairs if isinstance(pair, PicturePair)]
 
 
 def text(experiment: Experiment, found: list[Variant], given: Mapping[str, Any]) -> str:

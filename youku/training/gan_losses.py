@@ -32,12 +32,6 @@ class GanLoss:
     won_below: float = -math.inf
     """Loss of the discriminator below which it has won, where a mean near 0 says so."""
 
-    def of(self, name: str, argument: str) -> GanLoss:
-        """Itself: it takes no argument."""
-        if argument:
-            raise ValueError(f"{name} takes no argument, got {argument!r}")
-        return self
-
     def of_discriminator(self, real_logits: Tensor, fake_logits: Tensor, mean: Mean = torch.mean) -> Tensor:
         """Loss of the discriminator, without the gradient penalty; lower when it tells the two apart."""
         return self.discriminator(*self._seen(real_logits.float(), fake_logits.float(), mean))

@@ -81,41 +81,18 @@ def log_mse(pred: Tensor, high: Tensor) -> Tensor:
     return torch.log(((pred - high) ** 2).mean(dim=(1, 2, 3)) + LOG_MSE_FLOOR).mean()
 
 
-def _plain(loss: Loss) -> Callable[[str, str], Loss]:
-    """A term without an argument."""
-
-    def of(name: str, argument: str) -> Loss:
-        if argument:
-            raise ValueError(f"{name} takes no argument, got {argument!r}")
-        return loss
-
-    return of
-
-
-def _with_number(loss: Callable[[Tensor, Tensor, float], Tensor], default: float) -> Callable[[str, str], Loss]:
-    """A term whose argument is a positive number."""
-
-    def of(name: str, argument: str) -> Loss:
-        number = to_number(argument) if argument else default
-        if not number > 0:
-            raise ValueError(f"expected a positive number after {name}:, got {argument!r}")
-        return lambda pred, high: loss(pred, high, number)
-
-    return of
-
-
-# a term each: (name, argument) -> what it computes; ValueError where the argument does not suit it
-PIXEL: dict[str, Callable[[str, str], Loss]] = {
-    "l1": _plain(F.l1_loss),
-    "l2": _plain(F.mse_loss),
-    "smooth-l1": _with_number(smooth_l1, SMOOTH_L1_BETA),
-    "charbonnier": _with_number(charbonnier, CHARBONNIER_EPS),
-    "ssim": _plain(ssim_loss),
-    "ms-ssim": _plain(ms_ssim_loss),
-    "tv": _plain(total_variation),
-    "fft": _plain(spectral_l1),
-    "log-mse": _plain(log_mse),
+PIXEL: dict[str, Callable[..., Tensor]] = {
+    "l1": F.l1_loss,
+    "l2": F.mse_loss,
+    "smooth-l1": smooth_l1,
+    "charbonnier": charbonnier,
+    "ssim": ssim_loss,
+    "ms-ssim": ms_ssim_loss,
+    "tv": total_variation,
+    "fft": spectral_l1,
+    "log-mse": log_mse,
 }
+WITH_ARGUMENT = ("smooth-l1", "charbonnier", "vgg16", "vgg19")
 
 
 def all_terms() -> list[str]:
@@ -155,17 +132,26 @@ def parse(text: str) -> Terms:
     features: list[Term[FeatureDistance]] = []
     adversarial: list[Term[GanLoss]] = []
     for part in re.split(r"(?<![\d.][eE])\+", re.sub(r"\s", "", text)):
-        weight, term, name, argument = _split(part, text)
+        factor, star, term = part.rpartition("*")
+        name, colon, argument = term.partition(":")
+        weight = to_number(factor) if star else 1.0
+        if not (name in PIXEL or name in all_terms()) or not weight > 0 or (colon and not argument):
+            raise ValueError(
+                f"loss {text!r}: {part!r} is not WEIGHT*TERM[:ARGUMENT]; expected terms {', '.join(all_terms())}, "
+                "such as l1+0.2*ssim"
+            )
         try:
+            if argument and name not in WITH_ARGUMENT:
+                raise ValueError(f"{name} takes no argument, got {argument!r}")
             if name in PIXEL:
-                pixel.append(Term(weight, term, PIXEL[name](name, argument)))
+                pixel.append(Term(weight, term, _of_pixels(name, argument)))
                 continue
             from youku.training import gan_losses, vgg  # which most losses do without
 
             if name in vgg.TERMS:
                 features.append(Term(weight, term, vgg.TERMS[name](name, argument)))
             else:
-                adversarial.append(Term(weight, term, gan_losses.TERMS[name].of(name, argument)))
+                adversarial.append(Term(weight, term, gan_losses.TERMS[name]))
         except ValueError as error:
             raise ValueError(f"loss {text!r}: {part!r}: {error}") from None
     if len(adversarial) > 1:
@@ -175,33 +161,35 @@ def parse(text: str) -> Terms:
     return Terms(tuple(pixel), tuple(features), adversarial[0] if adversarial else None)
 
 
+def _of_pixels(name: str, argument: str) -> Loss:
+    """A term of PIXEL, its number in the place of the default."""
+    if not argument:
+        return PIXEL[name]
+    if not (number := to_number(argument)) > 0:
+        raise ValueError(f"expected a positive number after {name}:, got {argument!r}")
+    return lambda pred, high: PIXEL[name](pred, high, number)
+
+
 def make_loss(terms: Terms, vgg_weights: str = "", device: torch.device | None = None) -> Loss:
     """The weighted sum of the content terms: (pred, high) -> scalar; without any, zero with a zero gradient.
 
     `vgg_weights` is the file for terms that look through VGG, which sees a luma picture three times.
     """
-    through_vgg = _through_vgg(terms.features, vgg_weights, device)
+    through_vgg = None
+    if terms.features:
+        from youku.training import vgg
+
+        through_vgg = vgg.make_distances([(term.weight, term.computes) for term in terms.features], vgg_weights, device)
 
     def total(pred: Tensor, high: Tensor) -> Tensor:
         assert pred.shape == high.shape, (pred.shape, high.shape)
         with torch.autocast(pred.device.type, enabled=False):
             pred, high = pred.float(), high.float()
             values = [term.weight * term.computes(pred, high) for term in terms.pixel]
-            values += through_vgg(pred, high)
+            values += through_vgg(pred, high) if through_vgg else []
             return torch.stack(values).sum() if values else 0 * pred.sum()
 
     return total
-
-
-def _through_vgg(
-    terms: tuple[Term[FeatureDistance], ...], path: str, device: torch.device | None
-) -> Callable[[Tensor, Tensor], list[Tensor]]:
-    """(pred, high) -> weighted values of the terms that look through VGG."""
-    if not terms:
-        return lambda pred, high: []
-    from youku.training import vgg
-
-    return vgg.make_distances([(term.weight, term.computes) for term in terms], path, device)
 
 
 def over_tensors(loss: Loss, pred: Tensors, high: Tensors) -> Tensor:
@@ -222,16 +210,3 @@ def over_tensors(loss: Loss, pred: Tensors, high: Tensors) -> Tensor:
 def to_teacher(pred: Tensor, taught: Tensor | None, share: float) -> Tensor | float:
     """`share` times the L1 distance of the first tensor from a teacher's output; 0 without one."""
     return share * F.l1_loss(pred.float(), taught) if taught is not None else 0.0
-
-
-def _split(part: str, text: str) -> tuple[float, str, str, str]:
-    """(weight, term, name, argument) of one summand of `text`, its argument unchecked."""
-    weight, star, term = part.rpartition("*")
-    name, colon, argument = term.partition(":")
-    value = to_number(weight) if star else 1.0
-    if not (name in PIXEL or name in all_terms()) or not value > 0 or (colon and not argument):
-        raise ValueError(
-            f"loss {text!r}: {part!r} is not WEIGHT*TERM[:ARGUMENT]; expected terms {', '.join(all_terms())}, "
-            "such as l1+0.2*ssim"
-        )
-    return value, term, name, argument

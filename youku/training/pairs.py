@@ -21,7 +21,7 @@ from youku.engines.network import Network
 from youku.inference import pipeline, window
 from youku.metrics import psnr, vmaf
 from youku.models.colours import Colours, Layout, Tensors, to_tensors
-from youku.training.cuts import DEFAULT_RESIZER, Cut, Place, refuse_zoom
+from youku.training.cuts import DEFAULT_RESIZER, Cut, Place
 from youku.training.picture_pair import PicturePair, PictureStore
 from youku.video import picture_sets, pictures
 from youku.video.y4m import Clip, Planes
@@ -72,15 +72,6 @@ class ClipPair:
     def lacks_vmaf(self) -> str:
         """Why VMAF cannot be measured on it, in words; else ""."""
         return vmaf.lacks(self.high.header)
-
-    def zoomed(self, zoom: float) -> ClipPair:
-        """The same at another size."""
-        refuse_zoom(self.name, True, zoom)
-        return self
-
-    def shrunk_afresh(self) -> ClipPair:
-        """The same without a low resolution of its own."""
-        raise ValueError("clips bring their own low resolution; give pictures with --val-data")
 
     def cut(self, place: Place) -> Cut:
         """The planes at a place; beyond the ends of its shot the nearest frame of the shot stands in."""

@@ -10,7 +10,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch import Tensor
 from youku.engines.network import Network
 from youku.inference import pipeline
 from youku.models.colours import Colours, Tensors, to_tensors
-from youku.training.cuts import DEFAULT_RESIZER, Cut, Place, refuse_zoom
+from youku.training.cuts import DEFAULT_RESIZER, Cut, Place
 from youku.video import camera, picture_sets, pictures, resize
 from youku.video.picture_sets import PictureFiles
 from youku.video.y4m import Planes
@@ -67,13 +67,6 @@ class PicturePair:
             return self.store.size(self.low_path)
         height, width = self.store.size(self.path)
         return int(height * self.zoom) // self.scale, int(width * self.zoom) // self.scale
-
-    def zoomed(self, zoom: float) -> PicturePair:
-        refuse_zoom(self.name, self.has_own_low, zoom)
-        return replace(self, zoom=zoom)
-
-    def shrunk_afresh(self) -> PicturePair:
-        return replace(self, low_path=None)
 
     def cut(self, place: Place) -> Cut:
         """The planes at a place; of several moments each where the camera is then, wherever `place` is."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,25 +18,12 @@ from youku.engines import half
 from youku.engines.torch_engine import TORCH_TYPES
 
 
-@dataclass(frozen=True)
-class GradientLimit:
-    """How gradients are kept bounded before a step; a norm or an element of 0 is no limit."""
-
-    norm: float
-    """Largest norm of all gradients together (0.4 in the PyTorch port of VDSR)."""
-    element: float
-    """Largest size of any element times the learning rate (theta in VDSR's paper), so that the step stays bounded."""
-    rate: float
-
-    @property
-    def is_on(self) -> bool:
-        return bool(self.norm or (self.element and self.rate))
-
-    def apply(self, parameters: list[Tensor]) -> None:
-        if self.element and self.rate:
-            nn.utils.clip_grad_value_(parameters, self.element / self.rate)
-        if self.norm:
-            nn.utils.clip_grad_norm_(parameters, self.norm)
+def limit_gradients(parameters: list[Tensor], norm: float, element: float) -> None:
+    """Clip each element to `element` either way, then the norm of all gradients together to `norm`; 0 is no limit."""
+    if element:
+        nn.utils.clip_grad_value_(parameters, element)
+    if norm:
+        nn.utils.clip_grad_norm_(parameters, norm)
 
 
 # what each optimiser remembers of a parameter
@@ -98,10 +84,10 @@ class TorchPrecision:
     def backward(self, loss: Tensor, optimizer: Optimizer) -> None:
         self.scaler.scale(loss).backward()
 
-    def step(self, module: nn.Module, optimizer: Optimizer, limit: GradientLimit) -> None:
-        if limit.is_on:
+    def step(self, module: nn.Module, optimizer: Optimizer, norm: float, element: float) -> None:
+        if norm or element:
             self.scaler.unscale_(optimizer)
-            limit.apply(list(module.parameters()))
+            limit_gradients(list(module.parameters()), norm, element)
         self.scaler.step(optimizer)
         self.scaler.update()
 
@@ -136,8 +122,8 @@ class ApexPrecision:
         with self.amp.scale_loss(loss, optimizer) as scaled:
             scaled.backward()
 
-    def step(self, module: nn.Module, optimizer: Optimizer, limit: GradientLimit) -> None:
-        limit.apply(list(self.amp.master_params(optimizer)))
+    def step(self, module: nn.Module, optimizer: Optimizer, norm: float, element: float) -> None:
+        limit_gradients(list(self.amp.master_params(optimizer)), norm, element)
         optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:

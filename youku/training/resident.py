@@ -18,8 +18,7 @@ from torch.nn import functional as F
 
 from youku.models.colours import Colours
 from youku.models.spec import ModelSpec
-from youku.training.batch import FLAT_STD, Stacked, name_of, sent
-from youku.training.cuts import Place
+from youku.training.batch import FLAT_STD, Patch, Stacked, sent
 from youku.training.pairs import ClipPair, Pair
 from youku.training.settings import PatchSettings
 from youku.video.y4m import Planes
@@ -40,8 +39,6 @@ class Frame:
     taught: Boxes
     """A teacher's, else those of `high`; gray pictures have no way from channel to channel."""
     has_teacher: bool
-    name: str
-    """`batch.name_of` it."""
     flat: np.ndarray
     """(places, places): whether the patch at twice that row and column is, or UNSURE."""
 
@@ -73,24 +70,24 @@ class Resident:
             return None
         return cls(device, needed, pairs[0].depth, patches.patch_px, spec.colours)
 
-    def is_flat(self, pair: Pair, place: Place, is_backwards: bool) -> bool | None:
-        """`batch.is_flat` of a patch there; None where only the patch itself can tell."""
-        frame = self._frame(pair, _numbers(pair, place, is_backwards)[place.num_lows // 2], place.resizer)
+    def is_flat(self, patch: Patch) -> bool | None:
+        """`batch.is_flat` of it; None where only its samples can tell."""
+        place = patch.place
+        frame = self._frame(patch.pair, _numbers(patch)[place.num_lows // 2], place.resizer)
         found = int(frame.flat[place.top // 2, place.left // 2])
         return None if found == UNSURE else bool(found)
 
-    def stacked(self, drawn: Sequence[tuple[Pair, Place, bool]]) -> Stacked:
-        """The patches at places of pairs, backwards in time where that says so."""
-        pair, place = drawn[0][:2]
+    def stacked(self, patches: Sequence[Patch]) -> Stacked:
+        """`batch.stacked` of them."""
+        pair, place = patches[0].pair, patches[0].place
         windows = [
-            [self._frame(own, number, at.resizer) for number in _numbers(own, at, is_backwards)]
-            for own, at, is_backwards in drawn
+            [self._frame(patch.pair, number, patch.place.resizer) for number in _numbers(patch)] for patch in patches
         ]
         moments = [window[place.num_frames // 2 :][: place.num_moments] for window in windows]
         low, high = (
             [frame for at_once in zip(*frames, strict=True) for frame in at_once] for frames in (windows, moments)
         )
-        corners = np.array([(at.top, at.left) for _, at, _ in drawn])
+        corners = np.array([(patch.place.top, patch.place.left) for patch in patches])
         wanted = [([frame.low for frame in low], 1), ([frame.high for frame in high], pair.scale)]
         are_taught = tuple(frames[0].has_teacher for frames in moments)
         if any(are_taught):
@@ -103,8 +100,7 @@ class Resident:
             if self._colours.channels == 1 and any(is_gray):  # it is the luma
                 chosen = sent(torch.tensor(is_gray), taught.device)[:, None, None, None]
                 taught = torch.where(chosen, codes[0][:, :1], taught)
-        names = tuple(self._frame(own, at.frame, at.resizer).name for own, at, _ in drawn)
-        return Stacked(pair, names, lows, highs, taught, are_taught)
+        return Stacked(pair, tuple(patch.name for patch in patches), lows, highs, taught, are_taught)
 
     def _planes(self, wanted: Sequence[tuple[list[Boxes], int]], corners: np.ndarray, pair: Pair) -> list[list[Tensor]]:
         """Squares at corners (N, 2) times a scale out of whole planes, F N boxes each: float (F N, [3,] h, w) of each plane."""
@@ -141,9 +137,7 @@ class Resident:
                 if key not in self._frames:
                     low, high, *taught = [self._send(planes) for planes in needed]
                     flat = self._flat(low, needed[0][0])
-                    self._frames[key] = Frame(
-                        low, high, taught[0] if taught else high, bool(taught), name_of(pair, number), flat
-                    )
+                    self._frames[key] = Frame(low, high, taught[0] if taught else high, bool(taught), flat)
         return self._frames[key]
 
     def _send(self, planes: Planes) -> Boxes:
@@ -189,7 +183,7 @@ def samples_of(pair: Pair, spec: ModelSpec, patches: PatchSettings, every: int =
     return num_frames * len(patches.resizers) * (low + num_high * pair.scale**2 * low)
 
 
-def _numbers(pair: Pair, place: Place, is_backwards: bool) -> list[int]:
-    if place.num_lows == 1:
-        return [place.frame]
-    return pair.numbers(place.frame, place.num_lows)[:: -1 if is_backwards else 1]
+def _numbers(patch: Patch) -> list[int]:
+    """The frames that it is cut out of."""
+    frame, number = patch.place.frame, patch.place.num_lows
+    return [frame] if number == 1 else patch.pair.numbers(frame, number)[:: -1 if patch.is_backwards else 1]

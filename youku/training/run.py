@@ -25,7 +25,7 @@ from youku.metrics import vmaf
 from youku.text_table import plural
 from youku.training import fields, folds, precision, saving, teacher, trainer
 from youku.training.config import TrainConfig
-from youku.training.pairs import Pair, find_pairs
+from youku.training.pairs import ClipPair, Pair, find_pairs
 from youku.training.picture_pair import PictureStore
 from youku.training.progress import Ending, Say, silent
 from youku.training.ranks import ONE_PROCESS, Ranks
@@ -139,12 +139,10 @@ def _lock(file: IO[bytes]) -> None:
 def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     """(training, validation) pairs of every scale as the config says, split by whole clips or pictures."""
     files.allow_open_files()
-    store, data, val_data = (
-        PictureStore(),
-        *(tuple(copies.local(name, not config.teacher) for name in names) for names in (config.data, config.val_data)),
+    data, val_data = (
+        [copies.local(name, not config.teacher) for name in names] for names in (config.data, config.val_data)
     )
-    train: list[Pair] = []
-    val: list[Pair] = []
+    store, train, val = PictureStore(), list[Pair](), list[Pair]()
     if config.fold and config.val_data:
         raise ValueError(f"--fold {config.fold} and --val-data both say what is held out; drop one")
     for scale in config.all_scales:
@@ -159,9 +157,23 @@ def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
             raise ValueError(
                 f"--val-data: {min(shared)} is in --data too; a network must not be judged on what it learned"
             )
-        train += [pair.zoomed(zoom) for pair in thin(pairs, config.num_pairs) for zoom in config.zooms]
+        train += _zoomed(thin(pairs, config.num_pairs), config.zooms)
         val += held
     return train, val
+
+
+def _zoomed(pairs: list[Pair], zooms: Sequence[float]) -> list[Pair]:
+    """The pictures at all sizes, in order; ValueError for what brings its own low resolution."""
+    if all(zoom == 1 for zoom in zooms):
+        return pairs
+    made: list[Pair] = []
+    for pair in pairs:
+        if isinstance(pair, ClipPair) or pair.has_own_low:
+            raise ValueError(
+                f"--rescale: {pair.name} brings its own low resolution, which has one size; drop --rescale"
+            )
+        made += [dataclasses.replace(pair, zoom=zoom) for zoom in zooms]
+    return made
 
 
 def split_pairs(pairs: Sequence[Pair], num_val: int) -> tuple[list[Pair], list[Pair]]:

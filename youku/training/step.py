@@ -20,7 +20,6 @@ from youku.training.adversary import Adversary, NoAdversary
 from youku.training.batch import Batch
 from youku.training.config import TrainConfig
 from youku.training.losses import Loss
-from youku.training.precision import GradientLimit
 from youku.training.schedule import accumulate_at, learning_rate
 from youku.training.state import RunState, check_finite
 
@@ -79,8 +78,8 @@ def train_step(state: RunState, config: TrainConfig, stage: Stage, drawn: Sequen
         check_finite(total, state.step, batch.names)
         state.precision.backward(loss, state.optimizer)
     state.ranks.average(state.module)
-    limit = GradientLimit(config.clip_norm, config.clip_element, rate)
-    state.precision.step(state.module, state.optimizer, limit)
+    element = config.clip_element / rate if rate else 0.0  # theta / lr in VDSR's paper: the step stays bounded
+    state.precision.step(state.module, state.optimizer, config.clip_norm, element)
     stage.adversary.step(rate / config.lr)
     update_average(state, config.ema)
     state.step += 1

@@ -85,8 +85,7 @@ def save_strip(network: Network, pair: Pair, path: Path) -> None:
     place = Place(
         frame=0, top=top, left=left, side_px=side_px, num_frames=network.spec.num_frames, aligned=network.spec.aligned
     )
-    patch = batch.cut(pair, network.spec, place)
-    shown = batch.stack([patch], network.spec, network.device)
+    shown = batch.stack([batch.Patch(pair, place, network.spec)], network.device)
     pred = pipeline.run_network(network, shown.low, pipeline.Options())[0]  # (1, T C, h, w) -> (1, C, s h, s w)
     channels = network.spec.channels
     middle = network.spec.num_frames // 2 * channels

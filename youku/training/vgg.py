@@ -138,11 +138,14 @@ def _layers(net: str) -> list[nn.Module]:
     """The convolutional part, layer by layer, as in torchvision's `features`; ReLUs keep their input for conv layers."""
     layers: list[nn.Module] = []
     num_in = 3
-    for num_convs, num_out in zip(CONVS_PER_BLOCK[net], CHANNELS_OF_BLOCK, strict=True):
-        for _ in range(num_convs):
-            layers += [nn.Conv2d(num_in, num_out, 3, padding=1), nn.ReLU()]
-            num_in = num_out
-        layers.append(nn.MaxPool2d(2))
+    for name in layer_names(net):
+        num_out = CHANNELS_OF_BLOCK[int(name[4]) - 1]
+        kind = name[:4]
+        if kind == "conv":
+            layers.append(nn.Conv2d(num_in, num_out, 3, padding=1))
+        else:
+            layers.append(nn.ReLU() if kind == "relu" else nn.MaxPool2d(2))
+        num_in = num_out
     return layers
 
 
@@ -212,8 +215,6 @@ def make_distances(
     nets = sorted({term.net for _, term in terms})
     if len(nets) > 1:
         raise ValueError(f"loss through {' and '.join(nets)}: one weights file holds one network; keep one of the two")
-    if not nets:
-        return lambda pred, high: []
     wanted = sorted({layer for _, term in terms for _, layer in term.layers})
     network = load(nets[0], path, wanted, device)
 
@@ -283,8 +284,6 @@ def _of_layer(net: str, argument: str) -> FeatureDistance:
 
 
 def _of_texture(name: str, argument: str) -> FeatureDistance:
-    if argument:
-        raise ValueError(f"{name} takes no argument, got {argument!r}")
     layers = tuple((weight, layer) for layer, weight in TEXTURE_LAYERS.items())
     return FeatureDistance("vgg19", layers, texture_distance)
 
