@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import textured_frame
-from youku import arguments, cli
+from youku import cli
 from youku.__main__ import VERBS, main, usage
 from youku.video import y4m
 
@@ -56,7 +56,7 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
         (
             "predict --weights A low.y4m --batch 2",
             2,
-            "error: OUT is missing; write python -m youku predict low.y4m OUT --weights A",
+            "error: OUT is missing; write python -m youku predict low.y4m OUT --weights A --batch 2",
         ),
         ("predict --weights gone IN --weights B C OUT", 1, f"error: gone: {NO_WEIGHTS}"),
         ("evaluate --protocol all absent --weights gone B", 1, f"error: gone: {NO_WEIGHTS}"),
@@ -221,7 +221,7 @@ def test_system_errors_are_one_sentence(number: int, words: str, capsys: pytest.
     def action(_: object) -> int:
         raise OSError(number, os.strerror(number), "/some/file")
 
-    assert cli.run(cli.make_parser("x", "doc"), action, []) == 1
+    assert cli.Verb("x", "doc", lambda _: None, action)([]) == 1
     err = capsys.readouterr().err
     assert err.startswith("error: /some/file: ") and words in err and err.count("\n") == 1
 
@@ -248,7 +248,7 @@ def test_system_errors_in_the_words_of_libraries(
     def action(_: object) -> int:
         raise error
 
-    assert cli.run(cli.make_parser("x", "doc"), action, []) == 1
+    assert cli.Verb("x", "doc", lambda _: None, action)([]) == 1
     err = capsys.readouterr().err
     assert err.startswith(f"error: {words}") and err.count("\n") == 1
 
@@ -332,7 +332,7 @@ ORDERS = {
     "predict": [
         ("--weights A i --weights B o", "i o --weights A --weights B"),
         ("--weights A i --weights B C o", "i o --weights A --weights B C"),
-        ("--weights A i --batch 2 --weights B o", "i --weights A --batch 2 o --weights B"),
+        ("--weights A i --batch 2 --weights B o", "i o --weights A --batch 2 --weights B"),
         ("--weights A B i o", "i o --weights A B"),
         ("--deinterlace i o", "i o --deinterlace"),
         ("i --deinterlace all o", "i o --deinterlace all"),
@@ -345,14 +345,14 @@ ORDERS = {
 @pytest.mark.parametrize(("verb", "given", "meant"), [(verb, *one) for verb in ORDERS for one in ORDERS[verb]])
 def test_positionals_behind_a_list_are_none_of_it(verb: str, given: str, meant: str) -> None:
     """However often the flag is given; what it chooses from stays with it. What was meant stays as it is."""
-    parser = import_module(f"youku.{verb}").make_parser()
-    assert arguments.in_order(parser, given.split()) == arguments.in_order(parser, meant.split()) == meant.split()
+    parser = import_module(f"youku.{verb}").main.parser()
+    assert parser.in_order(given.split()) == parser.in_order(meant.split()) == meant.split()
 
 
 @pytest.mark.parametrize("verb", REPEATED)
 def test_a_repeated_list_gathers_its_values(verb: str) -> None:
     """However it is given; what is the default is no value of it."""
-    parser = import_module(f"youku.{verb}").make_parser()
+    parser = import_module(f"youku.{verb}").main.parser()
     line, values = REPEATED[verb]
     assert vars(parser.parse_args(line.split())).items() >= values.items()
 
@@ -370,7 +370,7 @@ def test_ctrl_c_is_130(capsys: pytest.CaptureFixture) -> None:
     def action(_: object) -> int:
         raise KeyboardInterrupt
 
-    assert cli.run(cli.make_parser("x", "doc"), action, []) == 130
+    assert cli.Verb("x", "doc", lambda _: None, action)([]) == 130
     assert capsys.readouterr().err == f"stopped by Ctrl-C; {cli.ANEW}\n"
 
 
@@ -381,7 +381,7 @@ def test_bugs_are_not_dressed_as_user_errors() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        cli.run(cli.make_parser("x", "doc"), action, [])
+        cli.Verb("x", "doc", lambda _: None, action)([])
 
 
 def test_a_log_gets_lines_instead_of_a_bar(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -488,7 +488,7 @@ def test_a_preset_draws_one_of_its_qualities_for_each_clip() -> None:
         next(iter(degradation.degrade_frames(frames, header, preset, seed)))[0].tobytes() for seed in (0, 1, 2, 3, 0)
     ]
     assert made[0] == made[4] and len(set(made)) > 1
-    args = degrade.make_parser().parse_args(["--preset", "aim2024-av1", "--codec", "x264", "--crf", "20"])
+    args = degrade.main.parser().parse_args(["--preset", "aim2024-av1", "--codec", "x264", "--crf", "20"])
     assert degrade.choose(args).crfs == () and degrade.choose(args).kernel == "lanczos"
 
 

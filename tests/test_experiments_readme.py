@@ -22,10 +22,10 @@ from youku.training.settings import PatchSettings
 PAGE = (experiment.EXPERIMENTS / "README.md").read_text()
 COMMANDS = [shlex.split(line)[3:] for line in PAGE.splitlines() if line.startswith("    python -m youku ")]
 PARSERS = {
-    "experiment": verb.make_parser,
-    "train": train.make_parser,
-    "curves": curves.make_parser,
-    "evaluate": evaluate.make_parser,
+    "experiment": verb.main.parser,
+    "train": train.main.parser,
+    "curves": curves.main.parser,
+    "evaluate": evaluate.main.parser,
 }
 
 
@@ -50,7 +50,7 @@ def test_the_ladder_climbs() -> None:
         config.from_flags(args, config.read_recipe(args.recipe))
         for command in COMMANDS
         if command[0] == "train"
-        for args in [train.make_parser().parse_args(command[1:])]
+        for args in [train.main.parser().parse_args(command[1:])]
     ]
     assert [(rung.model, rung.num_pairs) for rung in rungs] == [("espcn", 22), ("oldfilm", 22), ("oldfilm", 0)]
     assert rungs[2].init_from == f"{rungs[1].runs}/{rungs[1].name}/best.safetensors"

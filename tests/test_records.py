@@ -148,9 +148,9 @@ def test_an_output_that_is_not_finite_stops(
 def test_dtype_has_older_names(flag: str, tmp_path: Path) -> None:
     """They say `--dtype auto` to every verb that runs a network, and a run's older config.toml says so too."""
     for make_parser, given in (
-        (predict.make_parser, ["a", "b"]),
-        (evaluate.make_parser, ["a"]),
-        (train.make_parser, []),
+        (predict.main.parser, ["a", "b"]),
+        (evaluate.main.parser, ["a"]),
+        (train.main.parser, []),
     ):
         assert make_parser().parse_args([*given, flag]).dtype == "auto"
     (tmp_path / "config.toml").write_text("amp = true\n")

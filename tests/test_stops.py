@@ -252,7 +252,7 @@ def action(args):
     print("ready", flush=True)
     {body}
     return 0
-raise SystemExit(cli.run(cli.make_parser("score", "doc"), action, None))
+raise SystemExit(cli.Verb("score", "doc", lambda _: None, action)(None))
 """
 STUCK = "threading.Thread(target=time.sleep, args=(60,)).start()\n    lock = threading.Lock(); lock.acquire()\n    "
 BODIES = {
@@ -375,7 +375,7 @@ class Slow:
 def fail(args):
     sys.stderr = {stderr}
     raise ValueError("wrong")
-raise SystemExit(cli.run(cli.make_parser("score", "doc"), fail, None))
+raise SystemExit(cli.Verb("score", "doc", lambda _: None, fail)(None))
 """
 
 
@@ -423,7 +423,7 @@ def test_a_room_says_what_it_keeps(capsys: pytest.CaptureFixture[str]) -> None:
         stops.keeps(lambda: "3 frames are kept")
         raise KeyboardInterrupt
 
-    assert cli.run(cli.make_parser("score", "doc"), action, []) == 130
+    assert cli.Verb("score", "doc", lambda _: None, action)([]) == 130
     assert capsys.readouterr().err == "stopped by Ctrl-C; 3 frames are kept\n"
 
 

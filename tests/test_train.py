@@ -755,7 +755,7 @@ def test_flags_override_the_recipe(tmp_path: Path) -> None:
     """Defaults < recipe < flags."""
     path = tmp_path / "r.toml"
     path.write_text("batch = 3\nlr = 1\n")
-    args = verb.make_parser().parse_args(["--recipe", str(path), "--batch", "5", "--no-augment"])
+    args = verb.main.parser().parse_args(["--recipe", str(path), "--batch", "5", "--no-augment"])
     made = config.from_flags(args, config.read_recipe(args.recipe))
     assert (made.batch, made.lr, made.augment, made.model) == (5, 1.0, False, "fsrcnn")
 
@@ -766,7 +766,7 @@ def test_flags_override_the_recipe(tmp_path: Path) -> None:
 )
 def test_a_stage_keeps_its_share_of_other_steps(flags: str, pretrain: int) -> None:
     """A recipe of two stages takes --steps as one of a single stage does."""
-    made = verb.read_settings(verb.make_parser().parse_args(["--recipe", "1h", *flags.split()]))
+    made = verb.read_settings(verb.main.parser().parse_args(["--recipe", "1h", *flags.split()]))
     assert made.pretrain_steps == pretrain
 
 
@@ -776,7 +776,7 @@ def test_a_stage_keeps_its_share_of_other_steps(flags: str, pretrain: int) -> No
 )
 def test_a_run_is_called_by_its_recipe_or_network(line: str, name: str) -> None:
     """As `make train RECIPE=...` calls it, unless --name says otherwise."""
-    assert verb.read_settings(verb.make_parser().parse_args(line.split())).name == name
+    assert verb.read_settings(verb.main.parser().parse_args(line.split())).name == name
 
 
 def test_the_first_steps_say_how_long_the_run_takes(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

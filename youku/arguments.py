@@ -6,11 +6,11 @@ The words of a command -> argparse's namespace, or one sentence on stderr and ex
 from __future__ import annotations
 
 import argparse
-import copy
 import itertools
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -80,62 +80,59 @@ class Parser(argparse.ArgumentParser):
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         super().exit(status, message and files.printable(message[:-1], None) + "\n")
 
+    def in_order(self, words: Sequence[str]) -> list[str]:
+        """`FLAG A IN FLAG B OUT` as `IN OUT FLAG A FLAG B`, where flags of several values would take the positionals.
 
-def in_order(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:
-    """`FLAG A IN FLAG B OUT` as `IN OUT FLAG A FLAG B`, where flags of several values would take the positionals that must be.
+        Those are values that a flag does not choose from, then the last ones of the flags, before the last but one of any.
+        Exit status 2 for an empty argument, a flag that there is not, and positionals that are missing beside such flags.
+        """
+        self._refuse_empty(words)
+        end = words.index("--") if "--" in words else len(words)
+        self._check_flags([word.partition("=")[0] for word in words[:end]])
+        wanted = [action for action in self._get_positional_actions() if action.nargs in (None, "?", "+")]
+        groups: list[tuple[argparse.Action | None, list[int]]] = [(None, [])]  # each flag and the places of what follows it
+        for index, word in enumerate(words[:end]):
+            if re.match("-.", word):
+                groups.append((self._option_string_actions.get(word), []))
+            else:
+                groups[-1][1].append(index)
+        places, spare = list[int](), list[tuple[bool, int, int]]()
+        for flag, inside in groups:
+            if flag and flag.nargs in ("+", "?"):
+                known = flag.choices or ()
+                for index in inside[flag.nargs == "+" :]:
+                    spare += [(not known, inside[-1] - index, -index)] * (words[index] not in known)
+            else:
+                places += inside[flag is not None and flag.nargs is None :]
+        num_missing = max(0, len(wanted) - len(places) - len(words[end + 1 :]))
+        places = sorted([*places, *(-index for *_, index in sorted(spare)[:num_missing])])
+        given = [words[index] for index in places]
+        others = [word for index, word in enumerate(words) if index not in places]
+        missing = [str(action.metavar) for action in wanted[len(given) :] if action.nargs != "?"]
+        if spare and missing and end == len(words):
+            line = " ".join([self.prog, *given, *missing, *others])
+            self.exit(2, f"error: {', '.join(missing)} is missing; write {line}\n")
+        return given + others
 
-    Those are values that a flag does not choose from, then the last ones of the flags, before the last but one of any.
-    """
-    flags = parser._option_string_actions
-    wanted = [action for action in parser._get_positional_actions() if action.nargs in (None, "?", "+")]
-    bare = copy.copy(parser)
-    bare._actions = [action for action in parser._actions if action.option_strings]
-    lists = {at: at + 1 for at, word in enumerate(words) if word in flags and flags[word].nargs in ("+", "?")}
-    for at in lists:
-        lists[at] = next((end for end in range(at + 1, len(words)) if re.match("-.", words[end])), len(words))
-    spare = [
-        (not flags[words[at]].choices, end - index, -index)
-        for at, end in lists.items()
-        for index in range(at + 1 + (flags[words[at]].nargs == "+"), end)
-        if words[index] not in (flags[words[at]].choices or ())
-    ]
-    if not spare or not wanted:
-        return words
-    in_lists = {index for at, end in lists.items() for index in range(at, end)}
-    _, others = bare.parse_known_args([word for index, word in enumerate(words) if index not in in_lists])
-    taken = {-index for *_, index in sorted(spare)[: max(0, len(wanted) - len(others))]}
-    given = others + [words[index] for index in sorted(taken)]
-    if missing := [str(action.metavar) for action in wanted[len(given) :] if action.nargs != "?"]:
-        line = " ".join([parser.prog, *given, *missing, *(words[index] for index in sorted(in_lists - taken))])
-        parser.exit(2, f"error: {', '.join(missing)} is missing; write {line}\n")
-    moved, starts = list(words), dict[int, int]()
-    for at, end in lists.items():  # what is taken stands before its flag, and before one whose values end there
-        start = starts[end] = starts.get(at, at)
-        moved[start:end] = [words[index] for index in sorted(range(start, end), key=lambda index: index not in taken)]
-    return moved
+    def _refuse_empty(self, words: Sequence[str]) -> None:
+        """Such as a shell makes of a variable that is not set."""
+        for before, word in itertools.pairwise(["", *words]):
+            is_flag = re.fullmatch(r"--[^\s=]+=", word) is not None
+            flag = word[:-1] if is_flag else before if before.startswith("-") else ""
+            if not word.strip() or is_flag:
+                self.exit(2, f"error: {flag or 'an argument'} is empty; write a value, or leave it out\n")
 
+    def _check_flags(self, words: Sequence[str]) -> None:
+        """The flag that an unknown one may mean, before what is missing beside it; a word where one value replaces another.
 
-def refuse_empty(parser: argparse.ArgumentParser, words: list[str]) -> None:
-    """Exit status 2 for an argument without a sign in it, such as a shell makes of a variable that is not set."""
-    for before, word in itertools.pairwise(["", *words]):
-        is_flag = re.fullmatch(r"--[^\s=]+=", word) is not None
-        flag = word[:-1] if is_flag else before if before.startswith("-") else ""
-        if not word.strip() or is_flag:
-            parser.exit(2, f"error: {flag or 'an argument'} is empty; write a value, or leave it out\n")
-
-
-def repeated(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:
-    """Flags of one value that are given more than once, of which the last one holds: a Makefile's and one's own, or a slip."""
-    given = [word.partition("=")[0] for word in itertools.takewhile(lambda word: word != "--", words)]
-    single = {flag for flag, action in parser._option_string_actions.items() if action.nargs is None}
-    return sorted({flag for flag in given if flag in single and given.count(flag) > 1})
-
-
-def refuse_unknown(parser: argparse.ArgumentParser, words: list[str]) -> None:
-    """Exit status 2 for a flag that there is not, with the one that may be meant; said before what is missing beside it."""
-    flags = itertools.takewhile(lambda word: word != "--", (word.partition("=")[0] for word in words))
-    unknown = (word for word in flags if re.fullmatch(r"--\S+|-[a-zA-Z]\S*", word))
-    if flag := next((word for word in unknown if word not in parser._option_string_actions), None):
-        near = nearest.near(flag, parser._option_string_actions)
-        advice = f"did you mean {near}?" if near else f"`{parser.prog} --help` says what there is"
-        parser.exit(2, f"error: no flag {flag}; {advice}\n")
+        A Makefile gives flags before one's own; else it is a slip.
+        """
+        known = self._option_string_actions
+        unknown = (word for word in words if re.fullmatch(r"--\S+|-[a-zA-Z]\S*", word) and word not in known)
+        if flag := next(unknown, None):
+            near = nearest.near(flag, known)
+            advice = f"did you mean {near}?" if near else f"`{self.prog} --help` says what there is"
+            self.exit(2, f"error: no flag {flag}; {advice}\n")
+        for flag in sorted({word for word in words if word in known and words.count(word) > 1}):
+            if known[flag].nargs is None:
+                print(f"{flag} is given more than once; the last one holds", file=sys.stderr)

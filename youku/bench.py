@@ -10,9 +10,7 @@ temporary folder; nothing is kept. The project's own figures, and their machine,
 from __future__ import annotations
 
 import argparse
-import json
 import platform
-from collections.abc import Sequence
 
 from youku import cli, text_table
 from youku.text_table import plural
@@ -20,12 +18,10 @@ from youku.text_table import plural
 NUM_SHARES = 24  # things that are timed, about
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("bench", __doc__)
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
     parser.add_argument("--seconds", type=float, default=60, help="for what is timed, in all (default 60)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
-    return parser
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -41,19 +37,14 @@ def _run(args: argparse.Namespace) -> int:
     machine = f"{platform.system()} {platform.machine()}, {device} ({name}), torch {torch.__version__}"
     cli.say(machine)
     rows = list(cli.watch(speed.measure(device, args.seconds / NUM_SHARES), is_kept=False, unit="figure"))
-    if args.json:
-        figures = [{"what": what, "rate": rate, "unit": unit, "of_bare": share} for what, rate, unit, share in rows]
-        print(json.dumps({"machine": machine, "figures": figures, "limits": speed.limits(rows)}, indent=2))
-        return 0
+    figures = [{"what": what, "rate": rate, "unit": unit, "of_bare": share} for what, rate, unit, share in rows]
     cells = [[what, f"{rate:.3g}", unit, "-" if share is None else f"{share:.0%}"] for what, rate, unit, share in rows]
-    print(text_table.lay_out(speed.HEADS, cells))
-    print("\n" + "\n".join(speed.limits(rows)))
+    value = {"machine": machine, "figures": figures, "limits": (limits := speed.limits(rows))}
+    cli.answer(args, value, text_table.lay_out(speed.HEADS, cells), "", *limits)
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
-
+main = cli.Verb("bench", __doc__, _add_flags, _run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import logging
 import os
 import sys
@@ -38,20 +39,8 @@ KEPT = {
 }
 
 PLAYLISTS = "open inputs that lead to other local files (m3u8, ffconcat); name only those you trust"
-# they may take every thread; doctor says how many there are
-WITH_NETWORK = {
-    "train",
-    "experiment",
-    "soup",
-    "predict",
-    "evaluate",
-    "demo",
-    "inspect",
-    "look",
-    "bench",
-    "doctor",
-    "export",
-}
+# they run no network, so one thread is theirs
+NO_NETWORK = ("download", "degrade", "convert", "submit", "score", "curves", "report", "models", "compare")
 
 
 _failures: list[str] = []  # of this run, told
@@ -134,6 +123,11 @@ def show(sentence: str) -> None:
     print(files.printable(sentence, None))
 
 
+def answer(args: argparse.Namespace, value: Any, *texts: str) -> None:
+    """The result of a run on stdout: `value` as JSON where --json asks for that, else the texts, each from a new line on."""
+    print(json.dumps(value, indent=2) if args.json else "\n".join(texts))
+
+
 class _Line(logging.Formatter):
     """What rooms warn of, as `say` has it."""
 
@@ -151,14 +145,6 @@ def as_time(seconds: float) -> str:
     return f"{hours} h {minutes} min" if seconds > 6000 else f"{seconds / 60:.0f} min"
 
 
-def make_parser(verb: str, doc: str | None, opens_videos: bool = False) -> argparse.ArgumentParser:
-    """A parser whose help opens with the verb's module docstring."""
-    parser = arguments.Parser(verb, doc)
-    if opens_videos:
-        parser.add_argument("--allow-playlists", action="store_true", help=PLAYLISTS)
-    return parser
-
-
 def option(default: Any, text: str, **how: Any) -> Any:
     """A field of a settings dataclass whose help text is also its flag's; `how` as for `add_argument`."""
     return dataclasses.field(default=default, metadata={"help": text, **how})
@@ -172,44 +158,54 @@ def add_flags(parser: argparse.ArgumentParser, settings: type, *names: str, **de
         parser.add_argument("--" + name.replace("_", "-"), default=default, **fields[name].metadata)
 
 
-def run(
-    parser: argparse.ArgumentParser,
-    action: Callable[[argparse.Namespace], int],
-    argv: Sequence[str] | None,
-) -> int:
-    """Parse `argv`, run `action`, turn user and system errors into one sentence on stderr; returns the exit status."""
+@dataclasses.dataclass(frozen=True)
+class Verb:
+    """`python -m youku NAME`: called with the words of a command (None: of this process), it returns the exit status.
 
-    def act() -> int:
-        words = list(sys.argv[1:] if argv is None else argv)
-        arguments.refuse_empty(parser, words)
-        arguments.refuse_unknown(parser, words)
-        for flag in arguments.repeated(parser, words):
-            say(f"{flag} is given more than once; the last one holds")
-        words, verb = arguments.in_order(parser, words), parser.prog.split()[-1]
-        args = parser.parse_args(words)
-        _refuse_no_files(args, verb)
-        files.allow_playlists(vars(args).get("allow_playlists", False))
+    `doc` opens its help, `add_flags` completes its parser, `action` does what the words say (`args.words`, as typed).
+    """
+
+    name: str
+    doc: str | None
+    add_flags: Callable[[argparse.ArgumentParser], object]
+    action: Callable[[argparse.Namespace], int]
+    opens_videos: bool = False
+
+    def parser(self) -> arguments.Parser:
+        parser = arguments.Parser(self.name, self.doc)
+        if self.opens_videos:
+            parser.add_argument("--allow-playlists", action="store_true", help=PLAYLISTS)
+        self.add_flags(parser)
+        return parser
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int:
+        typed = list(sys.argv[1:] if argv is None else argv)
+        return guard(lambda: self._act(self.parser(), typed), self.name, is_process=argv is None)
+
+    def _act(self, parser: arguments.Parser, typed: list[str]) -> int:
+        words = parser.in_order(typed)
+        given = vars(parser.parse_args(words))
+        _refuse_no_files(given, self.name)
+        files.allow_playlists(given.get("allow_playlists", False))
         with ExitStack() as ends:
-            words, made = copies.stand_in(words, vars(args), verb, ends)
+            words, made = copies.stand_in(words, given, self.name, ends)
             try:
                 with copies.named_in_print():
-                    status = action(parser.parse_args(words))
+                    status = self.action(parser.parse_args(words, argparse.Namespace(words=typed)))
             except UsageError as error:
                 parser.print_usage(sys.stderr)
                 parser.exit(2, f"error: {error}\n")
             for url, stage in made.items() if status == 0 else ():
-                say(copies.put(url, stage, vars(args).get("force")))
+                say(copies.put(url, stage, given.get("force")))
         return _fail("; ".join(dict.fromkeys(_failures))) if _failures else status
 
-    return guard(act, parser.prog.split()[-1], is_process=argv is None)
 
-
-def _refuse_no_files(args: argparse.Namespace, verb: str) -> None:
+def _refuse_no_files(given: dict[str, Any], verb: str) -> None:
     """ValueError for a pipe or device anywhere.
 
     Whoever opens a named pipe waits for the other end, maybe forever, and none can be read twice or replaced.
     """
-    for value in vars(args).values():
+    for value in given.values():
         for word in value if isinstance(value, list) else [value]:
             if isinstance(word, str | Path) and _is_no_file(Path(word)):
                 raise ValueError(
@@ -249,7 +245,7 @@ def _told(act: Callable[[], int], verb: str, is_process: bool) -> int:
         if is_process:
             _open_streams()
             stops.watch_process()
-            if verb not in WITH_NETWORK:
+            if verb in NO_NETWORK:
                 threads.take_one()
         status = act()
         sys.stdout.flush()

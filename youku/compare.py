@@ -13,7 +13,6 @@ Source: the old-film report's comparison video (B.1: left scaled, right beside i
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -69,7 +68,7 @@ def _run(args: argparse.Namespace) -> int:
             num_frames, psnr_db = 1, compare_clips.write_still(opened, sheet, args.matrix, args.out, args.frame)
         else:
             num_frames, psnr_db = _write_video(args, opened, sheet)
-    print(_told(args, sheet.labels, psnr_db, num_frames))
+    _tell(args, sheet.labels, psnr_db, num_frames)
     return 0
 
 
@@ -81,48 +80,39 @@ def _write_video(args: argparse.Namespace, opened: Sequence[Version], sheet: She
     return compare_clips.write_video(opened, bar, sheet, args.matrix, args.out, args.crf)
 
 
-def _told(args: argparse.Namespace, labels: Sequence[str], psnr_db: Sequence[float | None], num_frames: int) -> str:
+def _tell(args: argparse.Namespace, labels: Sequence[str], psnr_db: Sequence[float | None], num_frames: int) -> None:
     """What was written, and each version's PSNR against the first."""
-    if args.json:
-        rows: list[dict[str, object]] = [
-            {"label": label, "clip": str(clip), "psnr_db": value, "is_reference": index == 0}
-            for index, (label, clip, value) in enumerate(zip(labels, args.clips, [None, *psnr_db], strict=True))
-        ]
-        return json.dumps({"out": args.out, "frames": num_frames, "versions": rows}, indent=2)
+    rows = [
+        {"label": label, "clip": str(clip), "psnr_db": value, "is_reference": index == 0}
+        for index, (label, clip, value) in enumerate(zip(labels, args.clips, [None, *psnr_db], strict=True))
+    ]
     lines = [f"{args.out}: {plural(num_frames, 'frame')}, reference {labels[0]}"]
     for label, value in zip(labels[1:], psnr_db, strict=True):
         told = "identical luma" if value is None else f"luma PSNR {value:.2f} dB"
         lines.append(f"{label} against {labels[0]}: {told}")
-    return "\n".join(files.printable(line, None) for line in lines)
+    made = {"out": args.out, "frames": num_frames, "versions": rows}
+    cli.answer(args, made, *(files.printable(line, None) for line in lines))
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The verb's command line."""
-    parser = cli.make_parser("compare", __doc__, opens_videos=True)
-    parser.add_argument("clips", nargs="+", metavar="CLIP", help="two or three versions, the reference first")
-    parser.add_argument("--out", required=True, metavar="FILE", help="cmp.mp4, or cmp.png with --frame")
-    parser.add_argument("--frame", type=int, metavar="N", help="draw this frame alone (from 0), as PNG")
-    parser.add_argument("--max-frames", type=int, metavar="N", help="compare the first N frames, whatever the lengths")
-    parser.add_argument("--labels", metavar="A,B,C", help="names above the pictures (default: the files')")
-    parser.add_argument("--wipe", action="store_true", help="one picture, split by a moving line")
-    parser.add_argument("--full", action="store_true", help="every pixel, however wide (default: 2880 px at most)")
-    parser.add_argument("--zoom", metavar="X,Y,W,H", help="show this region again below, magnified")
-    parser.add_argument(
-        "--magnify", type=int, metavar="N", help="how many times (default: so that it fills its cell, 2 to 8)"
-    )
-    parser.add_argument("--heat", action="store_true", help="error heat maps of B (and C) against A, with colour bar")
-    parser.add_argument(
-        "--heat-max", type=float, default=32.0, metavar="CODES", help="brightest at this error (default 32)"
-    )
-    parser.add_argument("--crf", type=int, default=16, metavar="N", help="x264 quality, 0 lossless to 51 (default 16)")
-    parser.add_argument("--matrix", choices=list(color.MATRICES), default="601", help="colour matrix (default 601)")
-    parser.add_argument("--json", action="store_true", help="machine-readable on stdout")
-    return parser
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("clips", nargs="+", metavar="CLIP", help="two or three versions, the reference first")
+    add("--out", required=True, metavar="FILE", help="cmp.mp4, or cmp.png with --frame")
+    add("--frame", type=int, metavar="N", help="draw this frame alone (from 0), as PNG")
+    add("--max-frames", type=int, metavar="N", help="compare the first N frames, whatever the lengths")
+    add("--labels", metavar="A,B,C", help="names above the pictures (default: the files')")
+    add("--wipe", action="store_true", help="one picture, split by a moving line")
+    add("--full", action="store_true", help="every pixel, however wide (default: 2880 px at most)")
+    add("--zoom", metavar="X,Y,W,H", help="show this region again below, magnified")
+    add("--magnify", type=int, metavar="N", help="how many times (default: so that it fills its cell, 2 to 8)")
+    add("--heat", action="store_true", help="error heat maps of B (and C) against A, with colour bar")
+    add("--heat-max", type=float, default=32.0, metavar="CODES", help="brightest at this error (default 32)")
+    add("--crf", type=int, default=16, metavar="N", help="x264 quality, 0 lossless to 51 (default 16)")
+    add("--matrix", choices=list(color.MATRICES), default="601", help="colour matrix (default 601)")
+    add("--json", action="store_true", help="machine-readable on stdout")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
-
+main = cli.Verb("compare", __doc__, _add_flags, _run, opens_videos=True)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
 from itertools import islice
@@ -86,8 +85,7 @@ def _settings(args: argparse.Namespace, kind: type, is_used: bool) -> dict[str, 
     return given
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("convert", __doc__, opens_videos=True)
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN", nargs="?", help="y4m, - (stdin), yuv, frame%%3d.bmp, folder or video")
     parser.add_argument("target", metavar="OUT", nargs="?", help="y4m, - (stdout), yuv, frame%%3d.bmp, folder or video")
     parser.add_argument("--report", metavar="CLIP", help="print what an 8-bit RGB round trip costs, per plane, in dB")
@@ -95,7 +93,6 @@ def make_parser() -> argparse.ArgumentParser:
     cli.add_flags(parser, Content)
     cluster.add_flags(parser, "an IN folder's y4m clips")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return parser
 
 
 def _act(args: argparse.Namespace) -> int:
@@ -103,7 +100,7 @@ def _act(args: argparse.Namespace) -> int:
         if args.source or args.target or args.shard or args.cluster:
             raise cli.UsageError("--report CLIP stands alone; leave the rest out")
         cost = picture_cost(args.report, args.every)
-        print(json.dumps(cost, indent=2)) if args.json else print(describe(cost))
+        cli.answer(args, cost, describe(cost))
         return 0
     if not args.source or not args.target:
         raise cli.UsageError("expected IN and OUT, or --report CLIP")
@@ -141,9 +138,7 @@ def _act(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _act, argv)
-
+main = cli.Verb("convert", __doc__, _add_flags, _act, opens_videos=True)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -15,27 +15,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli, files
 from youku.pages import plots, run_logs
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("curves", __doc__)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder, log.jsonl or text log")
-    parser.add_argument(
-        "--stride", type=int, metavar="N", help="least steps in one mean (default: 100, or for 50 means)"
-    )
-    parser.add_argument(
-        "--end", type=int, default=35, metavar="N", help="means of the loss shown; 0 = all (default 35)"
-    )
-    parser.add_argument("--pattern", help="regular expression for text: a group around the number, named as you like")
-    parser.add_argument("--reference", type=float, metavar="DB", help="a line across the PSNR plot, such as 37.53")
-    parser.add_argument("--png", metavar="FILE", help="draw the same as a picture (needs matplotlib)")
-    parser.add_argument("--json", action="store_true", help="print the averaged points as JSON")
-    return parser
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="run folder, log.jsonl or text log")
+    add("--stride", type=int, metavar="N", help="least steps in one mean (default: 100, or for 50 means)")
+    add("--end", type=int, default=35, metavar="N", help="means of the loss shown; 0 = all (default 35)")
+    add("--pattern", help="regular expression for text: a group around the number, named as you like")
+    add("--reference", type=float, metavar="DB", help="a line across the PSNR plot, such as 37.53")
+    add("--png", metavar="FILE", help="draw the same as a picture (needs matplotlib)")
+    add("--json", action="store_true", help="print the averaged points as JSON")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -54,9 +48,7 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
-
+main = cli.Verb("curves", __doc__, _add_flags, _run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any
@@ -32,31 +31,30 @@ from youku.video.degradation import PRESETS, Degradation, preset_table
 from youku.video.pair_folder import Part, Selection
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("degrade", __doc__, opens_videos=True)
-    parser.add_argument(
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
         "paths",
         nargs="*",
         metavar="PATH",
         help="SRC... OUT_FOLDER: each source a video, y4m, picture, frame%%3d.png or a folder of them",
     )
     what = "where the settings start: one of --list-presets (default bicubic)"
-    parser.add_argument("--preset", choices=PRESETS, metavar="NAME", default="bicubic", help=what)
-    parser.add_argument("--list-presets", action="store_true", help="say what each preset does and where it comes from")
-    parser.add_argument("--check", metavar="FOLDER", help="measure the pairs in FOLDER and exit 1 if any is bad")
+    add("--preset", choices=PRESETS, metavar="NAME", default="bicubic", help=what)
+    add("--list-presets", action="store_true", help="say what each preset does and where it comes from")
+    add("--check", metavar="FOLDER", help="measure the pairs in FOLDER and exit 1 if any is bad")
     amounts = ("scale", "kernel", "blur", "unsharp", "darken", "tone", "noise")
     cli.add_flags(parser, Degradation, *amounts, default=None)
-    parser.add_argument("--codec", choices=(*CODECS, "none"), help="video codec, in place of the preset's")
+    add("--codec", choices=(*CODECS, "none"), help="video codec, in place of the preset's")
     cli.add_flags(parser, Coding, *RATES)
     cli.add_flags(parser, Degradation, "order", default=None)
-    parser.add_argument("--first-id", type=int, help="number of the first pair (default: the first that is free)")
+    add("--first-id", type=int, help="number of the first pair (default: the first that is free)")
     cli.add_flags(parser, Selection, "split_every", "max_frames", "every")
-    parser.add_argument("--size", metavar="WxH", help="cut larger frames to this size around their middle")
+    add("--size", metavar="WxH", help="cut larger frames to this size around their middle")
     cli.add_flags(parser, Selection, "sequence")
     cluster.add_flags(parser, "the sources")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default 0)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return parser
+    add("--seed", type=int, default=0, help="same seed, same bytes (default 0)")
+    add("--json", action="store_true", help="print the result as JSON")
 
 
 def choose(args: argparse.Namespace) -> Degradation:
@@ -140,9 +138,7 @@ def _act(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _act, argv)
-
+main = cli.Verb("degrade", __doc__, _add_flags, _act, opens_videos=True)
 
 if __name__ == "__main__":
     raise SystemExit(main())

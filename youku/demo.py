@@ -101,12 +101,10 @@ def _say(number: int, what: str) -> None:
     print(f"\n[{number}/6] {what}", file=sys.stderr)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("demo", __doc__)
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="demo", help="folder for everything the demo makes (default demo)")
     parser.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
     parser.add_argument("--seed", type=int, help="seed of the training (default 2021); the clips stay the same")
-    return parser
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -123,9 +121,7 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
-
+main = cli.Verb("demo", __doc__, _add_flags, _run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -8,9 +8,7 @@ In: nothing but the machine. Out: one line a check on stdout; exit 1 when someth
 from __future__ import annotations
 
 import argparse
-import json
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -128,23 +126,19 @@ def check_public(data: Path) -> list[Check]:
     return [Check(name, *(("ok", str(at)) if at else ("note", "not here", PUBLIC[name]))) for name, at in found.items()]
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("doctor", __doc__)
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="data", help="data folder to look at (default data)")
     parser.add_argument("--json", action="store_true", help="findings as JSON")
-    return parser
 
 
 def _run(args: argparse.Namespace) -> int:
     checks = examine(Path(args.data))
     told = (f"{one.status:<8} {one.what:<17}{one.found}{one.advice and '  -> ' + one.advice}" for one in checks)
-    print(json.dumps([asdict(one) for one in checks], indent=2) if args.json else "\n".join(told))
+    cli.answer(args, [asdict(one) for one in checks], *told)
     return 1 if any(check.status == "problem" for check in checks) else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
-
+main = cli.Verb("doctor", __doc__, _add_flags, _run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

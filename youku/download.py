@@ -13,7 +13,6 @@ Source: the organiser's data list (youku/contest.py).
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -81,10 +80,10 @@ def _act(args: argparse.Namespace) -> int:
         rows = [{"name": item.archive.name, "missing": plan.missing.get(item, ())} for item in wanted]
         sizes = {item.archive.name: size for item, size in plan.sizes.items()}
         dry = {"archives": rows, "to_fetch_bytes": sizes, "needed_bytes": plan.needed_bytes(len(wanted), False)}
-        print(json.dumps(dry, indent=2) if args.json else table(wanted, plan))
+        cli.answer(args, dry, table(wanted, plan))
         return 0
     haul = download(wanted, args.base_url, jobs=args.jobs, retries=args.retries, delete_zips=args.delete_zips)
-    print(json.dumps(asdict(haul), indent=2) if args.json else "\n".join(summary(haul)))
+    cli.answer(args, asdict(haul), *summary(haul))
     for error in haul.errors:
         cli.say(f"error: {error}")
     return 0 if haul.complete else 1
@@ -97,8 +96,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("download", __doc__)
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--round", choices=("1", "2", "all"), default="1", help="contest round (default 1)")
     parser.add_argument("--split", default="", help=f"train, val, test of the round, or {', '.join(contest.SPLITS)}")
     parser.add_argument("--clips", default="", help="clip ids FIRST-LAST, or one id; only these are unpacked")
@@ -110,12 +108,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--delete-zips", action="store_true", help="delete a zip once its clips are unpacked and whole")
     parser.add_argument("--dry-run", action="store_true", help="print sizes and what is there, fetch nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _act, argv)
-
+main = cli.Verb("download", __doc__, _add_flags, _act)
 
 if __name__ == "__main__":
     raise SystemExit(main())

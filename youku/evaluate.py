@@ -37,36 +37,35 @@ from youku.video import picture_sets
 from youku.video.resize import SHRINKERS
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("evaluate", __doc__)
-    parser.add_argument("folders", metavar="FOLDER", nargs="+", help="folder of pictures, set, or evaluation file .h5")
-    parser.add_argument("--truth", metavar="SET", help="FOLDERs are pictures to compare with those of SET; no network")
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("folders", metavar="FOLDER", nargs="+", help="folder of pictures, set, or evaluation file .h5")
+    add("--truth", metavar="SET", help="FOLDERs are pictures to compare with those of SET; no network")
     choice.add_weights(parser)
-    parser.add_argument(
-        "--model", choices=MODELS, metavar="NAME", help="the network; weights of this kit name it themselves"
-    )
-    parser.add_argument("--scale", type=int, metavar="N", help="factor (default: the weights' own, 4 without)")
-    parser.add_argument(
-        "--protocol", nargs="+", choices=("all", *PROTOCOLS), default=["y_crop_s"], metavar="NAME",
+    add("--model", choices=MODELS, metavar="NAME", help="the network; weights of this kit name it themselves")
+    add("--scale", type=int, metavar="N", help="factor (default: the weights' own, 4 without)")
+    add(
+        "--protocol",
+        nargs="+",
+        choices=("all", *PROTOCOLS),
+        default=["y_crop_s"],
+        metavar="NAME",
         help=f"{', '.join(PROTOCOLS)}; all: every one of single pictures",
-    )  # fmt: skip
-    parser.add_argument("--low", metavar="FOLDER", help="the low resolution, where the set does not bring it")
-    parser.add_argument("--fsim", action="store_true", help="add FSIM on Y, uncropped (pictures of 48 px or more)")
-    parser.add_argument("--pooled", action="store_true", help="add dB of the squared error pooled over all pictures")
-    parser.add_argument("--kind", choices=picture_sets.KINDS, default="bicubic", help="which LR_ folder of a set")
-    parser.add_argument("--resizer", choices=SHRINKERS, help="make low resolution by this, whatever the set brings")
-    parser.add_argument("--ensemble", action="store_true", help="average 8 flips and rotations before rounding")
-    parser.add_argument(
-        "--tile-px", type=int, metavar="PX", help="tile side at low resolution (default: whole picture)"
     )
-    parser.add_argument("--save", metavar="FOLDER", help="keep the pictures in FOLDER/SET_MODEL_xN/")
-    parser.add_argument("--time", action="store_true", help="time the forward pass as the FSRCNN document does")
+    add("--low", metavar="FOLDER", help="the low resolution, where the set does not bring it")
+    add("--fsim", action="store_true", help="add FSIM on Y, uncropped (pictures of 48 px or more)")
+    add("--pooled", action="store_true", help="add dB of the squared error pooled over all pictures")
+    add("--kind", choices=picture_sets.KINDS, default="bicubic", help="which LR_ folder of a set")
+    add("--resizer", choices=SHRINKERS, help="make low resolution by this, whatever the set brings")
+    add("--ensemble", action="store_true", help="average 8 flips and rotations before rounding")
+    add("--tile-px", type=int, metavar="PX", help="tile side at low resolution (default: whole picture)")
+    add("--save", metavar="FOLDER", help="keep the pictures in FOLDER/SET_MODEL_xN/")
+    add("--time", action="store_true", help="time the forward pass as the FSRCNN document does")
     cli.add_flags(parser, Runs)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     choice.add_flag(parser)
     half.add_flag(parser)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return parser
+    add("--json", action="store_true", help="print the result as JSON")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -78,7 +77,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _run_made(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Figures of pictures that exist already."""
-    own, default_of = {"folders", "truth", "scale", "protocol", "fsim", "pooled", "json"}, make_parser().get_default
+    own = {"folders", "truth", "scale", "protocol", "fsim", "pooled", "json", "words"}
+    default_of = main.parser().get_default
     if idle := [name.replace("_", "-") for name in vars(args).keys() - own if vars(args)[name] != default_of(name)]:
         raise cli.UsageError(f"--{min(idle)} has no effect on pictures that exist already; drop it or --truth")
     scale, truth, folders = args.scale or 4, PictureSet(folder=Path(args.truth)), [Path(name) for name in args.folders]
@@ -140,9 +140,7 @@ def _evaluate(
     return result
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
-
+main = cli.Verb("evaluate", __doc__, _add_flags, _run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

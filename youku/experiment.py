@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-from collections.abc import Sequence
 
 from youku import cli, files
 from youku.training import fields
@@ -22,13 +20,11 @@ from youku.training.config import TrainConfig
 COMMON = ("runs", "data", "val_data", "steps", "device", "seed")  # first in the help
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("experiment", __doc__)
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", metavar="EXPERIMENT", nargs="?", help="name, or a TOML file")
     parser.add_argument("--list", action="store_true", help="list the experiments of the kit and what they ask")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     fields.add_flags(parser, TrainConfig, COMMON, but=["name"], others=True)
-    return parser
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -45,16 +41,12 @@ def _run(args: argparse.Namespace) -> int:
     given = fields.given(args, TrainConfig)
     settings = experiments.configs(experiment, given.pop("runs", TrainConfig.runs), given)
     variants = experiments.run_all(experiment, settings, cli.say)
-    if args.json:
-        print(json.dumps([dataclasses.asdict(variant) for variant in variants], indent=2))
-    else:
-        print(experiments.text(experiment, variants, given))
+    rows = [dataclasses.asdict(variant) for variant in variants]
+    cli.answer(args, rows, experiments.text(experiment, variants, given))
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
-
+main = cli.Verb("experiment", __doc__, _add_flags, _run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -17,7 +17,6 @@ Needs: pip install onnxruntime onnx onnxscript (or openvino in place of onnxrunt
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli, files, text_table
@@ -25,24 +24,23 @@ from youku.models import MODELS
 from youku.video import color
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("export", __doc__)
-    parser.add_argument(
-        "weights", metavar="WEIGHTS", help="best.safetensors of a run, its folder, or published weights"
-    )
-    parser.add_argument("target", metavar="OUT", help="OUT.onnx, or OUT.pt2, which torch runs without this kit")
-    parser.add_argument(
-        "--model", choices=list(MODELS), metavar="NAME", help="network, where the file does not name it"
-    )
-    parser.add_argument("--scale", type=int, metavar="N", help="factor, where the file does not name it")
-    parser.add_argument("--opset", type=int, default=18, metavar="N", help="ONNX operator set, 18 (default) to 23")
-    parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32", help="of layers, input and output")
-    parser.add_argument(
-        "--planes", nargs="?", const="601", choices=list(color.MATRICES), metavar="MATRIX",
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("weights", metavar="WEIGHTS", help="best.safetensors of a run, its folder, or published weights")
+    add("target", metavar="OUT", help="OUT.onnx, or OUT.pt2, which torch runs without this kit")
+    add("--model", choices=list(MODELS), metavar="NAME", help="network, where the file does not name it")
+    add("--scale", type=int, metavar="N", help="factor, where the file does not name it")
+    add("--opset", type=int, default=18, metavar="N", help="ONNX operator set, 18 (default) to 23")
+    add("--precision", choices=("fp32", "fp16"), default="fp32", help="of layers, input and output")
+    add(
+        "--planes",
+        nargs="?",
+        const="601",
+        choices=list(color.MATRICES),
+        metavar="MATRIX",
         help="uint8 4:2:0 planes in and out, colours converted within; of RGB networks by MATRIX (601), such as 709",
-    )  # fmt: skip
-    parser.add_argument("--licence", metavar="TEXT", help="for the metadata, where the weights file does not state it")
-    return parser
+    )
+    add("--licence", metavar="TEXT", help="for the metadata, where the weights file does not state it")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -93,9 +91,7 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
-
+main = cli.Verb("export", __doc__, _add_flags, _run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -17,7 +17,6 @@ Vanishing-weight check and feature maps after the same report (4.4.2, 5.1.7), ch
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -38,10 +37,7 @@ def _run_clip(args: argparse.Namespace, path: Path) -> int:
         title = f"{path.name}: {found.header.width}x{found.header.height}, frames: {found.counted}"
         clip_summary.draw_clip(found.survey, title, args.png)
         cli.say(f"{args.png}: luma histogram and change from frame to frame")
-    if args.json:
-        print(json.dumps({"clip": str(path), **clip_summary.clip_as_json(found)}, indent=2))
-    else:
-        print(clip_summary.clip_text(found))
+    cli.answer(args, {"clip": str(path), **clip_summary.clip_as_json(found)}, clip_summary.clip_text(found))
     return 0
 
 
@@ -64,10 +60,8 @@ def _run_weights(args: argparse.Namespace, path: Path) -> int:
         written.append(f"{args.png}: histograms of {number} weight tensors")
     if args.features:
         written.append(feature_maps.write_sheet(found.network, loss_network, args.features, args.picture, args.out))
-    if args.json:
-        print(json.dumps(weights_summary.weights_as_json(found), indent=2))
-    else:
-        print(weights_summary.weights_text(found, args.histogram))
+    told = weights_summary.weights_text(found, args.histogram)
+    cli.answer(args, weights_summary.weights_as_json(found), told)
     sys.stderr.writelines(f"{line}\n" for line in written)
     return 0
 
@@ -121,29 +115,24 @@ def _check_clip_flags(args: argparse.Namespace) -> None:
         raise cli.UsageError(f"--max-frames {args.max_frames}: expected 1 or more")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("inspect", __doc__, opens_videos=True)
-    parser.add_argument(
-        "file", metavar="FILE", help="clip (y4m, any video), weights (anyone's, VGG's) or an .onnx file"
-    )
-    parser.add_argument("--max-frames", type=int, metavar="N", help="of a clip, look at the first N frames")
-    parser.add_argument("--model", metavar="NAME", choices=list(MODELS), help="network, where weights name none")
-    parser.add_argument("--scale", type=int, metavar="N", help="its enlargement, where the file does not name it")
-    parser.add_argument("--layers", default="", metavar="PREFIX", help="only tensors whose name begins so")
-    parser.add_argument("--histogram", action="store_true", help="also each tensor's histogram as text")
-    parser.add_argument("--png", metavar="FILE", help="draw histograms of a clip or of every tensor (matplotlib)")
-    parser.add_argument("--features", metavar="LAYER", help="save what this layer makes of --picture into --out")
-    parser.add_argument("--picture", metavar="IN.png", help="input picture of --features")
-    parser.add_argument("--out", metavar="DIR", help="folder for DIR/LAYER.png, all maps on one sheet")
-    parser.add_argument("--checkerboard", action="store_true", help="look for a grid on flat and sloping gray")
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or mps (default cpu)")
-    parser.add_argument("--json", action="store_true", help="machine-readable on stdout")
-    return parser
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("file", metavar="FILE", help="clip (y4m, any video), weights (anyone's, VGG's) or an .onnx file")
+    add("--max-frames", type=int, metavar="N", help="of a clip, look at the first N frames")
+    add("--model", metavar="NAME", choices=list(MODELS), help="network, where weights name none")
+    add("--scale", type=int, metavar="N", help="its enlargement, where the file does not name it")
+    add("--layers", default="", metavar="PREFIX", help="only tensors whose name begins so")
+    add("--histogram", action="store_true", help="also each tensor's histogram as text")
+    add("--png", metavar="FILE", help="draw histograms of a clip or of every tensor (matplotlib)")
+    add("--features", metavar="LAYER", help="save what this layer makes of --picture into --out")
+    add("--picture", metavar="IN.png", help="input picture of --features")
+    add("--out", metavar="DIR", help="folder for DIR/LAYER.png, all maps on one sheet")
+    add("--checkerboard", action="store_true", help="look for a grid on flat and sloping gray")
+    add("--device", default="cpu", help="auto, cpu, cuda or mps (default cpu)")
+    add("--json", action="store_true", help="machine-readable on stdout")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
-
+main = cli.Verb("inspect", __doc__, _add_flags, _run, opens_videos=True)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -30,7 +30,6 @@ range, which then begins at 0. .mp4 and .mov keep the source's clock exactly, .m
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -46,36 +45,30 @@ from youku.text_table import plural
 from youku.video import ffmpeg
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("predict", __doc__, opens_videos=True)
-    parser.add_argument("source", metavar="IN", help="clip, video, picture, folder of them, or - for y4m on stdin")
-    parser.add_argument("target", metavar="OUT", help="y4m file, video, out/%%06d.png, folder, or - for stdout")
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("source", metavar="IN", help="clip, video, picture, folder of them, or - for y4m on stdin")
+    add("target", metavar="OUT", help="y4m file, video, out/%%06d.png, folder, or - for stdout")
     choice.add_weights(parser)
-    parser.add_argument(
-        "--model", choices=MODELS, metavar="NAME", help="network, where the weights file does not name it; bicubic"
-    )
-    parser.add_argument("--scale", help="factor, where the weights file does not name it (default 4); or any, as 1.5")
-    parser.add_argument("--size", metavar="WxH", help="as large as fits in WxH, by the network and then bicubic")
-    parser.add_argument(
-        "--frames", default="all", help="all (default), scored, N (that frame alone, from 0), or FIRST-LAST"
-    )
-    parser.add_argument(
-        "--test-set", help="with --frames scored: split name, val (the clips of IN) or ids (default round1-test)"
-    )
-    parser.add_argument("--ensemble", action="store_true", help="average 8 flips and rotations (8 times slower)")
-    parser.add_argument(
+    add("--model", choices=MODELS, metavar="NAME", help="network, where the weights file does not name it; bicubic")
+    add("--scale", help="factor, where the weights file does not name it (default 4); or any, as 1.5")
+    add("--size", metavar="WxH", help="as large as fits in WxH, by the network and then bicubic")
+    add("--frames", default="all", help="all (default), scored, N (that frame alone, from 0), or FIRST-LAST")
+    add("--test-set", help="with --frames scored: split name, val (the clips of IN) or ids (default round1-test)")
+    add("--ensemble", action="store_true", help="average 8 flips and rotations (8 times slower)")
+    add(
         "--sharpen",
         type=parse_sharpen,
         metavar="SIGMA,AMOUNT",
         help="unsharp mask on luma, e.g. 1.5,0.5: raises VMAF and VMAF NEG, lowers PSNR; metric gaming (default off)",
     )
-    parser.add_argument("--tile", type=int, metavar="PX", help="tile side in input pixels (default: from free memory)")
-    parser.add_argument("--batch", type=int, default=1, help="frames through the network at once (default 1)")
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    add("--tile", type=int, metavar="PX", help="tile side in input pixels (default: from free memory)")
+    add("--batch", type=int, default=1, help="frames through the network at once (default 1)")
+    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
     half.add_flag(parser, is_picked=True)
     choice.add_flag(parser)
     cli.add_flags(parser, VideoOptions)
-    parser.add_argument(
+    add(
         "--deinterlace",
         nargs="?",
         const="frame",
@@ -83,11 +76,10 @@ def make_parser() -> argparse.ArgumentParser:
         help="make interlaced pictures whole first (bwdif): each frame marked as interlaced (the default, frame), two of "
         "every frame (field), or every frame, marked or not (all)",
     )
-    parser.add_argument("--no-audio", action="store_true", help="leave the audio out of a video output")
-    parser.add_argument("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
-    parser.add_argument("--force", action="store_true", help="make outputs again even where they are up to date")
+    add("--no-audio", action="store_true", help="leave the audio out of a video output")
+    add("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
+    add("--force", action="store_true", help="make outputs again even where they are up to date")
     cluster.add_flags(parser, "a folder's clips, or a film's parts (--cluster)")
-    return parser
 
 
 def _check_options(args: argparse.Namespace, network: Network) -> None:
@@ -140,9 +132,7 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
-
+main = cli.Verb("predict", __doc__, _add_flags, _run, opens_videos=True)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -54,35 +54,31 @@ def write_leaderboard(root: Path) -> tuple[Path, list[str]]:
     return leaderboard.write_board(root, entries), faults
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("report", __doc__)
-    parser.add_argument(
-        "folders", type=Path, nargs="*", metavar="FOLDER",
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "folders",
+        type=Path,
+        nargs="*",
+        metavar="FOLDER",
         help="scored submissions: submissions/NAME, and up to two others beside it; with --leaderboard their parent",
-    )  # fmt: skip
-    parser.add_argument("--low", type=Path, metavar="FOLDER", help="LR clips (default: where score.json found them)")
-    parser.add_argument("--high", type=Path, metavar="FOLDER", help="GT clips (default: where score.json found them)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: FOLDER/report.html)")
-    parser.add_argument(
-        "--num-clips", type=int, default=2, metavar="N", help="picture the N worst and N best clips (default: 2)"
     )
-    parser.add_argument(
+    add("--low", type=Path, metavar="FOLDER", help="LR clips (default: where score.json found them)")
+    add("--high", type=Path, metavar="FOLDER", help="GT clips (default: where score.json found them)")
+    add("--out", type=Path, metavar="FILE", help="the page (default: FOLDER/report.html)")
+    add("--num-clips", type=int, default=2, metavar="N", help="picture the N worst and N best clips (default: 2)")
+    add(
         "--num-frames",
         type=int,
         default=4,
         metavar="N",
         help="list the N worst frames by PSNR and by VMAF (default: 4)",
     )
-    parser.add_argument(
+    add(
         "--leaderboard",
         action="store_true",
         help="rewrite the table in submissions/README.md from all score.json files",
     )
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -108,6 +104,8 @@ def _run_page(args: argparse.Namespace) -> int:
     print(write_report(folder, args.low, args.high, args.out, args.num_clips, args.num_frames, others))
     return 0
 
+
+main = cli.Verb("report", __doc__, _add_flags, _run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,29 +32,22 @@ WEIGHTS = (".onnx", ".safetensors", ".pth", ".pt")
 SETS = "val (the clips of --low: 150-199 or your own), a split's name, or ids like 150-159"
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("score", __doc__)
-    parser.add_argument(
-        "submission", metavar="ZIP_OR_FOLDER", help="what was shipped, a folder of the same files, or weights"
-    )
-    parser.add_argument("--low", required=True, help="folder of the low-resolution clips")
-    parser.add_argument("--high", required=True, help="folder of the ground truth clips")
-    parser.add_argument("--test-set", required=True, help=SETS)
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("submission", metavar="ZIP_OR_FOLDER", help="what was shipped, a folder of the same files, or weights")
+    add("--low", required=True, help="folder of the low-resolution clips")
+    add("--high", required=True, help="folder of the ground truth clips")
+    add("--test-set", required=True, help=SETS)
     for name, (known, what) in CHOICES.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", choices=known, default=known[0], help=what)
-    parser.add_argument("--no-vmaf", action="store_true", help="PSNR and SSIM only: quicker, and no final score")
-    parser.add_argument("--all", action="store_true", help="also PSNR over RGB, VMAF-NEG, and VMAF of sampled clips")
-    parser.add_argument("--artefacts", action="store_true", help="measure flicker, overshoot and colour shift as well")
-    parser.add_argument("--jobs", type=int, help="clips measured at once (default: from the CPU count)")
-    parser.add_argument("--name", help="name of the row (default: the zip's)")
-    parser.add_argument("--out", help="folder of score.json and score.csv (default: where the zip lies; FOLDER-score)")
+        add(f"--{name.replace('_', '-')}", choices=known, default=known[0], help=what)
+    add("--no-vmaf", action="store_true", help="PSNR and SSIM only: quicker, and no final score")
+    add("--all", action="store_true", help="also PSNR over RGB, VMAF-NEG, and VMAF of sampled clips")
+    add("--artefacts", action="store_true", help="measure flicker, overshoot and colour shift as well")
+    add("--jobs", type=int, help="clips measured at once (default: from the CPU count)")
+    add("--name", help="name of the row (default: the zip's)")
+    add("--out", help="folder of score.json and score.csv (default: where the zip lies; FOLDER-score)")
     cluster.add_flags(parser, "the clips")
-    parser.add_argument("--json", action="store_true", help="print score.json instead of the table")
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _score, argv)
+    add("--json", action="store_true", help="print score.json instead of the table")
 
 
 def _predicted(args: argparse.Namespace) -> str:
@@ -115,14 +107,9 @@ def _score(args: argparse.Namespace) -> int:
     score = score_clips.score_submission(name=args.name, **how, **here)
     written = write_score(score, out)
     parts.drop(out)
-    if args.json:
-        print(json.dumps(plain(score), indent=2))
-    else:
-        print(format_table(score))
-        print(f"\n95 % interval over clips, {intervals.sentences([score], [score['name']])[0]}")
-        if args.artefacts:
-            print("\n" + format_artefacts(score))
-        print("\n" + "\n".join(map(str, written)))
+    lines = ["", f"95 % interval over clips, {intervals.sentences([score], [score['name']])[0]}"]
+    lines += ["", format_artefacts(score)] if args.artefacts else []
+    cli.answer(args, plain(score), format_table(score), *lines, "", *map(str, written))
     return 0
 
 
@@ -131,6 +118,8 @@ def _place(submission: Path) -> Path:
     is_one_of_many = submission.is_dir() and submission.name != "predictions"
     return submission.with_name(f"{submission.name}-score") if is_one_of_many else submission.parent
 
+
+main = cli.Verb("score", __doc__, _add_flags, _score)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -10,18 +10,15 @@ Runs that began from the same weights mix well, such as one recipe with several 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli, files
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("soup", __doc__)
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="run folders of train, or weights files")
     parser.add_argument("--val-run", metavar="RUN", type=Path, help="run whose validation counts (default: the first)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: soup.safetensors in the run that validates")
-    return parser
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -43,9 +40,7 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
-
+main = cli.Verb("soup", __doc__, _add_flags, _run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -25,25 +25,16 @@ from youku.inference import records
 from youku.text_table import plural
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("submit", __doc__)
-    parser.add_argument("predictions", nargs="?", help="folder of predicted clips (Youku_NNNNN_h[_Sub25]_Res.y4m)")
-    parser.add_argument("--name", help="name of the submission: its folder and zip")
-    parser.add_argument("--low", help="folder of the low-resolution clips of the test set")
-    parser.add_argument(
-        "--test-set", help="round1-test, round2-testa, round2-testb, val (the clips of --low), ids like 200-249"
-    )
-    parser.add_argument("--out", default="submissions", help="folder of submissions (default: %(default)s)")
-    parser.add_argument(
-        "--level", type=int, default=DEFAULT_LEVEL, help="deflate level, 0 stored to 9 smallest (default: %(default)s)"
-    )
-    parser.add_argument("--check", metavar="ZIP", help="only validate a zip or folder; writes nothing")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _submit, argv)
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("predictions", nargs="?", help="folder of predicted clips (Youku_NNNNN_h[_Sub25]_Res.y4m)")
+    add("--name", help="name of the submission: its folder and zip")
+    add("--low", help="folder of the low-resolution clips of the test set")
+    add("--test-set", help="round1-test, round2-testa, round2-testb, val (the clips of --low), ids like 200-249")
+    add("--out", default="submissions", help="folder of submissions (default: %(default)s)")
+    add("--level", type=int, default=DEFAULT_LEVEL, help="deflate level, 0 stored to 9 smallest (default: %(default)s)")
+    add("--check", metavar="ZIP", help="only validate a zip or folder; writes nothing")
+    add("--json", action="store_true", help="print the result as JSON")
 
 
 def _submit(args: argparse.Namespace) -> int:
@@ -51,7 +42,7 @@ def _submit(args: argparse.Namespace) -> int:
     if args.check:
         if args.predictions or args.name:
             raise cli.UsageError("--check validates only: give --check ZIP without PREDICTIONS and --name")
-        return _print_check(args.check, check_submission(args.check, test_set, args.low, progress=True), args.json)
+        return _tell_check(args, check_submission(args.check, test_set, args.low, progress=True))
     options = {"PREDICTIONS": args.predictions, "--name": args.name, "--low": args.low, "--test-set": test_set}
     missing = [flag for flag, value in options.items() if value is None]
     if missing:
@@ -68,39 +59,28 @@ def _submit(args: argparse.Namespace) -> int:
             print(json.dumps({"faults": list(error.faults)}, indent=2))
         raise
     _warn(warnings_of(made))
-    if args.json:
-        print(json.dumps(made, indent=2))
-        return 0
     state = "up to date" if made["up_to_date"] else "written"
     raw_bytes = sum(entry["bytes"] for entry in made["files"])
-    cli.show(f"{made['path']}  {state}")
-    print(
-        f"{plural(len(made['files']), 'file')}, {plural(made['num_frames'], 'frame')}, test set {made['test_set']}, "
-        f"{raw_bytes / 1e6:.1f} MB raw, {made['zip']['bytes'] / 1e6:.1f} MB zipped, "
-        f"sha256 {made['zip']['sha256'][:16]}..."
-    )
+    told = f"{plural(len(made['files']), 'file')}, {plural(made['num_frames'], 'frame')}, test set {made['test_set']}, "
+    told += f"{raw_bytes / 1e6:.1f} MB raw, {made['zip']['bytes'] / 1e6:.1f} MB zipped, "
+    told += f"sha256 {made['zip']['sha256'][:16]}..."
+    cli.answer(args, made, files.printable(f"{made['path']}  {state}", None), told)
     return 0
 
 
-def _print_check(path: str, verdict: Verdict, as_json: bool) -> int:
+def _tell_check(args: argparse.Namespace, verdict: Verdict) -> int:
     _warn(verdict.warnings)
-    if as_json:
-        value = {"path": path, "test_set": str(verdict.test_set), "valid": not verdict.faults, "faults": verdict.faults}
-        value |= {"warnings": verdict.warnings, "skipped": verdict.skipped}
-        value |= {"num_files": len(verdict.clips), "num_frames": verdict.num_frames}
-        print(json.dumps(value, indent=2))
-        return 1 if verdict.faults else 0
+    value = {"path": args.check, "test_set": str(verdict.test_set), "valid": not verdict.faults}
+    value |= {"faults": verdict.faults, "warnings": verdict.warnings, "skipped": verdict.skipped}
+    value |= {"num_files": len(verdict.clips), "num_frames": verdict.num_frames}
     found = plural(len(verdict.faults), "fault") if verdict.faults else "no fault found"
-    cli.show(
-        f"{path}: {found}; test set {verdict.test_set}, {plural(len(verdict.clips), 'clip')} read, "
-        f"{plural(verdict.num_frames, 'frame')}, {verdict.num_bytes / 1e6:.1f} MB unpacked"
-    )
-    for fault in verdict.faults:
-        cli.show(f"  - {fault}")
-    for skipped in verdict.skipped:
-        cli.show(f"  not checked: {skipped}")
-    if verdict.faults:
-        cli.say(f"error: {path} breaks the rules above; mend them and check again")
+    told = f"{args.check}: {found}; test set {verdict.test_set}, {plural(len(verdict.clips), 'clip')} read, "
+    told += f"{plural(verdict.num_frames, 'frame')}, {verdict.num_bytes / 1e6:.1f} MB unpacked"
+    lines = [told, *(f"  - {fault}" for fault in verdict.faults)]
+    lines += [f"  not checked: {skipped}" for skipped in verdict.skipped]
+    cli.answer(args, value, *(files.printable(line, None) for line in lines))
+    if verdict.faults and not args.json:
+        cli.say(f"error: {args.check} breaks the rules above; mend them and check again")
     return 1 if verdict.faults else 0
 
 
@@ -108,6 +88,8 @@ def _warn(warnings: Sequence[str]) -> None:
     for warning in warnings:
         cli.say(f"warning: {warning}")
 
+
+main = cli.Verb("submit", __doc__, _add_flags, _submit)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import shlex
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from youku import cli, files, stops, stores
@@ -27,22 +25,17 @@ from youku.training.config import TrainConfig
 
 # first in the help
 COMMON = ("data", "name", "model", "scale", "init_from", "steps", "batch", "dtype", "device", "seed")
-MAY_CHANGE = ("resume", "vgg_weights", "devices", "list")  # where a file lies is no setting of the run
+MAY_CHANGE = ("resume", "vgg_weights", "devices", "list", "words")  # where a file lies is no setting of the run
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("train", __doc__)
-    parser.add_argument("--recipe", help="name in youku/training/recipes, or a TOML file")
-    parser.add_argument("--list", action="store_true", help="print the recipes, a line each, and end")
-    parser.add_argument(
-        "--resume", metavar="RUN", help="go on with this run folder; beside it only --vgg-weights and --devices"
-    )
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--recipe", help="name in youku/training/recipes, or a TOML file")
+    add("--list", action="store_true", help="print the recipes, a line each, and end")
+    add("--resume", metavar="RUN", help="go on with this run folder; beside it only --vgg-weights and --devices")
     fields.add_flags(parser, TrainConfig, first=COMMON)
-    parser.add_argument(
-        "--devices", type=int, metavar="N", help="processes, each a GPU or some cores, that share a batch"
-    )
+    add("--devices", type=int, metavar="N", help="processes, each a GPU or some cores, that share a batch")
     half.add_older_names(parser)
-    return parser
 
 
 def read_settings(args: argparse.Namespace) -> TrainConfig:
@@ -61,7 +54,7 @@ def read_settings(args: argparse.Namespace) -> TrainConfig:
     return config if args.vgg_weights is None else dataclasses.replace(config, vgg_weights=args.vgg_weights)
 
 
-def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
+def _run(args: argparse.Namespace) -> int:
     if args.list:
         print(configs.recipe_table())
         return 0
@@ -69,10 +62,10 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     from youku.training import distributed, run
     from youku.training.progress import silent
 
-    if args.resume and stores.is_url(args.resume):
-        folder = str(run.restored(args.resume))
-        args.resume, argv = folder, [folder if word == args.resume else word for word in argv]
-    args.resume = args.resume and stores.plain(args.resume)
+    url, words = args.resume, args.words
+    if url:
+        args.resume = str(run.restored(url)) if stores.is_url(url) else stores.plain(url)
+        words = [args.resume if word == url else word for word in words]
     config, resume = read_settings(args), bool(args.resume)
     if distributed.is_restart() and (config.folder / "last.pt").exists():
         config, resume = run.resumed_config(config.folder), True
@@ -83,8 +76,8 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if args.devices is not None and not distributed.is_worker():
         distributed.check(config, args.devices)
         run.load_pairs(config)  # what is wrong with them is said once
-        return distributed.launch(argv, args.devices, ["--resume", str(config.folder)], cli.say)
-    command = shlex.join(["python", "-m", "youku", "train", *argv])
+        return distributed.launch(words, args.devices, ["--resume", str(config.folder)], cli.say)
+    command = shlex.join(["python", "-m", "youku", "train", *words])
     with distributed.joined(config) as ranks:
         say = cli.say if ranks.is_writer else silent
         try:
@@ -122,10 +115,7 @@ def _weights_kept(folder: Path) -> str:
     return f"{last} holds its weights of step {step}"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    own = sys.argv[1:] if argv is None else argv
-    return cli.run(make_parser(), lambda args: _run(args, own), argv)
-
+main = cli.Verb("train", __doc__, _add_flags, _run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

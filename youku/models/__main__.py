@@ -69,13 +69,14 @@ def _show_all(args: argparse.Namespace) -> None:
         from youku.models import cost  # with torch and every network: what is counted already needs none
 
         entries = [cost.network_as_json(MODELS[one["name"]], one["scale"], width, height)[0] for one in entries]
-    if args.json:
-        print(json.dumps(entries, indent=2))
-    else:
-        print(all_as_text(entries, args.trident))
-        print(f"\nfor one {width}x{height} input; `python -m youku models NAME` shows its layers\n")
-        print("weights that authors publish; --weights knows them by their keys, at other widths and depths too")
-        print(text_table.lay_out(["network", "on GitHub", "licence", "trained on"], figures.downloads(entries)))
+    cli.answer(
+        args,
+        entries,
+        all_as_text(entries, args.trident),
+        f"\nfor one {width}x{height} input; `python -m youku models NAME` shows its layers\n",
+        "weights that authors publish; --weights knows them by their keys, at other widths and depths too",
+        text_table.lay_out(["network", "on GitHub", "licence", "trained on"], figures.downloads(entries)),
+    )
 
 
 def _show_one(args: argparse.Namespace) -> None:
@@ -93,16 +94,14 @@ def _show_one(args: argparse.Namespace) -> None:
         if not spec.trainable:
             raise cli.UsageError(f"--measure: {spec.name} has no weights; its halo is exact by definition")
         entry["measured_receptive_field_px"] = costs.measure_receptive_field_px(spec, scale)
-    if args.json:
-        print(json.dumps({**entry, "layers": [asdict(layer) for layer in cost.layers]}, indent=2))
-        return
-    print(all_as_text([entry], args.trident))
-    print(f"\nlayers for one {width}x{height} input (output = channels x height x width)")
-    print(text_table.lay_out(*costs.layer_table(cost, args.trident)))
+    texts = [all_as_text([entry], args.trident)]
+    texts.append(f"\nlayers for one {width}x{height} input (output = channels x height x width)")
+    texts.append(text_table.lay_out(*costs.layer_table(cost, args.trident)))
     if args.measure:
-        print(f"\nreceptive field measured by gradients: {entry['measured_receptive_field_px']} px")
+        texts.append(f"\nreceptive field measured by gradients: {entry['measured_receptive_field_px']} px")
     if args.print:
-        print(f"\n{spec.build(scale)}")
+        texts.append(f"\n{spec.build(scale)}")
+    cli.answer(args, {**entry, "layers": [asdict(layer) for layer in cost.layers]}, *texts)
 
 
 def _whole_numbers(pattern: str, expected: str) -> Callable[[str], tuple[int, ...]]:
@@ -114,26 +113,21 @@ def _whole_numbers(pattern: str, expected: str) -> Callable[[str], tuple[int, ..
     return read
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser("models", __doc__)
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     size = _whole_numbers(r"[1-9]\d{0,4}x[1-9]\d{0,4}", "WIDTHxHEIGHT as in 480x270")
     four = _whole_numbers(r"\d{1,6}(,\d{1,6}){3}", "W,F,P,S as in 33,9,0,1")
-    parser.add_argument("name", nargs="?", metavar="NAME", help="show this network layer by layer")
-    parser.add_argument("--input", type=size, metavar="WxH", help="input size that costs are for (default 480x270)")
-    parser.add_argument("--scale", type=int, metavar="N", help="enlargement (default 4, or the network's largest)")
-    parser.add_argument("--trident", action="store_true", help="also MACC and FLOPs as on the lecture slides")
-    parser.add_argument("--print", action="store_true", help="with NAME: also the nested structure, as torch prints it")
-    parser.add_argument("--measure", action="store_true", help="with NAME: measure the receptive field by gradients")
-    parser.add_argument(
-        "--conv", type=four, metavar="W,F,P,S", help="output size for input W, kernel F, padding P, stride S"
-    )
-    parser.add_argument("--json", action="store_true", help="machine-readable on stdout")
-    return parser
+    add("name", nargs="?", metavar="NAME", help="show this network layer by layer")
+    add("--input", type=size, metavar="WxH", help="input size that costs are for (default 480x270)")
+    add("--scale", type=int, metavar="N", help="enlargement (default 4, or the network's largest)")
+    add("--trident", action="store_true", help="also MACC and FLOPs as on the lecture slides")
+    add("--print", action="store_true", help="with NAME: also the nested structure, as torch prints it")
+    add("--measure", action="store_true", help="with NAME: measure the receptive field by gradients")
+    add("--conv", type=four, metavar="W,F,P,S", help="output size for input W, kernel F, padding P, stride S")
+    add("--json", action="store_true", help="machine-readable on stdout")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return cli.run(make_parser(), _run, argv)
-
+main = cli.Verb("models", __doc__, _add_flags, _run)
 
 if __name__ == "__main__":
     raise SystemExit(main())
