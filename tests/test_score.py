@@ -16,7 +16,7 @@ import pytest
 from youku import contest, predict, score
 from youku.engines import shipped
 from youku.exchange import scorefile
-from youku.exchange.score_clips import score_submission
+from youku.exchange.score_clips import Scoring
 from youku.exchange.submission import make_submission
 from youku.exchange.totals import Reading, format_table
 from youku.metrics import psnr, ssim, vmaf
@@ -66,14 +66,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def full(made: Path) -> dict[str, Any]:
     """The whole score, VMAF included where the binary has it."""
-    return score_submission(
-        made / "pred", made / "clips", made / "clips", TEST_SET, name="half", with_vmaf=ffmpeg.has_libvmaf(),
-        everything=True,
-    )  # fmt: skip
+    has_vmaf = ffmpeg.has_libvmaf()
+    how = Scoring(made / "pred", made / "clips", made / "clips", TEST_SET, with_vmaf=has_vmaf, everything=True)
+    return how.score("half")
 
 
 def quick(path: Path, made: Path, **options: Any) -> dict[str, Any]:
-    return score_submission(path, made / "clips", made / "clips", TEST_SET, with_vmaf=False, **options)
+    return Scoring(path, made / "clips", made / "clips", TEST_SET, with_vmaf=False, **options).score()
 
 
 def test_every_frame_is_the_metric_of_the_shipped_planes(made: Path, full: dict[str, Any]) -> None:
@@ -127,7 +126,7 @@ def test_vmaf_is_measured_on_the_shipped_files_and_enters_the_score(made: Path, 
 @needs_libvmaf
 def test_only_what_the_score_needs_is_measured(made: Path, full: dict[str, Any]) -> None:
     """By default no RGB, no NEG, no VMAF of sampled clips: the score and what it is made of are the same."""
-    lean = score_submission(made / "pred", made / "clips", made / "clips", TEST_SET)
+    lean = Scoring(made / "pred", made / "clips", made / "clips", TEST_SET).score()
     for system in ("submission", "bicubic"):
         totals, everything = lean["totals"][system], full["totals"][system]
         not_measured = {"psnr_rgb_clip", "psnr_rgb_frame", "vmaf_all", "vmaf_neg_full", "vmaf_neg_all"}
@@ -149,7 +148,7 @@ def test_the_references_are_measured_once(made: Path, tmp_path: Path, monkeypatc
     shutil.copytree(made / "clips", clips)
 
     def run(**options: Any) -> dict[str, Any]:
-        return score_submission(made / "pred", clips, clips, TEST_SET, with_vmaf=False, **options)
+        return Scoring(made / "pred", clips, clips, TEST_SET, with_vmaf=False, **options).score()
 
     upscaled: list[int] = []
     monkeypatch.setattr(
@@ -178,7 +177,7 @@ def test_a_file_in_the_place_of_the_cache_stops_nothing(
 ) -> None:
     (tmp_path / "youku").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    score = score_submission(made / "pred", made / "clips", made / "clips", TEST_SET, with_vmaf=False)
+    score = Scoring(made / "pred", made / "clips", made / "clips", TEST_SET, with_vmaf=False).score()
     assert score["totals"]["bicubic"]["psnr"] == full["totals"]["bicubic"]["psnr"]
 
 
@@ -330,7 +329,7 @@ def test_missing_libvmaf_says_what_to_do(made: Path, monkeypatch: pytest.MonkeyP
     """Found before the first clip, with the way out."""
     monkeypatch.setattr(ffmpeg, "has_libvmaf", lambda: False)
     with pytest.raises(ffmpeg.FFmpegError, match="score with --no-vmaf"):
-        score_submission(made / "pred", made / "clips", made / "clips", TEST_SET)
+        Scoring(made / "pred", made / "clips", made / "clips", TEST_SET).score()
 
 
 @needs_libvmaf
@@ -352,7 +351,7 @@ def test_a_clip_too_small_for_vmaf_is_named_and_the_others_scored(
         with y4m.create(tmp_path / folder / name, header) as writer:
             writer.write(tuple(np.full(shape, 90, np.uint8) for shape in header.plane_shapes))
     clips = tmp_path / "clips"
-    both = score_submission(tmp_path / "pred", clips, clips, contest.test_set("150-151"))
+    both = Scoring(tmp_path / "pred", clips, clips, contest.test_set("150-151")).score()
     said = capsys.readouterr().err
     assert f"{TEST_SET.name(151)}: VMAF: libvmaf measures no picture under 17x17, got {side}x{side}" in said
     assert (f"{TEST_SET.name(151)}: SSIM: takes pictures of 11 pixels" in said) == (side < 11)

@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import textured_frame, write_pair
 from tests.test_score import TEST_SET, made  # noqa: F401
 from youku import contest, convert, degrade, predict, score, shards
+from youku.exchange.score_clips import Scoring
 from youku.shards import Shard
 from youku.video import y4m
 
@@ -180,11 +181,10 @@ def test_parts_of_a_score_merge_to_the_bytes_of_one_run(
     assert "the same command without --shard" in capsys.readouterr().out
     damaged = min((many / ".score-parts").iterdir())
     damaged.write_text("{")
-    measured = []
-    from youku.exchange import score_clips
-
-    real = score_clips._measure
-    monkeypatch.setattr(score_clips, "_measure", lambda *args: measured.append(args[-1].name) or real(*args))
+    measured, real = [], Scoring._measure
+    monkeypatch.setattr(
+        Scoring, "_measure", lambda self, clip, *how: measured.append(clip.name) or real(self, clip, *how)
+    )
     assert score.main([*line, "--out", str(many)]) == 0
     assert len(measured) == 1
     assert contents(many) == contents(tmp_path / "one") and not (many / ".score-parts").exists()

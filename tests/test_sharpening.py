@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import textured_frame, write_pair
 from youku import contest
-from youku.exchange.score_clips import score_submission
+from youku.exchange.score_clips import Scoring
 from youku.exchange.scorefile import write_score
 from youku.video import ffmpeg, interpolate, y4m
 
@@ -60,7 +60,7 @@ def test_a_scored_submission_gives_a_table(
         for planes in low:
             writer.write(interpolate.upscale(planes, low.header, 4))
     clips, test_set = tmp_path / "clips", contest.test_set("150-150")
-    write_score(score_submission(tmp_path / "pred", clips, clips, test_set, with_vmaf=False), tmp_path)
+    write_score(Scoring(tmp_path / "pred", clips, clips, test_set, with_vmaf=False).score(), tmp_path)
     assert sharpening.main([str(tmp_path)]) == 0
     *_, bare, masked = (list(map(float, line.split())) for line in capsys.readouterr().out.splitlines()[2:4])
     assert bare[1] == 0 and masked[3] > bare[3]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from youku import cli, contest, files, report
 from youku.exchange import scorefile, submission, totals
-from youku.exchange.score_clips import score_submission
+from youku.exchange.score_clips import Scoring
 from youku.inference.job_list import list_jobs
 from youku.text_table import plural
 from youku.training.config import TrainConfig, read_recipe
@@ -68,7 +68,7 @@ def run_demo(out: Path, steps: int | None = None, seed: int | None = None) -> di
     cli.say(f"{manifest['path']}: {plural(len(jobs), 'file')}")
 
     _say(5, "score it beside bicubic")
-    result = score_submission(manifest["path"], low, high, TEST_SET, progress=True)
+    result = Scoring(manifest["path"], low, high, TEST_SET, progress=True).score()
     scorefile.write_score(result, out / "submissions" / "demo")
     print(totals.format_table(result))
 

@@ -16,13 +16,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from youku import cli, cluster, contest, files
-from youku.exchange import intervals, parts, score_clips
+from youku.exchange import intervals, score_clips
 from youku.exchange.pairing import pair_up
+from youku.exchange.score_clips import Scoring
 from youku.exchange.scorefile import plain, write_score
 from youku.exchange.totals import CHOICES, Reading, format_artefacts, format_table
 from youku.metrics import vmaf
@@ -85,28 +87,27 @@ def _score(args: argparse.Namespace) -> int:
     folders = (Path(name) for name in (args.submission, args.low, args.high))
     files.protect(args.submission, *(path for folder in folders for path in folder.glob("*.y4m")))
     out = Path(args.out or _place(Path(args.submission).absolute()))
-    how: dict[str, Any] = {
-        "path": args.submission, "low": args.low, "high": args.high, "test_set": test_set, "reading": reading,
-        "with_vmaf": not args.no_vmaf, "with_artefacts": args.artefacts, "everything": args.all, "out": out,
-    }  # fmt: skip
-    here: dict[str, Any] = {"jobs": args.jobs, "progress": True}
-    if args.shard or args.cluster:
-        _, clips, measure = score_clips.opened(**how, **here)
+    parts, is_shared = out / ".score-parts", bool(args.shard or args.cluster)
+    scoring = Scoring(
+        args.submission, args.low, args.high, test_set, reading, not args.no_vmaf, args.artefacts, args.all,
+        parts if is_shared or parts.is_dir() else None, args.jobs, progress=True,
+    )  # fmt: skip
+    if is_shared:
+        clips = scoring.clips()
         clips = args.shard.pick(clips, lambda clip: clip.work) if args.shard else clips
         if args.cluster:
-            begin = partial(score_clips.begin, partial(score_clips.opened, **how))
             tasks = [cluster.Task(clip.name, clip.work, clip.clip_id) for clip in clips]
-            cluster.run(args.cluster, tasks, begin, cli.say)
+            cluster.run(args.cluster, tasks, partial(score_clips.begin, replace(scoring, progress=False)), cli.say)
         else:
-            measure(clips)
+            scoring.measure(clips)
     if args.shard:
         names = [clip.name for clip in clips]
         done = f"shard {args.shard}: {plural(len(names), 'clip')} measured; after all shards, the same command without --shard"
         print(json.dumps({"shard": str(args.shard), "clips": names}) if args.json else f"{done} makes {out}/score.json")
         return 0
-    score = score_clips.score_submission(name=args.name, **how, **here)
+    score = scoring.score(args.name)
     written = write_score(score, out)
-    parts.drop(out)
+    shutil.rmtree(parts, ignore_errors=True)
     lines = ["", f"95 % interval over clips, {intervals.sentences([score], [score['name']])[0]}"]
     lines += ["", format_artefacts(score)] if args.artefacts else []
     cli.answer(args, plain(score), format_table(score), *lines, "", *map(str, written))

@@ -2,7 +2,7 @@
 
 Submission, LR clips, GT clips -> the content of score.json. One pass over each clip, frames streamed; the figures are
 those of `totals`: what the reading of the rules needs, or everything. The references of a clip are measured once and
-kept (`baseline`). Every count and size is compared before anything is measured.
+kept (`kept`). Every count and size is compared before anything is measured.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
-from contextlib import ExitStack
-from dataclasses import asdict, replace
-from functools import partial
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import youku
-from youku import cli, contest, stops
+from youku import cli, contest, files, stops
 from youku.contest import TestSet
-from youku.exchange import baseline, intervals, parts, totals
+from youku.exchange import intervals, kept, totals
+from youku.exchange.kept import Measured
 from youku.exchange.pairing import CHECK_IT, ScoredClip, alike, form, pair_up
-from youku.exchange.parts import Measured
 from youku.exchange.submission import Submission, open_submission
 from youku.exchange.totals import REFERENCES, SYSTEMS, FrameValues, Reading, Wanted
 from youku.metrics import vmaf
@@ -37,111 +36,188 @@ from youku.video.y4m import Planes
 MAX_JOBS = 4  # clips measured at once; each holds about 20 frames
 
 
-def score_submission(
-    path: str | Path,
-    low: str | Path,
-    high: str | Path,
-    test_set: TestSet,
-    reading: Reading | None = None,
-    name: str | None = None,
-    with_vmaf: bool = True,
-    jobs: int | None = None,
-    progress: bool = False,
-    with_artefacts: bool = False,
-    everything: bool = False,
-    out: Path | None = None,
-) -> dict[str, Any]:
-    """Score a zip or folder of results; returns the content of score.json. ValueError where inputs do not fit together.
+@dataclass(frozen=True)
+class Scoring:
+    """A zip or folder of results, the folders of LR and GT clips, and how the clips are measured."""
 
-    `low` and `high` are folders of LR and GT clips; `jobs` clips are measured at once (default: from the CPU count).
-    `everything` adds what the score does not need: PSNR over RGB, VMAF NEG, VMAF of the clips that were sampled.
-    What others (`opened`) have kept in the folder `out` is not measured again.
-    """
-    reading = reading or Reading()
-    submission, clips, measure = opened(
-        path, low, high, test_set, reading, with_vmaf, jobs, progress, with_artefacts, everything,
-        out if out and (out / parts.FOLDER).is_dir() else None,
-    )  # fmt: skip
-    measured = measure(clips)
-    pairs = list(zip(clips, measured, strict=True))
-    values = {system: [(clip.whole, one.values[system]) for clip, one in pairs] for system in SYSTEMS}
-    rows = [_clip_row(clip, one, reading) for clip, one in pairs]
-    own = {system: intervals.clips_of(rows, asdict(reading), system) for system in SYSTEMS}
-    score = {
-        "name": name or _name(submission.path),
-        "test_set": str(test_set),
-        "created": _now(),
-        "protocol": asdict(reading),
-        "tools": _tools(set().union(*(one.versions for one in measured))),
-        "paths": {"submission": str(path), "low": str(low), "high": str(high)},
-        "totals": {system: totals.totals_of(values[system], reading) for system in SYSTEMS},
-        "interval": {
-            **{system: intervals.of_score(own[system]) for system in SYSTEMS},
-            "difference": intervals.of_score(own["submission"], own["bicubic"]),
-        },
-        "clips": rows,
-    }
-    if with_artefacts:
-        score["artefacts"] = {
-            system: totals.artefact_totals([one.artefacts[system] for one in measured]) for system in SYSTEMS
+    path: str | Path
+    low: str | Path
+    high: str | Path
+    test_set: TestSet
+    reading: Reading = Reading()  # noqa: RUF009  # it is frozen
+    with_vmaf: bool = True
+    with_artefacts: bool = False
+    everything: bool = False
+    """Also what the score does not need: PSNR over RGB, VMAF NEG, VMAF of the clips that were sampled."""
+    parts: Path | None = None
+    """A folder in which what is measured of each clip is kept, and taken where it is."""
+    jobs: int | None = None
+    """Clips measured at once (default: from the CPU count)."""
+    progress: bool = False
+
+    @cached_property
+    def submission(self) -> Submission:
+        return open_submission(self.path)
+
+    def clips(self) -> list[ScoredClip]:
+        """Its clips in pairs; ValueError where the inputs do not fit together."""
+        if self.with_vmaf:
+            vmaf.require()
+        return pair_up(self.submission, self.test_set, Path(self.low), Path(self.high))
+
+    def score(self, name: str | None = None) -> dict[str, Any]:
+        """The content of score.json; ValueError where the inputs do not fit together."""
+        clips = self.clips()
+        measured = self.measure(clips)
+        pairs = list(zip(clips, measured, strict=True))
+        values = {system: [(clip.whole, one.values[system]) for clip, one in pairs] for system in SYSTEMS}
+        rows = [_clip_row(clip, one, self.reading) for clip, one in pairs]
+        own = {system: intervals.clips_of(rows, asdict(self.reading), system) for system in SYSTEMS}
+        score = {
+            "name": name or _name(self.submission.path),
+            "test_set": str(self.test_set),
+            "created": _now(),
+            "protocol": asdict(self.reading),
+            "tools": _tools(set().union(*(one.versions for one in measured))),
+            "paths": {"submission": str(self.path), "low": str(self.low), "high": str(self.high)},
+            "totals": {system: totals.totals_of(values[system], self.reading) for system in SYSTEMS},
+            "interval": {
+                **{system: intervals.of_score(own[system]) for system in SYSTEMS},
+                "difference": intervals.of_score(own["submission"], own["bicubic"]),
+            },
+            "clips": rows,
         }
-    return score
+        if self.with_artefacts:
+            score["artefacts"] = {
+                system: totals.artefact_totals([one.artefacts[system] for one in measured]) for system in SYSTEMS
+            }
+        return score
 
+    def measure(self, clips: Sequence[ScoredClip]) -> list[Measured]:
+        """One pass over each clip, side by side; the first error ends the others at their next frame.
 
-def opened(
-    path: str | Path, low: str | Path, high: str | Path, test_set: TestSet, reading: Reading, with_vmaf: bool = True,
-    jobs: int | None = None, progress: bool = False, with_artefacts: bool = False, everything: bool = False,
-    out: Path | None = None,
-) -> tuple[Submission, list[ScoredClip], Callable[[list[ScoredClip]], list[Measured]]]:  # fmt: skip
-    """A submission, its clips, and what measures some of them side by side; with `out` it keeps that there, or takes it."""
-    if with_vmaf:
-        vmaf.require()
-    submission = open_submission(path)
-    how = partial(totals.wanted_of, reading, everything=everything, with_vmaf=with_vmaf)
-    measure = partial(_measure_clips, submission, reading.vmaf_model, how, jobs, progress, with_artefacts, out)
-    return submission, pair_up(submission, test_set, Path(low), Path(high)), measure
+        The bar is moved by this thread alone: one that is stopped inside tqdm keeps the lock that all would wait for.
+        """
+        cpus, done = os.cpu_count() or 1, list[int]()
+        jobs = self.jobs or min(MAX_JOBS, cpus)
+        wanted, num_frames = [self._wanted(clip) for clip in clips], sum(len(clip.frames) for clip in clips)
+        with (
+            cli.bar(total=num_frames, unit="frame", desc="score", is_shown=self.progress, leave=False) as bar,
+            stops.workers(jobs, "score", limit_threads, (1,)) as (pool, stop),
+        ):
 
+            def on_frame(index: int) -> None:
+                if stop.is_set():
+                    raise CancelledError
+                done.append(index)
 
-def begin(open_all: Callable[..., Any], beside: int, tell: Callable[[str], object]) -> Callable[[int], int]:
-    """In a process beside others: what measures a clip, by its id, as `opened` says, and keeps that."""
-    _, clips, measure = open_all(jobs=beside)
-    own = {clip.clip_id: clip for clip in clips}
-    return lambda clip_id: len(measure([own[clip_id]]))
+            both, threads = zip(clips, wanted, strict=True), max(1, cpus // jobs)
+            futures = [pool.submit(self._take, clip, one, threads, on_frame) for clip, one in both]
+            return stops.results(futures, lambda: bar.update(len(done) - bar.n))
 
+    def _wanted(self, clip: ScoredClip) -> Wanted:
+        """What is measured of a clip; said where it is too small for something."""
+        from youku.metrics.ssim import WINDOW_PX  # with torch
 
-def _measure_clips(
-    submission: Submission, vmaf_model: str, how: Callable[[bool], Wanted], jobs: int | None, progress: bool,
-    with_artefacts: bool, out: Path | None, clips: list[ScoredClip],
-) -> list[Measured]:  # fmt: skip
-    from youku.metrics.ssim import WINDOW_PX  # with torch
-
-    wanted = {clip.clip_id: how(clip.whole) for clip in clips}
-    for clip in clips:
-        if min(clip.high.header.height, clip.high.header.width) < WINDOW_PX:
+        header = clip.high.header
+        wanted = totals.wanted_of(self.reading, clip.whole, self.everything, self.with_vmaf)
+        if min(header.height, header.width) < WINDOW_PX:
             cli.say(f"{clip.name}: SSIM: takes pictures of {WINDOW_PX} pixels or more a side; scored without it")
-        if wanted[clip.clip_id].vmaf and (lack := vmaf.lacks(clip.high.header)):
+        if wanted.vmaf and (lack := vmaf.lacks(header)):
             cli.say(f"{clip.name}: {lack}; scored without it")
-            wanted[clip.clip_id] = replace(wanted[clip.clip_id], vmaf=False, neg=False)
-    jobs = jobs or min(MAX_JOBS, os.cpu_count() or 1)
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+            return replace(wanted, vmaf=False, neg=False)
+        return wanted
 
-    def measure_or_take(on_frame: Callable[[int], object], clip: ScoredClip) -> Measured:
-        measure = partial(_measure, submission, vmaf_model, wanted[clip.clip_id], threads, with_artefacts, on_frame)
-        if out is None:
-            return measure(clip)
-        settings = {"model": vmaf_model, "artefacts": with_artefacts, **asdict(wanted[clip.clip_id])}
-        part = parts.entry(out, submission, clip.name, (clip.low.path, clip.high.path), clip.frames, settings)
-        found = parts.read(part, len(clip.frames))
+    def _take(self, clip: ScoredClip, wanted: Wanted, threads: int, on_frame: Callable[[int], object]) -> Measured:
+        """What `parts` has of exactly these bytes, or what is measured now and kept there."""
+        if self.parts is None:
+            return self._measure(clip, wanted, threads, on_frame)
+        shipped = self.submission.path / clip.name if self.submission.path.is_dir() else self.submission.path
+        contents = [files.sha256(path) for path in (shipped, clip.low.path, clip.high.path)]
+        settings = {"model": self.reading.vmaf_model, "artefacts": self.with_artefacts, **asdict(wanted)}
+        part = kept.place(self.parts, clip.name, contents, list(clip.frames), settings)
+        found = kept.read(part, SYSTEMS, len(clip.frames))
         if found is None:
-            parts.write(part, found := measure(clip))
+            kept.write(part, found := self._measure(clip, wanted, threads, on_frame))
         return found
 
-    num_frames = sum(len(clip.frames) for clip in clips)
-    with (
-        cli.bar(total=num_frames, unit="frame", desc="score", is_shown=progress, leave=False) as bar,
-        stops.workers(jobs, "score", limit_threads, (1,)) as (pool, stop),
-    ):
-        return _measure_all(pool, stop, measure_or_take, clips, bar)
+    def _measure(self, clip: ScoredClip, wanted: Wanted, threads: int, on_frame: Callable[[int], object]) -> Measured:
+        """Measure what was shipped of a clip, and the references where no run before has."""
+        pair = [(str(path.resolve()), files.stamp(path)) for path in (clip.low.path, clip.high.path)]
+        how = pair, list(clip.frames), {"model": self.reading.vmaf_model, **asdict(wanted)}
+        places = {name: kept.place(files.cache_folder(name), *how) for name in REFERENCES}
+        found = {
+            name: one
+            for name, place in places.items()
+            if not self.with_artefacts and (one := kept.read(place, [name], len(clip.frames)))
+        }
+        names = [name for name in SYSTEMS if name not in found]
+        with self.submission.open(clip.name) as reader:
+            if not alike(reader.header, clip.high.header):
+                raise ValueError(
+                    f"{clip.name}: {form(reader.header)}, its GT clip is {form(clip.high.header)}; {CHECK_IT}"
+                )
+            measured = self._stream(clip, reader, names, wanted, threads, on_frame)
+        for name in names[1:]:
+            with suppress(OSError, ValueError):  # no cache, a full one, or a file in the place of its folder
+                kept.write(places[name], Measured({name: measured.values[name]}, versions=measured.versions))
+        for one in found.values():
+            measured.values.update(one.values)
+            measured.versions.update(one.versions)
+        return measured
+
+    def _stream(
+        self,
+        clip: ScoredClip,
+        frames: Iterable[Planes],
+        names: Sequence[str],
+        wanted: Wanted,
+        threads: int,
+        on_frame: Callable[[int], object],
+    ) -> Measured:
+        """Measure the named systems frame by frame; `frames` are the submission's."""
+        header, measured = clip.high.header, Measured({name: FrameValues() for name in names})
+        gauges = {name: Gauge(header.depth) for name in names if self.with_artefacts}
+        with ExitStack() as stack:
+            meters = {
+                name: stack.enter_context(vmaf.Meter(header, header, self.reading.vmaf_model, threads, wanted.neg))
+                for name in names
+                if wanted.vmaf
+            }
+            num_frames = 0
+            for pred in frames:
+                if num_frames < len(clip.frames):
+                    index = clip.frames[num_frames]
+                    high, systems = clip.high.frame(index), {"submission": pred}
+                    for name in names[1:]:
+                        low = clip.low.frame(index)
+                        systems[name] = interpolate.upscale(low, clip.low.header, contest.SCALE, name)
+                    totals.measure_frame(systems, high, header, measured.values, wanted.rgb)
+                    for name, meter in meters.items():
+                        meter.add(systems[name], high)
+                    for name, gauge in gauges.items():
+                        gauge.add(index, systems[name], high)
+                    on_frame(index)
+                num_frames += 1
+            if num_frames != len(clip.frames):
+                raise ValueError(
+                    f"{clip.name}: {plural(num_frames, 'frame')}, expected {len(clip.frames)} of its GT clip's "
+                    f"{clip.high.num_frames}; {CHECK_IT}"
+                )
+            for name, meter in meters.items():
+                result = meter.result()
+                measured.values[name].vmaf.extend(result.vmaf)
+                measured.values[name].vmaf_neg.extend(result.neg)
+                measured.versions.add(result.version)
+        measured.artefacts.update({name: gauge.result() for name, gauge in gauges.items()})
+        return measured
+
+
+def begin(scoring: Scoring, beside: int, tell: Callable[[str], object]) -> Callable[[int], int]:
+    """In a process beside others: what measures a clip, by its id, and keeps that among the parts."""
+    own = replace(scoring, jobs=beside)
+    clips = {clip.clip_id: clip for clip in own.clips()}
+    return lambda clip_id: len(own.measure([clips[clip_id]]))
 
 
 def _now() -> str:
@@ -149,103 +225,6 @@ def _now() -> str:
     pretended = os.environ.get("SOURCE_DATE_EPOCH", "")
     now = int(pretended) if pretended.isascii() and pretended.isdigit() else time.time()
     return datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds")
-
-
-def _measure_all(
-    pool: Any, stop: Event, measure: Callable[..., Measured], clips: list[ScoredClip], bar: Any
-) -> list[Measured]:
-    """Measure clips side by side; the first error ends the others at their next frame.
-
-    The bar is moved by this thread alone: one that is stopped inside tqdm keeps the lock that all would wait for.
-    """
-    done: list[int] = []
-
-    def count_frame(index: int) -> None:
-        if stop.is_set():
-            raise CancelledError
-        done.append(index)
-
-    futures = [pool.submit(measure, count_frame, clip) for clip in clips]
-    return stops.results(futures, lambda: bar.update(len(done) - bar.n))
-
-
-def _measure(
-    submission: Submission,
-    vmaf_model: str,
-    wanted: Wanted,
-    threads: int,
-    with_artefacts: bool,
-    on_frame: Callable[[int], object],
-    clip: ScoredClip,
-) -> Measured:
-    """Stream one clip once and measure on each of its frames what was shipped, and the references where no run before has."""
-    header = clip.high.header
-    measured_by = {"model": vmaf_model, **asdict(wanted)}
-    places = {
-        name: baseline.entry(name, clip.low.path, clip.high.path, clip.frames, measured_by) for name in REFERENCES
-    }
-    read = {name: baseline.read(place, len(clip.frames)) for name, place in places.items() if not with_artefacts}
-    kept = {name: found for name, found in read.items() if found}
-    names = [name for name in SYSTEMS if name not in kept]
-    with submission.open(clip.name) as reader:
-        if not alike(reader.header, header):
-            raise ValueError(f"{clip.name}: {form(reader.header)}, its GT clip is {form(header)}; {CHECK_IT}")
-        measured = _stream(clip, reader, names, wanted, vmaf_model, threads, with_artefacts, on_frame)
-    for name in names[1:]:
-        baseline.write(places[name], measured.values[name], measured.versions)
-    for name, (values, versions) in kept.items():
-        measured.values[name] = values
-        measured.versions.update(versions)
-    return measured
-
-
-def _stream(
-    clip: ScoredClip,
-    frames: Iterable[Planes],
-    names: Sequence[str],
-    wanted: Wanted,
-    vmaf_model: str,
-    threads: int,
-    with_artefacts: bool,
-    on_frame: Callable[[int], object],
-) -> Measured:
-    """Measure the named systems frame by frame; `frames` are the submission's."""
-    header, measured = clip.high.header, Measured({name: FrameValues() for name in names})
-    gauges = {name: Gauge(header.depth) for name in names if with_artefacts}
-    with ExitStack() as stack:
-        meters = {
-            name: stack.enter_context(vmaf.Meter(header, header, vmaf_model, threads, wanted.neg))
-            for name in names
-            if wanted.vmaf
-        }
-        num_frames = 0
-        for pred in frames:
-            if num_frames < len(clip.frames):
-                index = clip.frames[num_frames]
-                high, systems = clip.high.frame(index), {"submission": pred}
-                for name in names[1:]:
-                    low = clip.low.frame(index)
-                    systems[name] = interpolate.upscale(low, clip.low.header, contest.SCALE, name)
-                totals.measure_frame(systems, high, header, measured.values, wanted.rgb)
-                for name, planes in systems.items():
-                    if name in meters:
-                        meters[name].add(planes, high)
-                    if name in gauges:
-                        gauges[name].add(index, planes, high)
-                on_frame(index)
-            num_frames += 1
-        if num_frames != len(clip.frames):
-            raise ValueError(
-                f"{clip.name}: {plural(num_frames, 'frame')}, expected {len(clip.frames)} of its GT clip's "
-                f"{clip.high.num_frames}; {CHECK_IT}"
-            )
-        for name, meter in meters.items():
-            result = meter.result()
-            measured.values[name].vmaf.extend(result.vmaf)
-            measured.values[name].vmaf_neg.extend(result.neg)
-            measured.versions.add(result.version)
-    measured.artefacts.update({name: gauge.result() for name, gauge in gauges.items()})
-    return measured
 
 
 def _clip_row(clip: ScoredClip, measured: Measured, reading: Reading) -> dict[str, Any]:
