@@ -11,13 +11,12 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from youku import files, nearest
 
 # what a flag takes that does not say it, by its name, else by its type
-METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "PATH", "clips": "IDS", "frames": "WHICH", "base_url": "URL"}
+METAVARS: dict[Any, str] = {int: "N", float: "X", "clips": "IDS", "frames": "WHICH", "base_url": "URL"}
 METAVARS |= dict.fromkeys(("data", "low", "high", "out"), "FOLDER") | {"pattern": "REGEX"}
 METAVARS |= dict.fromkeys(("fps", "bitrate"), "RATE") | dict.fromkeys(("jobs", "retries", "scale"), "N")
 

@@ -183,20 +183,20 @@ class Verb:
         return guard(lambda: self._act(self.parser(), typed), self.name, is_process=argv is None)
 
     def _act(self, parser: arguments.Parser, typed: list[str]) -> int:
-        words = parser.in_order(typed)
-        given = vars(parser.parse_args(words))
-        _refuse_no_files(given, self.name)
-        files.allow_playlists(given.get("allow_playlists", False))
+        args = parser.parse_args(parser.in_order(typed))
+        _refuse_no_files(vars(args), self.name)
+        files.allow_playlists(vars(args).get("allow_playlists", False))
         with ExitStack() as ends:
-            words, made = copies.stand_in(words, given, self.name, ends)
+            made = copies.stand_in(args, self.name, ends)
+            args.words = typed
             try:
                 with copies.named_in_print():
-                    status = self.action(parser.parse_args(words, argparse.Namespace(words=typed)))
+                    status = self.action(args)
             except UsageError as error:
                 parser.print_usage(sys.stderr)
                 parser.exit(2, f"error: {error}\n")
             for url, stage in made.items() if status == 0 else ():
-                say(copies.put(url, stage, given.get("force")))
+                say(copies.put(url, stage, vars(args).get("force")))
         return _fail("; ".join(dict.fromkeys(_failures))) if _failures else status
 
 
@@ -207,7 +207,7 @@ def _refuse_no_files(given: dict[str, Any], verb: str) -> None:
     """
     for value in given.values():
         for word in value if isinstance(value, list) else [value]:
-            if isinstance(word, str | Path) and _is_no_file(Path(word)):
+            if isinstance(word, str) and _is_no_file(Path(word)):
                 raise ValueError(
                     f"{word}: is a pipe or a device; name a file, or - (y4m on stdin or stdout) where {verb} takes that"
                 )

@@ -12,7 +12,8 @@ import hashlib
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,45 +33,45 @@ HERE = {"download": {"data"}, "train": {"runs"}, "demo": {"out"}, "doctor": {"da
 BESIDE = {"score": "submission", "report": "folders", "soup": "runs"}  # it lies there, without --out
 GO_ON = ("predict", "degrade", "submit")  # with what they have made; the others make it anew
 
-_URL = re.compile(rf"(--[a-z-]+=)?((?:{stores.URL.pattern}).*)", re.DOTALL)
 _urls: dict[str, str] = {}  # of what stands here
 
 
-def stand_in(
-    words: Sequence[str], given: Mapping[str, Any], verb: str, ends: ExitStack
-) -> tuple[list[str], dict[str, Path]]:
-    """The words of a command, paths in the place of URLs, and for each URL of an output where it is made, until `ends`.
+def stand_in(args: Namespace, verb: str, ends: ExitStack) -> dict[str, Path]:
+    """Put paths in the place of the URLs in `args`; for each URL of an output where it is made, until `ends`.
 
-    `given` is what the words say. ValueError for what the verb or the store does not take, before anything is fetched.
+    ValueError for what the verb or the store does not take, before anything is fetched.
     """
     _urls.clear()
-    stages: dict[str, Path] = {}
-    own, here, urls = OWN.get(verb, set()), HERE.get(verb, set()), list[tuple[str, bool]]()
-    for url in (match[2] for word in words if (match := _URL.fullmatch(word))):
-        names = {name for name, value in given.items() if {url, str(Path(url))} & set(_texts(value))}
-        if names & here:
+    given = {name: value for name, value in vars(args).items() if name not in OWN.get(verb, ())}
+    found = [(name, url) for name, value in given.items() for url in _texts(value) if stores.URL.match(url)]
+    made = []
+    for name, url in found:
+        if name in HERE.get(verb, ()):
             raise ValueError(f"{stores.shown(url)}: {verb} goes on in that folder; name one of this machine")
-        if BESIDE.get(verb) in names and not given["out"]:
+        if name == BESIDE.get(verb) and not args.out:
             raise ValueError(f"{stores.shown(url)}: {verb} writes beside it, where it is no URL; add --out PLACE")
-        is_made = bool(names & MADE) or ("paths" in names and url == given["paths"][-1] and len(given["paths"]) > 1)
-        if not names & own:
-            urls.append((url, is_made))
-    all_urls = [PurePosixPath(url) for url, _ in urls]
-    for url in (url for url, is_made in urls if is_made and stores.is_url(url)):
-        if all_urls.count(PurePosixPath(url)) > 1:
+        if name in MADE or (name == "paths" and len(args.paths) > 1 and url == args.paths[-1]):
+            made += [url] * stores.is_url(url)
+    places = [PurePosixPath(url) for _, url in found]
+    for url in made:
+        if places.count(PurePosixPath(url)) > 1:
             raise ValueError(f"{stores.shown(url)}: is the input itself; choose another output name")
         if given.get("shard") and verb in ("score", "degrade"):
             raise ValueError(
                 f"{stores.shown(url)}: the shards of {verb} meet in OUT; name a folder that all machines share"
             )
-        stages[url] = _stage(url, verb, given.get("force"), ends)
-    paths = {url: str(stages.get(url) or local(url, is_deep=verb == "evaluate")) for url, _ in urls}
+    stages = {url: _stage(url, verb, given.get("force"), ends) for url in made}
+    paths = {url: str(stages.get(url) or local(url, is_deep=verb == "evaluate")) for _, url in found}
     paths |= {url: f"{path}/" for url, path in paths.items() if url.endswith("/")}
-    return [_URL.sub(lambda match: (match[1] or "") + paths.get(match[2], match[2]), word) for word in words], stages
+    for name, value in given.items():
+        setattr(
+            args, name, [paths.get(one, one) for one in value] if isinstance(value, list) else paths.get(value, value)
+        )
+    return stages
 
 
 def _texts(value: Any) -> list[str]:
-    return [str(one) for one in (value if isinstance(value, list) else [value])]
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 
 @contextmanager

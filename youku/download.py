@@ -101,7 +101,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="", help=f"train, val, test of the round, or {', '.join(contest.SPLITS)}")
     parser.add_argument("--clips", default="", help="clip ids FIRST-LAST, or one id; only these are unpacked")
     parser.add_argument("--kind", choices=("input", "label", "both"), default="both", help="default both")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder that holds raw/ and clips/")
+    parser.add_argument("--data", default="data", help="folder that holds raw/ and clips/")
     parser.add_argument("--base-url", default=contest.BASE_URL, help="server or mirror: http, https or file URL")
     parser.add_argument("--jobs", type=_count, default=2, help="archives at a time (default 2)")
     parser.add_argument("--retries", type=_count, default=5, help="broken connections in a row before giving up")

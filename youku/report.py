@@ -55,25 +55,13 @@ def write_leaderboard(root: Path) -> tuple[Path, list[str]]:
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "folders",
-        type=Path,
-        nargs="*",
-        metavar="FOLDER",
-        help="scored submissions: submissions/NAME, and up to two others beside it; with --leaderboard their parent",
-    )
-    add("--low", type=Path, metavar="FOLDER", help="LR clips (default: where score.json found them)")
-    add("--high", type=Path, metavar="FOLDER", help="GT clips (default: where score.json found them)")
-    add("--out", type=Path, metavar="FILE", help="the page (default: FOLDER/report.html)")
-    add("--num-clips", type=int, default=2, metavar="N", help="picture the N worst and N best clips (default: 2)")
-    add(
-        "--num-frames",
-        type=int,
-        default=4,
-        metavar="N",
-        help="list the N worst frames by PSNR and by VMAF (default: 4)",
-    )
+    add, folders = parser.add_argument, "scored submissions: submissions/NAME, and up to two others beside it"
+    add("folders", nargs="*", metavar="FOLDER", help=f"{folders}; with --leaderboard their parent")
+    add("--low", metavar="FOLDER", help="LR clips (default: where score.json found them)")
+    add("--high", metavar="FOLDER", help="GT clips (default: where score.json found them)")
+    add("--out", metavar="FILE", help="the page (default: FOLDER/report.html)")
+    add("--num-clips", type=int, default=2, help="picture the N worst and N best clips (default: 2)")
+    add("--num-frames", type=int, default=4, help="list the N worst frames by PSNR and by VMAF (default: 4)")
     add(
         "--leaderboard",
         action="store_true",
@@ -82,26 +70,23 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    return _run_leaderboard(args) if args.leaderboard else _run_page(args)
-
-
-def _run_leaderboard(args: argparse.Namespace) -> int:
-    if len(args.folders) > 1 or args.low or args.high or args.out:
-        raise cli.UsageError("--leaderboard takes at most the folder that holds the submissions, and no flag of a page")
-    path, faults = write_leaderboard(args.folders[0] if args.folders else Path("submissions"))
-    for fault in faults:
-        cli.say(f"left out: {fault}")
-    print(path)
-    return 0
-
-
-def _run_page(args: argparse.Namespace) -> int:
-    if not args.folders:
+    folders = [Path(name) for name in args.folders]
+    low, high, out = (Path(name) if name else None for name in (args.low, args.high, args.out))
+    if args.leaderboard:
+        if folders[1:] or low or high or out:
+            raise cli.UsageError(
+                "--leaderboard takes at most the folder that holds the submissions, and no flag of a page"
+            )
+        path, faults = write_leaderboard(folders[0] if folders else Path("submissions"))
+        for fault in faults:
+            cli.say(f"left out: {fault}")
+        print(path)
+        return 0
+    if not folders:
         raise cli.UsageError("expected a scored submission's folder, such as submissions/NAME, or --leaderboard")
-    folder, *others = args.folders
-    files.protect(*(path for place in args.folders for path in place.glob("*") if path.suffix in (".zip", ".json")))
-    files.protect(*(path for clips in (args.low, args.high) if clips for path in clips.glob("*.y4m")))
-    print(write_report(folder, args.low, args.high, args.out, args.num_clips, args.num_frames, others))
+    files.protect(*(path for place in folders for path in place.glob("*") if path.suffix in (".zip", ".json")))
+    files.protect(*(path for clips in (low, high) if clips for path in clips.glob("*.y4m")))
+    print(write_report(folders[0], low, high, out, args.num_clips, args.num_frames, folders[1:]))
     return 0
 
 

@@ -16,22 +16,23 @@ from youku import cli, files
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="run folders of train, or weights files")
-    parser.add_argument("--val-run", metavar="RUN", type=Path, help="run whose validation counts (default: the first)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: soup.safetensors in the run that validates")
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="run folders of train, or weights files")
+    parser.add_argument("--val-run", metavar="RUN", help="run whose validation counts (default: the first)")
+    parser.add_argument("--out", metavar="FILE", help="default: soup.safetensors in the run that validates")
 
 
 def _run(args: argparse.Namespace) -> int:
     from youku.training import run, soup  # with torch, which --help does without
 
-    judge = args.val_run or next((place for place in args.runs if place.is_dir()), None)
+    runs = [Path(name) for name in args.runs]
+    judge = args.val_run or next((place for place in runs if place.is_dir()), None)
     if judge is None:
         raise cli.UsageError("expected a run whose validation counts: name a run's folder, or give --val-run RUN")
-    found = soup.checkpoints(args.runs)
-    out = args.out or judge / "soup.safetensors"
+    found = soup.checkpoints(runs)
+    out = Path(args.out or Path(judge, "soup.safetensors"))
     files.protect(*found)
     files.refuse_target(out)
-    best, mixed = soup.cook(found, run.resumed_config(judge), cli.say)
+    best, mixed = soup.cook(found, run.resumed_config(Path(judge)), cli.say)
     if len(mixed.taken) < 2:
         print(f"no mean rises above {best.taken[0]} ({best.validation}); nothing is written")
         return 0
