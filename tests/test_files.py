@@ -76,18 +76,6 @@ def test_files_of_a_live_run_stay(tmp_path: Path) -> None:
     assert live.exists() and not foreign.exists()
 
 
-def test_leftovers_of_the_first_versions_go_after_a_week(tmp_path: Path) -> None:
-    """Their names tell no writer: old ones go, new ones stay, and so does what only looks like one."""
-    old, new = tmp_path / ".a.y4m.q3x_k2vb.tmp.y4m", tmp_path / ".b.y4m.q3x_k2vb.tmp.y4m"
-    others = [tmp_path / name for name in (".a.q3x_k2vb.tmp", ".a.y4m.q3x_k2vb.tmp.mkv", "a.y4m.q3x_k2vb.tmp.y4m")]
-    for path in (old, new, *others):
-        path.write_bytes(b"left")
-    for path in (old, *others):
-        os.utime(path, (0, 0))
-    files.write_json(tmp_path / "b.json", 1)
-    assert not old.exists() and all(path.exists() for path in (new, *others))
-
-
 def test_no_output_is_an_input(tmp_path: Path) -> None:
     """Whatever its name: a detour, a link of either kind, the bytes stay."""
     (tmp_path / "sub").mkdir()

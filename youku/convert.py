@@ -106,25 +106,31 @@ def _act(args: argparse.Namespace) -> int:
         raise cli.UsageError("expected IN and OUT, or --report CLIP")
     pairs = list_clips(args.source, args.target, bool(args.format or args.planes))
     cluster.refuse_one(args, not pairs, "a folder's y4m clips")
-    if pairs:
-        settings = Conversion(**_settings(args, Conversion, True))
-        if args.shard:
-            pairs = args.shard.pick(pairs, lambda pair: pair[0].stat().st_size)
-        files.protect(*(path for path, _ in pairs), args.audio)
-        if args.cluster:
-            tasks = [cluster.Task(str(path), path.stat().st_size, (path, target, settings)) for path, target in pairs]
-            numbers = cluster.run(args.cluster, tasks, lambda *_: lambda what: convert(*what), cli.say)
-        else:
-            numbers = list(cli.each(lambda pair: convert(*pair, settings, _watch), pairs))
-        told = f"{plural(len(pairs), 'clip')}, {plural(sum(numbers), 'frame')} -> {args.target}"
-        told = f"shard {args.shard}: {told}" if args.shard else told
-        made = {"out": args.target, "clips": len(pairs), "frames": sum(numbers)}
-        cli.show(json.dumps(made) if args.json else told)
-        return 0
-    kinds = clips.kind_of(args.source), clips.kind_of(args.target)
+    made, told = _convert_clips(args, pairs) if pairs else _convert_one(args)
+    (cli.say if args.target == "-" else cli.show)(json.dumps({"out": args.target, **made}) if args.json else told)
+    return 0
+
+
+def _convert_clips(args: argparse.Namespace, pairs: list[tuple[Path, Path]]) -> tuple[dict[str, int], str]:
+    """What was made of a folder's clips, in numbers and in words."""
+    settings = Conversion(**_settings(args, Conversion, True))
+    if args.shard:
+        pairs = args.shard.pick(pairs, lambda pair: pair[0].stat().st_size)
+    files.protect(*(path for path, _ in pairs), args.audio)
+    if args.cluster:
+        tasks = [cluster.Task(str(path), path.stat().st_size, (path, target, settings)) for path, target in pairs]
+        numbers = cluster.run(args.cluster, tasks, lambda *_: lambda what: convert(*what), cli.say)
+    else:
+        numbers = list(cli.each(lambda pair: convert(*pair, settings, _watch), pairs))
+    told = f"{plural(len(pairs), 'clip')}, {plural(sum(numbers), 'frame')} -> {args.target}"
+    return {"clips": len(pairs), "frames": sum(numbers)}, f"shard {args.shard}: {told}" if args.shard else told
+
+
+def _convert_one(args: argparse.Namespace) -> tuple[dict[str, int], str]:
+    """What was made of IN, in numbers and in words."""
+    kinds, source = (clips.kind_of(args.source), clips.kind_of(args.target)), Path(args.source)
     wanted = _settings(args, Conversion, ClipKind.HDF5 not in kinds)
     content = _settings(args, Content, kinds[1] is ClipKind.HDF5)
-    source = Path(args.source)
     are_pictures = kinds[0] is ClipKind.PICTURES and (source.is_dir() or pictures.is_pattern(source))
     files.protect(*(pictures.find(args.source) if are_pictures else [args.source]), args.audio)
     files.refuse_input(args.target)
@@ -132,10 +138,7 @@ def _act(args: argparse.Namespace) -> int:
         number, what = convert_hdf5(args.source, args.target, Content(**content)), "pair"
     else:
         number, what = convert(args.source, args.target, Conversion(**wanted), _watch), "frame"
-    told = f"{plural(number, what)} -> {args.target}"
-    told = json.dumps({"out": args.target, f"{what}s": number}) if args.json else told
-    (cli.say if args.target == "-" else cli.show)(told)
-    return 0
+    return {f"{what}s": number}, f"{plural(number, what)} -> {args.target}"
 
 
 main = cli.Verb("convert", __doc__, _add_flags, _act, opens_videos=True)

@@ -35,59 +35,12 @@ def make_clips(folder: Path, scenes: Sequence[standin.Scene]) -> None:
             degradation.make_pair(frames, scene.header, low_path, high_path, DEGRADATION, scene.clip_id)
 
 
-def run_demo(out: Path, steps: int | None = None, seed: int | None = None) -> dict:
-    """Chain the verbs; returns the content of score.json."""
-    from youku.engines import torch_engine, weights  # with torch, which --help does without
-    from youku.inference.clip import predict_all
-    from youku.inference.pipeline import Options
-    from youku.training import run
-
-    _say(1, "stand-in clips: photographs under a moving camera, shrunk x4, noise, x264")
-    make_clips(out / "clips" / "train", standin.TRAIN_SCENES)
-    make_clips(out / "clips" / "val", standin.VAL_SCENES)
-
-    config = demo_config(out, steps, seed)
-    _say(2, f"train {config.model} x{config.scale} for {plural(config.steps, 'step')}")
-    resume = (config.folder / "last.pt").exists()
-    if resume and _asked(run.resumed_config(config.folder)) != _asked(config):
-        raise ValueError(f"{config.folder}: is a demo of other --steps or --seed; remove it, or give another --out")
-    if not run.start(config, resume, say=cli.say).finished:
-        raise KeyboardInterrupt
-
-    _say(3, "predict the frames that the contest scores")
-    weights_path = str(config.folder / "best.safetensors")
-    network = weights.load(weights_path, None, None, torch_engine.pick_device(config.device))
-    low, high, predictions = str(out / "clips" / "val"), out / "clips" / "val", config.folder / "predictions"
-    jobs = list_jobs(low, str(predictions), "scored", str(TEST_SET), f"x{network.scale}")
-    predict_all(network, jobs, Options(), watch=cli.watch, tell=cli.say)
-
-    _say(4, "check every rule and pack the submission")
-    manifest = submission.make_submission(predictions, "demo", low, TEST_SET, out / "submissions", progress=True)
-    for warning in submission.warnings_of(manifest):
-        cli.say(f"warning: {warning}")
-    cli.say(f"{manifest['path']}: {plural(len(jobs), 'file')}")
-
-    _say(5, "score it beside bicubic")
-    result = Scoring(manifest["path"], low, high, TEST_SET, progress=True).score()
-    scorefile.write_score(result, out / "submissions" / "demo")
-    print(totals.format_table(result))
-
-    _say(6, "write the report")
-    report.write_report(out / "submissions" / "demo")
-    return result
-
-
-def demo_config(out: Path, steps: int | None = None, seed: int | None = None) -> TrainConfig:
+def _config(out: Path, steps: int | None, seed: int | None) -> TrainConfig:
     """The recipe "demo" with its folders below `out`, and with other steps or another seed where they are given."""
     values = read_recipe("demo")
     values |= {"name": "demo", "runs": str(out / "runs"), "data": (str(out / "clips" / "train"),)}
     values |= {"steps": steps, "val_every": steps} if steps is not None else {}
     return TrainConfig(**values | ({"seed": seed} if seed is not None else {}))
-
-
-def _asked(config: TrainConfig) -> tuple[int, int]:
-    """What the flags of a demo decide."""
-    return config.steps, config.seed
 
 
 def _is_whole(path: Path) -> bool:
@@ -108,11 +61,46 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    began = time.perf_counter()
-    out = files.make_folder(args.out)
-    result = run_demo(out, args.steps, args.seed)
+    """Chain the rooms' functions as the verbs do."""
+    from youku.engines import torch_engine, weights  # with torch, which --help does without
+    from youku.inference.clip import predict_all
+    from youku.inference.pipeline import Options
+    from youku.training import run
+
+    began, out = time.perf_counter(), files.make_folder(args.out)
+    low = high = out / "clips" / "val"
+    _say(1, "stand-in clips: photographs under a moving camera, shrunk x4, noise, x264")
+    make_clips(out / "clips" / "train", standin.TRAIN_SCENES)
+    make_clips(low, standin.VAL_SCENES)
+
+    config = _config(out, args.steps, args.seed)
+    _say(2, f"train {config.model} x{config.scale} for {plural(config.steps, 'step')}")
+    resume = (config.folder / "last.pt").exists()
+    if resume and (old := run.resumed_config(config.folder)) and (old.steps, old.seed) != (config.steps, config.seed):
+        raise ValueError(f"{config.folder}: is a demo of other --steps or --seed; remove it, or give another --out")
+    if not run.start(config, resume, say=cli.say).finished:
+        raise KeyboardInterrupt
+
+    _say(3, "predict the frames that the contest scores")
+    network = weights.load(str(config.folder / "best.safetensors"), None, None, torch_engine.pick_device(config.device))
+    predictions, folder = config.folder / "predictions", out / "submissions" / "demo"
+    jobs = list_jobs(str(low), str(predictions), "scored", str(TEST_SET), f"x{network.scale}")
+    predict_all(network, jobs, Options(), watch=cli.watch, tell=cli.say)
+
+    _say(4, "check every rule and pack the submission")
+    manifest = submission.make_submission(predictions, "demo", low, TEST_SET, folder.parent, progress=True)
+    for warning in submission.warnings_of(manifest):
+        cli.say(f"warning: {warning}")
+    cli.say(f"{manifest['path']}: {plural(len(jobs), 'file')}")
+
+    _say(5, "score it beside bicubic")
+    result = Scoring(manifest["path"], low, high, TEST_SET, progress=True).score()
+    scorefile.write_score(result, folder)
+    print(totals.format_table(result))
+
+    _say(6, "write the report")
+    page = report.write_report(folder).absolute()
     ours, bicubic = (result["totals"][system] for system in totals.SYSTEMS[:2])
-    page = (out / "submissions" / "demo" / "report.html").absolute()
     print(
         f"\n{time.perf_counter() - began:.0f} seconds. The network beats bicubic by "
         f"{ours['psnr'] - bicubic['psnr']:+.2f} dB PSNR and {ours['vmaf'] - bicubic['vmaf']:+.1f} VMAF: "

@@ -1,8 +1,7 @@
 """Temporary files: a name that says who writes it, and what a killed writer left is removed by the next one.
 
 A temporary file bears the machine, the boot, the process and its time of start in its name; whoever next writes into
-that folder removes those whose writer is gone, never one that a live process may still be writing (`_is_gone`). Names
-of the first versions tell no writer (.out.y4m.q3x_k2vb.tmp.y4m): those go when they have not been written for a week.
+that folder removes those whose writer is gone, never one that a live process may still be writing (`_is_gone`).
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from pathlib import Path
 FOREIGN_SEC = 7 * 86400  # a writer on another machine that has not written for so long is taken to be gone
 
 _TEMPORARY = re.compile(r"\..*\.(?P<machine>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)-\d+\.tmp.*")
-_OLD = re.compile(r"\..+(?P<suffix>\.[^.]+)\.[a-z0-9_]{8}\.tmp(?P=suffix)")
 _numbers = itertools.count()
 _unfinished: set[Path] = set()
 _swept: set[Path] = set()
@@ -57,8 +55,8 @@ def sweep(folder: Path) -> None:
     _swept.add(folder)
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            path, match = Path(entry.path), _TEMPORARY.fullmatch(entry.name)
-            if _is_gone(path, match) if match else _OLD.fullmatch(entry.name) and _is_forgotten(path):
+            writer = _TEMPORARY.fullmatch(entry.name)
+            if writer and _is_gone(path := Path(entry.path), writer):
                 with suppress(OSError):
                     _remove(path)
 
@@ -71,18 +69,13 @@ def _is_gone(path: Path, writer: re.Match[str]) -> bool:
     """
     machine, boot = _here()
     if writer["machine"] != machine:
-        return _is_forgotten(path)
+        with suppress(OSError):
+            return time.time() - path.stat().st_mtime > FOREIGN_SEC
+        return False
     if writer["boot"] != boot:
         return True
     start = _start_of(int(writer["pid"]))
     return start is None or (start > 0 and writer["start"] not in ("0", str(start)))
-
-
-def _is_forgotten(path: Path) -> bool:
-    try:
-        return time.time() - path.stat().st_mtime > FOREIGN_SEC
-    except OSError:
-        return False
 
 
 def _start_of(pid: int) -> int | None:
@@ -95,10 +88,8 @@ def _start_of(pid: int) -> int | None:
             return None
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except OSError:
-        pass
+    except OSError as error:
+        return None if isinstance(error, ProcessLookupError) else 0
     return 0
 
 
