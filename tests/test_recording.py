@@ -173,6 +173,8 @@ def test_a_photograph_stands_upright(tmp_path: Path, orientation: int) -> None:
     exif[0x112] = orientation
     Image.fromarray(ramp).save(tmp_path / "a.jpg", exif=exif, quality=95)
     want = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.jpg")).convert("L"))
+    with open_recording(tmp_path / "a.jpg") as opened:
+        assert opened.num_frames == opened.likely_frames == 1
     _, frames = read(tmp_path / "a.jpg")
     assert frames[0][0].shape == want.shape and np.abs(frames[0][0].astype(int) - want).mean() < 3
 
@@ -213,11 +215,43 @@ def test_a_file_that_ends_between_two_packets(tmp_path: Path, name: str, codec: 
         read(path, whole=True)
 
 
+@pytest.mark.parametrize("number", [0, 2, 4])
+@pytest.mark.parametrize("kind", ["mpegts", "fmp4"])
+def test_a_segment_that_is_not_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, kind: str, number: int
+) -> None:
+    """FFmpeg passes over it and hardly warns: here it is damage, at the start, between and at the end."""
+    monkeypatch.setattr(files, "_playlists", [True])
+    hls = ("-g", "2", "-f", "hls", "-hls_time", "0.08", "-hls_list_size", "0", "-hls_segment_type", kind)
+    path = make(tmp_path / "a.m3u8", "-pix_fmt", "yuv420p", *hls, source="testsrc2=s=96x64:r=25:d=0.4")
+    assert len(read(path, whole=True)[1]) == 10
+    (tmp_path / f"a{number}").with_suffix(".ts" if kind == "mpegts" else ".m4s").unlink()
+    assert len(read(path)[1]) == 8 and f"Failed to open segment {number}" in caplog.text
+    with pytest.raises(ValueError, match="damaged: .*; fetch or make the file again"):
+        read(path, whole=True)
+
+
+def test_damage_that_ffmpeg_passes_over(tmp_path: Path) -> None:
+    """A raw HEVC stream that is cut inside a picture, and ASF with a hole, of which nothing is said at level error."""
+    source = "testsrc2=s=320x240:r=25:d=0.4"
+    hevc = make(
+        tmp_path / "a.hevc", "-pix_fmt", "yuv420p", "-c:v", "libx265", "-x265-params", "log-level=error", source=source
+    )
+    wmv = make(tmp_path / "a.wmv", "-pix_fmt", "yuv420p", "-c:v", "wmv2", "-g", "1", source=source)
+    for path, hole in ((hevc, slice(9_000, None)), (wmv, slice(20_000, 25_000))):
+        data = bytearray(path.read_bytes())
+        assert len(read(path, whole=True)[1]) == 10
+        del data[hole]
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match="damaged: .*; fetch or make the file again"):
+            read(path, whole=True)
+
+
 def test_raw_av1_cut_inside_a_unit(tmp_path: Path) -> None:
     """A whole stream of units ends with the last one; any other end is told, though the decoder keeps silent."""
     path = make(tmp_path / "a.obu", "-pix_fmt", "yuv420p", "-c:v", "libsvtav1", source="testsrc2=s=96x64:r=25:d=0.4")
     data = path.read_bytes()
-    assert len(read(path, whole=True)[1]) == 10 and damage.ends_early(path, "obu") is None
+    assert len(read(path, whole=True)[1]) == 10 and not damage.ends_early(path, "obu")
     for left in (1, 7, len(data) // 3, len(data) // 2):
         path.write_bytes(data[:-left])
         with pytest.raises(ValueError, match="damaged: .*; fetch or make the file again"):

@@ -102,11 +102,11 @@ def _obu(file: BinaryIO, size: int) -> bool:
 _CUTS = {"avi": _avi, "flv": _flv, "mxf": _mxf, "ogg": _ogg, "dv": _dv, "asf": _asf, "mpegts": _mpegts, "obu": _obu}
 
 
-def ends_early(path: str | Path, kind: str) -> str | None:
-    """What shows that a video is cut short where its demuxer (FFmpeg's name, `kind`) keeps silent; None for nothing."""
+def ends_early(path: str | Path, kind: str) -> str:
+    """What shows that a video is cut short where its demuxer (FFmpeg's name, `kind`) keeps silent; "" for nothing."""
     with open(path, "rb") as file:
         is_cut = kind in _CUTS and _CUTS[kind](file, Path(path).stat().st_size)
-    return "the file is cut short" if is_cut else None
+    return "the file is cut short" if is_cut else ""
 
 
 def why_unopened(path: str | Path, refusal: str, said: Sequence[str], error: Exception, is_trusted: bool) -> str:

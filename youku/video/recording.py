@@ -1,7 +1,8 @@
 """Open any video file: its pictures as planes, the time of each, its tags, and what is damaged in it.
 
 A file -> `Recording`, to be read once, in display order. By PyAV, FFmpeg's libraries in this process, on one thread: a
-network that enlarges the frames wants the other cores, and what a decoder says is then about the frame at hand.
+network wants the other cores, and what a decoder says is then about the frame at hand. It does not tell all: HEVC, VP9 and
+AV1 read altered bytes as other pictures, WMV half of them, and raw streams that end between pictures have no count.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import logging
 import re
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
@@ -27,6 +28,8 @@ from youku.video import avframe, damage, ffmpeg
 from youku.video.ffmpeg import DEINTERLACE, Filter
 from youku.video.y4m import Planes
 
+# damage of which FFmpeg says less than an error: a playlist's segment, part of an HEVC picture, a packet of ASF
+PASSED_OVER = re.compile(r"Failed to open segment|undecodable NALU: ([12]?\d|3[01])$|freeing incomplete packet")
 LOOSE_CLOCKS = ("mpegts", "mpeg")  # broadcast formats, whose clock starts anywhere: their files begin at 0 here
 _log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class Recording:
         self,
         path: str | Path,
         container: Any,
+        missing: Iterable[str] = (),
         *,
         chroma: str | None = None,
         filters: tuple[Filter, ...] = (),
@@ -57,7 +61,7 @@ class Recording:
             kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
             raise ffmpeg.NoVideoError(f"{path}: has no pictures that can be decoded, but {kinds}; name another file")
         self.times, self.durations = list[int](), list[int]()  # of each frame, in ticks
-        self.faults: list[str] = []  # what was damaged
+        self.faults = list(missing)  # what was damaged
         self._whole, self._progressive = whole, progressive
         self._lock, self._is_closed = Lock(), False  # frames may be read in another thread than the file is closed in
         self._rate = self._video.guessed_rate or self._video.average_rate or Fraction(25)
@@ -69,7 +73,9 @@ class Recording:
         if first is None:
             raise ffmpeg.NoVideoError(f"{path}: no picture in it ({(*self.faults, 'it is empty')[0]}); check the file")
         self._frames = chain([first], self._frames)
-        self.num_frames: int | None = self._video.frames or None  # as the container says, where it does
+        self.num_frames = (
+            self._video.frames or int(container.format.name.endswith(("_pipe", "image2"))) or None
+        )  # if told
         likely = self.num_frames or round(Fraction(container.duration or 0, 10**6) * self._rate)
         likely = max(0, likely - round((start_sec or 0) * self._rate))
         likely = likely if duration_sec is None else min(likely, round(duration_sec * self._rate))
@@ -142,20 +148,18 @@ class Recording:
                 yield frame
             num_packets += bool(packet is not None and packet.size)
             self.faults += [f"{words} at frame {num_frames}" for words in said[:1]]
-        is_all = is_all and not self._is_closed  # what a stop left unread is no fault of the file
-        kind, cut = self._container.format.name, None
-        if is_all and not self.faults and kind != "avi" and num_packets < video.frames:
-            # avi's index counts frames that are not there, only the one before lasts longer
-            cut = f"{num_packets} of {video.frames} packets are there"
-        if is_all and not self.faults and (cut := cut or damage.ends_early(self.path, kind)):
-            self.faults.append(f"{cut}, it ends at frame {num_frames}")
+        if not is_all or self._is_closed or self.faults:  # what a stop left unread is no fault of the file
+            return
+        cut, kind = f"{num_packets} of {video.frames} packets are there", self._container.format.name
+        if kind == "avi" or num_packets >= video.frames:  # avi's index counts those too by which a frame lasts longer
+            cut = damage.ends_early(self.path, kind)
+        self.faults += [f"{cut}, it ends at frame {num_frames}"] * bool(cut)
 
     def _decode_packets(self) -> Iterator[tuple[Any, list[Any], list[str]]]:
         """Each packet, its frames, and what was said of it at level error; None after the last, with what was held back."""
         packets, packet, is_last = self._container.demux(self._video), None, False
         while not is_last:
-            frames: list[Any] = []
-            failed: list[str] = []
+            frames, failed = list[Any](), list[str]()
             with self._lock, _listen() as said:
                 if self._is_closed:
                     return
@@ -180,17 +184,19 @@ class Recording:
 @contextmanager
 def open_recording(path: str | Path, **how: Any) -> Iterator[Recording]:
     """A video for reading, `how` as for Recording; NoVideoError with the decoder's own words where it is none."""
-    with open_container(path, "is neither a y4m clip nor a video") as container:
-        recording = Recording(path, container, **how)
-        try:
-            yield recording
-        finally:
-            recording.close()
+    missing: list[str] = []
+    with (
+        open_container(path, "is neither a y4m clip nor a video", missing) as container,
+        closing(Recording(path, container, missing, **how)) as recording,
+    ):
+        yield recording
 
 
 @contextmanager
-def open_container(path: str | Path, refusal: str = "is not a video or audio file") -> Iterator[Any]:
-    """PyAV's container of a file that holds its own data; `refusal` says what anything else is.
+def open_container(
+    path: str | Path, refusal: str = "is not a video or audio file", missing: list[str] | None = None
+) -> Iterator[Any]:
+    """PyAV's container of a file that holds its own data; `refusal` says what anything else is, `missing` what is not there.
 
     Playlists that lead to other files are opened only where `files.allow_playlists` was said, and to local ones alone.
     """
@@ -207,6 +213,8 @@ def open_container(path: str | Path, refusal: str = "is not a video or audio fil
                 container: Any = av.open(source, "r", options=options, metadata_errors="replace", buffer_size=1 << 18)
         except (av.error.FFmpegError, OSError) as error:
             raise ffmpeg.NoVideoError(f"{path}: {damage.why_unopened(path, refusal, said, error, trusted)}") from None
+        if missing is not None:
+            missing += filter(PASSED_OVER.search, said)
         container.flags &= ~av.container.Flags.gen_pts.value  # times that are made up would look like the file's own
         try:
             yield container
@@ -239,9 +247,8 @@ def interlaced(path: str, is_clip: bool = False) -> ValueError:
             kept = [first_video(container), *(stream for stream in beside if holds(".mkv", stream))]
             end = " ".join(f"-map 0:{stream.index}" for stream in kept) + " -c copy -c:v ffv1 OUT.mkv"
     command = f"{shlex.quote(ffmpeg.binary())} -i {ffmpeg.quoted(path)} -vf bwdif=send_frame {end}"
-    return ValueError(
-        f"{path}: is interlaced; `predict` takes it with --deinterlace; or deinterlace it first: {command}"
-    )
+    told = "is interlaced; `predict` takes it with --deinterlace; or deinterlace it first"
+    return ValueError(f"{path}: {told}: {command}")
 
 
 def _graph(frame: Any, filters: tuple[Filter, ...]) -> Any:
@@ -261,11 +268,9 @@ def _filter(frames: Iterator[Any], filters: tuple[Filter, ...]) -> Iterator[Any]
             graph.configure()
         if graph is not None:
             graph.push(frame)
-            try:
+            with suppress(av.error.BlockingIOError, av.error.EOFError):
                 while True:
                     yield graph.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                pass
 
 
 def _look_at(frame: Any) -> tuple[dict[str, bytes], str | None, str]:
@@ -286,11 +291,12 @@ def _look_at(frame: Any) -> tuple[dict[str, bytes], str | None, str]:
 def _listen(level: int = av.logging.ERROR) -> Iterator[list[str]]:
     """What FFmpeg says in this thread, at `level` or worse; the list is filled when the block ends."""
     said: list[str] = []
-    av.logging.set_level(level)
+    av.logging.set_level(av.logging.INFO)
     av.logging.set_skip_repeated(False)
     with av.logging.Capture() as logs:
         try:
             yield said
         finally:
             av.logging.set_level(None)
-            said += [words.strip() for _, _, words in logs if words.strip()]
+            told = [(found, words.strip()) for found, _, words in logs if words.strip()]
+            said += [words for found, words in told if found <= level or PASSED_OVER.search(words)]
