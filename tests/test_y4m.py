@@ -241,7 +241,7 @@ BAD_HEADERS = {
     b"YUV4MPEG2 W4 H2 C420 C444\n" + FRAME: "at most one C token, got C420 C444",
     b"YUV4MPEG2 W4 H2 F25:1 F30:1\n" + FRAME: "at most one F token",
     b"YUV4MPEG2 W4 H2 XYSCSS=420JPEG XYSCSS=444\n" + FRAME: "at most one XYSCSS= token",
-    b"YUV4MPEG2 W4 H2 F" + b"9" * 400 + b":1\n" + FRAME: "a rate such as F25:1, numbers up to 2147483647, got F999",
+    b"YUV4MPEG2 W4 H2 F" + b"9" * 400 + b":1\n" + FRAME: "a rate such as F25:1, numbers up to 2147483647, .*got F999",
     b"YUV4MPEG2 W4 H2 F1:" + b"9" * 400 + b"\n" + FRAME: "a rate such as F25:1",
     b"YUV4MPEG2 W4 H2 F2147483648:1\n" + FRAME: "got F2147483648:1",
     b"YUV4MPEG2 W4 H2 F25\n" + FRAME: "a rate such as F25:1, .*got F25;",

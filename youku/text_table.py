@@ -31,6 +31,12 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def listed(words: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first of them, and how many more there are: a, b and 3 more."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return between.join(words[:most]) + more
+
+
 def _is_number(cell: str) -> bool:
     try:
         float(cell.replace(",", "").rstrip("%"))

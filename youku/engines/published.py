@@ -10,6 +10,7 @@ from youku.engines.families_light import LIGHT
 from youku.engines.families_residual import RESIDUAL
 from youku.engines.forms import Family, Published, State
 from youku.files import printable
+from youku.text_table import listed
 
 FAMILIES: tuple[Family, ...] = (*LIGHT, *RESIDUAL)
 PUBLISHED = tuple(family.form(*sizes) for family in FAMILIES for sizes in family.usual)
@@ -28,9 +29,8 @@ def near_miss(state: State) -> str:
     if found is None:
         return ""
     wrong, form = found
-    more = f" and {len(wrong) - MOST_FAULTS} more" if len(wrong) > MOST_FAULTS else ""
-    told = "; ".join(map(printable, wrong[:MOST_FAULTS]))  # a key may hold anything
-    return f"do not fit {form.model} of {form.source}: {told}{more}"
+    told = listed([*map(printable, wrong)], MOST_FAULTS, "; ")  # a key may hold anything
+    return f"do not fit {form.model} of {form.source}: {told}"
 
 
 def _likely(state: State) -> list[Published]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from youku import contest
 from youku.contest import TestSet
 from youku.exchange.submission import Submission
-from youku.text_table import plural
+from youku.text_table import listed, plural
 from youku.video import interpolate, pair_folder, y4m
 from youku.video.y4m import Header
 
@@ -43,9 +43,8 @@ def pair_up(submission: Submission | None, test_set: TestSet, low: Path, high: P
         wanted = ((low, contest.low_name(clip_id)), (high, contest.high_name(clip_id)))
         missing += [f"{one} in {folder}" for folder, one in wanted if not (folder / one).is_file()]
     if missing:
-        more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         raise ValueError(
-            f"test set {test_set}: cannot find {', '.join(missing[:4])}{more}; check the folders, or narrow --test-set"
+            f"test set {test_set}: cannot find {listed(missing, 4)}; check the folders, or narrow --test-set"
         )
     clips, films = [], pair_folder.films(high)
     for clip_id in test_set.ids:

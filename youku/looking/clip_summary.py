@@ -20,6 +20,7 @@ from youku.files import printable
 from youku.looking import clip_measures
 from youku.looking.clip_measures import Information, Sharpness, Survey
 from youku.pages import plots
+from youku.text_table import listed
 from youku.video import clips, ffmpeg, letterbox
 from youku.video.letterbox import Bars
 from youku.video.y4m import Header, Planes
@@ -162,10 +163,7 @@ def _bars(clip: ClipSummary) -> str:
 
 
 def _cuts(cuts: tuple[int, ...]) -> str:
-    if not cuts:
-        return "none"
-    more = f" and {len(cuts) - MOST_CUTS_SHOWN} more" if len(cuts) > MOST_CUTS_SHOWN else ""
-    return f"{len(cuts)}, at frame {', '.join(map(str, cuts[:MOST_CUTS_SHOWN]))}{more}"
+    return f"{len(cuts)}, at frame {listed([*map(str, cuts)], MOST_CUTS_SHOWN)}" if cuts else "none"
 
 
 def _change(differences: tuple[float, ...]) -> str:

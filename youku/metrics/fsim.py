@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from youku.video import resize
+
 T1, T2 = 0.85, 160.0  # section II: stabilise the two similarities
 WORKING_SIDE_PX = 256  # the picture is averaged down until its short side is about this
 SCALES, ORIENTATIONS = 4, 4
@@ -118,7 +120,6 @@ def _similarity(first: np.ndarray, second: np.ndarray, constant: float) -> np.nd
 
 
 def _shrink(luma: np.ndarray) -> np.ndarray:
-    """Means of F x F blocks, F = short side / 256 rounded; rows and columns that fill no block are left off."""
+    """Means of F x F blocks, F = short side / 256 rounded."""
     factor = max(1, int(min(luma.shape) / WORKING_SIDE_PX + 0.5))
-    height, width = luma.shape[0] // factor, luma.shape[1] // factor
-    return luma[: height * factor, : width * factor].reshape(height, factor, width, factor).mean(axis=(1, 3))
+    return resize.block_means(luma, factor, factor)

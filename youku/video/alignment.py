@@ -20,7 +20,7 @@ import numpy as np
 
 from youku import contest, text_table
 from youku.text_table import plural
-from youku.video import y4m
+from youku.video import resize, y4m
 
 NUM_SAMPLES = 5  # frames of a clip that are looked at
 MAX_OFFSET = 5  # frames
@@ -183,7 +183,9 @@ def _compare(
     both, _, power = _moments(lows, highs)
     if power < 1e-6:
         return math.nan, math.nan, math.nan, brightness, math.nan
-    coarse_both, coarse_own, _ = _moments(_blocks(lows), _blocks(highs))  # so that lost detail is not lost contrast
+    side_px = min(8, *lows.shape[1:])
+    coarse = (resize.block_means(frames, side_px, side_px) for frames in (lows, highs))
+    coarse_both, coarse_own, _ = _moments(*coarse)  # so that lost detail is not lost contrast
     return shift_x, shift_y, coarse_both / max(coarse_own, 1e-9), brightness, both / math.sqrt(power)
 
 
@@ -192,14 +194,6 @@ def _moments(lows: np.ndarray, highs: np.ndarray) -> tuple[float, float, float]:
     low, high = lows - lows.mean(), highs - highs.mean()
     own = float((high * high).mean())
     return float((low * high).mean()), own, own * float((low * low).mean())
-
-
-def _blocks(frames: np.ndarray) -> np.ndarray:
-    """Means over blocks of 8x8 (less in tiny frames), what is left at the right and bottom cut off."""
-    num, height, width = frames.shape
-    side = min(8, height, width)
-    whole = frames[:, : height // side * side, : width // side * side]
-    return whole.reshape(num, height // side, side, width // side, side).mean((2, 4))
 
 
 def _shift(low: np.ndarray, high: np.ndarray) -> tuple[float, float]:

@@ -73,26 +73,18 @@ def _mixed(planes: Array, matrix: str, full_range: bool, to_rgb: bool) -> Array:
 
 def upsample_chroma(chroma: Array, height: int, width: int, layout: Layout, kernel: str = "bilinear") -> Array:
     """Bring a chroma plane (..., h, w) to luma size (..., H, W), each sample read at its own siting."""
-    (sub_x, sub_y, _), (down, right) = layout, _cosited(layout)
     out = chroma
-    if sub_y == 2:  # odd sizes: double, then cut
-        out = resize.rescale(out, 2 * out.shape[-2], -2, kernel, 0.25 * down, 2.0)  # (..., 2 h, w)
-    if sub_x == 2:
-        out = resize.rescale(out, 2 * out.shape[-1], -1, kernel, 0.25 * right, 2.0)  # (..., 2 h, 2 w)
-    return out[..., :height, :width]
+    for axis, is_cosited in _halved_axes(layout):
+        out = resize.rescale(out, 2 * out.shape[axis], axis, kernel, 0.25 * is_cosited, 2.0)  # (..., 2 h, 2 w)
+    return out[..., :height, :width]  # odd sizes: doubled, then cut
 
 
 def downsample_chroma(chroma: Array, layout: Layout, kernel: str = "bilinear") -> Array:
     """Inverse direction of `upsample_chroma`: anti-aliased, at the target's siting; odd sizes repeat the last line."""
-    (sub_x, sub_y, _), (down, right) = layout, _cosited(layout)
     out = chroma
-    if sub_y == 2:
-        out = resize.rescale(out, -(-out.shape[-2] // 2), -2, kernel, -0.5 * down, 0.5)  # (..., ceil(H / 2), W)
-    if sub_x == 2:
-        out = resize.rescale(
-            out, -(-out.shape[-1] // 2), -1, kernel, -0.5 * right, 0.5
-        )  # (..., ceil(H / 2), ceil(W / 2))
-    return out
+    for axis, is_cosited in _halved_axes(layout):
+        out = resize.rescale(out, -(-out.shape[axis] // 2), axis, kernel, -0.5 * is_cosited, 0.5)
+    return out  # (..., ceil(H / 2), ceil(W / 2))
 
 
 def to_420(chroma: Array, layout: Layout, target: Layout) -> Array:
@@ -127,6 +119,12 @@ def chroma_shift(layout: Layout, scale: float) -> tuple[float, float]:
     down, right = _cosited(layout)
     shift = (scale - 1) / (4 * scale)
     return shift * down, shift * right
+
+
+def _halved_axes(layout: Layout) -> list[tuple[int, bool]]:
+    """The axes along which a layout has half of the chroma, rows first, and whether it is cosited there."""
+    sub_x, sub_y, _ = layout
+    return [(axis, on) for axis, sub, on in zip((-2, -1), (sub_y, sub_x), _cosited(layout), strict=True) if sub == 2]
 
 
 def _cosited(layout: Layout) -> tuple[bool, bool]:

@@ -24,6 +24,7 @@ from youku.video import color, damage, picture_sets, resize
 from youku.video.picture_sets import PictureFiles
 
 FORMS = ("train", "eval")
+GROUPS = ("lr", "hr")
 PATCH_PX = {2: 10, 3: 7, 4: 6}  # of the low resolution, FSRCNN's
 MOST_LISTED = 8
 AUGMENT_ZOOMS = (1.0, 0.9, 0.8, 0.7, 0.6)  # FSRCNN's, each in four rotations
@@ -70,7 +71,7 @@ def write(pairs: Sequence[PictureFiles], target: Path, content: Content, watch: 
         return _write_patches(h5py, pairs, target, content, watch)
     with files.atomic_path(target) as temporary, h5py.File(temporary, "w") as file:
         for number, pair in enumerate(watch(pairs)):
-            for key, picture in zip(("lr", "hr"), picture_sets.load(pair, content.scale), strict=True):
+            for key, picture in zip(GROUPS, picture_sets.load(pair, content.scale), strict=True):
                 dataset = file.create_dataset(f"{key}/{number}", data=_luma(picture))
                 dataset.attrs["name"] = np.bytes_(pair.name.encode())
     return len(pairs)
@@ -107,7 +108,7 @@ def read_evaluation(path: str | Path, scale: int) -> Iterator[LumaPair]:
         if _form(file, path) != "eval":
             raise ValueError(f"{path}: holds training patches, expected an evaluation file; write one with --hdf5 eval")
         for key in _keys(file, path):
-            low, high = (_read(_item(file, path, group, key), path, f"{group}/{key}") for group in ("lr", "hr"))
+            low, high = (_read(_item(file, path, group, key), path, f"{group}/{key}") for group in GROUPS)
             if high.shape != (low.shape[0] * scale, low.shape[1] * scale):
                 raise ValueError(
                     f"{path}: picture {key} is {low.shape} and {high.shape}, expected x{scale}; check --scale"
@@ -124,37 +125,33 @@ def to_pictures(source: str | Path, folder: Path) -> int:
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder}: is not empty; name another folder")
     files.make_folder(folder.parent)
-    with _open(source) as file:
-        is_train = _form(file, source) == "train"
-        if not is_train:
-            keys: list[Any] = _keys(file, source)
-            names = [_name(file["hr"][key], key) for key in keys]
-            names = names if len(set(names)) == len(names) else keys
-        else:
-            keys = list(range(len(file["lr"])))
-            names = [f"{key:06d}" for key in keys]
-        with files.temporary_folder(folder) as temporary:
-            building = temporary / "pictures"
-            for group in ("lr", "hr"):
-                (building / group).mkdir(parents=True)
-                for key, name in zip(keys, names, strict=True):
-                    low, high = (file[name] if is_train else _item(file, source, name, key) for name in ("lr", "hr"))
-                    if group == "lr":
-                        shapes = (low.shape[1:], high.shape[1:]) if is_train else (low.shape, high.shape)
-                        _check_scale(source, key, *shapes)
-                    dataset = low if group == "lr" else high
-                    plane = resize.to_integers(_read(dataset, source, f"{group} {key}", key if is_train else ()))
-                    Image.fromarray(plane).save(building / group / f"{name}.png")
-            building.replace(folder)
-    return len(keys)
+    with _open(source) as file, files.temporary_folder(folder) as temporary:
+        pairs, building = _pairs(file, source), temporary / "pictures"
+        for group in GROUPS:
+            (building / group).mkdir(parents=True)
+        for name, key, datasets in pairs:
+            (tall, wide), shape = datasets["lr"].shape[-2:], datasets["hr"].shape[-2:]
+            factor = shape[0] // max(1, tall)
+            if shape != (tall * factor, wide * factor) or not shape[0] * shape[1]:
+                told = f"pair {key} is lr {(tall, wide)}, hr {shape}; expected hr a whole multiple"
+                raise ValueError(f"{source}: {told}; make the file again")
+            for group, dataset in datasets.items():
+                luma = _read(dataset, source, f"{group} {key}", key if isinstance(key, int) else ())
+                Image.fromarray(resize.to_integers(luma)).save(building / group / f"{name}.png")
+        building.replace(folder)
+    return len(pairs)
 
 
-def _check_scale(path: str | Path, key: Any, low: tuple[int, ...], high: tuple[int, ...]) -> None:
-    factor = high[0] // max(1, low[0])
-    if tuple(high) != (low[0] * factor, low[1] * factor) or not high[0] * high[1]:
-        raise ValueError(
-            f"{path}: pair {key} is lr {low}, hr {high}; expected hr a whole multiple; make the file again"
-        )
+def _pairs(file: Any, path: str | Path) -> list[tuple[str, int | str, dict[str, Any]]]:
+    """Of each pair its name, its place in the datasets or its key in the groups, and the datasets that hold it."""
+    if _form(file, path) == "train":
+        whole = {group: file[group] for group in GROUPS}
+        return [(f"{index:06d}", index, whole) for index in range(len(file["lr"]))]
+    keys = _keys(file, path)
+    names = [_name(file["hr"][key], key) for key in keys]
+    names = names if len(set(names)) == len(names) else keys
+    found = ({group: _item(file, path, group, key) for group in GROUPS} for key in keys)
+    return list(zip(names, keys, found, strict=True))
 
 
 def _views(pair: PictureFiles, content: Content) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -232,7 +229,7 @@ def _read(dataset: Any, path: str | Path, where: str, index: int | tuple[()] = (
 
 def _form(file: Any, path: str | Path) -> str:
     """ "train" or "eval"; ValueError saying what the file holds instead."""
-    kinds = [_shape_of(_item(file, path, key)) for key in ("lr", "hr") if key in file]
+    kinds = [_shape_of(_item(file, path, key)) for key in GROUPS if key in file]
     if kinds == ["a group"] * 2:
         return "eval"
     is_pair = len(kinds) == 2 and "a group" not in kinds
@@ -254,10 +251,10 @@ def _keys(file: Any, path: str | Path) -> list[str]:
     """ "0", "1", ... of both groups, each a plane."""
     keys = [str(number) for number in range(len(file["lr"]))]
     if not keys or set(file["lr"]) != set(keys) or set(file["hr"]) != set(keys):
-        low, high = (list(file[group])[:MOST_LISTED] for group in ("lr", "hr"))
+        low, high = (list(file[group])[:MOST_LISTED] for group in GROUPS)
         raise ValueError(f"{path}: expected pictures 0, 1, ... in lr and hr, found {low}, {high}")
     for key in keys:
-        for group in ("lr", "hr"):
+        for group in GROUPS:
             if getattr(item := _item(file, path, group, key), "ndim", 0) != 2 or not item.size:
                 raise ValueError(f"{path}: {group}/{key}: expected a plane (h, w), found {_shape_of(item)}")
     return keys

@@ -183,5 +183,4 @@ def _shrunk(values: np.ndarray, height: int, width: int) -> np.ndarray:
     """Mean over the luma samples that each sample of a plane (height, width) covers."""
     step_y, step_x = -(-values.shape[0] // height), -(-values.shape[1] // width)
     below, after = height * step_y - values.shape[0], width * step_x - values.shape[1]
-    padded = np.pad(values, ((0, below), (0, after)), "edge")
-    return padded.reshape(height, step_y, width, step_x).mean(axis=(1, 3))
+    return resize.block_means(np.pad(values, ((0, below), (0, after)), "edge"), step_y, step_x)

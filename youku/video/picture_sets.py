@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from youku.text_table import listed
 from youku.video import pictures, resize
 
 KINDS = ("bicubic", "unknown")
@@ -61,7 +62,7 @@ def find(folder: str | Path, scale: int, kind: str = "bicubic", low: Path | None
     if missing:
         raise ValueError(
             f"{low_folder}: expected a partner such as {found[0].name}x{scale}.png for every picture of {high_folder}, "
-            f"found none for {_listed(missing)}; unpack the set again or remove the pictures without one"
+            f"found none for {listed(missing, MOST_LISTED)}; unpack the set again or remove the pictures without one"
         )
     return found
 
@@ -140,8 +141,10 @@ def match_made(folder: Path, truths: list[PictureFiles], scale: int) -> list[Pat
             missing.append(truth.high.name)
         elif near[1:]:
             unclear.append(f"{truth.high.name} ({', '.join(path.name for path in near[:3])})")
-    faults = [f"none for {_listed(missing)}: make what is missing, or name it as its truth"] if missing else []
-    faults += [f"several for {_listed(unclear)}: leave one of each there"] if unclear else []
+    faults = (
+        [f"none for {listed(missing, MOST_LISTED)}: make what is missing, or name it as its truth"] if missing else []
+    )
+    faults += [f"several for {listed(unclear, MOST_LISTED)}: leave one of each there"] if unclear else []
     if faults:
         raise ValueError(f"{folder}: expected one picture for every truth, found {'; '.join(faults)}")
     return found
@@ -176,8 +179,3 @@ def _low_folder(high_folder: Path, scale: int, kind: str) -> Path | None:
 
 def _is_high(name: str) -> bool:
     return name == "HR" or name.endswith("_HR")
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - MOST_LISTED
-    return ", ".join(names[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

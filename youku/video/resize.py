@@ -99,6 +99,13 @@ def to_integers(values: np.ndarray, depth: int = 8) -> np.ndarray:
     return rounded.astype(np.uint8 if depth == 8 else np.uint16)
 
 
+def block_means(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
+    """Means over blocks of (..., H, W), float64; rows and columns that fill no block are left off."""
+    height, width = image.shape[-2] // height_px, image.shape[-1] // width_px
+    whole = image[..., : height * height_px, : width * width_px]
+    return whole.reshape(*image.shape[:-2], height, height_px, width, width_px).mean(axis=(-3, -1))
+
+
 def shrink(image: np.ndarray, scale: int, name: str) -> np.ndarray:
     """A uint8 picture (H, W) or (H, W, C), H and W divided by `scale`, with a resizer of SHRINKERS."""
     if name not in SHRINKERS:

@@ -174,12 +174,10 @@ def _only(tokens: tuple[str, ...], start: str, name: str) -> str | None:
 def _check_ratio(token: str | None, what: str, name: str) -> None:
     """Two whole numbers of MAX_NUMBER or less, none of them 0 alone: 0:0 is how y4m says unknown."""
     numbers = re.fullmatch(r"[FA]0*(\d{1,10}):0*(\d{1,10})", token or "F0:0")
-    if not numbers or (over := int(numbers[1])) > MAX_NUMBER or (under := int(numbers[2])) > MAX_NUMBER:
-        raise Y4MError(
-            f"{name}: expected {what}, numbers up to {MAX_NUMBER}, got {_shown([token])}; make the file again"
-        )
-    if bool(over) != bool(under):
-        raise Y4MError(f"{name}: expected {what}, or 0:0 for unknown, got {_shown([token])}; make the file again")
+    over, under = map(int, numbers.groups()) if numbers else (0, 1)
+    if max(over, under) > MAX_NUMBER or bool(over) != bool(under):
+        expected = f"{what}, numbers up to {MAX_NUMBER}, or 0:0 for unknown"
+        raise Y4MError(f"{name}: expected {expected}, got {_shown([token])}; make the file again")
 
 
 def _side(tokens: tuple[str, ...], letter: str, name: str) -> int:
