@@ -21,18 +21,17 @@ from youku.text_table import plural
 from youku.video import ffmpeg, y4m
 from youku.video.y4m import Header, Planes
 
-# name -> (ffmpeg encoder, options that keep it repeatable and quiet, longest side in pixels)
-_ENCODERS: dict[str, tuple[str, dict[str, str], int]] = {
-    "x264": ("libx264", {"preset": "medium"}, 16384),
-    "x265": ("libx265", {"preset": "medium", "x265-params": "pools=none:frame-threads=1:log-level=error"}, 8192),
-    "svtav1": ("libsvtav1", {"preset": "8", "svtav1-params": "lp=1"}, 16384),
-    "mpeg1": ("mpeg1video", {"g": "15", "bf": "2", "strict": "-2"}, 4095),  # -2: rates outside the standard's list
-    "mpeg2": ("mpeg2video", {"g": "15", "bf": "2", "strict": "-2"}, 16383),
-    "mpeg4": ("mpeg4", {"g": "250", "bf": "2"}, 8191),
-    "mjpeg": ("mjpeg", {}, 65500),  # intra only: what JPEG compression does to each picture
+_X265 = {"preset": "medium", "x265-params": "pools=none:frame-threads=1:log-level=error"}
+# name -> (ffmpeg encoder, options that keep it repeatable and quiet, shortest and longest side in pixels)
+_ENCODERS: dict[str, tuple[str, dict[str, str], int, int]] = {
+    "x264": ("libx264", {"preset": "medium"}, 2, 16384),
+    "x265": ("libx265", _X265, 64, 8192),  # none below 16; in those 33 to 48 wide it may write beyond its memory
+    "svtav1": ("libsvtav1", {"preset": "8", "svtav1-params": "lp=1"}, 64, 16384),
+    "mpeg1": ("mpeg1video", {"g": "15", "bf": "2", "strict": "-2"}, 2, 4095),  # -2: rates outside the standard's list
+    "mpeg2": ("mpeg2video", {"g": "15", "bf": "2", "strict": "-2"}, 2, 16383),
+    "mpeg4": ("mpeg4", {"g": "250", "bf": "2"}, 2, 8191),
+    "mjpeg": ("mjpeg", {}, 2, 65500),  # intra only: what JPEG compression does to each picture
 }
-AV1_LEAST_PX = 64  # SVT-AV1 takes none smaller
-X265_LEAST_PX = 64  # it takes none below 16, and may write beyond its memory in those 33 to 48 pixels wide
 ENCODER = "encoder"
 BITRATES = range(1000, 2 * 10**9 + 1)
 CODECS = tuple(_ENCODERS)
@@ -80,7 +79,7 @@ def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iter
         raise ValueError(
             f"codec {coding.codec}: {ffmpeg.binary()} has no {encoder}; take another codec or IMAGEIO_FFMPEG_EXE"
         )
-    wire, most_px = _wire_header(header, coding), _ENCODERS[coding.codec][2]
+    wire, most_px = _wire_header(header, coding), _ENCODERS[coding.codec][3]
     if max(wire.width, wire.height) > most_px:
         raise ValueError(
             f"codec {coding.codec}: codes sides up to {most_px} pixels, the pictures are "
@@ -129,7 +128,7 @@ def _refusals(wire: Header, coding: Coding) -> Iterator[None]:
 
 def _wire_header(header: Header, coding: Coding) -> Header:
     """Even size (H.264 and H.265 refuse odd 4:2:0), the clip's rate, and for mjpeg the range it codes as it stands."""
-    least_px = {"x265": X265_LEAST_PX, "svtav1": AV1_LEAST_PX}.get(coding.codec, 2)
+    least_px = _ENCODERS[coding.codec][2]
     width, height = (max(side + side % 2, least_px) for side in (header.width, header.height))
     wire = y4m.make_header(width, height, header.fps, "420jpeg")
     if coding.codec != "mjpeg":
@@ -142,14 +141,9 @@ def _pad(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _encode_command(coding: Coding) -> list[str]:
-    encoder, options, _ = _ENCODERS[coding.codec]
-    quality: dict[str, str] = {}
-    if coding.crf is not None:
-        quality["crf"] = str(coding.crf)
-    if coding.qscale is not None:
-        quality["q:v"] = str(coding.qscale)
-    if coding.bitrate is not None:
-        quality["b:v"] = coding.bitrate
+    encoder, options, *_ = _ENCODERS[coding.codec]
+    given = {"crf": coding.crf, "q:v": coding.qscale, "b:v": coding.bitrate}
+    quality = {name: str(value) for name, value in given.items() if value is not None}
     output = {"format": "nut", "c:v": encoder, "threads": "1", **options, **quality, **ffmpeg.passthrough()}
     return ffmpeg.build("pipe:0", "pipe:1", {"format": "yuv4mpegpipe"}, output)
 

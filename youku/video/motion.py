@@ -18,7 +18,6 @@ from youku.video import resize
 from youku.video.y4m import Layout, Planes
 
 BLOCK_PX = 8
-SMALL_PX = 512  # samples up to which a search is all overhead
 SEARCH_PX = 16
 BLEND_RATE = 1 / 8  # k of the paper, for 8-bit code values
 CUBIC_MARGIN_PX = 2
@@ -57,16 +56,9 @@ def search(neighbour: np.ndarray, reference: np.ndarray, radius_px: int) -> tupl
     blocks = with_edges(reference, 0, below, after)
     around = with_edges(neighbour, radius_px, below, after)
     tall, wide = blocks.shape
-    if not radius_px:  # a clip of many small frames would else be all overhead
-        still = _block_sums(_difference(blocks, around)).astype(np.int64)
-        return np.zeros((*still.shape, 2), np.int64), still
     num = 2 * radius_px + 1
     sad = np.empty((num, tall // BLOCK_PX, num, wide // BLOCK_PX), np.uint16)
-    if tall * wide <= SMALL_PX:  # all moves at once
-        moved = sliding_window_view(around, (tall, wide))  # (num, num, tall, wide)
-        folded = _difference(blocks, moved).reshape(num, num, tall // BLOCK_PX, BLOCK_PX, wide // BLOCK_PX, BLOCK_PX)
-        sad[:] = folded.sum(axis=(3, 5), dtype=np.uint16).transpose(0, 2, 1, 3)
-    for top in range(num if tall * wide > SMALL_PX else 0):  # all horizontal moves at once
+    for top in range(num):  # all horizontal moves at once
         moved = sliding_window_view(around[top : top + tall], wide, axis=1)  # (tall, num, wide)
         sad[top] = _block_sums(_difference(blocks[:, None], moved))
     by_length = _by_length(radius_px)
