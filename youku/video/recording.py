@@ -73,14 +73,13 @@ class Recording:
         if first is None:
             raise ffmpeg.NoVideoError(f"{path}: no picture in it ({(*self.faults, 'it is empty')[0]}); check the file")
         self._frames = chain([first], self._frames)
-        self.num_frames = (
-            self._video.frames or int(container.format.name.endswith(("_pipe", "image2"))) or None
-        )  # if told
+        kind = container.format.name
+        self.num_frames = self._video.frames or (1 if kind.endswith(("_pipe", "image2")) else None)  # if it tells
         likely = self.num_frames or round(Fraction(container.duration or 0, 10**6) * self._rate)
         likely = max(0, likely - round((start_sec or 0) * self._rate))
         likely = likely if duration_sec is None else min(likely, round(duration_sec * self._rate))
         self.tick = Fraction(1, first.time_base.denominator)  # seconds
-        begin = Fraction(container.start_time or 0, 10**6) if container.format.name in LOOSE_CLOCKS else 0
+        begin = Fraction(container.start_time or 0, 10**6) if kind in LOOSE_CLOCKS else 0
         self.start = round(begin / self.tick)  # tick of its clock's 0
         data, siting, field = _look_at(first)
         tags = avframe.read_tags(first, data, siting)
@@ -93,7 +92,7 @@ class Recording:
         if not name.startswith("mono") and (misread := self.tags.misread):
             _log.warning("%s: %s", path, misread)
         num_each, num_indexed = 2 if DEINTERLACE["field"] in filters else 1, len(self._video.index_entries)
-        has_index = "mp4" in container.format.name and num_indexed == self.num_frames
+        has_index = "mp4" in kind and num_indexed == self.num_frames
         self.likely_frames = likely * num_each or None
         self.most_frames = num_indexed * num_each if has_index else None
         rate, aspect = self._rate * num_each, self._video.sample_aspect_ratio
@@ -216,10 +215,8 @@ def open_container(
         if missing is not None:
             missing += filter(PASSED_OVER.search, said)
         container.flags &= ~av.container.Flags.gen_pts.value  # times that are made up would look like the file's own
-        try:
+        with container:
             yield container
-        finally:
-            container.close()
 
 
 def first_video(container: Any) -> Any:
@@ -298,5 +295,5 @@ def _listen(level: int = av.logging.ERROR) -> Iterator[list[str]]:
             yield said
         finally:
             av.logging.set_level(None)
-            told = [(found, words.strip()) for found, _, words in logs if words.strip()]
-            said += [words for found, words in told if found <= level or PASSED_OVER.search(words)]
+            heard = [words.strip() for found, _, words in logs if found <= level or PASSED_OVER.search(words.strip())]
+            said += filter(None, heard)
