@@ -59,7 +59,7 @@ def test_overwritten_bytes_never_trace_back(tmp_path: Path, suffix: str) -> None
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(PIXELS).save(path)
     data, rng = path.read_bytes(), np.random.default_rng(1)
-    for _ in range(60):
+    for _ in range(30):
         damaged = bytearray(data)
         for place in rng.integers(0, len(data), 3):
             damaged[place] = rng.integers(256)
