@@ -32,7 +32,8 @@ def ssim(
     img1: Tensor, img2: Tensor, window_size: int = 11, size_average: bool = True, data_range: float = 1.0
 ) -> Tensor:
     """Mean SSIM of images (N, C, H, W) in [0, data_range]: a scalar, or (N,), one an image, without `size_average`."""
-    values = ssim_map(img1, img2, window_size, data_range)
+    luminance, contrast_structure = factors(img1, img2, window_size, data_range)
+    values = luminance * contrast_structure  # (N, C, H - window + 1, W - window + 1)
     return values.mean() if size_average else values.mean(dim=(1, 2, 3))
 
 
@@ -47,13 +48,7 @@ class SSIM(nn.Module):
         return ssim(img1, img2, self.window_size, self.size_average, self.data_range)
 
 
-def ssim_map(img1: Tensor, img2: Tensor, window_size: int = 11, data_range: float = 1.0) -> Tensor:
-    """SSIM at each window position: (N, C, H - window + 1, W - window + 1)."""
-    luminance, contrast_structure = factors(img1, img2, window_size, data_range)
-    return luminance * contrast_structure
-
-
-def factors(img1: Tensor, img2: Tensor, window_size: int = 11, data_range: float = 1.0) -> tuple[Tensor, Tensor]:
+def factors(img1: Tensor, img2: Tensor, window_size: int, data_range: float) -> tuple[Tensor, Tensor]:
     """(luminance, contrast * structure) maps, whose product is SSIM; MS-SSIM takes the second at each scale."""
     _check(img1.shape, img2.shape, window_size)
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2

@@ -20,7 +20,7 @@ from youku.pages import compare_canvas
 from youku.pages.compare_canvas import Sheet
 from youku.pages.crops import Box
 from youku.text_table import plural
-from youku.video import clips, color, film, interpolate, resize
+from youku.video import clips, color, film, fit, interpolate
 from youku.video.recording import Recording
 from youku.video.y4m import Header, Planes
 
@@ -72,13 +72,7 @@ def enlarged(planes: Planes, header: Header, target: Header) -> Planes:
     scale_x, scale_y = target.width / header.width, target.height / header.height
     if scale_x == scale_y and scale_x == int(scale_x):
         return interpolate.upscale(planes, header, int(scale_x))
-    shift_y, shift_x = color.chroma_shift(header.layout, scale_y)[0], color.chroma_shift(header.layout, scale_x)[1]
-    out = []
-    for index, (plane, (height, width)) in enumerate(zip(planes, target.plane_shapes, strict=True)):
-        shifts = (shift_y, shift_x) if index else (0.0, 0.0)
-        large = resize.resize(plane.astype(np.float32), height, width, "bicubic", "replicate", *shifts)
-        out.append(resize.to_integers(large, header.depth))
-    return tuple(out)
+    return fit.fit(planes, header, target)
 
 
 def version_labels(given: str | None, versions: Sequence[Version], size: tuple[int, int]) -> tuple[str, ...]:

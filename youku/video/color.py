@@ -38,7 +38,9 @@ def yuv444_to_rgb(yuv: Array, matrix: str = "601", full_range: bool = False) -> 
 @lru_cache(maxsize=16)
 def _product(matrix: str, full_range: bool, to_rgb: bool) -> tuple[np.ndarray, np.ndarray]:
     """(3, 3) and (3, 1): Y'CbCr in code values / 255 is the product with R'G'B', plus the offset; or the other way."""
-    red_weight, blue_weight = _weights(matrix)
+    if matrix not in MATRICES:
+        raise ValueError(f"matrix {matrix!r}: expected one of {', '.join(MATRICES)}")
+    red_weight, blue_weight = MATRICES[matrix]
     luma_gain, luma_offset, chroma_gain = _range(full_range)
     luma = np.array([red_weight, 1 - red_weight - blue_weight, blue_weight])
     cb = (np.array([0, 0, 1]) - luma) / (2 * (1 - blue_weight))
@@ -176,12 +178,6 @@ def rgb_to_planes(rgb: np.ndarray, layout: Layout, matrix: str = "601") -> tuple
     if layout[0] == 0:
         return (luma,)
     return luma, *(resize.to_integers(downsample_chroma(yuv[channel], layout) * 255) for channel in (1, 2))
-
-
-def _weights(matrix: str) -> tuple[float, float]:
-    if matrix not in MATRICES:
-        raise ValueError(f"matrix {matrix!r}: expected one of {', '.join(MATRICES)}")
-    return MATRICES[matrix]
 
 
 def _range(full_range: bool) -> tuple[float, float, float]:

@@ -10,13 +10,11 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +29,7 @@ from youku.video.y4m import CHROMA, Header, Planes
 SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 _log = logging.getLogger(__name__)
 PLANE_INDEX = "planes.json"  # header and FRAME parameters of a folder of gray planes
-_BY_RGB = (("format", "rgb24"),)
+_BY_RGB: tuple[ffmpeg.Filter, ...] = (("format", "rgb24"),)
 NUMBER = re.compile(r"%0*([0-9]{0,2})d")  # of more digits than a name can have it is none
 
 
@@ -121,32 +119,29 @@ def open_rgb(
         _log.warning("%s: has 16-bit pictures, which become 8 bit; --chroma 444p16 keeps what they hold", path)
     kinds = {(head.suffix, head.colours) for head in heads}
     # ffmpeg turns and scales all as the first asks for, leaves 1 bit at 0 and 255, and white off by a code if depths differ
-    others = [head.is_deep != (CHROMA[layout][1] > 8) for head in heads]
-    by_rgb = [
-        head.colours == "1-bit" or (head.colours == "gray" and is_other)
-        for head, is_other in zip(heads, others, strict=True)
-    ]
-    if len(kinds) > 1 or any(head.turn > 1 for head in heads) or any(by_rgb):
-        from youku.video.recording import open_recording  # PyAV
-
+    others = [head.colours == "1-bit" or head.is_deep != (CHROMA[layout][1] > 8) for head in heads]
+    turned = (head.turn > 1 for head in heads)
+    grays = (is_other and head.colours in ("1-bit", "gray") for head, is_other in zip(heads, others, strict=True))
+    if len(kinds) > 1 or any(turned) or any(grays):
         is_full = all(suffix == ".jpg" for suffix, _ in kinds)
         alike = ("scale", f"out_range={'full' if is_full else 'limited'}"), ("format", ffmpeg.pix_fmt(layout))
-        opened = [
-            partial(open_recording, path, chroma=layout, filters=_BY_RGB * (is_rgb or is_other) + alike, whole=True)
-            for path, is_rgb, is_other in zip(found, by_rgb, others, strict=True)
-        ]
-        with opened[0]() as recording:
-            yield recording.header.at_rate(fps), chain.from_iterable(_one_by_one(opened))
+        one_by_one = _one_by_one(found, layout, [_BY_RGB * is_other + alike for is_other in others])
+        header, first = next(one_by_one)
+        yield header.at_rate(fps), chain([first], (planes for _, planes in one_by_one))
         return
     with open_by_ffmpeg(found, str(fps), layout, heads[0].suffix) as (header, frames):
         yield header, frames
 
 
-def _one_by_one(opened: Sequence[Callable[[], Any]]) -> Iterator[Iterable[Planes]]:
+def _one_by_one(
+    paths: Sequence[Path], layout: str, filters: Sequence[tuple[ffmpeg.Filter, ...]]
+) -> Iterator[tuple[Header, Planes]]:
     """Each picture as a video of one frame, turned as its own tag says."""
-    for each in opened:
-        with each() as recording:
-            yield recording
+    from youku.video.recording import open_recording  # PyAV
+
+    for path, own in zip(paths, filters, strict=True):
+        with open_recording(path, chroma=layout, filters=own, whole=True) as recording:
+            yield from ((recording.header, planes) for planes in recording)
 
 
 def unsited(chroma: str) -> str:
