@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from youku import arguments, copies, files, stops, system_errors, threads
+from youku import arguments, copies, files, memory, stops, system_errors, threads
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -245,6 +245,7 @@ def _told(act: Callable[[], int], verb: str, is_process: bool) -> int:
         if is_process:
             _open_streams()
             stops.watch_process()
+            memory.keep_freed()
             if verb in NO_NETWORK:
                 threads.take_one()
         status = act()
