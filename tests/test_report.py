@@ -249,8 +249,8 @@ def test_missing_score_is_one_clear_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda score: score.pop("clips"), "clips missing"),
-        (lambda score: score["protocol"].pop("vmaf_pool"), "vmaf_pool missing"),
+        (lambda score: score.pop("clips"), "score: 'clips' is missing"),
+        (lambda score: score["protocol"].pop("vmaf_pool"), "score.protocol: 'vmaf_pool' is missing"),
         (lambda score: score["clips"].clear(), "holds no clips"),
         (lambda score: score["clips"][0].pop("frames"), "'frames' is missing"),
         (lambda score: score["clips"][0].update(width=0), "expected sides of 1 to 32768 pixels"),

@@ -149,31 +149,26 @@ def look(path: Path, closely: bool = False) -> tuple[Header, int] | Notice:
 
 def look_at(item: Wanted, num_frames: int) -> dict[int, tuple[Header, int] | Notice]:
     """Every clip asked for of one archive: header and number of frames where it is whole. Remembers what it compared."""
-    found = {clip_id: look(item.clip_path(clip_id)) for clip_id in item.clip_ids}
-    there = {clip_id: item.clip_path(clip_id) for clip_id, one in found.items() if not isinstance(one, Notice)}
-    marks = read_marks(item)
-    unsure = [
-        clip_id for clip_id, path in there.items() if (mark := marks.get(path.name)) is None or mark.of(path) != mark
-    ]
-    truth = marks | _directory(item) if unsure else {}
-    fresh: dict[str, Mark] = {}
-    for clip_id in unsure:
-        path, one = there[clip_id], found[clip_id]
-        assert not isinstance(one, Notice)
-        wanted = truth.get(path.name)
-        if wanted is None and isinstance(looked := look(path, closely=True), Notice):
-            found[clip_id] = looked
+    found: dict[int, tuple[Header, int] | Notice] = {}
+    marks, fresh, truth = read_marks(item), dict[str, Mark](), None
+    for clip_id in item.clip_ids:
+        path = item.clip_path(clip_id)
+        found[clip_id] = one = look(path)
+        if isinstance(one, Notice) or ((mark := marks.get(path.name)) and mark.of(path) == mark):
             continue
-        if wanted is None and one[1] < num_frames:
+        truth = marks | _directory(item) if truth is None else truth
+        if wanted := truth.get(path.name):
+            if wanted.bytes == path.stat().st_size and wanted.crc == _crc(path):
+                fresh[path.name] = wanted.of(path)
+            else:
+                found[clip_id] = Notice(str(path), "damaged", "is not the clip of its zip: size or CRC differ")
+        elif isinstance(looked := look(path, closely=True), Notice):
+            found[clip_id] = looked
+        elif one[1] < num_frames:
             fault = (
                 f"expected {plural(num_frames, 'frame')}, got {one[1]}, and no zip or record says that it has no more"
             )
-        elif wanted and (wanted.bytes != path.stat().st_size or wanted.crc != _crc(path)):
-            fault = "is not the clip of its zip: size or CRC differ"
-        else:
-            fresh |= {path.name: wanted.of(path)} if wanted else {}
-            continue
-        found[clip_id] = Notice(str(path), "damaged", fault)
+            found[clip_id] = Notice(str(path), "damaged", fault)
     remember(item, fresh)
     return found
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from youku import contest
 from youku.contest import TestSet
 from youku.exchange.submission import Submission
+from youku.exchange.submission_checks import alike
 from youku.text_table import listed, plural
 from youku.video import interpolate, pair_folder, y4m
 from youku.video.y4m import Header
@@ -64,10 +65,6 @@ def pair_up(submission: Submission | None, test_set: TestSet, low: Path, high: P
         is_whole, name = test_set.is_whole(clip_id), test_set.name(clip_id)
         clips.append(ScoredClip(clip_id, is_whole, name, low_clip, high_clip, frames, films.get(clip_id)))
     return clips
-
-
-def alike(header: Header, other: Header) -> bool:
-    return (header.plane_shapes, header.depth) == (other.plane_shapes, other.depth)
 
 
 def form(header: Header) -> str:

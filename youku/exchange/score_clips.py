@@ -23,8 +23,9 @@ from youku import cli, contest, files, stops
 from youku.contest import TestSet
 from youku.exchange import intervals, kept, totals
 from youku.exchange.kept import Measured
-from youku.exchange.pairing import CHECK_IT, ScoredClip, alike, form, pair_up
+from youku.exchange.pairing import CHECK_IT, ScoredClip, form, pair_up
 from youku.exchange.submission import Submission, open_submission
+from youku.exchange.submission_checks import alike
 from youku.exchange.totals import REFERENCES, SYSTEMS, FrameValues, Reading, Wanted
 from youku.metrics import vmaf
 from youku.metrics.artefacts import Gauge

@@ -15,9 +15,11 @@ from youku import contest, files
 from youku.exchange.totals import CHOICES, SYSTEMS
 from youku.metrics import psnr
 
-KEYS = ("name", "test_set", "created", "protocol", "tools", "paths", "totals", "clips")
-SCORE = {"name": str, "test_set": str, "created": str, "protocol": dict, "tools": dict, "paths": dict, "totals": dict}
 CLIP = {"id": int, "file": str, "low": str, "high": str, "whole": bool, "frames": [int], "width": int, "height": int}
+SCORE = {
+    "name": str, "test_set": str, "created": str, "protocol": dict.fromkeys(CHOICES, str), "tools": dict, "paths": dict,
+    "totals": dict, "clips": [CLIP],
+}  # fmt: skip
 MOST_LETTERS = 500  # of what is wrong: a file may have put anything into it
 MAX_SIDE_PX = 32768
 MAX_VALUE = 1e6  # no measure comes near; sums and figures stay finite
@@ -92,14 +94,7 @@ def plain(value: Any) -> Any:
 
 
 def _normalise(score: Any) -> dict[str, Any]:
-    files.require(score, dict, "score")
-    missing = [key for key in KEYS if key not in score]
-    if not missing:
-        files.require(score["protocol"], dict, "protocol")
-        missing += [key for key in CHOICES if key not in score["protocol"]]
-    if missing:
-        raise ValueError(f"{', '.join(missing)} missing")
-    files.require(score, {**SCORE, "clips": [CLIP], "protocol": dict.fromkeys(CHOICES, str)}, "score")
+    files.require(score, SCORE, "score")
     for key in ("tools", "paths"):
         files.require(score[key], dict.fromkeys(score[key], (str, None)), key)
     planes, vmaf_clips = score["protocol"]["psnr_planes"], score["protocol"]["vmaf_clips"]
@@ -109,7 +104,7 @@ def _normalise(score: Any) -> dict[str, Any]:
         raise ValueError("it holds no clips")
     totals = {
         system: _numbers(score["totals"].get(system), f"totals.{system}") for system in SYSTEMS
-    }  # older scores lack lanczos
+    }  # maybe no lanczos
     for total in totals.values():
         total["vmaf_neg"] = total.get(f"vmaf_neg_{vmaf_clips}")
     clips = [_clip(clip, planes) for clip in sorted(score["clips"], key=lambda clip: clip["id"])]

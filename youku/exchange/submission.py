@@ -18,7 +18,7 @@ import youku
 from youku import cli, contest, files
 from youku.contest import TestSet
 from youku.exchange import zips
-from youku.exchange.submission_checks import Likeness, count_faults, guess_test_set, header_faults, name_faults
+from youku.exchange.submission_checks import Likeness, alike, count_faults, guess_test_set, header_faults, name_faults
 from youku.text_table import plural
 from youku.video import interpolate, y4m
 
@@ -146,37 +146,30 @@ def _check_clips(submission: Submission, test_set: TestSet, low: Path | None, pr
     with cli.bar(total=num_frames, unit="frame", desc="check", is_shown=progress, leave=False) as bar:
         for done, name in enumerate(names, 1):
             bar.set_postfix_str(f"{done}/{len(names)} {name}")
-            low_name = contest.low_name(wanted[name])
-            try:
-                if (low_clip := y4m.Clip(low / low_name) if low else None) is not None:
-                    low_clip.check()
-            except FileNotFoundError:
-                clips[name] = ClipCheck((f"{name}: cannot be compared, {low_name} is missing in {low}",))
-            except y4m.Y4MError as error:
-                clips[name] = ClipCheck((f"{name}: cannot be compared, its input is damaged: {error}",))
-            else:
-                clips[name] = _check_clip(submission, name, test_set, wanted[name], low_clip, bar.update)
+            clips[name] = _check_clip(submission, name, test_set, wanted[name], low, bar.update)
     return clips
 
 
 def _check_clip(
-    submission: Submission,
-    name: str,
-    test_set: TestSet,
-    clip_id: int,
-    low: y4m.Clip | None,
-    on_frame: Callable[[], object],
+    submission: Submission, name: str, test_set: TestSet, clip_id: int, folder: Path | None, on_frame: Callable
 ) -> ClipCheck:
-    """Stream one clip and apply every rule that `low` (None: fewer rules) makes checkable."""
+    """Stream one clip and apply every rule that the `folder` of LR clips (None: fewer rules) makes checkable."""
+    try:
+        if low := y4m.Clip(folder / contest.low_name(clip_id)) if folder else None:
+            low.check()
+    except FileNotFoundError:
+        return ClipCheck((f"{name}: cannot be compared, {contest.low_name(clip_id)} is missing in {folder}",))
+    except y4m.Y4MError as error:
+        return ClipCheck((f"{name}: cannot be compared, its input is damaged: {error}",))
     indices = test_set.frames(clip_id, low.num_frames if low else contest.CLIP_FRAMES)
-    faults: list[str] = []
-    warnings: list[str] = []
+    faults, warnings = list[str](), list[str]()
     num_frames, width, height = 0, 0, 0
     try:
         with submission.open(name) as reader:
             width, height = reader.header.width, reader.header.height
             faults += header_faults(reader.header, low)
-            likeness = Likeness(low) if low and _comparable(reader.header, low.header) else None
+            is_comparable = low and alike(reader.header, interpolate.scaled_header(low.header, contest.SCALE))
+            likeness = Likeness(low) if low and is_comparable else None
             for planes in reader:
                 if likeness and num_frames < len(indices):
                     likeness.add(planes, indices[num_frames])
@@ -188,11 +181,6 @@ def _check_clip(
         faults.append(str(error).replace(f"{submission.path}/", "").removeprefix(f"{name}: "))
     named, doubts = (tuple(f"{name}: {sentence}" for sentence in found) for found in (faults, warnings))
     return ClipCheck(named, doubts, num_frames, width, height)
-
-
-def _comparable(header: y4m.Header, low: y4m.Header) -> bool:
-    target = interpolate.scaled_header(low, contest.SCALE)
-    return (header.plane_shapes, header.depth) == (target.plane_shapes, target.depth)
 
 
 def make_submission(
