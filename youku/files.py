@@ -14,7 +14,6 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,7 +46,6 @@ def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
             yield temporary
             if durable:
                 sync(temporary)
-            temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
         except Exception as error:
             if full := _full_disk(temporary, path, error):
@@ -85,12 +83,12 @@ def protect(*paths: str | Path | None) -> None:
 def refuse_input(*paths: str | Path) -> None:
     """ValueError where an output is one of the protected inputs: the same file on the disk, by whatever name or link."""
     for path in paths:
-        try:
+        with suppress(OSError):  # nothing is there that could be lost
             state = os.fstat(1) if str(path) == "-" else Path(path).stat()
-        except OSError:
-            continue  # nothing is there that could be lost
-        if source := _inputs.get((state.st_dev, state.st_ino)):
-            raise ValueError(f"{path}: is the input {source}; inputs are never overwritten, choose another output name")
+            if source := _inputs.get((state.st_dev, state.st_ino)):
+                raise ValueError(
+                    f"{path}: is the input {source}; inputs are never overwritten, choose another output name"
+                )
 
 
 def refuse_target(path: str | Path) -> None:
@@ -129,8 +127,7 @@ def _full_disk(temporary: Path, path: Path, error: Exception) -> OSError | None:
             raise error
         with open(temporary, "ab") as file:
             file.write(bytes(PROBE_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
+        sync(temporary)
     except OSError as found:
         if found.errno in FULL:
             return OSError(found.errno, os.strerror(found.errno), str(path))
@@ -156,7 +153,7 @@ def sha256(path: str | Path) -> str:
 def sync(path: str | Path) -> None:
     """Wait until a file's bytes are safe on the disk."""
     with open(path, "rb+") as file:
-        os.fsync(file.fileno())
+        os.fsync(file)
 
 
 def write_json(path: str | Path, value: Any, durable: bool = True) -> None:
@@ -171,6 +168,16 @@ def read_json(path: str | Path) -> Any:
         return parse_json(Path(path).read_bytes())
     except ValueError as error:
         raise ValueError(f"{path}: expected JSON, got damage ({error}); make the file again") from None
+
+
+def recall(path: str | Path, shape: Any) -> Any:
+    """What the kit has noted in a JSON file, of that shape (`require`); None where there is none, or another."""
+    try:
+        found = read_json(path)
+        require(found, shape, Path(path).name)
+    except (OSError, ValueError):
+        return None
+    return found
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -213,10 +220,8 @@ _SHAPES: dict[Any, str] = {
 def _is_of(value: Any, kind: type | None) -> bool:
     if kind is None or isinstance(value, bool):
         return value is None if kind is None else kind is bool
-    if kind is float:
-        return isinstance(value, int | float) and abs(value) < 1e15
-    if kind is int:
-        return isinstance(value, int) and abs(value) < 10**15
+    if kind in (int, float):
+        return isinstance(value, int if kind is int else int | float) and abs(value) < 10**15
     if kind is str:
         return isinstance(value, str) and not any("\ud800" <= sign <= "\udfff" for sign in value)
     return isinstance(value, kind)
@@ -273,13 +278,6 @@ def allow_open_files() -> None:
     wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-@lru_cache(maxsize=1)
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def stamp(path: str | Path) -> str:

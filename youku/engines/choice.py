@@ -272,11 +272,8 @@ def _measured(tried: Mapping[str, _Tried], x: Tensors) -> dict[str, float]:
 
 def _recall(place: Path) -> tuple[str, str]:
     """The engine that was taken before and why, as the cache has it; empty where it has nothing."""
-    with suppress(OSError, ValueError):
-        known = files.read_json(place)
-        if isinstance(known, dict) and known.get("engine") in NAMES[1:]:
-            return known["engine"], str(known.get("why"))
-    return "", ""
+    known = files.recall(place, {"engine": str, "why": str})
+    return (known["engine"], known["why"]) if known and known["engine"] in NAMES[1:] else ("", "")
 
 
 def _remember(place: Path, name: str, why: str) -> None:

@@ -25,7 +25,7 @@ import requests
 
 from youku.exchange import objects, zips
 from youku.exchange.objects import Body, Broken, Busy, FetchError, Revision
-from youku.files import make_folder, read_json, require, write_json
+from youku.files import make_folder, recall, write_json
 
 BLOCK_BYTES = 256 << 10  # at most; what has arrived is written at once (1 MiB costs page faults: 0.6x the speed)
 WRITE_BACK_BYTES = 16 << 20  # handed to the disk early, so that the closing fsync has little left to wait for
@@ -238,10 +238,5 @@ def _note_path(part: BinaryIO) -> Path:
 
 def _read_note(part: BinaryIO, url: str) -> Revision:
     """What the part belongs to; an absent or damaged note, or another URL's, means: nothing that can be resumed."""
-    try:
-        note = read_json(_note_path(part))
-        require(note, NOTE, _note_path(part).name)
-    except (FileNotFoundError, ValueError):
-        return Revision(url)
-    revision = Revision(note["url"], note["validator"], note["total_bytes"])
-    return revision if revision.url == url else Revision(url)
+    note = recall(_note_path(part), NOTE)
+    return Revision(url, note["validator"], note["total_bytes"]) if note and note["url"] == url else Revision(url)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,9 +134,8 @@ def _cells(entry: Entry, first: Entry, test_set: str) -> list[str]:
 
 def _made_by(folder: Path) -> str:
     """Its network, as a manifest says that `submit` wrote beside the score."""
-    with suppress(OSError, ValueError, LookupError, TypeError):
-        return f": {files.read_json(folder / 'manifest.json')['model']}"
-    return ""
+    manifest = files.recall(folder / "manifest.json", {"model": str})
+    return f": {manifest['model']}" if manifest else ""
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -260,11 +260,8 @@ def _current_manifest(
     zip_path: Path, manifest_path: Path, paths: Sequence[Path], verdict: Verdict, level: int, model: str
 ) -> dict[str, Any] | None:
     """The manifest on disk where it and the zip are what these predictions would give, by hash; else None."""
-    try:
-        old = files.read_json(manifest_path)
-    except (FileNotFoundError, ValueError):  # a damaged manifest is written anew
-        return None
-    if not zip_path.is_file():
+    old = files.recall(manifest_path, dict)
+    if old is None or not zip_path.is_file():
         return None
     digests = {path.name: files.sha256(path) for path in paths}
     return old if old == _manifest(zip_path, paths, verdict, level, model, digests) else None

@@ -34,11 +34,7 @@ def record_of(target: str | Path) -> Path:
 
 def read(record: Path) -> dict[str, Any]:
     """A record's content; nothing where there is none or it is damaged."""
-    try:
-        found = files.read_json(record)
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return files.recall(record, dict) or {}
 
 
 def content_of(path: str | Path, known: Any = None, digest: str = "") -> dict[str, str]:

@@ -189,12 +189,8 @@ class PartWriter:
 
 def _read_count(path: Path) -> tuple[int, str]:
     """Frames of a y4m file in the making, and the digest of header and frames; 0 where there is no sound count."""
-    try:
-        known = files.read_json(path)
-        files.require(known, {"frames": int, "digest": str}, path.name)
-    except (OSError, ValueError):
-        return 0, ""
-    return max(0, known["frames"]), known["digest"]
+    known = files.recall(path, {"frames": int, "digest": str})
+    return (max(0, known["frames"]), known["digest"]) if known else (0, "")
 
 
 @contextmanager
