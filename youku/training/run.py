@@ -7,14 +7,12 @@ folder has one writer: a second run of it is refused and writes nothing.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 import platform
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 import torch
 
@@ -114,26 +112,17 @@ def sole_writer(folder: Path) -> Iterator[None]:
     """
     with open(files.make_folder(folder) / ".lock", "ab") as file:
         try:
-            _lock(file)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-                raise ValueError(
-                    f"{folder}: another train writes into it now; wait for its end or stop it, or choose another --name"
-                ) from None
-            # a file system that has no locks: the run goes on as it did before there were any
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{folder}: another train writes into it now; wait for its end or stop it, or choose another --name"
+            ) from None
+        except (ImportError, OSError):  # a system or a file system that has no locks
+            pass
         leftovers.sweep(folder)  # one that is found finished writes nothing
         yield
-
-
-def _lock(file: IO[bytes]) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:

@@ -7,12 +7,10 @@ itself was: its pairs, its frames, its metric.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from youku.engines import torch_engine, weights
@@ -22,6 +20,9 @@ from youku.training.progress import Say
 from youku.training.validation import Validation
 
 MUST_AGREE = ("model", "scale", "input_mean", "input_std", "input_range", "edges")  # of their metadata
+
+Checkpoint = tuple[dict[str, Tensor], dict[str, str]]
+"""Weights, and their metadata."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,20 @@ def checkpoints(places: Sequence[Path]) -> list[Path]:
 def cook(found: Sequence[Path], config: TrainConfig, say: Say) -> tuple[Soup, Soup]:
     """(the best single checkpoint, the soup that began with it); ValueError for checkpoints that are not of one form."""
     singles = [_alone(path) for path in found]
-    for path, (state, about) in zip(found[1:], singles[1:], strict=True):
-        _require_alike(found[0], singles[0], path, (state, about))
+    for path, single in zip(found[1:], singles[1:], strict=True):
+        _require_alike(found[0], singles[0], path, single)
     pairs = [pair for pair in run.load_pairs(config)[1] if str(pair.scale) == singles[0][1]["scale"]]
     if not pairs:
         raise ValueError(
             f"{found[0]}: is for x{singles[0][1]['scale']}, and the run that validates is not; give --val-run"
         )
 
+    network = weights.load(found[0], None, None, torch_engine.pick_device(config.device))
+
     def taste(taken: Sequence[Path], state: dict[str, Tensor], about: dict[str, str]) -> Soup:
-        soup = Soup(tuple(taken), state, about, _validated(state, about, config, pairs))
+        network.module.load_state_dict(state)
+        measured = validation.validate(network, pairs, config.val_frames, config.val_metric == "score")
+        soup = Soup(tuple(taken), state, about, measured)
         say(f"{' + '.join(map(str, taken))}: {soup.validation}")
         return soup
 
@@ -82,44 +87,25 @@ def write(soup: Soup, path: Path) -> None:
     weights.save(path, soup.state, soup.about["model"], int(soup.about["scale"]), own)
 
 
-def _alone(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _alone(path: Path) -> Checkpoint:
     state, about = weights.read_known(path)
     if not {"model", "scale"} <= about.keys():
         raise ValueError(f"{path}: does not say which network it is; a soup takes weights that name theirs")
     return state, about
 
 
-def _require_alike(
-    first: Path,
-    one: tuple[dict[str, Tensor], dict[str, str]],
-    path: Path,
-    other: tuple[dict[str, Tensor], dict[str, str]],
-) -> None:
+def _require_alike(first: Path, one: Checkpoint, path: Path, other: Checkpoint) -> None:
+    shapes = [{key: part.shape for key, part in state.items()} for state, _ in (one, other)]
     unlike = [name for name in MUST_AGREE if one[1].get(name) != other[1].get(name)]
-    if not unlike and {key: part.shape for key, part in one[0].items()} != {
-        key: part.shape for key, part in other[0].items()
-    }:
-        unlike = ["layers"]
-    if unlike:
+    if unlike or shapes[0] != shapes[1]:
         told = " and ".join(
             f"{where} ({about.get('model')} x{about.get('scale')})"
             for where, (_, about) in ((first, one), (path, other))
         )
-        raise ValueError(f"{told} differ in {', '.join(unlike)}; a soup needs checkpoints of one network")
+        wrong = ", ".join(unlike or ["layers"])
+        raise ValueError(f"{told} differ in {wrong}; a soup needs checkpoints of one network")
 
 
 def _mixed(mean: Tensor, other: Tensor, number: int) -> Tensor:
     """The mean of `number` checkpoints, with one more; counters stay as they are."""
     return mean.lerp(other.to(mean.dtype), 1 / (number + 1)) if mean.is_floating_point() else mean
-
-
-def _validated(
-    state: dict[str, Tensor], about: dict[str, str], config: TrainConfig, pairs: Sequence[run.Pair]
-) -> Validation:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "soup.safetensors"
-        own = {key: value for key, value in about.items() if key not in ("model", "scale")}
-        weights.save(path, state, about["model"], int(about["scale"]), own)
-        device: torch.device = torch_engine.pick_device(config.device)
-        network = weights.load(path, None, None, device)
-    return validation.validate(network, pairs, config.val_frames, config.val_metric == "score")

@@ -64,7 +64,8 @@ def load_into(
 ) -> Transfer:
     """Load what fits of a weights file into `module`, a fresh network of `spec` at `scale`; ValueError if nothing does.
 
-    `mean` and `std` are those of the new run's input, which must be the file's.
+    It fits by key and shape; between scales no layer that enlarges does. `mean` and `std` are those of the new run's
+    input, which must be the file's.
     """
     state, about = weights.read_known(path)
     theirs = float(about.get("input_mean", 0)), float(about.get("input_std", 1))
@@ -82,20 +83,15 @@ def load_into(
 
         state = from_relative(state, module)
     fixed = spec.any_scale or (name in MODELS and MODELS[name].any_scale) or factor == str(scale)
-    done = load_fitting(module, state, () if fixed else SCALE_LAYERS)
-    if not done.loaded:
-        raise ValueError(f"--init-from {path}: holds {name} x{factor}, of which nothing fits {spec.name} x{scale}")
-    return done
-
-
-def load_fitting(module: nn.Module, state: dict[str, Tensor], new_layers: tuple[str, ...]) -> Transfer:
-    """Copy the tensors whose key and shape fit, but none of the layers in `new_layers` (first part of a key)."""
+    new_layers = () if fixed else SCALE_LAYERS
     own = module.state_dict()
     loaded = [
         key
         for key, value in state.items()
         if key in own and own[key].shape == value.shape and key.split(".")[0] not in new_layers
     ]
+    if not loaded:
+        raise ValueError(f"--init-from {path}: holds {name} x{factor}, of which nothing fits {spec.name} x{scale}")
     module.load_state_dict({**own, **{key: state[key] for key in loaded}})
     new = tuple(key for key in own if key not in loaded)
     return Transfer(tuple(loaded), new, tuple(key for key in state if key not in loaded))

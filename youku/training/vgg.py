@@ -122,14 +122,19 @@ def load(net: str, path: str | Path, wanted: Sequence[str], device: torch.device
             f"--vgg-weights {path}: expected a file, found {'a folder' if path.is_dir() else 'none'}; "
             f"torchvision's is at {URLS[net]}"
         )
-    state, normalisation = _read(path, net)
+    if path.suffix == ".npz":
+        state, normalisation = _read_npz(path, net)
+    else:
+        state, about = weights.read(path)
+        normalisation = about.get("normalisation", "torchvision")
     if normalisation not in NORMALISATIONS:
         raise ValueError(f"{path}: normalisation {normalisation!r}: expected one of {', '.join(NORMALISATIONS)}")
     module = Features(net, wanted, normalisation)
     # deeper layers and the classifier are left out, but layers that this net does not have mean another network
     known = {f"features.{index}.{part}" for index in _conv_indices(net).values() for part in ("weight", "bias")}
     own = module.state_dict()
-    used = {key: value.float() for key, value in state.items() if key in own or key not in known}
+    used = {key: value for key, value in state.items() if key.startswith("features.")}
+    used = {key: value.float() for key, value in used.items() if key in own or key not in known}
     weights.load_strictly(module, used, f"{path}: as {net}")
     return module.to(device) if device is not None else module
 
@@ -152,16 +157,6 @@ def _layers(net: str) -> list[nn.Module]:
 def _conv_indices(net: str) -> dict[str, int]:
     """{"conv1_1": 0, ...}: where each convolution sits in `features`."""
     return {name: index for index, name in enumerate(layer_names(net)) if name.startswith("conv")}
-
-
-def _read(path: Path, net: str) -> tuple[dict[str, Tensor], str]:
-    """(features.* of the state dict, name of the normalisation) of a weights file."""
-    if path.suffix == ".npz":
-        state, normalisation = _read_npz(path, net)
-    else:
-        state, about = weights.read(path)
-        normalisation = about.get("normalisation", "torchvision")
-    return {key: value for key, value in state.items() if key.startswith("features.")}, normalisation
 
 
 def _read_npz(path: Path, net: str) -> tuple[dict[str, Tensor], str]:
