@@ -189,3 +189,20 @@ def test_batches_are_counted_without_gaps() -> None:
             for step in range(12)
         ]
         assert needed == expected and trainer.batches_before(config, 0) == 0
+
+
+@pytest.mark.usefixtures("small")
+def test_a_start_is_no_bar_for_losses_that_lower_what_is_validated(pairs: Path) -> None:
+    """With an adversary and no stage before it, the best weights are trained ones."""
+    changes = {
+        "loss": "0.01*l1+gan",
+        "lr": 1e-1,
+        "d_lr": 1e-3,
+        "steps": 2,
+        "val_every": 2,
+        "ema": 0.0,
+        "discriminator": "enhancenet",
+    }
+    made = settings(pairs, model="fsrcnn", init_from="shipped", **changes)
+    run.start(made, progress=False)
+    assert weights.read(made.folder / "best.safetensors")[1]["step"] == "2"
