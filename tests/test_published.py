@@ -31,10 +31,10 @@ from youku.models.blocks import Interpolate
 from youku.models.colours import LEFT, NEUTRAL, RGB, Tensors
 from youku.models.cost import measure_receptive_field_px
 from youku.models.disp import DISP
+from youku.models.distillation import RLFN
 from youku.models.edsr import DIV2K_MEAN, EDSR
 from youku.models.fsrcnn import FSRCNN
 from youku.models.pairs import Pairs
-from youku.models.rlfn import RLFN
 from youku.models.smfanet import SMFANet
 from youku.models.span import SPAN
 from youku.models.spec import ModelSpec

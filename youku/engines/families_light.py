@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from youku.engines.forms import Family, State, count, mean_shifts, of_table, width
-from youku.models import carn, disp, edsr, fsrcnn, imdn, pairs, rfdn, rlfn, safmn, smfanet, span, srcnn, srvgg
+from youku.models import carn, disp, distillation, edsr, fsrcnn, pairs, smfanet, span, srcnn, srvgg
 from youku.models.spec import ModelSpec
 
 
@@ -33,7 +33,7 @@ LIGHT: tuple[Family, ...] = (
         source="bytedance/RLFN",
         marks=("conv_1.weight", "block_1.esa.conv_f.weight", "block_1.c1_r.weight", "upsampler.0.weight"),
         sizes=(width("block_1.c1_r.weight"), width("block_1.esa.conv_f.weight"), count(r"block_(\d+)\.")),
-        spec=of_table(rlfn.RLFN, rlfn.SPECS[0], {(52, 16, 6): rlfn.SPECS[0]}),
+        spec=of_table(distillation.RLFN, distillation.RLFN_52, {(52, 16, 6): distillation.RLFN_52}),
         usual=((52, 16, 6),),
         layers={
             "head": "conv_1",
@@ -91,7 +91,7 @@ LIGHT: tuple[Family, ...] = (
         source="Zheng-MJ/SMFANet",
         marks=("to_feat.weight", "feats.0.smfa.alpha", "to_img.0.weight"),
         sizes=(width("feats.0.smfa.alpha", 1), count(r"feats\.(\d+)\.")),
-        spec=of_table(smfanet.SMFANet, smfanet.SMFANET, dict(zip(((36, 8), (48, 12)), smfanet.SPECS, strict=True))),
+        spec=of_table(smfanet.SMFANet, smfanet.SMFANET, dict(zip(((36, 8), (48, 12)), smfanet.SPECS[:2], strict=True))),
         usual=((36, 8), (48, 12)),
         layers={
             "head": "to_feat",
@@ -132,8 +132,8 @@ LIGHT: tuple[Family, ...] = (
     Family(
         source="njulj/RFDN",
         marks=("fea_conv.weight", "B1.c1_r.weight", "B1.esa.conv_max.weight", "LR_conv.weight", "upsampler.0.weight"),
-        sizes=(width("fea_conv.weight", least=rfdn.NUM_KEPT), count(r"B(\d+)\.")),
-        spec=of_table(rfdn.RFDN, rfdn.RFDN_50, {(50, 4): rfdn.RFDN_50}),
+        sizes=(width("fea_conv.weight", least=distillation.NUM_PARTS), count(r"B(\d+)\.")),
+        spec=of_table(distillation.RFDN, distillation.RFDN_50, {(50, 4): distillation.RFDN_50}),
         usual=((50, 4),),
         layers={
             **DISTILLED,
@@ -153,8 +153,8 @@ LIGHT: tuple[Family, ...] = (
     Family(
         source="Zheng222/IMDN",
         marks=("fea_conv.weight", "IMDB1.c1.weight", "IMDB1.cca.conv_du.0.weight", "upsampler.0.weight"),
-        sizes=(width("fea_conv.weight", least=imdn.REDUCTION), count(r"IMDB(\d+)\.")),
-        spec=of_table(imdn.IMDN, imdn.IMDN_64, {(64, 6): imdn.IMDN_64}),
+        sizes=(width("fea_conv.weight", least=distillation.REDUCTION), count(r"IMDB(\d+)\.")),
+        spec=of_table(distillation.IMDN, distillation.IMDN_64, {(64, 6): distillation.IMDN_64}),
         usual=((64, 6),),
         layers={
             **DISTILLED,
@@ -167,8 +167,8 @@ LIGHT: tuple[Family, ...] = (
     Family(
         source="sunny2109/SAFMN",
         marks=("to_feat.weight", "feats.0.safm.aggr.weight", "feats.0.ccm.ccm.0.weight", "to_img.0.weight"),
-        sizes=(width("to_feat.weight", least=safmn.NUM_LEVELS), count(r"feats\.(\d+)\.")),
-        spec=of_table(safmn.SAFMN, safmn.SAFMN_36, {(36, 8): safmn.SAFMN_36}),
+        sizes=(width("to_feat.weight", least=smfanet.NUM_LEVELS), count(r"feats\.(\d+)\.")),
+        spec=of_table(smfanet.SAFMN, smfanet.SAFMN_36, {(36, 8): smfanet.SAFMN_36}),
         usual=((36, 8),),
         layers={
             "head": "to_feat",

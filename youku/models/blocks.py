@@ -131,13 +131,11 @@ class Interpolate(nn.Module):
             return enlarged[:, 0].unflatten(0, x.shape[:2]).to(self.kernel.dtype)  # float32, but for a network in fp16
 
 
-def joined(chain: nn.ModuleList, x: Tensor) -> Tensor:
-    """What every module of a chain makes of the one before's output, the first of `x`, joined along the channels."""
-    found = []
-    for module in chain:
-        x = module(x)
-        found.append(x)
-    return torch.cat(found, dim=1)
+def at_least(x: Tensor, side_px: int) -> Tensor:
+    """(N, C, H, W), where it is smaller continued below and to the right by its edge pixels to that side."""
+    height, width = x.shape[-2:]
+    missing = (0, torch.sym_max(0, side_px - width), 0, torch.sym_max(0, side_px - height))
+    return F.pad(x, missing, mode="replicate")
 
 
 def cut(x: Tensor, height: int, width: int) -> Tensor:

@@ -1,10 +1,15 @@
-"""SMFANet and SMFANet+: blocks that mix a gate of the whole picture with a local branch, and partial convolutions.
+"""SMFANet, SMFANet+ and SAFMN before them: blocks that weigh features by a map of the whole picture; one pixel shuffle.
 
-(N, 3, H, W) in [0, 1] -> (N, 3, s H, s W), not clipped. Learnable parameters at x4: 197,328 and 495,888. The gate pools
-over a grid of the picture and uses its variance, so the network does not run in tiles; pictures under 8 px a side are
-continued by their edge pixels. Deviation: norm and variance in float32 under autocast, where 1e-12 would be 0.
-Source: Zheng et al. 2024, "SMFANet: A Lightweight Self-Modulation Feature Aggregation Network for Efficient Image
-Super-Resolution", ECCV 2024; Zheng-MJ/SMFANet, Apache-2.0.
+(N, 3, H, W) in [0, 1] -> (N, 3, s H, s W), not clipped. What weighs pools over a grid of the picture, so they do not run in
+tiles; pictures under 8 px a side are continued by their edge pixels.
+
+- SMFANet, SMFANet+: a gate of the whole picture beside a local branch, and partial convolutions. Learnable parameters at x4:
+  197,328 and 495,888. Deviation: norm and variance in float32 under autocast, where 1e-12 would be 0. Source: Zheng et al.
+  2024, "SMFANet: A Lightweight Self-Modulation Feature Aggregation Network for Efficient Image Super-Resolution", ECCV 2024;
+  Zheng-MJ/SMFANet, Apache-2.0.
+- SAFMN: quarters of the channels pooled to four sizes make the map; convolutions mix channels. 227,820 / 232,695 / 239,520
+  (x2 / x3 / x4), the 228 K, 233 K and 240 K of the paper. Source: Sun, Dong, Tang, Pan 2023, "Spatially-Adaptive Feature
+  Modulation for Efficient Image Super-Resolution", ICCV, arXiv:2302.13800.
 """
 
 from __future__ import annotations
@@ -16,11 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, conv
+from youku.models.blocks import FullPrecision, at_least, conv
 from youku.models.colours import RGB
 from youku.models.spec import Download, ModelSpec
 
 POOL_PX = 8  # side of a cell of the grid, about
+NUM_LEVELS = 4  # of SAFMN
 
 
 def grid_max(x: Tensor, rows: int, columns: int) -> Tensor:
@@ -114,8 +120,7 @@ class SMFANet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        missing = (0, torch.sym_max(0, POOL_PX - width), 0, torch.sym_max(0, POOL_PX - height))
-        head = self.head(F.pad(x, missing, mode="replicate"))
+        head = self.head(at_least(x, POOL_PX))
         return self.upscale(self.body(head) + head)[..., : height * self.scale, : width * self.scale]
 
 
@@ -130,7 +135,73 @@ SMFANET = ModelSpec(
     source="Zheng et al. 2024, ECCV",
     download=Download("Zheng-MJ/SMFANet", "Apache-2.0"),
 )
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of each pixel, with learnt scale and shift."""
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            last = x.float().movedim(1, -1)  # (N, C, H, W) -> (N, H, W, C)
+            return F.layer_norm(last, self.weight.shape, self.weight, self.bias, 1e-6).movedim(-1, 1)
+
+
+class FeatureModulation(nn.Module):
+    """x * GELU(1x1 of the quarters: the first as it is, the others pooled by 2, 4, 8; depthwise conv3; stretched back)."""
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        part = num_channels // NUM_LEVELS
+        self.levels = nn.ModuleList(conv(part, part, 3, groups=part) for _ in range(NUM_LEVELS))
+        self.join = conv(num_channels, num_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        parts = []
+        for level, part in enumerate(x.chunk(NUM_LEVELS, dim=1)):
+            small = grid_max(part, height >> level, width >> level) if level else part
+            parts.append(F.interpolate(self.levels[level](small), (height, width), mode="nearest"))
+        return x * F.gelu(self.join(torch.cat(parts, dim=1)))
+
+
+class NormedBlock(nn.Module):
+    """SAFMN's: modulation, then conv3 to twice the channels, GELU, 1x1 back; each with a skip and the norm before it."""
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(ChannelNorm(num_channels) for _ in range(2))
+        self.modulation = FeatureModulation(num_channels)
+        self.mix = nn.Sequential(
+            conv(num_channels, 2 * num_channels), nn.GELU(), conv(2 * num_channels, num_channels, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.modulation(self.norms[0](x))
+        return x + self.mix(self.norms[1](x))
+
+
+class SAFMN(SMFANet):
+    """SMFANet's plan with these blocks."""
+
+    def __init__(self, scale: int, num_channels: int = 36, num_blocks: int = 8) -> None:
+        super().__init__(scale, num_channels, num_blocks, NormedBlock)
+
+
+SAFMN_36 = replace(
+    SMFANET,  # bf16_safe as that too, not measured on real weights
+    name="safmn",
+    build=SAFMN,
+    is_planar=False,
+    source="Sun et al. 2023, arXiv:2302.13800",
+    download=Download("sunny2109/SAFMN", "Apache-2.0"),
+)
 SPECS = (
     SMFANET,
     replace(SMFANET, name="smfanet-plus", build=lambda scale: SMFANet(scale, num_channels=48, num_blocks=12)),
+    SAFMN_36,
 )
