@@ -14,7 +14,7 @@ import torch
 from tests.test_films import decoded
 from tests.test_predict import clip_of, network, run, save_weights
 from youku import evaluate, predict, train
-from youku.engines import half, half_engine, weights
+from youku.engines import half, variants, weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
 from youku.inference import pipeline, records
@@ -180,17 +180,19 @@ def test_fp16_is_taken_by_the_first_picture(apart_codes: float, is_taken: bool) 
     @dataclass(frozen=True)
     class Shifted:
         dtype: str = "float32"
+        name, device = "shifted", torch.device("cuda")
 
         def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
             return tuple(part + (apart_codes / 255 if self.dtype == "fp16" else 0) for part in x), ()
 
     told: list[str] = []
-    engine = half_engine.PickedEngine(Shifted(), told.append)
+    network = Network(MODELS["fsrcnn"], 4, Shifted())  # type: ignore[arg-type]
+    engine = variants.picked(network, told.append).engine
     for _ in range(2):
         (made,), _ = engine.step((torch.zeros(1, 1, 4, 4),), ())
         assert float(made.max()) == (pytest.approx(apart_codes / 255) if is_taken else 0)
     assert [line.startswith("computing in fp16") for line in told] == [is_taken]
-    damaged = half_engine.PickedEngine(Shifted(), told.append)
+    damaged = variants.picked(network, told.append).engine
     damaged.step((torch.full((1, 1, 4, 4), float("nan")),), ())
     assert len(told) == 1
 
@@ -199,23 +201,23 @@ def test_fp16_is_for_networks_on_a_gpu() -> None:
     """Not on a processor, and not where what a network remembers would carry roundings on."""
     for name in ("fsrcnn", "recurrent-t", "bicubic"):
         network = Network(MODELS[name], 4, TorchEngine(torch.nn.Identity(), torch.device("cpu")))
-        assert half_engine.picked(network, str) is network
+        assert variants.picked(network, str) is network
         there = replace(network, engine=TorchEngine(torch.nn.Identity(), torch.device("cuda")))
-        assert (half_engine.picked(there, str).dtype == "auto") == (name == "fsrcnn")
+        assert (variants.picked(there, str).dtype == "auto") == (name == "fsrcnn")
 
 
 @pytest.mark.parametrize("half_sec", [0.5, 3.0])
 def test_half_that_is_slower_is_told_by_its_figure(half_sec: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the network at hand: the clock is moved by what each step takes."""
     now = [0.0]
-    monkeypatch.setattr(half_engine.time, "process_time", lambda: now[0])
+    monkeypatch.setattr(variants.time, "process_time", lambda: now[0])
     monkeypatch.setattr(
         TorchEngine,
         "step",
         lambda self, x, memory: now.__setitem__(0, now[0] + (half_sec if self.dtype == "bf16" else 1.0)),
     )
     told: list[str] = []
-    half_engine.warn_if_slower(weights.load(None, "fsrcnn", 4, torch.device("cpu"), "bf16"), told.append)
+    variants.warn_if_slower(weights.load(None, "fsrcnn", 4, torch.device("cpu"), "bf16"), told.append)
     assert [("3.0 times as long as float32 with fsrcnn" in line) for line in told] == [True] * (half_sec > 1)
 
 

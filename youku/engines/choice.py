@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from youku import files
 from youku.engines import half, shipped
-from youku.engines.network import Engine, Network
+from youku.engines.network import Engine, Network, codes_apart, is_finite
 
 if TYPE_CHECKING:
     import torch
@@ -62,14 +62,14 @@ def with_engine(network: Network, name: str, tell: Tell) -> Network:
 
     `tell` hears what is chosen; where no other engine is installed, torch runs without a word.
     """
-    from youku.engines import compiled_engine, graph
+    from youku.engines import graph, variants
     from youku.engines.graph_engine import RUNTIMES
 
     is_graph = isinstance(network.engine, ChosenEngine)
     if name in (TORCH, COMPILE) and is_graph:
         raise ValueError(f"--engine {name}: {network.path} is an ONNX graph without torch's layers; drop the flag")
     if name == COMPILE:
-        return compiled_engine.compiled(network, AGREE_CODES, tell)
+        return variants.compiled(network, AGREE_CODES, tell)
     wanted = [one for one in RUNTIMES.values() if name in ("auto", one.package)]
     why_not = {one.package: _why_not(network, one, is_graph) for one in wanted}
     if why_not.get(name):
@@ -154,14 +154,15 @@ class ChosenEngine:
     def step(self, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors]:
         if self._engine is not None:
             return self._engine.step(x, memory)
-        chosen = self._asked_for(x) if self.is_named else self._fastest(x)
+        torchs = _try(self.reference, x) if self.reference else None
+        if torchs and not is_finite(torchs.made[0]):  # whoever asked for the picture refuses it
+            chosen = torchs
+        else:
+            chosen = self._asked_for(x, torchs) if self.is_named else self._fastest(x, torchs)
         self._engine = chosen.engine
         return chosen.made
 
-    def _asked_for(self, x: Tensors) -> _Tried:
-        torchs = _try(self.reference, x) if self.reference else None
-        if torchs and not _is_finite(torchs):
-            return torchs
+    def _asked_for(self, x: Tensors, torchs: _Tried | None) -> _Tried:
         try:
             chosen = self._opened(self.runtimes[0], self.graph(), x, torchs)
         except ValueError as error:
@@ -170,14 +171,12 @@ class ChosenEngine:
         self.tell(f"engine {chosen.engine.name} for {self._what(x)}{chosen.apart}")
         return chosen
 
-    def _fastest(self, x: Tensors) -> _Tried:
+    def _fastest(self, x: Tensors, torchs: _Tried | None) -> _Tried:
         place, what = self._place(x), self._what(x)
         known, how = _recall(place)
-        tried = {TORCH: _try(self.reference, x)} if self.reference else {}
-        if tried and not _is_finite(tried[TORCH]):
-            return tried[TORCH]
+        tried = {TORCH: torchs} if torchs else {}
         if known != TORCH:
-            tried |= self._opened_all([one for one in self.runtimes if known in ("", one.package)], x, tried.get(TORCH))
+            tried |= self._opened_all([one for one in self.runtimes if known in ("", one.package)], x, torchs)
         if not tried:
             raise ValueError(f"{what}: none of the engines that are installed can run it")
         if not known and list(tried) == [TORCH]:
@@ -215,8 +214,7 @@ class ChosenEngine:
             return tried
         if [part.shape for part in tried.made[0]] != [part.shape for part in torchs.made[0]]:
             raise ValueError(f"{runtime.name} makes planes of another size than torch")
-        pairs = zip(tried.made[0], torchs.made[0], strict=True)
-        codes = max(float((ours - theirs).abs().max()) * 255 for ours, theirs in pairs)
+        codes = codes_apart(tried.made[0], torchs.made[0])
         if not codes <= AGREE_CODES:  # nan is not
             raise ValueError(
                 f"{runtime.name} differs from torch by {codes:.3g} codes, at most {AGREE_CODES} are allowed"
@@ -251,11 +249,6 @@ def _try(engine: Engine, x: Tensors) -> _Tried:
     start = time.perf_counter()
     made = engine.step(x, ())
     return _Tried(engine, made, time.perf_counter() - start)
-
-
-def _is_finite(tried: _Tried) -> bool:
-    """Whether there is something to agree with: the output of damaged weights is refused by whoever asked for it."""
-    return all(bool(part.isfinite().all()) for part in tried.made[0])
 
 
 def _measured(tried: Mapping[str, _Tried], x: Tensors) -> dict[str, float]:

@@ -6,6 +6,7 @@ sentence what a runtime makes no sense of.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,14 +14,17 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+import numpy as np
 import torch
 
-from youku.engines import half, onnx_engine, openvino_engine
+from youku.engines import half
 from youku.engines.graph import PACKAGES, Opened
 from youku.engines.network import Engine
 from youku.models.colours import Tensors
 from youku.threads import own_threads
 
+DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}  # of onnxruntime
+ERRORS_ONLY = 3
 OUT_OF_MEMORY = ("bad_alloc", "out of memory", "allocate memory", "not enough memory")
 
 
@@ -47,9 +51,54 @@ class Runtime:
         return f"pip install {' '.join((self.package, *PACKAGES))}"
 
 
+def open_onnxruntime(graph: bytes, num_threads: int) -> Opened:
+    """A graph in onnxruntime, for any size; its threads sleep while they wait."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = num_threads, 1
+    options.log_severity_level = ERRORS_ONLY
+    for pool in ("intra_op", "inter_op"):
+        options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    inputs = [(one.name, DTYPES[one.type]) for one in session.get_inputs()]
+
+    def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        fed = {name: array.astype(dtype, copy=False) for (name, dtype), array in zip(inputs, arrays, strict=True)}
+        return session.run(None, fed)
+
+    return Opened(run, dict(session.get_modelmeta().custom_metadata_map))
+
+
+def open_openvino(graph: bytes, num_threads: int) -> Opened:
+    """A graph in OpenVINO, for any size, in 32 bit whatever the processor would like better, one picture at a time."""
+    import openvino
+
+    model = openvino.Core().read_model(io.BytesIO(graph))
+    told = model.rt_info["framework"] if "framework" in model.rt_info else {}  # noqa: SIM401 (it is no dict)
+    about = {key: str(text.value) for key, text in told.items()}
+    wanted = {
+        "INFERENCE_NUM_THREADS": num_threads,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+        "ENABLE_CPU_PINNING": False,  # other work of the machine goes where it likes
+    }
+    compiled = openvino.Core().compile_model(model, "CPU", wanted)
+    dtypes = [one.get_element_type().to_dtype() for one in compiled.inputs]
+    request = compiled.create_infer_request()
+
+    def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        fed = [array.astype(dtype, copy=False) for dtype, array in zip(dtypes, arrays, strict=True)]
+        made = request.infer(fed, share_inputs=True)
+        return [made[index] for index in range(len(compiled.outputs))]
+
+    return Opened(run, about)
+
+
 RUNTIMES = {
-    "openvino": Runtime("openvino", openvino_engine.open_graph),
-    "onnxruntime": Runtime("onnxruntime", onnx_engine.open_graph),
+    "openvino": Runtime("openvino", open_openvino),
+    "onnxruntime": Runtime("onnxruntime", open_onnxruntime),
 }
 
 

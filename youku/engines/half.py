@@ -22,7 +22,7 @@ Tell = Callable[[str], object]
 
 
 def add_flag(parser: argparse.ArgumentParser, is_picked: bool = False) -> None:
-    """`--dtype`, for runs of a network, with its older names; where it `is_picked`, None leaves it to `half_engine`."""
+    """`--dtype`, for runs of a network, with its older names; where it `is_picked`, None leaves it to `variants`."""
     usual = "fp16 on a GPU where it gives float32's picture, else float32" if is_picked else FLOAT32
     text = f"auto (16-bit convolutions where the device is fast in them; also --half), fp16, bf16, float32 ({usual})"
     parser.add_argument("--dtype", choices=DTYPES, default=None if is_picked else FLOAT32, help=text)

@@ -35,22 +35,22 @@ def load(
 ) -> Network:
     """The network of one weights file, or the mean of several; None is `weights.load`'s.
 
-    `engines` are --engine of each file, or one for all. What `dtype` would slow down is left out (None: `half_engine.picked`);
+    `engines` are --engine of each file, or one for all. What `dtype` would slow down is left out (None: `variants.picked`);
     `tell` hears that, and what runs.
     """
-    from youku.engines import half, half_engine, torch_engine, weights
+    from youku.engines import half, torch_engine, variants, weights
 
     where = torch_engine.pick_device(device)
     kind = half.chosen(dtype or half.FLOAT32, where, tell)
     found = [weights.load(file, model, scale, where, kind) for file in files]
     for network in found:
-        half_engine.warn_if_slower(network, tell)
+        variants.warn_if_slower(network, tell)
         if network.is_as_begun:
             tell(f"{network.path}: no step of its run was better than the weights that it began from, and it has those")
     named = engines if len(engines) > 1 else [*engines] * len(found)
     if dtype is None:
         found = [
-            half_engine.picked(one, tell) if name != choice.COMPILE else one
+            variants.picked(one, tell) if name != choice.COMPILE else one
             for one, name in zip(found, named, strict=True)
         ]
     return of([choice.with_engine(network, name, tell) for network, name in zip(found, named, strict=True)])

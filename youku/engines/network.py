@@ -73,3 +73,12 @@ class Network:
 
         assert isinstance(self.engine, TorchEngine), f"{type(self.engine).__name__} has no layers to look into"
         return self.engine.module
+
+
+def codes_apart(first: Tensors, second: Tensors) -> float:
+    """The largest difference of two outputs of one size, in codes (1/255); nan where one has any."""
+    return max(float((one - other).abs().max()) * 255 for one, other in zip(first, second, strict=True))
+
+
+def is_finite(output: Tensors) -> bool:
+    return all(bool(part.isfinite().all()) for part in output)
