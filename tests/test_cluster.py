@@ -44,7 +44,7 @@ def begin_and_die_once(load: Any, options: Any, force: bool, video: Any, number:
     def watch(items: Iterable[Any], name: str = "", total: int | None = None) -> Iterator[Any]:
         return dying_once(items)
 
-    return clip.work_of(load(str), options, watch=watch, tell=tell)
+    return clip.Predictor(load(str), options, watch=watch, tell=tell)
 
 
 @needs_ray

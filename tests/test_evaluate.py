@@ -20,6 +20,7 @@ from youku.inference.evaluation import PROTOCOLS, Picture
 from youku.inference.pipeline import Options
 from youku.metrics import fsim
 from youku.models import MODELS
+from youku.models.colours import Tensors
 from youku.video import color, picture_sets
 
 SET5 = Path(__file__).parents[2] / "shared/data/bench/Set5"
@@ -253,12 +254,18 @@ def test_time_prints_a_median(folder: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_time_takes_turns_and_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two pictures, one warm-up run each, then 2 + 3 timed: the medians of what the clock said."""
-    clock = iter([90, 90, 1, 2, 3, 4, 8])
-    monkeypatch.setattr(timing, "_forward_ms", lambda network, batch, options: float(next(clock)))
+    """Two pictures, one warm-up run each, then 2 + 3 timed: the median of what the clock said."""
+    clock, seen = iter([90, 90, 1, 2, 3, 4, 8]), []
+
+    def forward_ms(network: Network, batch: Tensors, options: Options) -> float:
+        seen.append(batch[0].shape)
+        return float(next(clock))
+
+    monkeypatch.setattr(timing, "_forward_ms", forward_ms)
     inputs = [(torch.zeros(1, 1, 4, 4),), (torch.zeros(1, 1, 4, 6),)]
     runs = timing.Runs(time_batch=8, warm_up=2, iterations=5)
-    assert timing.measure_ms(fresh("bicubic"), inputs, Options(), runs) == (3.0, (3.0, 3.0))
+    assert timing.measure(fresh("bicubic"), inputs, Options(), runs)[0]["median_ms"] == 3.0
+    assert seen == [(8, 1, 4, 4 + 2 * (at % 2)) for at in range(7)]
 
 
 def test_a_resizer_changes_the_score(folder: Path, capsys: pytest.CaptureFixture) -> None:

@@ -15,7 +15,7 @@ import torch
 from tests.conftest import write_pair
 from youku import contest
 from youku.engines import weights
-from youku.inference.clip import predict_clip
+from youku.inference.clip import Predictor
 from youku.inference.jobs import Job
 from youku.inference.pipeline import Options
 from youku.inference.stages import Busy, side_by_side
@@ -48,7 +48,7 @@ def test_a_prediction_ends_with_its_speed_and_what_was_busy(tmp_path: Path, mode
     network = weights.load(None, model, 4, torch.device("cpu"))
     told: list[str] = []
     job = Job(str(tmp_path / contest.low_name(0)), str(tmp_path / "out.y4m"), None)
-    assert predict_clip(network, job, Options(), tell=told.append) == 3
+    assert Predictor(network, Options(), tell=told.append).predict(job) == 3
     line = re.fullmatch(
         r".*out\.y4m: 3 frames, ([\d.e+]+) frames/s \(busy: reading (\d+)%, network (\d+)%, writing (\d+)%\)", told[-1]
     )

@@ -13,7 +13,7 @@ from youku.cli import Watch
 from youku.engines import mean
 from youku.engines.network import Network
 from youku.inference import clip, pipeline
-from youku.inference.clip import Tell, Work
+from youku.inference.clip import Predictor, Tell, Work
 from youku.inference.jobs import Job, VideoOptions, filters_of
 from youku.inference.pipeline import Options
 from youku.video import clips, segments, y4m
@@ -27,8 +27,8 @@ MOST_PARTS = 64  # of a film: whoever makes one of a video first decodes what co
 def begin(
     load: Callable[[Tell], Network], options: Options, force: bool, video: VideoOptions | None, number: int, tell: Tell
 ) -> Work:
-    """`clip.work_of` in one of `number` processes, which loads its own network and shares the memory with the others."""
-    return clip.work_of(load(str), replace(options, beside=number), force=force, video=video, tell=tell)
+    """A `Predictor` in one of `number` processes, which loads its own network and shares the memory with the others."""
+    return Predictor(load(str), replace(options, beside=number), force=force, video=video, tell=tell)
 
 
 def share(

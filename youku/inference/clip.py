@@ -12,7 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -46,216 +47,186 @@ def predict_all(
     each: Each = map,
 ) -> int:
     """Run every job that is not up to date; returns how many were run."""
-    work = work_of(network, options, force=force, video=video, watch=watch, tell=tell)
+    work = Predictor(network, options, force=force, video=video, watch=watch, tell=tell)
     return sum(made is not None for made in each(work, jobs))
 
 
-def work_of(
-    network: Network,
-    options: Options,
-    *,
-    force: bool = False,
-    video: VideoOptions | None = None,
-    watch: Watch = unwatched,
-    tell: Tell = str,
-) -> Work:
-    """What is done with each job: its frames made, or None where its output is up to date."""
-    made_by = {
-        "model": f"{network.spec.name} x{network.scale}{', as its run began' * network.is_as_begun}",
-        "weights": " ".join(map(files.sha256, network.paths)) or "none",
-        "dtype": network.dtype,
-        "ensemble": str(options.ensemble),
-        "sharpen": str(options.sharpen),
-    }
-    predict = partial(predict_clip, network, options=options, video=video, watch=watch, tell=tell)
-    how = {"device": str(network.device), "tile": str(options.tile_px), "batch": str(options.batch)}
-    how["engine"] = network.engine.name
-    return partial(_keep_up_to_date, predict, made_by, how, force, video, tell)
+@dataclass(frozen=True)
+class Predictor:
+    """What is done with each job: called with one it makes its frames, or tells that its output is up to date."""
 
+    network: Network
+    options: Options
+    force: bool = field(default=False, kw_only=True)
+    """Whether outputs that are up to date, or were not made here, are made again."""
+    video: VideoOptions | None = field(default=None, kw_only=True)
+    watch: Watch = field(default=unwatched, kw_only=True)
+    tell: Tell = field(default=str, kw_only=True)
 
-def _keep_up_to_date(
-    predict: Callable[..., int],
-    made_by: dict[str, str],
-    how: dict[str, str],
-    force: bool,
-    video: VideoOptions | None,
-    tell: Tell,
-    job: Job,
-) -> int | None:
-    """Frames made; None where the output is up to date. `how` may change roundings: frames are kept for the same alone."""
-    if job.target == "-":
-        return predict(job)
-    target, record = Path(job.target), records.record_of(job.target)
-    known = records.read(record)
-    made_by = {**made_by, "frames": str(job.frames or "all"), "deinterlace": str(job.deinterlacer)}
-    made_by |= {"size": str(job.size)} | ({"video": str(video)} if job.to_video else {})
-    source: dict[str, Any] = {}
-    if job.source != "-":
-        source = records.content_of(job.source, known.get("input"))
-        made_by |= {"input": source["digest"]}
-    if not force and records.is_up_to_date(target, known, made_by) and source:
-        segments.drop(target)
-        tell(f"{job.target}: up to date")
-        return None
-    made, began = {"made_by": made_by, "input": source}, time.monotonic()
-    files.write_json(record, made, durable=False)  # claimed first: a run that is killed here may be repeated
-    try:
-        keeping = segments.keep(target, records.key_of(made_by | how), int(how["batch"])) if source else nullcontext()
-        with keeping as kept:
-            if num_frames := kept.num_placed(target) if kept else 0:  # killed right before its record was written
-                tell(f"{job.target}: {plural(num_frames, 'frame')}")
-            else:
-                num_frames = predict(job, kept=kept)
-            is_long = time.monotonic() - began > segments.SAVE_EVERY_SEC  # or a power cut may cost it
-            files.write_json(
-                record,
-                {**made, "output": records.content_of(target, digest=kept.digest if kept else "")},
-                durable=is_long,
-            )
-    except BaseException:
-        if not records.exists(target):
-            record.unlink(missing_ok=True)
-        raise
-    return num_frames
+    @cached_property
+    def _made_by(self) -> dict[str, str]:
+        """What decides the pictures of all jobs."""
+        return {
+            "model": f"{self.network.spec.name} x{self.network.scale}{', as its run began' * self.network.is_as_begun}",
+            "weights": " ".join(map(files.sha256, self.network.paths)) or "none",
+            "dtype": self.network.dtype,
+            "ensemble": str(self.options.ensemble),
+            "sharpen": str(self.options.sharpen),
+        }
 
+    @property
+    def _how(self) -> dict[str, str]:
+        """What may change roundings: frames are kept for the same alone."""
+        return {
+            "device": str(self.network.device),
+            "tile": str(self.options.tile_px),
+            "batch": str(self.options.batch),
+            "engine": self.network.engine.name,
+        }
 
-def predict_clip(
-    network: Network,
-    job: Job,
-    options: Options,
-    video: VideoOptions | None = None,
-    watch: Watch = unwatched,
-    tell: Tell = str,
-    kept: Kept | None = None,
-) -> int:
-    """Enlarge one clip into its target file, from the frames on that are `kept`; returns the number of all its frames."""
-    if job.is_picture:
-        return picture.enlarge(network, job, options, tell)
-    filters, whole = filters_of(job, tell), network.spec.needs_neighbours and not options.elsewhere
-    try:
-        with clips.open_clip(job.source, job.frames, whole, not (job.to_video or job.is_part), True, filters) as opened:
-            return _predict_opened(network, job, options, opened, video or VideoOptions(), watch, tell, kept)
-    except pipeline.NotFiniteError as error:
-        number = job.frames[error.index] if job.frames and not whole else error.index
-        raise ValueError(f"{job.source}: frame {number}: {error}") from None
-    except BaseException as error:
-        if isinstance(error, y4m.Y4MError) and kept and (num_frames := kept.num_frames()) and not job.frames:
-            tell(
-                f"{job.target}: {num_frames} frames came before the damage; --frames 0-{num_frames - 1} makes them alone"
-            )
-        elif kept and (num_frames := kept.num_frames()):
-            tell(f"{job.target}: {num_frames} frames are kept; the same command goes on after them")
-        elif not kept and not isinstance(error, Exception):
-            tell("no frame is kept: what goes through a pipe cannot be gone on with; name files to be able to")
-        raise
+    def __call__(self, job: Job) -> int | None:
+        """Frames made; None where the output is up to date."""
+        if job.target == "-":
+            return self.predict(job)
+        target, record = Path(job.target), records.record_of(job.target)
+        known = records.read(record)
+        made_by = {**self._made_by, "frames": str(job.frames or "all"), "deinterlace": str(job.deinterlacer)}
+        made_by |= {"size": str(job.size)} | ({"video": str(self.video)} if job.to_video else {})
+        source: dict[str, Any] = {}
+        if job.source != "-":
+            source = records.content_of(job.source, known.get("input"))
+            made_by |= {"input": source["digest"]}
+        if not self.force and records.is_up_to_date(target, known, made_by) and source:
+            segments.drop(target)
+            self.tell(f"{job.target}: up to date")
+            return None
+        made, began = {"made_by": made_by, "input": source}, time.monotonic()
+        files.write_json(record, made, durable=False)  # claimed first: a run that is killed here may be repeated
+        try:
+            key = records.key_of(made_by | self._how)
+            with segments.keep(target, key, self.options.batch) if source else nullcontext() as kept:
+                if num_frames := kept.num_placed(target) if kept else 0:  # killed right before its record was written
+                    self.tell(f"{job.target}: {plural(num_frames, 'frame')}")
+                else:
+                    num_frames = self.predict(job, kept)
+                output = records.content_of(target, digest=kept.digest if kept else "")
+                is_long = time.monotonic() - began > segments.SAVE_EVERY_SEC  # or a power cut may cost it
+                files.write_json(record, {**made, "output": output}, durable=is_long)
+        except BaseException:
+            if not records.exists(target):
+                record.unlink(missing_ok=True)
+            raise
+        return num_frames
 
+    def predict(self, job: Job, kept: Kept | None = None) -> int:
+        """Enlarge one clip into its target file, from the frames on that are `kept`; returns the number of all its frames."""
+        if job.is_picture:
+            return picture.enlarge(self.network, job, self.options, self.tell)
+        filters, whole = filters_of(job, self.tell), self.network.spec.needs_neighbours and not self.options.elsewhere
+        turned = not (job.to_video or job.is_part)
+        try:
+            with clips.open_clip(job.source, job.frames, whole, turned, True, filters) as opened:
+                return self._predict_opened(job, opened, kept)
+        except pipeline.NotFiniteError as error:
+            number = job.frames[error.index] if job.frames and not whole else error.index
+            raise ValueError(f"{job.source}: frame {number}: {error}") from None
+        except BaseException as error:
+            num_frames = kept.num_frames() if kept else 0
+            if num_frames and isinstance(error, y4m.Y4MError) and not job.frames:
+                those = f"--frames 0-{num_frames - 1} makes them alone"
+                self.tell(f"{job.target}: {num_frames} frames came before the damage; {those}")
+            elif num_frames:
+                self.tell(f"{job.target}: {num_frames} frames are kept; the same command goes on after them")
+            elif not kept and not isinstance(error, Exception):
+                self.tell("no frame is kept: what goes through a pipe cannot be gone on with; name files to be able to")
+            raise
 
-def _predict_opened(
-    network: Network,
-    job: Job,
-    options: Options,
-    opened: Opened,
-    video: VideoOptions,
-    watch: Watch,
-    tell: Tell,
-    kept: Kept | None,
-) -> int:
-    header, source = opened.header, opened.recording
-    if header.is_interlaced:
-        from youku.video import recording
+    def _predict_opened(self, job: Job, opened: Opened, kept: Kept | None) -> int:
+        header, source = opened.header, opened.recording
+        if header.is_interlaced:
+            from youku.video import recording
 
-        raise recording.interlaced(job.source, is_clip=source is None)
-    scaled = interpolate.scaled_header(header, network.scale)
-    target = fit.target_header(header, job.size) if job.size else scaled
-    busy = Busy()
-    if source and source.num_frames and job.frames and job.frames[-1] >= source.num_frames:
-        tell(
-            f"{job.source}: says that it has {plural(source.num_frames, 'frame')}, {job.frames[0]}-{job.frames[-1]} are asked for"
+            raise recording.interlaced(job.source, is_clip=source is None)
+        scaled = interpolate.scaled_header(header, self.network.scale)
+        target = fit.target_header(header, job.size) if job.size else scaled
+        busy = Busy()
+        if source and source.num_frames and job.frames and job.frames[-1] >= source.num_frames:
+            asked = f"{job.frames[0]}-{job.frames[-1]} are asked for"
+            self.tell(f"{job.source}: says that it has {plural(source.num_frames, 'frame')}, {asked}")
+        with self._create(job, target, opened, kept) as writer:
+            num_kept = writer.num_kept if kept else 0
+            num_frames = opened.likely_frames
+            outputs = self._outputs(job, opened, num_kept, kept, busy)
+            if target != scaled and not self.options.elsewhere:
+                outputs = ahead(fit.fit(planes, scaled, target) for planes in outputs)
+            if num_kept:
+                self.tell(f"{job.target}: {num_kept} frames are there from an earlier run, going on after them")
+            sizes = " -> ".join(f"{each.width}x{each.height}" for each in (header, target))
+            about = "about " if num_frames and opened.num_frames is None and source and not source.num_frames else ""
+            number = about + plural(num_frames, "frame") if num_frames else "unknown frames"
+            what = f"{job.source}: {number}, {sizes} by {self.network.spec.name} x{self.network.scale}"
+            num_left = max(0, num_frames - num_kept) or None if num_frames else None
+            beside = " and the time of the coder" if job.to_video else ""
+            together = 0 if self.network.spec.at_once_px else 1 if self.network.spec.memory else self.options.batch
+            outputs = _announce(outputs, f"{what} on {self.network.device}", num_left, together, beside, self.tell)
+            for planes in self.watch(outputs, Path(job.target).name, num_left):
+                with busy.at("writing"):
+                    _write_kept(writer, num_kept)
+                    writer.write(planes)
+            _write_kept(writer, num_kept, itertools.islice(opened.frames, job.frames[-1] + 1 if job.frames else None))
+            if source is not None and job.frames is None and writer.num_frames != len(source.times):
+                raise ValueError(f"{job.source}: {writer.num_frames} frames were made of its {len(source.times)}")
+            if opened.num_frames is not None and writer.num_frames < opened.num_frames:
+                num_read = job.frames[0] + writer.num_frames if job.frames and writer.num_frames else None
+                raise clips.too_short(job.source, job.frames, num_read)
+        if source is not None and source.is_variable and not job.to_video:
+            lost = "which y4m and pictures lose; name a video (OUT.mp4) to keep the times"
+            self.tell(f"{job.source}: its rate varies, {lost}")
+        num_made = writer.num_frames - num_kept
+        pace = f", {busy.told(num_made)}" if num_made else ""
+        self.tell(f"{job.target}: {plural(writer.num_frames, 'frame')}{pace}")
+        return writer.num_frames
+
+    def _outputs(self, job: Job, opened: Opened, num_kept: int, kept: Kept | None, busy: Busy) -> Iterator[Planes]:
+        """Enlarged frames from the first on that is not kept, each among its true neighbours.
+
+        What a network remembers is not kept: one with memory goes through the clip again. The tiles stay those of the run
+        that began the clip, whatever memory is free now, as other tiles may round other samples up.
+        """
+        if self.options.elsewhere and kept:
+            return itertools.islice(self.options.elsewhere(job, opened, kept.folder), num_kept, None)
+        whole_px = max(opened.header.width, opened.header.height)
+        pin = partial(records.pinned, kept.folder, "tile_px", whole_px, num_kept > 0) if kept else int
+        chosen = job.frames if self.network.spec.needs_neighbours else None  # or else they are chosen already
+        remembers = self.network.spec.memory or not num_kept
+        wanted = chosen if remembers else (chosen or range(sys.maxsize))[num_kept:]
+        outputs = pipeline.upscale_frames(
+            self.network, opened.header, opened.frames, self.options, wanted, opened.matrix, pin, busy, self.tell
         )
-    with _create(job, target, opened, video, tell, kept) as writer:
-        num_kept = writer.num_kept if kept else 0
-        num_frames = opened.likely_frames
-        outputs = _outputs(network, job, options, opened, num_kept, kept, busy, tell)
-        if target != scaled and not options.elsewhere:
-            outputs = ahead(fit.fit(planes, scaled, target) for planes in outputs)
-        if num_kept:
-            tell(f"{job.target}: {num_kept} frames are there from an earlier run, going on after them")
-        sizes = " -> ".join(f"{each.width}x{each.height}" for each in (header, target))
-        about = "about " if num_frames and opened.num_frames is None and source and not source.num_frames else ""
-        number = about + plural(num_frames, "frame") if num_frames else "unknown frames"
-        what = f"{job.source}: {number}, {sizes} by {network.spec.name} x{network.scale}"
-        num_left = max(0, num_frames - num_kept) or None if num_frames else None
-        beside = " and the time of the coder" if job.to_video else ""
-        together = 0 if network.spec.at_once_px else 1 if network.spec.memory else options.batch
-        outputs = _announce(outputs, f"{what} on {network.device}", num_left, together, beside, tell)
-        for planes in watch(outputs, Path(job.target).name, num_left):
-            with busy.at("writing"):
-                _write_kept(writer, num_kept)
-                writer.write(planes)
-        _write_kept(writer, num_kept, itertools.islice(opened.frames, job.frames[-1] + 1 if job.frames else None))
-        if source is not None and job.frames is None and writer.num_frames != len(source.times):
-            raise ValueError(f"{job.source}: {writer.num_frames} frames were made of its {len(source.times)}")
-        if opened.num_frames is not None and writer.num_frames < opened.num_frames:
-            num_read = job.frames[0] + writer.num_frames if job.frames and writer.num_frames else None
-            raise clips.too_short(job.source, job.frames, num_read)
-    if source is not None and source.is_variable and not job.to_video:
-        tell(f"{job.source}: its rate varies, which y4m and pictures lose; name a video (OUT.mp4) to keep the times")
-    num_made = writer.num_frames - num_kept
-    tell(f"{job.target}: {plural(writer.num_frames, 'frame')}" + (f", {busy.told(num_made)}" if num_made else ""))
-    return writer.num_frames
+        return itertools.islice(outputs, num_kept, None) if remembers and num_kept else outputs
 
+    def _create(self, job: Job, target: Header, opened: Opened, kept: Kept | None) -> AbstractContextManager[Any]:
+        """The output and what it keeps of the source; all that may be refused is, before the work."""
+        if job.to_pictures:
+            return picture_writer.create(Path(job.target), target, opened.matrix, kept)
+        if not job.to_video:
+            if kept is None:
+                return y4m.create(job.target, target)
+            if num_frames := opened.likely_frames:
+                left_bytes = num_frames * (6 + target.frame_bytes) - kept.num_bytes()
+                files.require_free(kept.folder, left_bytes, f"{Path(job.target).name} of {plural(num_frames, 'frame')}")
+            return segments.create_y4m(job.target, target, kept)
+        from youku.video import container  # PyAV: y4m goes without
 
-def _outputs(
-    network: Network,
-    job: Job,
-    options: Options,
-    opened: Opened,
-    num_kept: int,
-    kept: Kept | None,
-    busy: Busy,
-    tell: Tell,
-) -> Iterator[Planes]:
-    """Enlarged frames from the first on that is not kept, each among its true neighbours.
-
-    What a network remembers is not kept: one with memory goes through the clip again. The tiles stay those of the run
-    that began the clip, whatever memory is free now, as other tiles may round other samples up.
-    """
-    if options.elsewhere and kept:
-        return itertools.islice(options.elsewhere(job, opened, kept.folder), num_kept, None)
-    whole_px = max(opened.header.width, opened.header.height)
-    pin = partial(records.pinned, kept.folder, "tile_px", whole_px, num_kept > 0) if kept else int
-    chosen = job.frames if network.spec.needs_neighbours else None  # or else they are chosen already
-    remembers = network.spec.memory or not num_kept
-    wanted = chosen if remembers else (chosen or range(sys.maxsize))[num_kept:]
-    outputs = pipeline.upscale_frames(
-        network, opened.header, opened.frames, options, wanted, opened.matrix, pin, busy, tell
-    )
-    return itertools.islice(outputs, num_kept, None) if remembers and num_kept else outputs
-
-
-def _create(
-    job: Job, target: Header, opened: Opened, video: VideoOptions, tell: Tell, kept: Kept | None
-) -> AbstractContextManager[Any]:
-    """The output and what it keeps of the source; all that may be refused is, before the work."""
-    if job.to_pictures:
-        return picture_writer.create(Path(job.target), target, opened.matrix, kept)
-    if not job.to_video:
-        if kept is None:
-            return y4m.create(job.target, target)
-        if num_frames := opened.likely_frames:
-            left_bytes = num_frames * (6 + target.frame_bytes) - kept.num_bytes()
-            files.require_free(kept.folder, left_bytes, f"{Path(job.target).name} of {plural(num_frames, 'frame')}")
-        return segments.create_y4m(job.target, target, kept)
-    from youku.video import container  # PyAV: y4m goes without
-
-    coding = encoding.default_encoding(job.target, video.codec, video.crf)
-    encoding.check(target, job.target, coding)
-    if opened.recording is None:
-        return container.create(job.target, target, coding, kept=kept)
-    streams = container.carried(job.source, job.target, video.audio, video.subtitles)
-    tell(f"{job.source}: going along: {', '.join(streams.values()) or 'nothing else'}")
-    along = container.Along(source=job.source, streams=streams)
-    return container.create(job.target, target, coding, opened.recording, job.frames, along, kept=kept)
+        video = self.video or VideoOptions()
+        coding = encoding.default_encoding(job.target, video.codec, video.crf)
+        encoding.check(target, job.target, coding)
+        if opened.recording is None:
+            return container.create(job.target, target, coding, kept=kept)
+        streams = container.carried(job.source, job.target, video.audio, video.subtitles)
+        self.tell(f"{job.source}: going along: {', '.join(streams.values()) or 'nothing else'}")
+        along = container.Along(source=job.source, streams=streams)
+        return container.create(job.target, target, coding, opened.recording, job.frames, along, kept=kept)
 
 
 def _write_kept(writer: Any, num_kept: int, begun: Iterable[Planes] = ()) -> None:

@@ -6,7 +6,7 @@ PictureSet -> Samples one by one -> Scores, protocol by protocol and network by 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -99,6 +99,8 @@ class Score:
 
 Scores = dict[str, dict[str, list[Score]]]
 """Protocol -> network -> one a picture."""
+Row = tuple[str, str, Score]
+"""A score with its protocol and network."""
 
 
 def samples(pictures: PictureSet, scale: int, each: Each = map) -> Iterator[Sample]:
@@ -142,26 +144,21 @@ def score_all(
     """
     from youku.inference.pipeline import Options
 
-    scores: Scores = {protocol: {network.spec.name: [] for network in networks} for protocol in protocols}
     seen: set[str] = set()
 
-    def measure(sample: Sample) -> list[tuple[str, str, Score]]:
+    def measure(sample: Sample) -> list[Row]:
         if keep and sample.name in seen:
             raise ValueError(f"{pictures.folder}: two pictures are named {sample.name}; rename one to --save both")
         seen.add(sample.name)
-        rows = []
+        rows: list[Row] = []
         for index, network in enumerate(networks):
             pred = evaluation.enlarge(network, sample.low, Options() if index else options, sample.name)
-            for protocol in protocols:
-                one = score(sample, pred, protocol, network.scale, with_fsim)
-                rows.append((protocol, network.spec.name, one))
+            rows += _rows(sample, pred, network.spec.name, protocols, network.scale, with_fsim)
             if keep and not index:
                 save_picture(keep / f"{sample.name}.png", pred)
         return rows
 
-    for protocol, name, one in chain.from_iterable(_of_samples(measure, pictures, networks[0].scale, watch, each)):
-        scores[protocol][name].append(one)
-    return _counted(scores)
+    return _tabled(_of_samples(measure, pictures, networks[0].scale, watch, each))
 
 
 def score_made(
@@ -176,23 +173,19 @@ def score_made(
     truths = picture_sets.find(truth.folder, scale)
     named = _named(made)
     found = [picture_sets.match_made(folder, truths, scale) for folder in named.values()]
-    scores: Scores = {protocol: {name: [] for name in named} for protocol in protocols}
 
-    def measure(pair: tuple[PictureFiles, Sequence[Path]]) -> list[tuple[str, str, Score]]:
+    def measure(pair: tuple[PictureFiles, Sequence[Path]]) -> list[Row]:
         files, paths = pair
-        whole, rows = read_rgb(files.high), []
+        rows: list[Row] = []
+        whole = read_rgb(files.high)
         for name, path in zip(named, paths, strict=True):
             pred = read_rgb(path)
             high = evaluation.read_picture(picture_sets.cropped(whole, pred.shape[:2], files.high, path))
             sample, picture = Sample(files.name, pred, high), evaluation.read_picture(pred)
-            for protocol in protocols:
-                rows.append((protocol, name, score(sample, picture, protocol, scale, with_fsim)))
+            rows += _rows(sample, picture, name, protocols, scale, with_fsim)
         return rows
 
-    pairs = list(zip(truths, zip(*found, strict=True), strict=True))
-    for protocol, name, one in chain.from_iterable(each(measure, pairs)):
-        scores[protocol][name].append(one)
-    return _counted(scores)
+    return _tabled(each(measure, list(zip(truths, zip(*found, strict=True), strict=True))))
 
 
 def _named(folders: Sequence[Path]) -> dict[str, Path]:
@@ -203,8 +196,15 @@ def _named(folders: Sequence[Path]) -> dict[str, Path]:
     }
 
 
-def _counted(scores: Scores) -> Scores:
-    """Without the pictures that a protocol leaves out."""
+def _rows(sample: Sample, pred: Picture, name: str, protocols: Sequence[str], scale: int, with_fsim: bool) -> list[Row]:
+    return [(protocol, name, score(sample, pred, protocol, scale, with_fsim)) for protocol in protocols]
+
+
+def _tabled(of_pictures: Iterable[list[Row]]) -> Scores:
+    """The rows of all pictures, without those that a protocol leaves out."""
+    scores: Scores = {}
+    for protocol, name, one in chain.from_iterable(of_pictures):
+        scores.setdefault(protocol, {}).setdefault(name, []).append(one)
     return {
         protocol: {name: own[evaluation.counted(protocol, [one.name for one in own])] for name, own in by_name.items()}
         for protocol, by_name in scores.items()

@@ -46,8 +46,15 @@ def measure(
     runs: Runs,
     watch: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> tuple[dict[str, object], str]:
-    """The median over all runs as data, and as a sentence."""
-    median_ms, _ = measure_ms(network, inputs, options, runs, watch)
+    """Run batches of each network input (1, T C, h, w) in turn, already on the device; the runs go through `watch`.
+
+    Returns the median of all as data, and as a sentence.
+    """
+    batches = [tuple(part.repeat(runs.time_batch, 1, 1, 1) for part in x) for x in inputs]
+    taken = [
+        _forward_ms(network, batches[at % len(batches)], options) for at in watch(range(runs.warm_up + runs.iterations))
+    ]
+    median_ms = statistics.median(taken[runs.warm_up :])
     told = (
         f"{network.spec.name}: {median_ms:.2f} ms a batch of {runs.time_batch} on {network.device}, "
         f"median of {plural(runs.iterations, 'run')} after {runs.warm_up} warm-up"
@@ -55,39 +62,17 @@ def measure(
     return {"median_ms": median_ms, "batch": runs.time_batch, "device": str(network.device)}, told
 
 
-def measure_ms(
-    network: Network,
-    inputs: Sequence[Tensors],
-    options: Options,
-    runs: Runs,
-    watch: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> tuple[float, tuple[float, ...]]:
-    """Run batches of each network input (1, T C, h, w) in turn, already on the device; the runs go through `watch`.
-
-    Returns the medians of one batch: over all runs, and over each picture's own (nan where it had none).
-    """
-    batches = [tuple(part.repeat(runs.time_batch, 1, 1, 1) for part in x) for x in inputs]
-    taken: list[list[float]] = [[] for _ in inputs]
-    for step in watch(range(runs.warm_up + runs.iterations)):
-        which = step % len(batches)
-        elapsed_ms = _forward_ms(network, batches[which], options)
-        if step >= runs.warm_up:
-            taken[which].append(elapsed_ms)
-    each = tuple(statistics.median(values) if values else float("nan") for values in taken)
-    return statistics.median([value for values in taken for value in values]), each
-
-
 def _forward_ms(network: Network, batch: Tensors, options: Options) -> float:
     from youku.inference import pipeline  # with torch
 
-    _wait(network.device)
+    wait(network.device)
     start = time.perf_counter()
     pipeline.run_network(network, batch, options)
-    _wait(network.device)
+    wait(network.device)
     return 1000 * (time.perf_counter() - start)
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
     """Until the device has finished what it was given."""
     import torch
 

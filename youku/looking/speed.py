@@ -19,9 +19,10 @@ from youku import contest
 from youku.engines import choice, weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
-from youku.inference.clip import predict_clip
+from youku.inference.clip import Predictor
 from youku.inference.jobs import Job
 from youku.inference.pipeline import Options
+from youku.inference.timing import wait
 from youku.models import MODELS
 from youku.training import trainer
 from youku.training.captured import steps_of
@@ -62,16 +63,11 @@ def rate(act: Callable[[], object], share_sec: float, device: torch.device) -> f
     began, num_calls, warm_sec = time.perf_counter(), 0, 0.0
     while time.perf_counter() - began - warm_sec < share_sec or not num_calls:
         act()
-        _wait(device)
+        wait(device)
         num_calls += 1
         if num_calls == 1 and not warm_sec and time.perf_counter() - began < share_sec:
             warm_sec, num_calls = time.perf_counter() - began, 0
     return num_calls / (time.perf_counter() - began - warm_sec)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _network(model: str, device: torch.device) -> Network:
@@ -99,7 +95,7 @@ def _prediction(model: str, device: torch.device, folder: Path, share_sec: float
     bicubic = weights.load(None, "bicubic", contest.SCALE, torch.device("cpu"))
     for chosen in (network, bicubic):
         job, began = Job(str(path), str(folder / "high.y4m"), None), time.perf_counter()
-        predict_clip(chosen, job, Options())
+        Predictor(chosen, Options()).predict(job)
         found = num_frames / (time.perf_counter() - began)
         what = f"predict {chosen.spec.name}, y4m to y4m, {SIZES[0][0]}x{SIZES[0][1]} x4"
         yield what, found, "frames/s", found / bare if chosen is network else None
