@@ -52,13 +52,18 @@ def windows(clip: Clip, width: int, wanted: Sequence[int] | None = None) -> list
     return [moment.frames for moment in window.moments(clip, clip.header, width, wanted, aligned=True)]
 
 
+def cut_window(clip: Clip, index: int, width: int, *box: int) -> list[Planes]:
+    """A box of one window, compensated within it."""
+    return window.cut_frames(clip, window.around(clip, index, width), index, *box, aligned=True)  # type: ignore[misc]
+
+
 @pytest.mark.parametrize("width", [1, 3, 5])
 def test_streaming_equals_random_access(clip: Clip, width: int) -> None:
     """On whole frames both ways give the same planes for every frame, cut and ends included."""
     streamed = windows(clip, width)
     assert len(streamed) == clip.num_frames
     for index, frames in enumerate(streamed):
-        cut = window.cut_window(clip, index, width, 0, 0, 42, 58)
+        cut = cut_window(clip, index, width, 0, 0, 42, 58)
         assert all(map(same, frames, cut))
         assert same(frames[width // 2], clip.frame(index))
 
@@ -126,7 +131,7 @@ def test_only_a_window_is_held(clip: Clip) -> None:
 
 def test_a_box_of_a_window_knows_the_clip(clip: Clip) -> None:
     """A patch window has the patch's planes and stops at the cut that the whole frames show."""
-    patches = window.cut_window(clip, CUT, 5, 8, 16, 24, 32)
+    patches = cut_window(clip, CUT, 5, 8, 16, 24, 32)
     middle = clip.patch(CUT, 8, 16, 24, 32)
     assert [tuple(plane.shape for plane in patch) for patch in patches] == [((24, 32), (12, 16), (12, 16))] * 5
     assert all(same(patch, middle) for patch in patches[:3]) and not same(patches[3], middle)
@@ -135,7 +140,7 @@ def test_a_box_of_a_window_knows_the_clip(clip: Clip) -> None:
 def test_what_is_known_of_cuts_dies_with_the_clip(clip: Clip) -> None:
     """Training asks for the same cuts again and again; the answers keep no clip's memory map open."""
     other = y4m.Clip(clip.path)
-    window.cut_window(other, CUT, 5, 0, 0, 42, 58)
+    cut_window(other, CUT, 5, 0, 0, 42, 58)
     assert window._KNOWN_CUTS[other] == {CUT: True, CUT + 1: False, CUT + 2: False}
     gone = weakref.ref(other)
     del other

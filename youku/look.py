@@ -67,7 +67,8 @@ def _run_weights(args: argparse.Namespace, path: Path) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from youku.looking import weights_summary  # with torch, which --help does without
+    from youku.engines import weights  # with torch, which --help does without
+    from youku.looking import weights_summary
 
     path = Path(args.file)
     files.protect(path, args.picture)
@@ -76,7 +77,7 @@ def _run(args: argparse.Namespace) -> int:
     if path.is_dir() or not path.exists():
         found = "a folder" if path.is_dir() else "nothing"
         raise ValueError(f"{path}: expected a clip or a weights file, found {found}; name the file")
-    if weights_summary.is_graph(path):
+    if weights.is_graph(path):
         _refuse(args, (*OF_WEIGHTS, "png", "max_frames"), f"{path} is an exported network; inspect its weights instead")
         print(weights_summary.graph_text(path, args.json))
         return 0

@@ -51,9 +51,6 @@ MSDOS_FOLDER = 0x10  # of a member's attributes
 class LeftOut:
     """Stands for data that is no weight: takes whatever the pickle says of it and keeps nothing."""
 
-    def __new__(cls, *args: object) -> LeftOut:
-        return super().__new__(cls)
-
     def __init__(self, *args: object) -> None:
         """Nothing is kept."""
 

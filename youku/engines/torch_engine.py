@@ -6,6 +6,7 @@ Also what is done to a network's input from outside, with no weights: zero mean 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -97,26 +98,18 @@ def keep_in_range(module: nn.Module, spec: ModelSpec, scale: int, least: float =
     enlarge = Interpolate(scale, "bicubic", "replicate")
     excess: list[Tensor] = []  # of the call that is under way
 
-    def before(_: nn.Module, args: Tensors) -> Tensors:
-        clipped = args[0].clamp(least, most)
+    def before(x: Tensors) -> Tensors:
+        clipped = x[0].clamp(least, most)
         first = spec.num_frames // 2 * spec.channels
-        excess[:] = [(args[0] - clipped)[:, first : first + spec.channels]]  # of the middle frame
-        return (clipped, *args[1:])
+        excess[:] = [(x[0] - clipped)[:, first : first + spec.channels]]  # of the middle frame
+        return (clipped, *x[1:])
 
-    def after(_: nn.Module, __: Tensors, output: Tensor | Tensors) -> Tensor | Tensors:
+    def after(y: Tensors) -> Tensors:
         beyond = excess.pop()
-        must_go_on = (
-            torch.compiler.is_compiling() or beyond.is_cuda
-        )  # a graph has no such way out, and a GPU would wait
-        if not must_go_on and not bool(beyond.any()):
-            return output
-        made = output if isinstance(output, tuple) else (output,)
-        full = (made[0] + enlarge.to(beyond.device)(beyond), *made[1:])
-        return full if isinstance(output, tuple) else full[0]
+        must_go_on = torch.compiler.is_compiling() or beyond.is_cuda  # a graph has no way out, and a GPU would wait
+        return (y[0] + enlarge.to(beyond.device)(beyond), *y[1:]) if must_go_on or bool(beyond.any()) else y
 
-    module.register_forward_pre_hook(before)
-    module.register_forward_hook(after)
-    return module
+    return _around(module, before, after)
 
 
 def extend_edges(module: nn.Module, spec: ModelSpec, scale: int, what: str) -> nn.Module:
@@ -129,16 +122,14 @@ def extend_edges(module: nn.Module, spec: ModelSpec, scale: int, what: str) -> n
     if len(spec.input_shapes(2, 2)) > 1:
         raise ValueError(f"{what}: {spec.name}: edges = replicate is for networks of one tensor; train it without")
 
-    def before(_: nn.Module, args: Tensors) -> Tensors:
-        return tuple(F.pad(part, [margin_px] * 4, mode="replicate") for part in args)
+    def before(x: Tensors) -> Tensors:
+        return tuple(F.pad(part, [margin_px] * 4, mode="replicate") for part in x)
 
-    def after(_: nn.Module, __: Tensors, output: Tensor) -> Tensor:
+    def after(y: Tensors) -> Tensors:
         cut_px = margin_px * scale
-        return output[..., cut_px:-cut_px, cut_px:-cut_px]
+        return tuple(part[..., cut_px:-cut_px, cut_px:-cut_px] for part in y)
 
-    module.register_forward_pre_hook(before)
-    module.register_forward_hook(after, prepend=True)
-    return module
+    return _around(module, before, after, is_inside=True)
 
 
 def center(module: nn.Module, mean: float, std: float) -> nn.Module:
@@ -149,16 +140,26 @@ def center(module: nn.Module, mean: float, std: float) -> nn.Module:
     if mean == 0 and std == 1:
         return module
 
-    def before(_: nn.Module, args: Tensors) -> Tensors:
-        return ((args[0] - mean) / std, *args[1:])
+    return _around(module, lambda x: ((x[0] - mean) / std, *x[1:]), lambda y: (y[0] * std + mean, *y[1:]))
 
-    def after(_: nn.Module, __: Tensors, output: Tensor | Tensors) -> Tensor | Tensors:
-        if isinstance(output, tuple):
-            return (output[0] * std + mean, *output[1:])
-        return output * std + mean
 
-    module.register_forward_pre_hook(before)
-    module.register_forward_hook(after)
+def _around(
+    module: nn.Module,
+    before: Callable[[Tensors], Tensors],
+    after: Callable[[Tensors], Tensors],
+    is_inside: bool = False,
+) -> nn.Module:
+    """Make `module` see what `before` makes of its input, and give what `after` makes of its output, tuples both.
+
+    Where it `is_inside`, `after` comes ahead of those that were put around it before.
+    """
+
+    def out(_: nn.Module, __: Tensors, output: Tensor | Tensors) -> Tensor | Tensors:
+        made = after(output if isinstance(output, tuple) else (output,))
+        return made if isinstance(output, tuple) else made[0]
+
+    module.register_forward_pre_hook(lambda _, x: before(x))
+    module.register_forward_hook(out, prepend=is_inside)
     return module
 
 

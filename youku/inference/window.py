@@ -3,7 +3,7 @@
 A window holds `width` frames (odd), oldest first. Beyond the ends of the clip, or beyond a cut, the nearest frame of the
 shot stands in; so the window of a clip of one frame is that frame, `width` times, and a multi-frame network runs on it.
 Networks that ask for it get the neighbours motion-compensated to the middle frame. `moments` streams a clip with bounded
-memory; `cut_window` reaches one window, or a box of one, at random: on whole frames both give the same planes.
+memory; `cut_frames` reaches a box of any frames at random: on whole windows both give the same planes.
 Source: models.md 4.11 and 8.3; `video.motion`, `video.scenes`.
 """
 
@@ -93,13 +93,6 @@ def parts_of_shots(coming: Iterable[Moment], length: int, shared: int) -> Iterat
             part = unwanted(part[-2 * shared : -shared]) + ends if ends else []
         if moment:
             part.append(moment)
-
-
-def cut_window(
-    clip: Clip, index: int, width: int, top: int, left: int, height: int, width_px: int, aligned: bool = True
-) -> list[Planes]:
-    """The window of one frame, cut to a box in luma pixels (on whole chroma samples) and compensated within the box."""
-    return cut_frames(clip, around(clip, index, width), index, top, left, height, width_px, aligned)
 
 
 def around(clip: Clip, index: int, length: int) -> list[int]:

@@ -16,6 +16,7 @@ from youku import files
 from youku.engines import weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
+from youku.inference import evaluation
 from youku.models.colours import RGB, Tensors
 from youku.models.spec import ModelSpec
 from youku.text_table import plural
@@ -25,12 +26,6 @@ from youku.video import pictures
 GAP_PX = 2  # between the maps of a contact sheet
 MOST_SHEET_PX = 100_000_000
 DEEPEST = "pool5"
-
-
-def picture_input(network: Network, rgb: np.ndarray) -> Tensors:
-    """A uint8 picture (H, W, 3) as the network's input (1, T * C, H, W); a multi-frame network sees it in every frame."""
-    x = network.spec.colours.from_rgb(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255)
-    return tuple(part.repeat(1, network.spec.num_frames, 1, 1).to(network.device) for part in x)
 
 
 def maps_of(network: Network, layer: str, x: Tensors) -> Tensor:
@@ -86,7 +81,7 @@ def write_sheet(network: Network, loss_network: str | None, layer: str, picture:
     """Save all maps of a layer as out/LAYER.png; returns a sentence about them."""
     from PIL import Image
 
-    x = picture_input(network, pictures.read_rgb(picture))
+    x = evaluation.picture_input(network, pictures.read_rgb(picture))
     maps = maps_of(network, _vgg_module(loss_network, layer, x[0]) if loss_network else layer, x)
     path = Path(out) / f"{layer}.png"
     if path.exists() and path.samefile(picture):

@@ -79,11 +79,6 @@ def is_weights(path: Path) -> bool:
     return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
 
 
-def is_graph(path: Path) -> bool:
-    """Whether it is an exported network, which holds a graph and no layers by name."""
-    return weights.is_graph(path)
-
-
 def graph_text(path: Path, as_json: bool) -> str:
     """What an exported network says of itself: the metadata that `export` wrote, of another's what it has."""
     from youku.engines import onnx_file
