@@ -381,8 +381,8 @@ def test_weights_are_predicted_with_first(made: Path, tmp_path: Path, capsys: py
     with pytest.raises(SystemExit):
         score.main([str(tmp_path / "w4.safetensors"), *line, "--shard", "1/2"])
     shutil.copytree(clips, tmp_path / "torn")
-    (tmp_path / "torn" / contest.high_name(TEST_SET.last)).unlink()
+    (tmp_path / "torn" / contest.high_name(TEST_SET.ids[-1])).unlink()
     torn = [str(tmp_path / "w4.safetensors"), *line, "--high", str(tmp_path / "torn"), "--out", str(tmp_path / "new")]
     assert score.main(torn) == 1
-    assert f"cannot find {contest.high_name(TEST_SET.last)} in" in capsys.readouterr().err
+    assert f"cannot find {contest.high_name(TEST_SET.ids[-1])} in" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()  # nothing was predicted

@@ -7,7 +7,6 @@ participants' public code. What is disputed among participants is an option with
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -113,17 +112,10 @@ def parse_name(name: str) -> tuple[int, str] | None:
 
 @dataclass(frozen=True)
 class TestSet:
-    """Ids judged together, from `first` to `last`: the first five whole, the rest every 25th frame."""
+    """Ids judged together, in ascending order: the first five whole, the rest every 25th frame."""
 
     __test__ = False  # not a pytest class
-    first: int
-    last: int
-    there: tuple[int, ...] = ()
-    """The ids that are judged, in order, where not all between are."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.first <= self.last <= 99999:
-            raise ValueError(f"ids {self.first}-{self.last}: expected FIRST-LAST with 0 <= FIRST <= LAST <= 99999")
+    ids: tuple[int, ...]
 
     def __str__(self) -> str:
         """As `test_set` reads it: 200-249, or 150-152,160."""
@@ -131,10 +123,6 @@ class TestSet:
         ends = [clip_id for clip_id in self.ids if clip_id + 1 not in self.ids]
         runs = list(zip(starts, ends, strict=True))
         return ",".join(str(a) if a == b and len(runs) > 1 else f"{a}-{b}" for a, b in runs)
-
-    @property
-    def ids(self) -> Sequence[int]:
-        return self.there or range(self.first, self.last + 1)
 
     def is_whole(self, clip_id: int) -> bool:
         """By the ids of the set, never by the order of a folder that may be partial."""
@@ -153,25 +141,19 @@ def test_set(text: str, low: str | Path | None = None) -> TestSet:
 
     That is 150-199, and with the folder of low-resolution clips those of them that are there; or, where none is, all its clips.
     """
+    known = {name: tuple(range(split.first, split.last + 1)) for name, split in SPLITS.items()}
     if text == "val":
+        val = known["round1-val"]
         names = [parse_name(path.name) for path in Path(low).glob("*.y4m")] if low else []
         found = sorted(name[0] for name in names if name and name[1] == "l")
-        split = SPLITS["round1-val"]
-        return _of(
-            [one for one in found if split.first <= one <= split.last] or found or range(split.first, split.last + 1)
-        )
-    if text in SPLITS:
-        return TestSet(SPLITS[text].first, SPLITS[text].last)
+        return TestSet(tuple(one for one in found if one in val) or tuple(found) or val)
+    if text in known:
+        return TestSet(known[text])
     parts = [re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", part) for part in text.split(",")]
     ids = [number for part in parts if part for number in range(int(part[1]), int(part[2] or part[1]) + 1)]
     if not all(parts) or not ids or any(after <= before for before, after in pairwise(ids)):
         raise ValueError(f"test set {text!r}: expected one of val, {', '.join(SPLITS)}, or an id range like 200-249")
-    return _of(ids)
-
-
-def _of(ids: Sequence[int]) -> TestSet:
-    is_run = len(ids) == ids[-1] - ids[0] + 1
-    return TestSet(ids[0], ids[-1], () if is_run else tuple(ids))
+    return TestSet(tuple(ids))
 
 
 test_set.__test__ = False  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ from youku.text_table import plural
 from youku.training.config import TrainConfig, read_recipe
 from youku.video import degradation, standin, y4m
 
-TEST_SET = contest.TestSet(standin.VAL_SCENES[0].clip_id, standin.VAL_SCENES[-1].clip_id)
+TEST_SET = contest.TestSet(tuple(scene.clip_id for scene in standin.VAL_SCENES))
 DEGRADATION = degradation.PRESETS["youku"]
 
 

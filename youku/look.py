@@ -30,18 +30,19 @@ from youku.pages import plots
 OF_WEIGHTS = ("model", "scale", "layers", "histogram", "features", "picture", "out", "checkerboard")  # not of a clip
 
 
-def _run_clip(args: argparse.Namespace, path: Path) -> int:
-    _check_clip_flags(args)
+def _run_clip(args: argparse.Namespace, path: Path) -> None:
+    _refuse(args, OF_WEIGHTS, f"for weights, {args.file} holds none; drop it, or name a weights file")
+    if args.max_frames is not None and args.max_frames < 1:
+        raise cli.UsageError(f"--max-frames {args.max_frames}: expected 1 or more")
     found = clip_summary.summarise_clip(path, args.max_frames, partial(cli.watch, is_kept=False))
     if args.png:
         title = f"{path.name}: {found.header.width}x{found.header.height}, frames: {found.counted}"
         clip_summary.draw_clip(found.survey, title, args.png)
         cli.say(f"{args.png}: luma histogram and change from frame to frame")
     cli.answer(args, {"clip": str(path), **clip_summary.clip_as_json(found)}, clip_summary.clip_text(found))
-    return 0
 
 
-def _run_weights(args: argparse.Namespace, path: Path) -> int:
+def _run_weights(args: argparse.Namespace, path: Path) -> None:
     from youku.engines import torch_engine, weights
     from youku.looking import feature_maps, weights_summary
 
@@ -63,7 +64,6 @@ def _run_weights(args: argparse.Namespace, path: Path) -> int:
     told = weights_summary.weights_text(found, args.histogram)
     cli.answer(args, weights_summary.weights_as_json(found), told)
     sys.stderr.writelines(f"{line}\n" for line in written)
-    return 0
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -80,8 +80,11 @@ def _run(args: argparse.Namespace) -> int:
     if weights.is_graph(path):
         _refuse(args, (*OF_WEIGHTS, "png", "max_frames"), f"{path} is an exported network; inspect its weights instead")
         print(weights_summary.graph_text(path, args.json))
-        return 0
-    return _run_weights(args, path) if weights_summary.is_weights(path) else _run_clip(args, path)
+    elif weights_summary.is_weights(path):
+        _run_weights(args, path)
+    else:
+        _run_clip(args, path)
+    return 0
 
 
 def _check_weights_flags(args: argparse.Namespace) -> str | None:
@@ -107,13 +110,6 @@ def _check_weights_flags(args: argparse.Namespace) -> str | None:
 def _refuse(args: argparse.Namespace, flags: Sequence[str], why: str) -> None:
     if wrong := [f"--{name.replace('_', '-')}" for name in flags if vars(args)[name]]:
         raise cli.UsageError(f"{', '.join(wrong)}: {why}")
-
-
-def _check_clip_flags(args: argparse.Namespace) -> None:
-    """UsageError where a flag of weights is given with a clip."""
-    _refuse(args, OF_WEIGHTS, f"for weights, {args.file} holds none; drop it, or name a weights file")
-    if args.max_frames is not None and args.max_frames < 1:
-        raise cli.UsageError(f"--max-frames {args.max_frames}: expected 1 or more")
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:

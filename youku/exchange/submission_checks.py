@@ -52,7 +52,7 @@ def _extra_fault(name: str, test_set: TestSet) -> tuple[str, int | None]:
     parsed = contest.parse_name(tidy)
     if parsed is None:
         reason = "a space in the name" if tidy != name else "not a name of the contest"
-        return f"{name!r}: {reason}; expected names like {test_set.name(test_set.first)}", None
+        return f"{name!r}: {reason}; expected names like {test_set.name(test_set.ids[0])}", None
     clip_id, kind = parsed
     if clip_id not in test_set.ids:
         return f"{name}: clip {clip_id:05d} is not in the test set {test_set}; remove it", None
