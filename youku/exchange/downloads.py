@@ -121,26 +121,18 @@ def download(
     known = None not in plan.sizes.values()
     total = cli.bar(total=sum(filter(None, plan.sizes.values())) if known else None, desc="total", **_BAR)
     with total, stops.workers(jobs) as (pool, stop):
-        futures = {
-            pool.submit(_bring, item, plan, retries, delete_zips, haul, total, stop): item
-            for item in plan.missing
-            if not (plan.unreachable and item in plan.sizes)
-        }
-        try:
-            for future in as_completed(futures):
-                try:
-                    future.result()
-                except FetchError as error:
-                    refused.setdefault(error.reason, []).append(futures[future].archive.name)
-                except DamagedZip as error:
-                    haul.errors.append(
-                        f"{error}; so the server sent it: run again later, or name a mirror with --base-url"
-                    )
-                except ValueError as error:
-                    haul.errors.append(str(error))
-        except BaseException:  # full disk, Ctrl-C: the others end at their next block
-            stop.set()
-            raise
+        work = _Work(plan, haul, retries, delete_zips, total, stop)
+        here = [item for item in plan.missing if not (plan.unreachable and item in plan.sizes)]
+        futures = {pool.submit(work.bring, item): item for item in here}
+        for future in as_completed(futures):  # a full disk, Ctrl-C: the others end at their next block
+            try:
+                future.result()
+            except FetchError as error:
+                refused.setdefault(error.reason, []).append(futures[future].archive.name)
+            except DamagedZip as error:
+                haul.errors.append(f"{error}; so the server sent it: run again later, or name a mirror with --base-url")
+            except ValueError as error:
+                haul.errors.append(str(error))
     haul.errors += [_dead(reason, sorted(names), data) for reason, names in refused.items()]
     haul.findings += verify(wanted, num_frames)
     for item in wanted if delete_zips else ():
@@ -148,66 +140,69 @@ def download(
     return haul
 
 
-def _bring(
-    item: Wanted, plan: Plan, retries: int, delete_zip: bool, haul: Haul, total: tqdm, stop: threading.Event
-) -> None:
-    """One worker's job: fetch an archive unless it is there, unpack what is missing from it, if need be from a new copy."""
-    if item in plan.sizes:
-        _fetch(item, plan, retries, haul, total, stop)
-    forget(item.zip_path)
-    try:
-        _unpack(item, plan, haul, stop)
-    except DamagedZip as error:
-        if item in plan.sizes:
-            raise
-        tqdm.write(f"{error}: fetching {item.archive.name}", file=sys.stderr)
+@dataclass(frozen=True)
+class _Work:
+    """What the workers of a download share."""
+
+    plan: Plan
+    haul: Haul
+    retries: int
+    delete_zips: bool
+    total: tqdm
+    stop: threading.Event
+
+    def bring(self, item: Wanted) -> None:
+        """Fetch an archive unless it is there, unpack what is missing from it, if need be from a new copy."""
+        if item in self.plan.sizes:
+            self._fetch(item)
+        forget(item.zip_path)
         try:
-            _fetch(item, plan, retries, haul, total, stop)
-        except FetchError:
-            haul.errors.append(f"{error}; it is kept until a new one is whole")
-            raise
-        haul.replaced.append(f"{error}; set aside as {aside_path(item.zip_path)}")
-        _unpack(item, plan, haul, stop)
-    if delete_zip:
-        _drop_zip(item, haul, plan.num_frames)
+            self._unpack(item)
+        except DamagedZip as error:
+            if item in self.plan.sizes:
+                raise
+            tqdm.write(f"{error}: fetching {item.archive.name}", file=sys.stderr)
+            try:
+                self._fetch(item)
+            except FetchError:
+                self.haul.errors.append(f"{error}; it is kept until a new one is whole")
+                raise
+            self.haul.replaced.append(f"{error}; set aside as {aside_path(item.zip_path)}")
+            self._unpack(item)
+        if self.delete_zips:
+            _drop_zip(item, self.haul, self.plan.num_frames)
 
+    def _fetch(self, item: Wanted) -> None:
+        name = item.archive.name
+        with cli.bar(total=self.plan.sizes.get(item), desc=name, leave=False, **_BAR) as bar:
 
-def _fetch(item: Wanted, plan: Plan, retries: int, haul: Haul, total: tqdm, stop: threading.Event) -> None:
-    name = item.archive.name
-    with cli.bar(total=plan.sizes.get(item), desc=name, leave=False, **_BAR) as bar:
+            def step(have_bytes: int, total_bytes: int | None) -> None:
+                bar.total = total_bytes
+                self.total.update(have_bytes - bar.n)
+                bar.update(have_bytes - bar.n)
 
-        def step(have_bytes: int, total_bytes: int | None) -> None:
-            bar.total = total_bytes
-            total.update(have_bytes - bar.n)
-            bar.update(have_bytes - bar.n)
+            fetch(self.plan.url(item), item.zip_path, retries=self.retries, on_bytes=step, stop=self.stop)
+        self.haul.fetched.append(name)
+        tqdm.write(f"fetched {name}, {item.zip_path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
-        fetch(plan.url(item), item.zip_path, retries=retries, on_bytes=step, stop=stop)
-    haul.fetched.append(name)
-    tqdm.write(f"fetched {name}, {item.zip_path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+    def _unpack(self, item: Wanted) -> None:
+        """Unpack what is missing, and remember each clip as its archive has it: the stream was checked against its CRC."""
+        name, marks = item.archive.name, dict[str, Mark]()
+        targets = {item.clip_path(clip_id).name: item.clip_path(clip_id) for clip_id in self.plan.missing[item]}
+        with cli.bar(total=len(targets), desc=f"unpack {name}", unit="clip", leave=False) as bar:
 
+            def on_clip(path: Path, crc: int) -> None:
+                marks[path.name] = Mark(0, crc).of(path)
+                bar.update()
+                if self.stop.is_set():
+                    raise Stopped
 
-def _unpack(item: Wanted, plan: Plan, haul: Haul, stop: threading.Event) -> None:
-    """Unpack what is missing, and remember each clip as its archive has it: the stream was checked against its CRC."""
-    name, marks = item.archive.name, dict[str, Mark]()
-    targets = {item.clip_path(clip_id).name: item.clip_path(clip_id) for clip_id in plan.missing[item]}
-    with cli.bar(total=len(targets), desc=f"unpack {name}", unit="clip", leave=False) as bar:
-
-        def on_clip(path: Path, crc: int) -> None:
-            marks[path.name] = Mark(0, crc).of(path)
-            _next(bar, stop)
-
-        try:
-            ignored = unpack(item.zip_path, targets, item.max_member_bytes, on_clip)
-        finally:
-            remember(item, marks)
-    haul.ignored += [f"{name}: {member}" for member in ignored]
-    tqdm.write(f"unpacked {plural(len(targets), 'clip')} of {name}", file=sys.stderr)
-
-
-def _next(bar: tqdm, stop: threading.Event) -> None:
-    bar.update()
-    if stop.is_set():
-        raise Stopped
+            try:
+                ignored = unpack(item.zip_path, targets, item.max_member_bytes, on_clip)
+            finally:
+                remember(item, marks)
+        self.haul.ignored += [f"{name}: {member}" for member in ignored]
+        tqdm.write(f"unpacked {plural(len(targets), 'clip')} of {name}", file=sys.stderr)
 
 
 def _drop_zip(item: Wanted, haul: Haul, num_frames: int) -> None:

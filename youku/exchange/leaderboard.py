@@ -1,12 +1,13 @@
 """Keep the leaderboard of a folder of submissions: the part of its README.md between two marker lines.
 
 submissions/*/score.json -> Entries, best score first -> a Markdown table. Nothing outside the markers changes. A submission
-whose score cannot be read, or not be written as a row, is named and left out; the others stay.
+whose score cannot be read is named and left out; the others stay.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +40,7 @@ def read_entries(root: Path) -> tuple[list[Entry], list[str]]:
     entries, faults = [], []
     for path in sorted(root.glob("*/score.json")):
         try:
-            entry = Entry(path.parent, scorefile.read_score(path.parent))
-            " | ".join(
-                _cells(entry, entry, entry.score["test_set"])
-            ).encode()  # a folder's name may hold what UTF-8 cannot
-            entries.append(entry)
+            entries.append(Entry(path.parent, scorefile.read_score(path.parent)))
         except (ValueError, OSError) as error:
             fault = str(error) if str(path) in str(error) else f"{path}: {error}"
             faults.append(fault.encode(errors="backslashreplace").decode())
@@ -115,7 +112,9 @@ def _cells(entry: Entry, first: Entry, test_set: str) -> list[str]:
     numbers = [(ours, "score", 3), (theirs, "score", 3), (ours, "psnr", 3), (ours, "vmaf", 3), (ours, "vmaf_neg", 3)]
     numbers += [(ours, "ssim", 4)]
     pages = sorted(page.name for page in entry.folder.glob("*.html"))
-    links = [f"[{_plain(name.removesuffix('.html'))}]({quote(f'{entry.folder.name}/{name}')})" for name in pages]
+    links = [
+        f"[{_plain(name.removesuffix('.html'))}]({quote(os.fsencode(f'{entry.folder.name}/{name}'))})" for name in pages
+    ]
     head, *others = (_number(figures.get(key), digits) for figures, key, digits in numbers)
     return [
         _plain(score["name"] + _made_by(entry.folder)),

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -210,12 +211,14 @@ def make_submission(
     folder = files.make_folder(Path(out) / name)
     zip_path, manifest_path = folder / f"{name}.zip", folder / "manifest.json"
     paths = [predictions / file for file in sorted(verdict.clips)]
-    if (manifest := _current_manifest(zip_path, manifest_path, paths, verdict, level, model)) is not None:
-        return {**manifest, "path": str(zip_path), "up_to_date": True}
+    about = partial(_manifest, zip_path, paths, verdict, level, model)
+    old = files.recall(manifest_path, dict)
+    if old and zip_path.is_file() and old == about({path.name: files.sha256(path) for path in paths}):
+        return {**old, "path": str(zip_path), "up_to_date": True}
     files.require_free(folder, verdict.num_bytes, "the zip, uncompressed at worst,")
     with cli.bar(total=verdict.num_bytes, unit="B", unit_scale=True, desc="zip", is_shown=progress, leave=False) as bar:
         digests = zips.pack(paths, zip_path, level, bar.update)
-    manifest = _manifest(zip_path, paths, verdict, level, model, digests)
+    manifest = about(digests)
     files.write_json(manifest_path, manifest)
     return {**manifest, "path": str(zip_path), "up_to_date": False}
 
@@ -254,14 +257,3 @@ def _manifest(
         "num_frames": verdict.num_frames,
         "files": entries,
     }
-
-
-def _current_manifest(
-    zip_path: Path, manifest_path: Path, paths: Sequence[Path], verdict: Verdict, level: int, model: str
-) -> dict[str, Any] | None:
-    """The manifest on disk where it and the zip are what these predictions would give, by hash; else None."""
-    old = files.recall(manifest_path, dict)
-    if old is None or not zip_path.is_file():
-        return None
-    digests = {path.name: files.sha256(path) for path in paths}
-    return old if old == _manifest(zip_path, paths, verdict, level, model, digests) else None
