@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,9 @@ from youku.pages import compare_canvas
 from youku.pages.compare_canvas import Sheet
 from youku.pages.crops import Box
 from youku.text_table import plural
-from youku.video import clips, color, film, fit, interpolate
+from youku.video import avframe, clips, color, container, ffmpeg, fit, interpolate, y4m
+from youku.video.avframe import Tags
+from youku.video.encoding import Encoding
 from youku.video.recording import Recording
 from youku.video.y4m import Header, Planes
 
@@ -204,17 +206,28 @@ def write_video(
     out: str | Path,
     crf: int,
 ) -> tuple[int, list[float | None]]:
-    """All canvases as an mp4 with the reference's audio; returns their number and `write_still`'s PSNR over all."""
+    """All canvases as an mp4 with the reference's times and audio; returns their number and `write_still`'s PSNR over all."""
+    drawn, source = draw(versions, frames, sheet, matrix), versions[0].recording
+    first = next(drawn, None)
+    if first is None:
+        raise ValueError(f"{out}: nothing to write, the source gave 0 frames")
+    header = y4m.make_header(first[0].shape[1], first[0].shape[0], versions[0].header.fps)
+    tags = Tags(range=avframe.STUDIO, matrix=avframe.MATRICES[matrix])
     squared: list[list[float]] = []
-
-    def canvases() -> Iterator[np.ndarray]:
-        for picture, errors in draw(versions, frames, sheet, matrix):
-            squared.append(errors)
-            yield picture
-
-    first = versions[0]
-    num_frames = film.write_mp4(out, canvases(), first.header.fps, crf=crf, matrix=matrix, source=first.recording)
-    return num_frames, _psnr_db(squared)
+    with files.atomic_path(out) as whole:
+        with container.create(whole, header, Encoding(crf=crf), source, tags=tags) as writer:
+            for picture, errors in chain([first], drawn):
+                squared.append(errors)
+                writer.write(avframe.rgb_to_planes(picture, header, matrix))
+        if source is not None:  # aac, since mp4 holds few of the others; the question mark: none is no error
+            line = [ffmpeg.binary(), "-v", "error", "-nostdin", "-y", "-i", str(whole)]
+            line += ["-i", str(Path(source.path).absolute()), "-map", "0:v", "-map", "1:a:0?"]
+            # -shortest would cut pictures where audio ends first
+            line += ["-c:v", "copy", "-c:a", "aac", "-b:a", "192k", "-t", f"{float(writer.end * source.tick):.6f}"]
+            line += ["-video_track_timescale", str(source.tick.denominator), "-movflags", "+faststart"]
+            with files.atomic_path(whole) as sounding:
+                ffmpeg.run([*line, str(sounding)], str(out))
+    return writer.num_frames, _psnr_db(squared)
 
 
 def _psnr_db(squared: Sequence[Sequence[float]]) -> list[float | None]:
