@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from youku import contest
 from youku.video import interpolate, y4m
 from youku.video.y4m import Header, Planes
+
+NUMBERS = itertools.count()  # of the tests of this process
 
 
 def pytest_configure() -> None:
@@ -44,8 +47,8 @@ def write_pair(folder: Path, clip_id: int, width: int, height: int, num_frames: 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees what another, or the user, keeps in the cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    """No test sees what another, or the user, keeps in the cache; pytest would look for a free number each time."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache{next(NUMBERS)}"))
 
 
 @pytest.fixture
