@@ -31,6 +31,7 @@ Result = TypeVar("Result")
 SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 GRACE_SEC = 1.4  # for unwinding; the rest of the two seconds is for the end of the process on a busy machine
 TICK_SEC = 0.2
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 SAME_SEC = 0.1  # signals that follow one another so closely are one: a terminal and a wrapper may both send it
 
 _caught: list[int] = []  # by the watcher or the handler, whichever saw it first
@@ -95,11 +96,17 @@ def interrupt(frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt where a stop found the main thread; in the middle of an import, end the process.
 
     What C++ libraries do while they are loaded does not survive an exception: torch ends with SIGABRT and a dump.
+    From here on what a killed child leaves is this process's own, to be ended with it: `subprocess` kills whom it waits for.
     """
     while frame and _watchers:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             end(is_told=False)
         frame = frame.f_back
+    if _watchers:
+        with suppress(Exception):  # Linux alone
+            import ctypes
+
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     raise KeyboardInterrupt
 
 
