@@ -83,7 +83,7 @@ def complaint(path: Path, model: str | None = None, scale: int | None = None) ->
 @pytest.mark.parametrize(("form", "scale"), FORMS, ids=[f"{form.source}-{form.model}-{scale}" for form, scale in FORMS])
 def test_every_form_is_told_from_all_others(form: Published, scale: int) -> None:
     """Keys and shapes alone find the network and, where they tell it, the scale; every key has its place in ours."""
-    with torch.device("meta") if form.model == "edsr" else torch.device("cpu"):  # 43 M parameters: shapes are enough
+    with torch.device("meta"):  # shapes are enough
         own = form.spec.build(scale).state_dict()
     state = {form.their_key(key): value for key, value in own.items()}
     assert len(state) == len(own)
@@ -282,7 +282,7 @@ def test_a_full_ramp_keeps_what_lies_outside_of_rgb(name: str) -> None:
     spec, scale = MODELS[name], min(MODELS[name].scales)
     torch.manual_seed(0)
     module = spec.build(scale).eval()
-    (x,) = full_ramp(spec)
+    x = full_ramp(spec)[0][..., ::6]
     assert x.min() < -0.05 and x.max() > 1.05
     with torch.inference_mode():
         expected = module(x.clamp(0, 1))
@@ -683,7 +683,7 @@ def test_a_network_that_looks_at_the_whole_picture_runs_untiled(tmp_path: Path, 
     command = [str(tmp_path / "in.y4m"), str(tmp_path / "out.y4m"), "--weights", str(path), "--device", "cpu"]
     assert predict.main([*command, "--tile", "8"]) == 1
     assert "looks at the whole picture" in capsys.readouterr().err
-    assert predict.main(command) == 0
+    assert predict.main([*command, "--engine", "torch"]) == 0
     assert y4m.Clip(tmp_path / "out.y4m").header.width == 32
 
 

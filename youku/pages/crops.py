@@ -8,13 +8,14 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from youku.video import color, letterbox
 from youku.video.y4m import Header, Planes
 
-JPEG_QUALITY = 72
+HOW: dict[str, dict[str, Any]] = {"png": {"optimize": True}, "jpeg": {"quality": 72}}
 EDGE_LIMIT = 40.0  # 8-bit code values; one hard edge (subtitle, bar) must not outweigh texture
 
 
@@ -77,6 +78,5 @@ def data_uri(picture: np.ndarray, kind: str = "png") -> str:
     from PIL import Image
 
     buffer = io.BytesIO()
-    options = {"optimize": True} if kind == "png" else {"quality": JPEG_QUALITY}
-    Image.fromarray(picture).save(buffer, kind, **options)
+    Image.fromarray(picture).save(buffer, kind, **HOW[kind])
     return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()
