@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -33,16 +34,30 @@ def textured_frame(header: Header, index: int) -> Planes:
     return tuple(planes)
 
 
+def moving_frames(header: Header, num_frames: int) -> list[Planes]:
+    """A smooth pattern of 8 bit that moves one pixel a frame, so that no two frames are equal."""
+    rng = np.random.default_rng(0)
+    base = []
+    for shape in header.plane_shapes:
+        smooth = np.cumsum(np.cumsum(rng.normal(0, 1, shape), 0), 1)
+        base.append(((smooth - smooth.min()) / max(np.ptp(smooth), 1e-9) * 200 + 20).astype(np.uint8))
+    return [tuple(np.roll(plane, index, 1) for plane in base) for index in range(num_frames)]
+
+
+def write_clip(path: Path, header: Header, frames: Iterable[Planes]) -> Path:
+    with y4m.create(path, header) as writer:
+        for planes in frames:
+            writer.write(planes)
+    return path
+
+
 def write_pair(folder: Path, clip_id: int, width: int, height: int, num_frames: int, scale: int = 4) -> None:
     """A contest-named pair: textured ground truth of width * scale, its bicubic reduction."""
     high = y4m.make_header(width * scale, height * scale)
     frames = [textured_frame(high, clip_id + index) for index in range(num_frames)]
-    with y4m.create(folder / contest.high_name(clip_id), high) as writer:
-        for planes in frames:
-            writer.write(planes)
-    with y4m.create(folder / contest.low_name(clip_id), high.resized(width, height)) as writer:
-        for planes in frames:
-            writer.write(interpolate.downscale(planes, high, scale))
+    lows = (interpolate.downscale(planes, high, scale) for planes in frames)
+    write_clip(folder / contest.high_name(clip_id), high, frames)
+    write_clip(folder / contest.low_name(clip_id), high.resized(width, height), lows)
 
 
 @pytest.fixture(autouse=True)

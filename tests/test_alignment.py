@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import write_clip
 from youku import contest, degrade
 from youku.video import alignment, interpolate, pictures, resize, y4m
 from youku.video.degradation import PRESETS, degrade_frames
@@ -35,17 +36,10 @@ def scene(num_frames: int = NUM_FRAMES) -> list[y4m.Planes]:
     return frames
 
 
-def write(path: Path, header: y4m.Header, frames: list[y4m.Planes]) -> Path:
-    with y4m.create(path, header) as writer:
-        for planes in frames:
-            writer.write(planes)
-    return path
-
-
 def make(folder: Path, lows: list[y4m.Planes], highs: list[y4m.Planes], clip_id: int = 0) -> tuple[int, Path, Path]:
     low_header = HEADER.resized(HEADER.width // SCALE, HEADER.height // SCALE)
-    low = write(folder / contest.low_name(clip_id), low_header, lows)
-    return clip_id, low, write(folder / contest.high_name(clip_id), HEADER, highs)
+    low = write_clip(folder / contest.low_name(clip_id), low_header, lows)
+    return clip_id, low, write_clip(folder / contest.high_name(clip_id), HEADER, highs)
 
 
 def small(frames: list[y4m.Planes]) -> list[y4m.Planes]:
@@ -104,7 +98,7 @@ def test_other_pictures_sizes_counts_and_flat_frames_are_refused(tmp_path: Path)
     flat = [tuple(np.full_like(plane, 90) for plane in planes) for planes in scene()]
     assert "flat pictures" in alignment.faults(alignment.measure(*make(tmp_path, small(flat), flat)))[0]
     clip_id, low, _ = make(tmp_path, small(scene()), scene())
-    odd = write(
+    odd = write_clip(
         tmp_path / "odd.y4m", HEADER.resized(250, 192), [y4m.crop(f, HEADER.layout, 0, 0, 192, 250) for f in scene()]
     )
     assert alignment.faults(alignment.measure(clip_id, low, odd)) == ["the sizes have no whole factor"]
@@ -120,7 +114,7 @@ def test_check_names_the_bad_ones_and_exits_1(tmp_path: Path, capsys: pytest.Cap
     """A table of every pair on stdout; on stderr one sentence with the bad ids, a lonely half among them."""
     make(tmp_path, small(scene()), scene(), 3)
     make(tmp_path, small(scene()), rolled(scene(), 0, 8), 4)
-    write(tmp_path / contest.high_name(9), HEADER, scene(1))
+    write_clip(tmp_path / contest.high_name(9), HEADER, scene(1))
     assert degrade.main(["--check", str(tmp_path)]) == 1
     out, err = capsys.readouterr()
     assert [line.split()[0] for line in out.splitlines()] == ["clip", "00003", "00004"]
@@ -162,7 +156,7 @@ def test_real_clips_of_both_phases(tmp_path: Path, kind: str, shift: float) -> N
     for folder, name in ((f"calendar_LRx4_{kind}", contest.low_name(0)), ("calendar_GT", contest.high_name(0))):
         found = pictures.find(VID4 / folder)[:5]
         header = y4m.make_header(*pictures.common_size(found))
-        paths.append(write(tmp_path / name, header, list(pictures.to_planes(found, header))))
+        paths.append(write_clip(tmp_path / name, header, list(pictures.to_planes(found, header))))
     found_alignment = alignment.measure(0, *paths)
     assert found_alignment.shift_x_px == pytest.approx(shift, abs=0.1)
     assert found_alignment.shift_y_px == pytest.approx(shift, abs=0.1)

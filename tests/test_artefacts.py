@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import write_clip
 from youku import contest, score
 from youku.exchange import scorefile, totals
 from youku.metrics import artefacts
@@ -117,9 +118,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (root / "clips" / contest.low_name(clip_id), HEADER.resized(16, 12), lows),
             (root / "pred" / test_set.name(clip_id), HEADER, preds),
         ):
-            with y4m.create(path, header) as writer:
-                for planes in frames:
-                    writer.write(planes)
+            write_clip(path, header, frames)
     return root
 
 

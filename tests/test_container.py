@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import textured_frame
+from tests.conftest import textured_frame, write_clip
 from youku import compare, convert, degrade, look, predict
 from youku.video import container, encoding, ffmpeg, y4m
 from youku.video.avframe import Tags
@@ -339,9 +339,7 @@ def test_pictures_of_a_range_and_a_film_of_them_again(tmp_path: Path) -> None:
 def test_a_range_of_a_clip(tmp_path: Path) -> None:
     """y4m, at 24 frames a second: frames from the start on and before its end, as a y4m and as an mp4."""
     header = y4m.make_header(32, 16, 24)
-    with y4m.create(tmp_path / "a.y4m", header) as writer:
-        for index in range(12):
-            writer.write(textured_frame(header, index))
+    write_clip(tmp_path / "a.y4m", header, (textured_frame(header, index) for index in range(12)))
     words = ("--start", "0.1", "--duration", "0.2")
     assert convert.main([str(tmp_path / "a.y4m"), str(tmp_path / "b.y4m"), *words]) == 0
     assert np.array_equal(y4m.Clip(tmp_path / "b.y4m").frame(0)[0], y4m.Clip(tmp_path / "a.y4m").frame(3)[0])
@@ -373,8 +371,7 @@ def test_bad_conversions_are_one_sentence(
     make(Path("a.mp4"), source="testsrc2=s=16x16:d=0.2")
     Path("text.mp4").write_text("not a video\n" * 20)
     header = y4m.make_header(16, 16)
-    with y4m.create("x.y4m", header) as writer:
-        writer.write(textured_frame(header, 0))
+    write_clip(Path("x.y4m"), header, [textured_frame(header, 0)])
     before = sorted(tmp_path.rglob("*"))
     assert convert.main(line) == 1
     message = capsys.readouterr().err

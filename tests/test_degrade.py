@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import moving_frames, write_clip
 from youku import contest, degrade
 from youku.video import clips, degradation, ffmpeg, interpolate, pair_folder, y4m
 from youku.video.coding import Coding, round_trip
@@ -20,22 +21,9 @@ from youku.video.degradation import PRESETS, Degradation
 from youku.video.pair_folder import Selection
 
 
-def frames_of(header: y4m.Header, num_frames: int) -> list[y4m.Planes]:
-    """A smooth pattern that moves a pixel a frame."""
-    rng = np.random.default_rng(0)
-    base = []
-    for shape in header.plane_shapes:
-        smooth = np.cumsum(np.cumsum(rng.normal(0, 1, shape), 0), 1)
-        base.append(((smooth - smooth.min()) / max(np.ptp(smooth), 1e-9) * 200 + 20).astype(np.uint8))
-    return [tuple(np.roll(plane, index, 1) for plane in base) for index in range(num_frames)]
-
-
 def write(path: Path, num_frames: int = 6, width: int = 194, height: int = 131, chroma: str = "420mpeg2") -> Path:
     header = y4m.make_header(width, height, fps=24, chroma=chroma)
-    with y4m.create(path, header) as writer:
-        for planes in frames_of(y4m.make_header(width, height, chroma=chroma), num_frames):
-            writer.write(planes)
-    return path
+    return write_clip(path, header, moving_frames(header, num_frames))
 
 
 def fill(out: Path, source: Path, wanted: Degradation, cut: Selection | None = None, *numbers: int) -> list[int]:
@@ -72,7 +60,7 @@ def test_odd_sizes_at_every_scale(tmp_path: Path, scale: int, codings: tuple[Cod
     low_path, high_path = tmp_path / "l.y4m", tmp_path / "h.y4m"
     header = y4m.make_header(scale * 33 + 1, scale * 35 + 1)
     wanted = Degradation(scale=scale, codings=codings)
-    assert degradation.make_pair(iter(frames_of(header, 4)), header, low_path, high_path, wanted, 0) == 4
+    assert degradation.make_pair(iter(moving_frames(header, 4)), header, low_path, high_path, wanted, 0) == 4
     low, high = y4m.Clip(low_path).header, y4m.Clip(high_path).header
     assert (low.width, low.height, high.width, high.height) == (33, 35, 33 * scale, 35 * scale)
 
@@ -93,9 +81,7 @@ def test_seed_changes_noise_and_clips_differ(tmp_path: Path) -> None:
     """Another seed gives other noise, and two clips of one run do not share theirs."""
     header = y4m.make_header(64, 64)
     flat = [tuple(np.full(shape, 128, np.uint8) for shape in header.plane_shapes)] * 2
-    with y4m.create(tmp_path / "a.y4m", header) as writer:
-        for planes in flat:
-            writer.write(planes)
+    write_clip(tmp_path / "a.y4m", header, flat)
     noisy = Degradation(noise=5.0)
     for seed in (0, 1):
         fill(tmp_path / str(seed), tmp_path / "a.y4m", noisy, Selection(split_every=1), 0, seed)
@@ -115,7 +101,7 @@ def test_darken_takes_its_share_above_black() -> None:
 
 def test_unsharp_sharpens_both_clips_of_its_share(tmp_path: Path) -> None:
     """Chance 0 keeps a clip, chance 1 raises the contrast of its luma alone, and the small clip is made from that."""
-    header, frames = y4m.make_header(64, 64), frames_of(y4m.make_header(64, 64), 2)
+    header, frames = y4m.make_header(64, 64), moving_frames(y4m.make_header(64, 64), 2)
     noisy = [(np.random.default_rng(0).integers(60, 180, (64, 64), dtype=np.uint8), *frames[0][1:])] * 2
     for chance in (0.0, 1.0):
         low, high = tmp_path / f"l{chance}.y4m", tmp_path / f"h{chance}.y4m"
@@ -161,7 +147,7 @@ def test_a_line_that_is_no_command_exits_2(line: list[str], capsys: pytest.Captu
 def test_mixed_draws_every_kernel(tmp_path: Path) -> None:
     """Over a few seeds the mixed preset equals each of its kernels at least once."""
     header = y4m.make_header(64, 64)
-    frame = frames_of(header, 1)
+    frame = moving_frames(header, 1)
     seen = set()
     for seed in range(12):
         small = next(degradation.degrade_frames(frame, header, PRESETS["mixed"], seed))
@@ -187,7 +173,7 @@ def test_blur_lowers_detail_and_keeps_a_constant() -> None:
 def test_orders_differ(tmp_path: Path) -> None:
     """Coding the large frames does less harm to the small ones than coding the small frames."""
     header = y4m.make_header(192, 128)
-    frames = frames_of(header, 5)
+    frames = moving_frames(header, 5)
     clean = [interpolate.downscale(planes, header, 4)[0].astype(float) for planes in frames]
     harm = {}
     for order in degradation.ORDERS:
@@ -343,9 +329,8 @@ def test_picture_folder(tmp_path: Path, sequence: bool, expected: list[int]) -> 
 def test_other_layouts_become_8_bit_420(tmp_path: Path, chroma: str) -> None:
     """Clips of other layouts are converted by ffmpeg, so that pairs have the contest's shape."""
     header = y4m.make_header(64, 48, chroma=chroma)
-    with y4m.create(tmp_path / "a.y4m", header) as writer:
-        for _ in range(2):
-            writer.write(tuple(np.full(s, 100 << (header.depth - 8), header.dtype) for s in header.plane_shapes))
+    flat = tuple(np.full(s, 100 << (header.depth - 8), header.dtype) for s in header.plane_shapes)
+    write_clip(tmp_path / "a.y4m", header, [flat] * 2)
     fill(tmp_path / "out", tmp_path / "a.y4m", PRESETS["youku"])
     low, high = pair(tmp_path / "out", 0)
     assert low.header.depth == high.header.depth == 8 and high.header.layout[:2] == (2, 2) and low.num_frames == 2
@@ -356,7 +341,7 @@ def test_a_break_in_the_source_leaves_no_pair(tmp_path: Path) -> None:
     header = y4m.make_header(64, 64)
 
     def broken() -> Iterator[y4m.Planes]:
-        yield from frames_of(header, 3)
+        yield from moving_frames(header, 3)
         raise y4m.Y4MError("a.y4m: frame 3 is cut")
 
     for wanted in (PRESETS["bicubic"], PRESETS["youku"], PRESETS["oldfilm-rm"]):
@@ -415,7 +400,7 @@ def test_bad_input_is_one_sentence(
 def test_small_pictures_by_x265(width: int, height: int) -> None:
     """Below what it takes, and at widths where it writes beyond its memory: padded, and cut back."""
     header = y4m.make_header(width, height, chroma="420jpeg")
-    frames = frames_of(header, 3)
+    frames = moving_frames(header, 3)
     for _ in range(4):
         back = list(round_trip(frames, header, Coding(codec="x265", crf=10)))
         assert [plane.shape for plane in back[0]] == list(header.plane_shapes) and len(back) == 3

@@ -6,31 +6,15 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO
 
 import numpy as np
 import pytest
 
+from tests.conftest import moving_frames
 from youku import stops
 from youku.video import ffmpeg, y4m
 from youku.video.coding import Coding, round_trip
-
-
-def moving_frames(header: y4m.Header, num_frames: int) -> list[y4m.Planes]:
-    """A smooth pattern that moves one pixel a frame, so that no two frames are equal."""
-    rng = np.random.default_rng(0)
-    base = []
-    for shape in header.plane_shapes:
-        smooth = np.cumsum(np.cumsum(rng.normal(0, 1, shape), 0), 1)
-        base.append(((smooth - smooth.min()) / max(np.ptp(smooth), 1e-9) * 219 + 16).astype(np.uint8))
-    return [tuple(np.roll(plane, index, 1) for plane in base) for index in range(num_frames)]
-
-
-def write(path: Path, header: y4m.Header, frames: list[y4m.Planes]) -> None:
-    with y4m.create(path, header) as writer:
-        for planes in frames:
-            writer.write(planes)
 
 
 def test_passthrough_speaks_the_binarys_language() -> None:

@@ -14,7 +14,7 @@ import pytest
 from av.video.format import VideoFormat
 from PIL import Image
 
-from tests.conftest import textured_frame
+from tests.conftest import textured_frame, write_clip
 from youku import files
 from youku.video import avframe, color, damage, ffmpeg, recording, y4m
 from youku.video.recording import open_recording
@@ -343,9 +343,7 @@ def test_a_y4m_at_any_name(tmp_path: Path) -> None:
     header = y4m.make_header(33, 17)
     frames = [textured_frame(header, index) for index in range(5)]
     path = tmp_path / "a b%3d \u89c6\u9891.y4m"
-    with y4m.create(path, header) as writer:
-        for planes in frames:
-            writer.write(planes)
+    write_clip(path, header, frames)
     assert same(read(path)[1], frames)
 
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import write_clip
 from youku.video import y4m
 
 CHROMAS = ["420jpeg", "420mpeg2", "420paldv", "422", "444", "mono"]
@@ -33,12 +34,6 @@ def make_frames(header: y4m.Header, num_frames: int, seed: int = 0) -> list[y4m.
     ]
 
 
-def write(path: Path, header: y4m.Header, frames: list[y4m.Planes]) -> None:
-    with y4m.create(path, header) as writer:
-        for planes in frames:
-            writer.write(planes)
-
-
 def same(left: y4m.Planes, right: y4m.Planes) -> bool:
     return len(left) == len(right) and all(
         a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(left, right, strict=True)
@@ -52,7 +47,7 @@ def test_round_trip_is_exact_for_every_layout_and_depth(tmp_path: Path, chroma: 
     header = y4m.make_header(*size, fps=Fraction(30000, 1001), chroma=chroma)
     frames = make_frames(header, 3)
     path = tmp_path / "a.y4m"
-    write(path, header, frames)
+    write_clip(path, header, frames)
     clip = y4m.Clip(path)
     with path.open("rb") as file:
         reader = y4m.StreamReader(file, str(path))
@@ -131,7 +126,7 @@ def test_patch_is_the_slice_of_the_frame(tmp_path: Path, chroma: str) -> None:
     """A patch of each plane equals the same box cut from the whole frame."""
     header = y4m.make_header(23, 17, chroma=chroma)
     path = tmp_path / "a.y4m"
-    write(path, header, make_frames(header, 2))
+    write_clip(path, header, make_frames(header, 2))
     clip = y4m.Clip(path)
     luma, *rest = clip.patch(1, 4, 6, 8, 10)
     frame = clip.frame(1)
@@ -365,7 +360,7 @@ def test_names_with_spaces_and_chinese_characters(tmp_path: Path) -> None:
     """Such a path is written, mapped and streamed."""
     path = tmp_path / "a b \u4f18\u9177" / "\u89c6\u9891 1.y4m"
     header = y4m.make_header(4, 2)
-    write(path, header, make_frames(header, 2))
+    write_clip(path, header, make_frames(header, 2))
     with path.open("rb") as file:
         assert len(list(y4m.StreamReader(file, str(path)))) == y4m.Clip(path).num_frames == 2
 
@@ -374,7 +369,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     """An error in the middle keeps what stood there and leaves no temporary file."""
     path = tmp_path / "a.y4m"
     header = y4m.make_header(4, 2)
-    write(path, header, make_frames(header, 1))
+    write_clip(path, header, make_frames(header, 1))
     before = path.read_bytes()
     with pytest.raises(y4m.Y4MError, match="expected planes"), y4m.create(path, header) as writer:
         writer.write((np.zeros((3, 3), np.uint8),))
