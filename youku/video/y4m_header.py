@@ -110,16 +110,15 @@ class Header:
 
     def at_rate(self, fps: Fraction) -> Header:
         """The same header with another F."""
-        rate = f"F{fps.numerator}:{fps.denominator}"
-        return replace(self, tokens=tuple(rate if token.startswith("F") else token for token in self.tokens))
+        return replace(self, tokens=self._tokens_but(F=f"{fps.numerator}:{fps.denominator}"))
 
     def resized(self, width: int, height: int) -> Header:
         """The same header with another W and H and every other token as it was."""
-        tokens = tuple(
-            f"W{width}" if token.startswith("W") else f"H{height}" if token.startswith("H") else token
-            for token in self.tokens
-        )
-        return replace(self, width=width, height=height, tokens=tokens)
+        return replace(self, width=width, height=height, tokens=self._tokens_but(W=width, H=height))
+
+    def _tokens_but(self, **values: object) -> tuple[str, ...]:
+        """The tokens, some with other values, each in its place."""
+        return tuple(f"{token[0]}{values[token[0]]}" if token[:1] in values else token for token in self.tokens)
 
     def encode(self) -> bytes:
         return b" ".join([MAGIC, *(token.encode("latin-1") for token in self.tokens)]) + b"\n"
