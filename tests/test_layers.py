@@ -35,7 +35,7 @@ VERBS = {
 }
 
 # A verb that lives in its room keeps the room's rules; beside them it may import these alone.
-ROOM_VERBS = {"youku.models.__main__": {"youku.cli", "youku.nearest", "youku.text_table"}}
+ROOM_VERBS = {"youku.models.__main__": {"youku.cli", "youku.text_table"}}
 
 # A layer may import itself and those named here; verbs may import every room.
 ALLOWED = {

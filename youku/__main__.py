@@ -70,9 +70,9 @@ def _run(arguments: list[str]) -> int:
         print(youku.__version__)
         return 0
     if verb not in VERBS:
-        from youku import nearest
+        from youku import text_table
 
-        print(f"error: no verb {verb!r}; {nearest.expected(verb, VERBS)}", file=sys.stderr)
+        print(f"error: no verb {verb!r}; {text_table.expected(verb, VERBS)}", file=sys.stderr)
         return 2
     return int(import_module(f"youku.{VERBS[verb][0]}").main(arguments[1:]))
 

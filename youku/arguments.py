@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from youku import files, nearest
+from youku import files, text_table
 
 # what a flag takes that does not say it, by its name, else by its type
 METAVARS: dict[Any, str] = {int: "N", float: "X", "clips": "IDS", "frames": "WHICH", "base_url": "URL"}
@@ -68,7 +68,7 @@ class Parser(argparse.ArgumentParser):
         """Exit status 2 for what is none of a flag's choices, with the one that was meant."""
         if action.choices is not None and value not in action.choices:
             flag = "/".join(action.option_strings) or action.metavar
-            self.exit(2, f"error: {flag} {value!r}: {nearest.expected(str(value)[:60], map(str, action.choices))}\n")
+            self.exit(2, f"error: {flag} {value!r}: {text_table.expected(str(value)[:60], map(str, action.choices))}\n")
 
     def error(self, message: str) -> NoReturn:
         """One sentence on stderr, after the usage where something is missing; exit status 2."""
@@ -131,7 +131,7 @@ class Parser(argparse.ArgumentParser):
         known = self._option_string_actions
         unknown = (word for word in words if re.fullmatch(r"--\S+|-[a-zA-Z]\S*", word) and word not in known)
         if flag := next(unknown, None):
-            near = nearest.near(flag, known)
+            near = text_table.near(flag, known)
             advice = f"did you mean {near}?" if near else f"`{self.prog} --help` says what there is"
             self.exit(2, f"error: no flag {flag}; {advice}\n")
         for flag in sorted({word for word in words if word in known and words.count(word) > 1}):

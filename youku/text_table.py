@@ -1,9 +1,9 @@
-"""Figures for people: a table as aligned lines of plain text, numbers to the right, its differences, and counts."""
+"""Figures and names for people: a table as aligned lines of plain text, differences, counts, what a mistyped name may mean."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from youku import files
 
@@ -35,6 +35,21 @@ def listed(words: Sequence[str], most: int, between: str = ", ") -> str:
     """The first of them, and how many more there are: a, b and 3 more."""
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return between.join(words[:most]) + more
+
+
+def near(word: str, names: Iterable[str]) -> str:
+    """The name that is nearest to a word, or that begins it or begins as it does; empty where none is near."""
+    import difflib
+
+    there, said = list(names), word[:100]
+    cut = [name for name in there if min(len(name), len(said)) > 1 and (said.startswith(name) or name.startswith(said))]
+    return next(iter(difflib.get_close_matches(said, there, n=1) or cut), "")
+
+
+def expected(word: str, names: Iterable[str]) -> str:
+    """The question whether the nearest was meant, or all that there are."""
+    there = list(names)
+    return f"did you mean {found}?" if (found := near(word, there)) else f"expected one of {', '.join(there)}"
 
 
 def _is_number(cell: str) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from youku import nearest
+from youku import text_table
 from youku.engines.network import Network
 from youku.metrics import psnr
 from youku.text_table import plural
@@ -129,7 +129,7 @@ def pooled(errors: Sequence[Error]) -> float:
 def protocol_of(name: str, scale: int) -> Protocol:
     """The protocol of that name; ValueError lists the choices, or the factors that it has."""
     if name not in PROTOCOLS:
-        raise ValueError(f"protocol {name!r}: {nearest.expected(name, PROTOCOLS)}")
+        raise ValueError(f"protocol {name!r}: {text_table.expected(name, PROTOCOLS)}")
     rule = PROTOCOLS[name]
     if rule.scales is not None and scale not in rule.scales:
         raise ValueError(

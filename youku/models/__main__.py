@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from youku import cli, nearest, text_table
+from youku import cli, text_table
 from youku.models import MODELS, figures, spec_of
 
 
@@ -83,7 +83,7 @@ def _show_one(args: argparse.Namespace) -> None:
     from youku.models import cost as costs  # with torch
 
     if args.name not in MODELS:
-        raise ValueError(f"model {args.name[:60]!r}: {nearest.expected(args.name, MODELS)}")
+        raise ValueError(f"model {args.name[:60]!r}: {text_table.expected(args.name, MODELS)}")
     scale = args.scale or figures.usual_scale(MODELS[args.name].scales)
     spec = spec_of(args.name, scale)
     width, height = args.input or figures.INPUT

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from youku import cli, nearest, text_table
+from youku import cli, text_table
 from youku.models import MODELS, figures, spec_of
 from youku.training import fields
 from youku.training.settings import (
@@ -80,7 +80,7 @@ def read_recipe(recipe: str) -> dict[str, Any]:
     path = Path(recipe) if recipe.endswith(".toml") else RECIPES / f"{recipe}.toml"
     if path.parent == RECIPES and not path.exists():
         there = sorted(entry.stem for entry in RECIPES.glob("*.toml"))
-        raise ValueError(f"recipe {recipe!r}: {nearest.expected(recipe, there)} (or a path ending in .toml)")
+        raise ValueError(f"recipe {recipe!r}: {text_table.expected(recipe, there)} (or a path ending in .toml)")
     return fields.read(path, TrainConfig)
 
 
@@ -107,7 +107,7 @@ def _network_problems(config: TrainConfig) -> Iterator[str]:
         try:
             spec = spec_of(config.model, scale)
         except ValueError as error:
-            near = "" if config.model in MODELS else nearest.near(config.model, MODELS)
+            near = "" if config.model in MODELS else text_table.near(config.model, MODELS)
             yield f"model {config.model!r}: did you mean {near}?" if near else str(error)
             return
         if not spec.trainable:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from youku import nearest, text_table
+from youku import text_table
 from youku.engines import torch_engine, weights
 from youku.engines.network import Network
 from youku.training import fields, run, trainer
@@ -66,7 +66,7 @@ def read(name: str) -> Experiment:
     """An experiment by name or path; ValueError for anything that is not one, unknown keys listed."""
     path = Path(name) if name.endswith(".toml") else EXPERIMENTS / f"{name}.toml"
     if not path.is_file():
-        raise ValueError(f"experiment {name!r}: {nearest.expected(name, names())} (or a path ending in .toml)")
+        raise ValueError(f"experiment {name!r}: {text_table.expected(name, names())} (or a path ending in .toml)")
     content = fields.read_table(path, "experiment")
     if wrong := _faults(content):
         raise ValueError(f"{path}: {'; '.join(wrong)}")
