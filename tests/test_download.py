@@ -747,90 +747,65 @@ def refuse(tmp_path: Path, words: str) -> None:
     assert made == []
 
 
-@pytest.mark.parametrize("name", ["../Youku_00000_l.y4m", "a/../../x", "/etc/x", "C:\\x", "a\\..\\..\\x"])
-def test_unsafe_path(tmp_path: Path, low: bytes, name: str) -> None:
-    """An absolute path or one that leaves its folder condemns the archive."""
-    pack(by_hand(tmp_path)[0], {contest.low_name(0): low, name: b"x"})
-    refuse(tmp_path, "unsafe name, (an absolute path|it leaves its folder)")
+def put_at(data: bytes, value: bytes, offset: int, signature: bytes = b"PK\x01\x02") -> bytes:
+    """Bytes with others at an offset from the first signature: of the directory's entry, or of the member itself."""
+    at = data.index(signature) + offset
+    return data[:at] + value + data[at + len(value) :]
 
 
-def test_link(tmp_path: Path) -> None:
-    """A symbolic link under a clip's name is refused."""
+def linked(path: Path, low: bytes) -> bytes:
     info = zipfile.ZipInfo(contest.low_name(0))
     info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
-    path = by_hand(tmp_path)[0]
-    path.parent.mkdir(parents=True)
-    with zipfile.ZipFile(path, "w") as bundle:
-        bundle.writestr(info, "/etc/passwd")
-    refuse(tmp_path, "refused: a link")
+    return pack(path, {info: b"/etc/passwd"})  # type: ignore[dict-item]
 
 
-def test_encrypted(tmp_path: Path, low: bytes) -> None:
-    """An encrypted member (flag bit 0) is refused by its directory entry."""
-    path = by_hand(tmp_path)[0]
-    data = bytearray(pack(path, {contest.low_name(0): low}))
-    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        data[data.index(signature) + offset] |= 1
-    path.write_bytes(data)
-    refuse(tmp_path, "refused: encrypted")
+def alone(path: Path, low: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    return pack(path, {contest.low_name(0): low}, method)
 
 
-def test_bomb_ratio(tmp_path: Path) -> None:
-    """Two megabytes of zeros packed 1000:1 are no clip."""
-    pack(by_hand(tmp_path)[0], {contest.low_name(0): bytes(2 << 20)})
-    refuse(tmp_path, "200:1")
+def beside(name: str) -> Callable[[Path, bytes], bytes]:
+    return lambda path, low: pack(path, {contest.low_name(0): low, name: low})
 
 
-def test_too_large_a_member(tmp_path: Path, low: bytes) -> None:
-    """A directory entry that promises more than twice a clip is refused before a byte is unpacked."""
-    path = by_hand(tmp_path)[0]
-    data = bytearray(pack(path, {contest.low_name(0): low}))
-    struct.pack_into("<I", data, data.index(b"PK\x01\x02") + 24, 3_000_000_000)
-    path.write_bytes(data)
-    refuse(tmp_path, "unpacks to 3000000000 bytes")
+BAD_CLIP = r"Youku_00000_l\.y4m: "
+HURT = bytes(30)
+UNTRUSTED: dict[str, tuple[Callable[[Path, bytes], bytes], str]] = {
+    **{name: (beside(name), "it leaves its folder") for name in ("../Youku_00000_l.y4m", "a/../../x", "a\\..\\..\\x")},
+    **{name: (beside(name), "unsafe name, an absolute path") for name in ("/etc/x", "C:\\x")},
+    "link": (linked, "refused: a link"),
+    "twice": (beside(f"again/{contest.low_name(0)}"), "refused: twice in the zip"),
+    "encrypted": (
+        lambda path, low: put_at(put_at(alone(path, low), b"\1", 8), b"\1", 6, b"PK\x03\x04"),
+        "refused: encrypted",
+    ),
+    "bomb": (lambda path, low: alone(path, bytes(2 << 20)), "200:1"),
+    "too large": (
+        lambda path, low: put_at(alone(path, low), struct.pack("<I", 3_000_000_000), 24),
+        "unpacks to 3000000000 bytes",
+    ),
+    "wrong CRC": (
+        lambda path, low: put_at(alone(path, low, zipfile.ZIP_STORED), b"\0", 200, b"PK\x03\x04"),
+        f"{BAD_CLIP}Bad CRC-32",
+    ),
+    "deflate": (lambda path, low: put_at(alone(path, low), HURT, 70, b"PK\x03\x04"), BAD_CLIP),
+    "bzip2": (lambda path, low: put_at(alone(path, low, zipfile.ZIP_BZIP2), HURT, 70, b"PK\x03\x04"), BAD_CLIP),
+    "LZMA": (lambda path, low: put_at(alone(path, low, zipfile.ZIP_LZMA), HURT, 70, b"PK\x03\x04"), BAD_CLIP),
+    **{
+        f"cut at {keep}": (lambda path, low, keep=keep: alone(path, low)[:keep], "is not a whole zip")
+        for keep in (0, 10, 300, -1)
+    },
+    "web page": (lambda path, low: pack(path, {}) and b"<!DOCTYPE html>" * 100, "is not a whole zip"),
+}
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_member_twice(tmp_path: Path, low: bytes) -> None:
-    """Two members of one clip name leave open which is meant: refused."""
+@pytest.mark.parametrize("case", UNTRUSTED)
+def test_a_zip_that_must_not_be_trusted(tmp_path: Path, low: bytes, case: str) -> None:
+    """Unsafe by name, kind or size, damaged in its stream whatever the packer, cut, or no zip: told, and nothing is made."""
+    make, words = UNTRUSTED[case]
     path = by_hand(tmp_path)[0]
-    pack(path, {contest.low_name(0): low, f"again/{contest.low_name(0)}": low})
-    refuse(tmp_path, "refused: twice in the zip")
-
-
-def test_wrong_crc(tmp_path: Path, low: bytes) -> None:
-    """A flipped byte in a stored member is found by its CRC, and the member is named."""
-    path = by_hand(tmp_path)[0]
-    data = bytearray(pack(path, {contest.low_name(0): low}, zipfile.ZIP_STORED))
-    data[200] ^= 1
-    path.write_bytes(data)
-    refuse(tmp_path, r"Youku_00000_l\.y4m: Bad CRC-32")
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_damaged_stream(tmp_path: Path, low: bytes, method: int) -> None:
-    """Damage inside a packed stream is told as damage of that member, whatever the packer."""
-    path = by_hand(tmp_path)[0]
-    data = bytearray(pack(path, {contest.low_name(0): low}, method))
-    data[70:100] = bytes(30)
-    path.write_bytes(data)
-    refuse(tmp_path, r"Youku_00000_l\.y4m: ")
-
-
-@pytest.mark.parametrize("keep", [0, 10, 300, -1])
-def test_truncated_zip(tmp_path: Path, low: bytes, keep: int) -> None:
-    """A zip cut anywhere is not a whole zip."""
-    path = by_hand(tmp_path)[0]
-    path.write_bytes(pack(path, {contest.low_name(0): low})[:keep])
-    refuse(tmp_path, "is not a whole zip")
-
-
-def test_web_page_instead_of_zip(tmp_path: Path) -> None:
-    """A page that a mirror sent in place of the archive is not a zip."""
-    path = by_hand(tmp_path)[0]
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"<!DOCTYPE html>" * 100)
-    refuse(tmp_path, "is not a whole zip")
+    path.write_bytes(make(path, low))
+    refuse(tmp_path, words)
 
 
 # -- the command --------------------------------------------------------------------------------------------------
