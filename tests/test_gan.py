@@ -12,11 +12,12 @@ from torch import nn
 from tests.test_train import last, settings
 from youku.engines import weights
 from youku.models.discriminators import DISCRIMINATORS
-from youku.training import gan_losses, run, schedule, trainer
+from youku.training import gan_losses, run, trainer
 from youku.training import state as states
 from youku.training.adversary import Adversary, NoAdversary, make_adversary
 from youku.training.config import TrainConfig
 from youku.training.dataset import in_turn
+from youku.training.step import accumulate_at
 
 
 def adversarial(pairs: Path, **changes: object) -> TrainConfig:
@@ -184,7 +185,7 @@ def test_batches_are_counted_without_gaps() -> None:
         config = TrainConfig(steps=20, **changes)  # type: ignore[arg-type]
         needed = [len(trainer.batches_of(config, step)) for step in range(12)]
         expected = [
-            schedule.accumulate_at(config, step) * len(config.all_scales)
+            accumulate_at(config, step) * len(config.all_scales)
             + (config.d_steps - 1 if step >= config.pretrain_steps else 0)
             for step in range(12)
         ]

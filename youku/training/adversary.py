@@ -6,19 +6,19 @@ in float32 whatever the precision of the network; its weights, moments and figur
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from youku.engines import weights
+from youku.models.discriminators import DISCRIMINATORS
+from youku.training import gan_losses
+from youku.training.gan_losses import GanLoss
 from youku.training.losses import Term
 from youku.training.precision import load_moments, moments_of
 from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.training.settings import LossSettings
-
-if TYPE_CHECKING:
-    from youku.training.gan_losses import GanLoss
 
 
 class NoAdversary:
@@ -58,8 +58,6 @@ class Adversary:
 
     def learn(self, pred: Tensor, high: Tensor, share: float = 1.0) -> None:
         """Add the gradient of real `high` and fake `pred` (N, C, H, W), a `share` of the next step."""
-        from youku.training import gan_losses
-
         with torch.autocast(pred.device.type, enabled=False):
             pred, high = pred.detach().float(), high.float()
             real, fake = self.module(high), self.module(pred)  # (N, C, H, W) -> logits (N, ...)
@@ -119,7 +117,5 @@ def make_adversary(
     term = config.terms.adversarial
     if term is None:
         return NoAdversary()
-    from youku.models.discriminators import DISCRIMINATORS  # of a GAN alone
-
     module = DISCRIMINATORS[config.discriminator](side_px, channels).to(device)
     return Adversary(module, term, config.d_lr, ranks)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,11 +18,10 @@ from torch.nn import functional as F
 
 from youku.metrics.ssim import ms_ssim, ssim
 from youku.models.colours import Tensors
+from youku.training import gan_losses, vgg
 from youku.training.fields import to_number
-
-if TYPE_CHECKING:
-    from youku.training.gan_losses import GanLoss
-    from youku.training.vgg import FeatureDistance
+from youku.training.gan_losses import GanLoss
+from youku.training.vgg import FeatureDistance
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -97,8 +96,6 @@ WITH_ARGUMENT = ("smooth-l1", "charbonnier", "vgg16", "vgg19")
 
 def all_terms() -> list[str]:
     """Every name that a sum may hold."""
-    from youku.training import gan_losses, vgg  # which most losses do without
-
     return [*PIXEL, *vgg.TERMS, *gan_losses.TERMS]
 
 
@@ -135,7 +132,7 @@ def parse(text: str) -> Terms:
         factor, star, term = part.rpartition("*")
         name, colon, argument = term.partition(":")
         weight = to_number(factor) if star else 1.0
-        if not (name in PIXEL or name in all_terms()) or not weight > 0 or (colon and not argument):
+        if name not in all_terms() or not weight > 0 or (colon and not argument):
             raise ValueError(
                 f"loss {text!r}: {part!r} is not WEIGHT*TERM[:ARGUMENT]; expected terms {', '.join(all_terms())}, "
                 "such as l1+0.2*ssim"
@@ -145,10 +142,7 @@ def parse(text: str) -> Terms:
                 raise ValueError(f"{name} takes no argument, got {argument!r}")
             if name in PIXEL:
                 pixel.append(Term(weight, term, _of_pixels(name, argument)))
-                continue
-            from youku.training import gan_losses, vgg  # which most losses do without
-
-            if name in vgg.TERMS:
+            elif name in vgg.TERMS:
                 features.append(Term(weight, term, vgg.TERMS[name](name, argument)))
             else:
                 adversarial.append(Term(weight, term, gan_losses.TERMS[name]))
@@ -175,11 +169,8 @@ def make_loss(terms: Terms, vgg_weights: str = "", device: torch.device | None =
 
     `vgg_weights` is the file for terms that look through VGG, which sees a luma picture three times.
     """
-    through_vgg = None
-    if terms.features:
-        from youku.training import vgg
-
-        through_vgg = vgg.make_distances([(term.weight, term.computes) for term in terms.features], vgg_weights, device)
+    features = [(term.weight, term.computes) for term in terms.features]
+    through_vgg = vgg.make_distances(features, vgg_weights, device) if features else None
 
     def total(pred: Tensor, high: Tensor) -> Tensor:
         assert pred.shape == high.shape, (pred.shape, high.shape)

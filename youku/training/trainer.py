@@ -30,9 +30,8 @@ from youku.training.progress import Ending, Figures, LogWriter, Say, Stop, silen
 from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.training.resident import Resident
 from youku.training.saving import TICK_SEC, Saver, saver
-from youku.training.schedule import batches_before, batches_of, learning_rate
 from youku.training.state import RunState, inherited, make_state, restore, save_weights, train_mode
-from youku.training.step import memory_advice, stage_at, train_step
+from youku.training.step import batches_before, batches_of, learning_rate, memory_advice, stage_at, train_step
 from youku.training.validation import Validation
 
 
