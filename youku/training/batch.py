@@ -56,15 +56,14 @@ class Batch:
     """Network input (N, T C, h, w) and target (N, C, s h, s w) on the device, and where each patch came from.
 
     Of a network with memory N is moments x patches: all patches at the first moment, then all at the second. `exact` (N)
-    says of each target tensor which turns left it in place: half-size chroma moves with most.
+    says of each target tensor after the first which turns left it in place: half-size chroma moves with most.
     """
 
     low: Tensors
     high: Tensors
     names: tuple[str, ...]
     scale: int
-    exact: tuple[Tensor | None, ...] = (None,)
-    """None: all of them."""
+    exact: Tensors = ()
     num_moments: int = 1
     taught: Tensor | None = None
     """What a teacher makes of `low`, as the first of `high`; the truth where it makes nothing."""
@@ -72,13 +71,13 @@ class Batch:
     @property
     def tensors(self) -> list[Tensor]:
         """All that a step reads."""
-        return [part for part in (*self.low, *self.high, *self.exact, self.taught) if part is not None]
+        return [*self.low, *self.high, *self.exact, *([] if self.taught is None else [self.taught])]
 
     def target(self, pred: Tensors) -> Tensors:
         """What `pred` shall become: the truth, and where that is not exact, itself, from which nothing is learned."""
-        return tuple(
-            high if exact is None else torch.where(exact[:, None, None, None], high, own.detach().float())
-            for own, high, exact in zip(pred, self.high, self.exact, strict=True)
+        rest = zip(pred[1:], self.high[1:], self.exact, strict=True)
+        return self.high[0], *(
+            torch.where(exact[:, None, None, None], high, own.detach().float()) for own, high, exact in rest
         )
 
 
@@ -147,17 +146,15 @@ def finish(
         torch.cat([part[at * number :][: num_moments * number] for at in range(spec.num_frames)], dim=1) for part in low
     )
     of_turns = np.array([spec.colours.kept(turn, *high[0].shape[-2:]) for turn in range(colours.NUM_TURNS)])
-    kept = np.tile(of_turns[[*turns]].reshape(num_batches, -1, len(high)), (1, num_moments, 1)).swapaxes(1, 2)
-    exact = kept if kept.all() else sent(torch.from_numpy(kept.copy()), high[0].device)  # (batches, tensors, moments N)
+    kept = np.tile(of_turns[[*turns]].reshape(num_batches, -1, len(high)), (1, num_moments, 1)).swapaxes(1, 2)[:, 1:]
+    exact = sent(torch.from_numpy(kept.copy()), high[0].device)  # (batches, tensors - 1, moments N)
     lows, highs, owns = split(low), split(high), split(others[0][:1]) if others else []
     batches = []
     for index in range(num_batches):
         own = slice(index * number // num_batches, (index + 1) * number // num_batches)
-        is_exact = kept[index].all(1)
         batches.append(
             Batch(
-                lows[index], highs[index], made.names[own], made.pair.scale,
-                tuple(None if whole else part for whole, part in zip(is_exact, exact[index], strict=True)), num_moments,
+                lows[index], highs[index], made.names[own], made.pair.scale, tuple(exact[index]), num_moments,
                 owns[index][0] if any(made.are_taught[own]) else None,
             )
         )  # fmt: skip

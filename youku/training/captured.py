@@ -71,7 +71,7 @@ class CapturedSteps(Steps):
 
     @memory_advice()
     def take(self, stage: Stage, drawn: Sequence[Batch]) -> list[float]:
-        batch = with_exact(drawn[-1])
+        batch = drawn[-1]
         form = (stage, *form_of(batch))
         if form != self._form:
             self._form, self._num_seen, self._graph = form, 0, None
@@ -161,28 +161,16 @@ def steps_of(state: RunState, config: TrainConfig, eager: Eager, say: Say) -> St
     return CapturedSteps(state, config, eager, say) if able and not config.clip_element else Steps(state, config, eager)
 
 
-def with_exact(batch: Batch) -> Batch:
-    """The same batch, of every tensor but the first said patch by patch what is exact, so that all have one form."""
-    if all(part is not None for part in batch.exact[1:]):
-        return batch
-    rest = [
-        torch.ones(len(high), dtype=torch.bool, device=high.device) if exact is None else exact
-        for exact, high in zip(batch.exact[1:], batch.high[1:], strict=True)
-    ]
-    return replace(batch, exact=(*batch.exact[:1], *rest))
-
-
 def form_of(batch: Batch) -> tuple[object, ...]:
     """What a captured step takes as given: sizes, what there is, and how many moments."""
     parts = tuple(tuple(part.shape) for part in batch.tensors)
-    return parts, batch.scale, batch.num_moments, batch.taught is None, batch.exact[0] is None
+    return parts, batch.scale, batch.num_moments, batch.taught is None
 
 
 def with_tensors(batch: Batch, parts: Sequence[Tensor]) -> Batch:
     """The same batch with other tensors in the place of `batch.tensors`."""
     others = iter(parts)
-    low, high = (tuple(itertools.islice(others, len(group))) for group in (batch.low, batch.high))
-    exact = tuple(None if part is None else next(others) for part in batch.exact)
+    low, high, exact = (tuple(itertools.islice(others, len(group))) for group in (batch.low, batch.high, batch.exact))
     return replace(batch, low=low, high=high, exact=exact, taught=next(others, None))
 
 

@@ -77,11 +77,7 @@ def recipe_table() -> str:
 
 def read_recipe(recipe: str) -> dict[str, Any]:
     """Fields of a recipe, by name (youku/training/recipes) or path; unknown keys and wrong types are all listed."""
-    path = Path(recipe) if recipe.endswith(".toml") else RECIPES / f"{recipe}.toml"
-    if path.parent == RECIPES and not path.exists():
-        there = sorted(entry.stem for entry in RECIPES.glob("*.toml"))
-        raise ValueError(f"recipe {recipe!r}: {text_table.expected(recipe, there)} (or a path ending in .toml)")
-    return fields.read(path, TrainConfig)
+    return fields.read(fields.find(recipe, RECIPES, "recipe"), TrainConfig)
 
 
 def _disagreements(config: TrainConfig) -> Iterator[str]:

@@ -64,9 +64,7 @@ def names() -> list[str]:
 
 def read(name: str) -> Experiment:
     """An experiment by name or path; ValueError for anything that is not one, unknown keys listed."""
-    path = Path(name) if name.endswith(".toml") else EXPERIMENTS / f"{name}.toml"
-    if not path.is_file():
-        raise ValueError(f"experiment {name!r}: {text_table.expected(name, names())} (or a path ending in .toml)")
+    path = fields.find(name, EXPERIMENTS, "experiment")
     content = fields.read_table(path, "experiment")
     if wrong := _faults(content):
         raise ValueError(f"{path}: {'; '.join(wrong)}")

@@ -19,6 +19,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from youku import text_table
+
 Bound = Callable[[Any], str]
 """Value -> what was expected instead; empty for a good one."""
 
@@ -133,6 +135,15 @@ FIRST, LAST = "# settings, down to the line that ends them", "# end of the setti
 def read(path: Path, kind: type) -> dict[str, Any]:
     """The table of a TOML file, checked by `typed`."""
     return typed(read_table(path, "recipe"), str(path), kind)
+
+
+def find(name: str, folder: Path, what: str) -> Path:
+    """The TOML file of that name in a folder of the kit, or at that path; ValueError names what the folder has."""
+    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
+    if path.parent == folder and not path.exists():
+        there = sorted(entry.stem for entry in folder.glob("*.toml"))
+        raise ValueError(f"{what} {name!r}: {text_table.expected(name, there)} (or a path ending in .toml)")
+    return path
 
 
 def read_table(path: Path, what: str) -> dict[str, Any]:

@@ -196,8 +196,3 @@ def over_tensors(loss: Loss, pred: Tensors, high: Tensors) -> Tensor:
             own, truth = (part.flatten(0, 1)[:, None] for part in (own, truth))  # (N, C, h, w) -> (N C, 1, h, w)
         values.append(loss(own, truth) * (own.numel() / total))
     return torch.stack(values).sum()
-
-
-def to_teacher(pred: Tensor, taught: Tensor | None, share: float) -> Tensor | float:
-    """`share` times the L1 distance of the first tensor from a teacher's output; 0 without one."""
-    return share * F.l1_loss(pred.float(), taught) if taught is not None else 0.0

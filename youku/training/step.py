@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from youku.inference import tiles
 from youku.models.colours import Tensors
@@ -131,7 +132,9 @@ def set_rate(state: RunState, config: TrainConfig) -> float:
 def content_loss(stage: Stage, config: TrainConfig, batch: Batch, pred: Tensors) -> Tensor:
     """What the stage has against an output, adversaries apart, and the distance from a teacher's."""
     content = losses.over_tensors(stage.content, pred, batch.target(pred))
-    return content + losses.to_teacher(pred[0], batch.taught, config.teacher_share)
+    if batch.taught is None:
+        return content
+    return content + config.teacher_share * F.l1_loss(pred[0].float(), batch.taught)
 
 
 @torch.no_grad()

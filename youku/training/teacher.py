@@ -28,10 +28,9 @@ from youku.text_table import plural
 from youku.training.config import TrainConfig
 from youku.training.pairs import ClipPair, Pair
 from youku.training.picture_pair import PicturePair, PictureStore
+from youku.training.progress import Say
 from youku.video import interpolate, pictures, resize, y4m
 from youku.video.y4m import Clip
-
-Say = Callable[[str], object]
 
 
 def with_taught(config: TrainConfig, pairs: Sequence[Pair], say: Say, progress: bool = False) -> list[Pair]:
