@@ -14,13 +14,12 @@ import os
 import queue
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import IO
 
 from youku import files, stops
 from youku.text_table import plural
@@ -143,7 +142,12 @@ class Meter:
             )
         for read in reads:
             os.close(read)
-        self._feeders = [_Feeder(write, header) for write, header in zip(writes, (distorted, reference), strict=True)]
+        self._queues: list[queue.Queue[Planes | None]] = [queue.Queue(QUEUE_FRAMES) for _ in writes]
+        pool = self._stack.enter_context(ThreadPoolExecutor(len(writes)))
+        self._fed = [
+            pool.submit(_feed, write, header, iter(waiting.get, None))
+            for write, header, waiting in zip(writes, (distorted, reference), self._queues, strict=True)
+        ]
 
     def __enter__(self) -> Meter:
         return self
@@ -152,29 +156,31 @@ class Meter:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
-        for feeder in self._feeders:
-            feeder.close()
+        self._end_input()
         self._stack.close()
 
     def add(self, distorted: Planes, reference: Planes) -> None:
         """Hand over one pair of frames; waits while ffmpeg is behind. The arrays must not change afterwards."""
-        for feeder, planes in zip(self._feeders, (distorted, reference), strict=True):
-            feeder.put(planes)
+        for waiting, planes in zip(self._queues, (distorted, reference), strict=True):
+            waiting.put(planes)
         self.num_frames += 1
+
+    def _end_input(self) -> None:
+        for waiting, fed in zip(self._queues, self._fed, strict=True):
+            if not fed.done():
+                waiting.put(None)
 
     def result(self) -> VmafResult:
         """Finish and read libvmaf's log; refuses no frames, and a log with another number of frames than were given."""
         if not self.num_frames:
             raise ValueError("VMAF of no frames: expected at least one pair")
-        for feeder in self._feeders:
-            feeder.close()
+        self._end_input()
         if self._process.wait():
             raise ffmpeg.FFmpegError(
                 f"VMAF ({self.model}): ffmpeg failed: {ffmpeg.last_words(self._errors.read_bytes())}"
             )
-        for feeder in self._feeders:
-            if feeder.failure:
-                raise feeder.failure
+        for fed in self._fed:
+            fed.result()
         log = json.loads(self._log.read_text())
         rows = [frame["metrics"] for frame in log["frames"]]
         if len(rows) != self.num_frames:
@@ -186,34 +192,16 @@ class Meter:
         return VmafResult(values, neg, self.model, self.neg_model, str(log["version"]), ffmpeg.version())
 
 
-class _Feeder:
-    """Write y4m frames into a pipe from its own thread: ffmpeg reads its two inputs in an order of its choosing."""
-
-    def __init__(self, descriptor: int, header: Header) -> None:
-        self.failure: BaseException | None = None
-        self._queue: queue.Queue[Planes | None] = queue.Queue(QUEUE_FRAMES)
-        self._thread = threading.Thread(target=self._feed, args=(os.fdopen(descriptor, "wb"), header), daemon=True)
-        self._thread.start()
-
-    def put(self, planes: Planes) -> None:
-        self._queue.put(planes)
-
-    def close(self) -> None:
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
-
-    def _feed(self, pipe: IO[bytes], header: Header) -> None:
-        frames: Iterator[Planes] = iter(self._queue.get, None)
-        try:
-            with pipe:
-                writer = y4m.Writer(pipe, header)
-                for planes in frames:
-                    writer.write(planes)
-        except BrokenPipeError:
-            pass  # ffmpeg died or was stopped: its own message is raised instead
-        except BaseException as error:
-            self.failure = error
+def _feed(descriptor: int, header: Header, frames: Iterator[Planes]) -> None:
+    """Write y4m frames into a pipe, beside the other's: ffmpeg reads its two inputs in an order of its choosing."""
+    try:
+        with os.fdopen(descriptor, "wb") as pipe:
+            writer = y4m.Writer(pipe, header)
+            for planes in frames:
+                writer.write(planes)
+    except BrokenPipeError:
+        pass  # ffmpeg died or was stopped: its own message is raised instead
+    finally:
         for _ in frames:  # keep the other side from waiting for ever
             pass
 
