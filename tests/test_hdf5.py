@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -143,49 +142,60 @@ def test_evaluate_reads_an_evaluation_file(folder: Path, tmp_path: Path, capsys:
     assert "holds training patches" in capsys.readouterr().err
 
 
-def make_nothing(path: Path) -> None:
-    h5py.File(path, "w").close()
+def both(value: object) -> dict[str, object]:
+    return {"lr": value, "hr": value}
 
 
-def make_other(path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        file["data"] = np.zeros((3, 4))
-        file.create_group("label")
+# what a file holds, as an array, a link or the arguments of create_dataset, and how it is refused
+REFUSED: list[tuple[dict[str, object], str]] = [
+    ({}, r"groups of these names with a picture each; found nothing"),
+    (
+        {"data": np.zeros((3, 4)), "label/x": np.zeros(1)},
+        r"found data \(a dataset \(3, 4\)\), label \(a group\)",
+    ),
+    ({"lr": np.zeros((3, 4, 4)), "hr": np.zeros((2, 8, 8))}, "3 patches in lr, 2 in hr"),
+    (
+        {"lr/0": np.zeros((4, 4)), "hr/7": np.zeros((8, 8))},
+        r"expected pictures 0, 1, \.\.\. in lr and hr, found \['0'\], \['7'\]",
+    ),
+    (
+        {"lr/0": np.zeros((4, 4, 3)), "hr/0": np.zeros((8, 8, 3))},
+        r"lr/0: expected a plane \(h, w\), found a dataset \(4, 4, 3\)",
+    ),
+    ({"lr/0": np.zeros((0, 8)), "hr/0": np.zeros((0, 8))}, "lr/0: expected a plane"),
+    (
+        {"lr": {"shape": (10**6, 100, 100), "chunks": (1, 100, 100)}, "hr": {"shape": (10**6, 400, 400)}},
+        "lr claims 40000000000 bytes, more than a file of",
+    ),
+    (both({"shape": (2, 8, 8)}), "lr holds no data of its own"),
+    (both({"shape": (2, 8, 8), "external": [("/etc/passwd", 0, 512)]}), "holds no data of its own"),
+    (both(h5py.ExternalLink("other.h5", "lr")), "lr is a link; expected the data itself"),
+    (both(np.full((2, 8, 8), np.nan, np.float32)), "lr 0 has values that are no numbers"),
+    (both(np.full((2, 8, 8), 1j)), "lr 0 has values that are no numbers"),
+    (both(np.zeros((0, 8, 8))), r"expected datasets lr and hr .*found hr \(a dataset \(0, 8, 8\)\)"),
+]
 
 
-def make_uneven(path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        file["lr"], file["hr"] = np.zeros((3, 4, 4)), np.zeros((2, 8, 8))
-
-
-def make_holes(path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        file["lr/0"], file["hr/7"] = np.zeros((4, 4)), np.zeros((8, 8))
-
-
-def make_colours(path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        file["lr/0"], file["hr/0"] = np.zeros((4, 4, 3)), np.zeros((8, 8, 3))
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda path: None, "expected an HDF5 file, found nothing"),
-        (lambda path: path.write_text("no"), "expected an HDF5 file, got something else or a damaged one"),
-        (make_nothing, r"groups of these names with a picture each; found nothing"),
-        (make_other, r"found data \(a dataset \(3, 4\)\), label \(a group\)"),
-        (make_uneven, "3 patches in lr, 2 in hr"),
-        (make_holes, r"expected pictures 0, 1, \.\.\. in lr and hr, found \['0'\], \['7'\]"),
-        (make_colours, r"lr/0: expected a plane \(h, w\), found a dataset \(4, 4, 3\)"),
-    ],
-)
-def test_a_file_of_another_form_is_described(tmp_path: Path, make, message: str) -> None:
-    """One sentence: what was expected, what was found; nothing is left behind."""
-    make(tmp_path / "x.h5")
+@pytest.mark.parametrize(("held", "message"), REFUSED, ids=range(len(REFUSED)))
+def test_what_a_file_holds_instead_is_said(tmp_path: Path, held: dict[str, object], message: str) -> None:
+    """Other forms, claims beyond the file's size, fill values, other files' data, NaN: one sentence, nothing made."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for name, value in held.items():
+            if isinstance(value, dict):
+                file.create_dataset(name, dtype="f4", **value)
+            else:
+                file[name] = value
     with pytest.raises(ValueError, match=message):
         hdf5.to_pictures(tmp_path / "x.h5", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("text", "found"), [(None, "nothing"), ("no", "something else or a damaged one")])
+def test_what_is_no_file_of_hdf5_is_said(tmp_path: Path, text: str | None, found: str) -> None:
+    if text:
+        (tmp_path / "x.h5").write_text(text)
+    with pytest.raises(ValueError, match=f"expected an HDF5 file, (found|got) {found}"):
+        hdf5.to_pictures(tmp_path / "x.h5", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -267,67 +277,6 @@ def test_a_damaged_file_gets_one_sentence(folder: Path, tmp_path: Path, form: st
             refused += 1
             assert str(error).startswith(f"{path}: ") and len(str(error)) < 700
     assert refused > 20
-
-
-def make_claim(file: h5py.File) -> None:
-    file.create_dataset("lr", (10**6, 100, 100), "f4", chunks=(1, 100, 100))
-    file.create_dataset("hr", (10**6, 400, 400), "f4", chunks=(1, 400, 400))
-
-
-def make_empty(file: h5py.File) -> None:
-    for key in ("lr", "hr"):
-        file.create_dataset(key, (2, 8, 8), "f4")
-
-
-def make_link(file: h5py.File) -> None:
-    file["lr"], file["hr"] = h5py.ExternalLink("other.h5", "lr"), h5py.ExternalLink("other.h5", "hr")
-
-
-def make_outside(file: h5py.File) -> None:
-    for key in ("lr", "hr"):
-        file.create_dataset(key, (2, 8, 8), "u1", external=[("/etc/passwd", 0, 128)])
-
-
-def make_nan(file: h5py.File) -> None:
-    for key in ("lr", "hr"):
-        file[key] = np.full((2, 8, 8), np.nan, np.float32)
-
-
-def make_complex(file: h5py.File) -> None:
-    for key in ("lr", "hr"):
-        file[key] = np.full((2, 8, 8), 1j)
-
-
-def make_no_patch(file: h5py.File) -> None:
-    for key in ("lr", "hr"):
-        file[key] = np.zeros((0, 8, 8))
-
-
-def make_no_area(file: h5py.File) -> None:
-    for key in ("lr", "hr"):
-        file[f"{key}/0"] = np.zeros((0, 8), np.float32)
-
-
-@pytest.mark.parametrize(
-    "make, words",
-    [
-        (make_claim, "lr claims 40000000000 bytes, more than a file of"),
-        (make_empty, "lr holds no data of its own"),
-        (make_link, "lr is a link; expected the data itself"),
-        (make_outside, "holds no data of its own"),
-        (make_nan, "lr 0 has values that are no numbers"),
-        (make_complex, "lr 0 has values that are no numbers"),
-        (make_no_patch, r"expected datasets lr and hr .*found hr \(a dataset \(0, 8, 8\)\)"),
-        (make_no_area, "lr/0: expected a plane"),
-    ],
-)
-def test_what_is_not_in_the_file_is_refused(tmp_path: Path, make: Callable[[h5py.File], None], words: str) -> None:
-    """Claims beyond the file's size, fill values, other files' data and NaN are no pictures."""
-    path = tmp_path / "x.h5"
-    with h5py.File(path, "w") as file:
-        make(file)
-    with pytest.raises(ValueError, match=words):
-        hdf5.to_pictures(path, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "n" * 300, "../x", ".x", "a/b"])
