@@ -198,15 +198,13 @@ def _with_wanted(opened: Opened, wanted: range, whole: bool, source: str | Path)
 
 def _choose(frames: Iterable[Planes], wanted: range, name: str | Path) -> Iterator[Planes]:
     """The wanted frames of a stream that cannot seek."""
-    num_found, index = 0, -1
+    index = -1
     for index, planes in enumerate(frames):
         if index in wanted:
-            num_found += 1
             yield planes
         if index == wanted[-1]:
             return
-    if num_found < len(wanted):
-        raise too_short(name, wanted, index + 1)
+    raise too_short(name, wanted, index + 1)
 
 
 def too_short(name: str | Path, wanted: range | None, num_frames: int | None = None) -> ValueError:
