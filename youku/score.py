@@ -26,7 +26,7 @@ from youku.exchange import intervals, score_clips
 from youku.exchange.pairing import pair_up
 from youku.exchange.score_clips import Scoring
 from youku.exchange.scorefile import plain, write_score
-from youku.exchange.totals import CHOICES, Reading, format_artefacts, format_table
+from youku.exchange.totals import PROTOCOL, Reading, format_artefacts, format_table
 from youku.metrics import vmaf
 from youku.text_table import plural
 
@@ -40,8 +40,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     add("--low", required=True, help="folder of the low-resolution clips")
     add("--high", required=True, help="folder of the ground truth clips")
     add("--test-set", required=True, help=SETS)
-    for name, (known, what) in CHOICES.items():
-        add(f"--{name.replace('_', '-')}", choices=known, default=known[0], help=what)
+    cli.add_flags(parser, Reading)
     add("--no-vmaf", action="store_true", help="PSNR and SSIM only: quicker, and no final score")
     add("--all", action="store_true", help="also PSNR over RGB, VMAF-NEG, and VMAF of sampled clips")
     add("--artefacts", action="store_true", help="measure flicker, overshoot and colour shift as well")
@@ -80,7 +79,7 @@ def _predicted(args: argparse.Namespace) -> str:
 def _score(args: argparse.Namespace) -> int:
     if args.jobs is not None and args.jobs < 1:
         raise ValueError(f"--jobs {args.jobs}: expected 1 or more")
-    reading = Reading(**{name: vars(args)[name] for name in CHOICES})
+    reading = Reading(**{name: vars(args)[name] for name in PROTOCOL})
     test_set = contest.test_set(args.test_set, args.low)
     if Path(args.submission).suffix.lower() in WEIGHTS:
         args.submission = _predicted(args)

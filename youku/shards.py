@@ -41,16 +41,6 @@ class Shard:
         return [items[index] for index in sorted(own)]
 
 
-def add_flag(parser: argparse.ArgumentParser, what: str) -> None:
-    """--shard, which splits `what`."""
-    parser.add_argument(
-        "--shard",
-        type=parse,
-        metavar="I/N",
-        help=f"of {what}, take the I-th of N parts alike in bytes; auto or auto/N: from Slurm's or Kubernetes' variables",
-    )
-
-
 def parse(text: str) -> Shard:
     """I/N, auto, or auto/N where the cluster tells no N; ArgumentTypeError in one sentence."""
     match = re.fullmatch(r"(auto|\d{1,9})(?:/(\d{1,9}))?", text)

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from youku import contest, files
-from youku.exchange.totals import CHOICES, SYSTEMS
+from youku.exchange.totals import PROTOCOL, SYSTEMS
 from youku.metrics import psnr
 
 CLIP = {"id": int, "file": str, "low": str, "high": str, "whole": bool, "frames": [int], "width": int, "height": int}
 SCORE = {
-    "name": str, "test_set": str, "created": str, "protocol": dict.fromkeys(CHOICES, str), "tools": dict, "paths": dict,
+    "name": str, "test_set": str, "created": str, "protocol": dict.fromkeys(PROTOCOL, str), "tools": dict, "paths": dict,
     "totals": dict, "clips": [CLIP],
 }  # fmt: skip
 MOST_LETTERS = 500  # of what is wrong: a file may have put anything into it

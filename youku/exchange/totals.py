@@ -7,12 +7,12 @@ and score = 0.8 PSNR + 0.2 VMAF. An exact match is inf dB, and so is every mean 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
-from youku import contest
+from youku import cli, contest
 from youku.metrics import artefacts, psnr, vmaf
 from youku.metrics.artefacts import Artefacts
 from youku.text_table import lay_out, minus
@@ -21,30 +21,25 @@ from youku.video.y4m import Header, Planes
 REFERENCES = ("bicubic", "lanczos")  # kernels whose rows are always beside it; the first is what gains are taken from
 SYSTEMS = ("submission", *REFERENCES)
 CURVES = ("psnr_yuv", "psnr_y", "ssim", "vmaf", "vmaf_neg")  # per-frame lists kept in score.json
-# what is disputed -> the options, the likeliest first, and what they choose
-CHOICES = {
-    "psnr_planes": (contest.PSNR_PLANES, "samples in the MSE"),
-    "psnr_pool": (contest.PSNR_POOLS, "mean by clip or by frame"),
-    "vmaf_clips": (contest.VMAF_CLIPS, "full = whole clips only"),
-    "vmaf_model": (tuple(vmaf.MODELS), "libvmaf model"),
-    "vmaf_pool": (vmaf.POOLS, "mean over a clip's frames"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One reading of the contest's rules: what participants dispute, first option of each the default."""
+    """One reading of the contest's rules: what participants dispute, the likeliest option of each first and the default."""
 
-    psnr_planes: str = CHOICES["psnr_planes"][0][0]
-    psnr_pool: str = CHOICES["psnr_pool"][0][0]
-    vmaf_clips: str = CHOICES["vmaf_clips"][0][0]
-    vmaf_model: str = CHOICES["vmaf_model"][0][0]
-    vmaf_pool: str = CHOICES["vmaf_pool"][0][0]
+    psnr_planes: str = cli.option(contest.PSNR_PLANES[0], "samples in the MSE", choices=contest.PSNR_PLANES)
+    psnr_pool: str = cli.option(contest.PSNR_POOLS[0], "mean by clip or by frame", choices=contest.PSNR_POOLS)
+    vmaf_clips: str = cli.option(contest.VMAF_CLIPS[0], "full = whole clips only", choices=contest.VMAF_CLIPS)
+    vmaf_model: str = cli.option(next(iter(vmaf.MODELS)), "libvmaf model", choices=tuple(vmaf.MODELS))
+    vmaf_pool: str = cli.option(vmaf.POOLS[0], "mean over a clip's frames", choices=vmaf.POOLS)
 
     def __post_init__(self) -> None:
-        for name, (known, _) in CHOICES.items():
-            if (value := asdict(self)[name]) not in known:
-                raise ValueError(f"--{name.replace('_', '-')} {value!r}: expected one of {', '.join(known)}")
+        for item in fields(self):
+            if (value := getattr(self, item.name)) not in (known := item.metadata["choices"]):
+                raise ValueError(f"--{item.name.replace('_', '-')} {value!r}: expected one of {', '.join(known)}")
+
+
+PROTOCOL = tuple(item.name for item in fields(Reading))
 
 
 @dataclass(frozen=True)
@@ -145,10 +140,13 @@ def artefact_totals(clips: Sequence[Artefacts]) -> dict[str, float | None]:
     }
 
 
-TOTALS = ("score", "psnr", "vmaf", "ssim", "psnr_yuv_clip", "psnr_y_clip", "psnr_rgb_clip", "vmaf_all", "vmaf_neg_all")
-TOTAL_HEADS = ("score", "PSNR", "VMAF", "SSIM", "PSNR yuv", "PSNR y", "PSNR rgb", "VMAF all", "NEG all")
-ARTEFACTS = ("flicker", "overshoot_percent", "shift_y", "shift_u", "shift_v")
-ARTEFACT_HEADS = ("flicker", "overshoot", "|Y shift|", "|U shift|", "|V shift|")
+# figure of a system -> its head
+TOTALS = {
+    "score": "score", "psnr": "PSNR", "vmaf": "VMAF", "ssim": "SSIM", "psnr_yuv_clip": "PSNR yuv",
+    "psnr_y_clip": "PSNR y", "psnr_rgb_clip": "PSNR rgb", "vmaf_all": "VMAF all", "vmaf_neg_all": "NEG all",
+}  # fmt: skip
+ARTEFACTS = {"flicker": "flicker", "overshoot_percent": "overshoot"}
+ARTEFACTS |= {f"shift_{plane}": f"|{plane.upper()} shift|" for plane in "yuv"}
 # figure of a clip -> its head, digits, and whether the gain over bicubic is shown
 CLIP_COLUMNS = (("psnr_yuv", "PSNR yuv", 3, True), ("ssim", "SSIM", 4, False), ("vmaf", "VMAF", 2, True))
 
@@ -168,7 +166,7 @@ def format_table(score: dict[str, Any]) -> str:
     rows = [_clip_cells(clip)[: None if with_neg else -1] for clip in score["clips"]]
     return "\n".join(
         [
-            _all_systems(score["test_set"], score["name"], score["totals"], TOTALS, TOTAL_HEADS),
+            _all_systems(score["test_set"], score["name"], score["totals"], TOTALS),
             legend,
             lay_out([*header, *(["NEG"] if with_neg else [])], rows),
         ]
@@ -179,28 +177,24 @@ def format_artefacts(score: dict[str, Any]) -> str:
     """Both systems and their difference, from a score's "artefacts" entries."""
     window_px, tolerance = artefacts.WINDOW_PX, artefacts.TOLERANCE
     return (
-        _all_systems("artefacts", score["name"], score["artefacts"], ARTEFACTS, ARTEFACT_HEADS)
+        _all_systems("artefacts", score["name"], score["artefacts"], ARTEFACTS)
         + "\nflicker, shifts in code values; overshoot in % of the samples beside edges: beyond the "
         f"{window_px}x{window_px} truth by more than {tolerance}; means over clips, less is better"
     )
 
 
-def _all_systems(
-    corner: str, name: str, table: dict[str, dict[str, float | None]], columns: Sequence[str], heads: Sequence[str]
-) -> str:
+def _all_systems(corner: str, name: str, table: dict[str, dict[str, float | None]], columns: dict[str, str]) -> str:
     """Rows of the references, submission and its difference from bicubic; a column that was not measured is left out."""
     known = [column for column in columns if any(table[system][column] is not None for system in SYSTEMS)]
-    heads = [head for head, column in zip(heads, columns, strict=True) if column in known]
-    columns = known
-    ours, *references = ([table[system][column] for column in columns] for system in SYSTEMS)
+    ours, *references = ([table[system][column] for column in known] for system in SYSTEMS)
     differences = [minus(a, b) for a, b in zip(ours, references[0], strict=True)]
     shown = [*((label, values, "") for label, values in zip(REFERENCES, references, strict=True)), (name, ours, "")]
-    digits = [4 if column == "ssim" else 3 for column in columns]
+    digits = [4 if column == "ssim" else 3 for column in known]
     rows = [
         [label, *(_cell(value, places, sign) for value, places in zip(values, digits, strict=True))]
         for label, values, sign in (*shown, ("over bicubic", differences, "+"))
     ]
-    return lay_out([corner, *heads], rows)
+    return lay_out([corner, *(columns[column] for column in known)], rows)
 
 
 def _clip_cells(clip: dict[str, Any]) -> list[str]:
