@@ -19,7 +19,6 @@ from typing import IO, Any
 
 from youku import leftovers
 
-MOST_OPEN_FILES = 8192  # macOS refuses "unlimited"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PROBE_BYTES = 64 << 10
 NAME_MAX_BYTES = 255
@@ -241,13 +240,20 @@ def printable(text: str, most: int | None = 80) -> str:
 
 
 @contextmanager
-def locked(path: str | Path) -> Iterator[None]:
-    """Hold a lock file, waited for, against other processes; where the system or the file system has no locks, none."""
+def locked(path: str | Path, refusal: str = "") -> Iterator[None]:
+    """Hold a lock file against other processes; where one has it, ValueError in the words of a `refusal`, else waited for.
+
+    The system holds it for the open file, so that a crash frees it; where the file system has no locks, none.
+    """
     with open(path, "ab") as file:
-        with suppress(ImportError, OSError):
+        try:
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
+        except BlockingIOError:
+            raise ValueError(refusal) from None
+        except (ImportError, OSError):
+            pass
         yield
 
 
@@ -266,18 +272,6 @@ def require_free(folder: str | Path, needed_bytes: int, what: str) -> None:
             f"{Path(folder).absolute()}: {what} needs {needed_bytes / size:.2f} {unit}, the disk has "
             f"{free / size:.2f} {unit} free; free some space or choose another folder"
         )
-
-
-def allow_open_files() -> None:
-    """Raise this process's limit of open files as far as the system lets it: every open clip holds one."""
-    try:
-        import resource
-    except ImportError:  # not a POSIX system
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def stamp(path: str | Path) -> str:

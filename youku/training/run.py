@@ -29,6 +29,8 @@ from youku.training.progress import Ending, Say, silent
 from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.video import ffmpeg
 
+MOST_OPEN_FILES = 8192  # macOS refuses "unlimited"
+
 
 def start(
     config: TrainConfig, resume: bool = False, command: str = "", progress: bool = True, say: Say = silent,
@@ -106,28 +108,28 @@ RESULTS = ("last.pt", "best.safetensors", "last.safetensors", "pretrained.safete
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold a run's folder alone, made where it is absent; ValueError where another process trains into it.
-
-    The system holds the lock for the open file, so that a crash frees it.
-    """
-    with open(files.make_folder(folder) / ".lock", "ab") as file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"{folder}: another train writes into it now; wait for its end or stop it, or choose another --name"
-            ) from None
-        except (ImportError, OSError):  # a system or a file system that has no locks
-            pass
+    """Hold a run's folder alone, made where it is absent; ValueError where another process trains into it."""
+    told = f"{folder}: another train writes into it now; wait for its end or stop it, or choose another --name"
+    with files.locked(files.make_folder(folder) / ".lock", told):
         leftovers.sweep(folder)  # one that is found finished writes nothing
         yield
 
 
+def allow_open_files() -> None:
+    """Raise this process's limit of open files as far as the system lets it: every open clip holds one."""
+    try:
+        import resource
+    except ImportError:  # not a POSIX system
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     """(training, validation) pairs of every scale as the config says, split by whole clips or pictures."""
-    files.allow_open_files()
+    allow_open_files()
     data, val_data = (
         [copies.local(name, not config.teacher) for name in names] for names in (config.data, config.val_data)
     )

@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -123,19 +123,8 @@ def _start_of(target: Path) -> str:
     return "." + os.fsencode(target.name)[:80].decode(errors="ignore") + "."
 
 
-@contextmanager
-def _alone(folder: Path, target: Path) -> Iterator[None]:
-    try:
-        import fcntl
-    except ImportError:  # not a POSIX system
-        yield
-        return
-    with open(folder / "lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{target}: another run is making it; wait for that one, or stop it first") from None
-        yield
+def _alone(folder: Path, target: Path) -> AbstractContextManager[None]:
+    return files.locked(folder / "lock", f"{target}: another run is making it; wait for that one, or stop it first")
 
 
 class PartWriter:
