@@ -122,6 +122,8 @@ class ChosenEngine:
     runtimes: tuple[Runtime, ...]
     reference: Engine | None
     """Torch's; None for a file that is a graph already."""
+    file: Path | None = None
+    """That file."""
     px_bytes: float = 0.0
     """What such a file says that an input pixel needs, as `bytes_per_px` of the layers that it was made from."""
     is_named: bool = False
@@ -166,7 +168,7 @@ class ChosenEngine:
         try:
             chosen = self._opened(self.runtimes[0], self.graph(), x, torchs)
         except ValueError as error:
-            instead = "take --engine torch" if torchs else "export the network again"
+            instead = f"export {self.file} again" if self.file else "take --engine torch"
             raise ValueError(f"--engine {self.runtimes[0].package}: {error}; {instead}") from None
         self.tell(f"engine {chosen.engine.name} for {self._what(x)}{chosen.apart}")
         return chosen
@@ -178,7 +180,7 @@ class ChosenEngine:
         if known != TORCH:
             tried |= self._opened_all([one for one in self.runtimes if known in ("", one.package)], x, torchs)
         if not tried:
-            raise ValueError(f"{what}: none of the engines that are installed can run it")
+            raise ValueError(f"{self.file}: none of the engines that are installed can run it; export it again")
         if not known and list(tried) == [TORCH]:
             return tried[TORCH]  # why is said already
         if known not in tried:

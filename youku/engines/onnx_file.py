@@ -145,7 +145,7 @@ def load(path: Path, model: str | None, scale: int | None, dtype: str) -> Networ
     )  # fmt: skip
     engine = ChosenEngine(
         spec=spec, scale=factor, graph=path.read_bytes, runtimes=tuple(installed()), reference=None,
-        px_bytes=value["bytes_per_px"],
+        file=path, px_bytes=value["bytes_per_px"],
     )  # fmt: skip
     return Network(spec, factor, engine, path)
 
