@@ -235,6 +235,7 @@ def test_system_errors_are_one_sentence(number: int, words: str, capsys: pytest.
             "not enough memory",
         ),
         (RuntimeError("std::bad_alloc"), "not enough memory"),
+        (RuntimeError("could not create a primitive"), "not enough memory"),
         (ImportError("libtorch.so: failed to map segment from shared object"), "not enough memory"),
         (RuntimeError("can't start new thread"), "can't start another thread"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "the disk is full"),
@@ -271,9 +272,10 @@ def test_closed_streams(streams: str, words: str) -> None:
     assert words in done.stderr and done.stderr.count("\n") == (1 if words else 0)
 
 
-def test_too_little_memory_to_begin() -> None:
-    """`ulimit -v` that not even torch fits into is one sentence."""
-    line = f'ulimit -v 400000; "{sys.executable}" -m youku models fsrcnn'
+@pytest.mark.parametrize("kib", [400000, 600000])
+def test_too_little_memory_to_begin(kib: int) -> None:
+    """`ulimit -v` that not even torch fits into is one sentence, also where its libraries would end the process."""
+    line = f'ulimit -v {kib}; "{sys.executable}" -m youku models fsrcnn'
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, cwd=REPO)
     assert done.returncode == 1 and done.stderr.startswith("error: not enough memory") and done.stderr.count("\n") == 1
 
@@ -338,6 +340,8 @@ ORDERS = {
         ("i --deinterlace all o", "i o --deinterlace all"),
     ],
     "evaluate": [("--weights A B s --protocol all vid4", "s --weights A B --protocol all vid4")],
+    "compare": [("a b --out o --labels x,y,z c", "a b c --out o --labels x,y,z")],
+    "degrade": [("a --scale 2 b --seed 1 out", "a b out --scale 2 --seed 1")],
     "experiment": [("--data a name --val-data b", "name --data a --val-data b")],
 }
 

@@ -261,10 +261,13 @@ def test_video_has_every_frame_and_the_psnr(
 
 
 @pytest.mark.parametrize("tone_sec", [1, 0.05, None])
-def test_audio_of_the_first_is_carried_over(clips: tuple[Path, ...], tmp_path: Path, tone_sec: float | None) -> None:
+def test_audio_of_the_first_is_carried_over(
+    clips: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tone_sec: float | None
+) -> None:
     """A with a tone gives a comparison with a tone, and every picture, whichever ends first; without one there is none."""
+    monkeypatch.chdir(tmp_path)
     high, pred, _ = clips
-    first, out = high, tmp_path / "cmp.mp4"
+    first, out = high, Path("c:mp.mp4")
     if tone_sec:
         first = tmp_path / "loud.mkv"
         tone = ["-f", "lavfi", "-i", f"sine=frequency=440:duration={tone_sec}", "-c:a", "pcm_s16le"]
@@ -272,7 +275,9 @@ def test_audio_of_the_first_is_carried_over(clips: tuple[Path, ...], tmp_path: P
         line = [ffmpeg.binary(), "-v", "error", "-i", str(high), *tone, *uneven, "-c:v", "ffv1", str(first)]
         subprocess.run(line, check=True)
     assert main(["compare", str(first), str(pred), "--out", str(out), "--wipe"]) == 0
-    probe = subprocess.run([ffmpeg.binary(), "-i", str(out)], capture_output=True, text=True, check=False).stderr
+    probe = subprocess.run(
+        [ffmpeg.binary(), "-i", str(out.absolute())], capture_output=True, text=True, check=False
+    ).stderr
     assert ("Audio: aac" in probe) == bool(tone_sec) and "Video: h264" in probe
     with open_recording(out) as written, open_recording(first) as source:
         times = [[time * each.tick for time in each.times] for each in (written, source) if list(each)]

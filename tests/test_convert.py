@@ -428,6 +428,7 @@ def test_a_file_with_an_odd_name_is_that_file(tmp_path: Path, monkeypatch: pytes
     for source, target in (("in%2d.y4m", name), (name, "out%3d.Y4M")):
         assert convert.main(["--", source, target]) == 0
     assert y4m.Clip("out%3d.Y4M").num_frames == 2 and len(list(tmp_path.iterdir())) == 3
+    assert convert.main(["--", name, "c:%d.bmp"]) == 0 and Path("c:2.bmp").is_file()
 
 
 @pytest.mark.parametrize("is_variable", [True, False])

@@ -39,8 +39,8 @@ KEPT = {
 }
 
 PLAYLISTS = "open inputs that lead to other local files (m3u8, ffconcat); name only those you trust"
-# they run no network, so one thread is theirs
-NO_NETWORK = ("download", "degrade", "convert", "submit", "score", "curves", "report", "models", "compare")
+NO_TORCH = ("download", "degrade", "convert", "submit", "curves", "report", "compare")
+NO_NETWORK = (*NO_TORCH, "score", "models")  # one thread is theirs
 
 
 _failures: list[str] = []  # of this run, told
@@ -248,6 +248,8 @@ def _told(act: Callable[[], int], verb: str, is_process: bool) -> int:
             memory.keep_freed()
             if verb in NO_NETWORK:
                 threads.take_one()
+            if verb not in NO_TORCH:
+                system_errors.require_memory()
         status = act()
         sys.stdout.flush()
         return status

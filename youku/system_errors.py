@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import re
 
+LEAST_BYTES = 700 << 20  # of addresses: with less, libraries of torch end the process while they are loaded
 DISK = "free some space or choose another folder, then run again"
 # errno -> what it means and what to do: every sentence about the system is here
 ADVICE = {
@@ -35,8 +36,21 @@ WORDS = (
     (r"disk quota exceeded", errno.EDQUOT),
     (r"file too large", errno.EFBIG),
     (r"too many open files", errno.EMFILE),
-    (r"not enough memory|out of memory|bad_alloc|allocate memory|unable to mmap|failed to map segment", errno.ENOMEM),
+    (
+        r"not enough memory|out of memory|bad_alloc|allocate memory|unable to mmap|failed to map segment|create a primitive",
+        errno.ENOMEM,
+    ),
 )
+
+
+def require_memory() -> None:
+    """MemoryError where `ulimit -v` leaves too few addresses to load torch."""
+    try:
+        import resource
+    except ImportError:  # not a POSIX system
+        return
+    if 0 <= (limit := resource.getrlimit(resource.RLIMIT_AS)[0]) < LEAST_BYTES:
+        raise MemoryError(f"`ulimit -v` is {limit >> 10}, at least {LEAST_BYTES >> 10} are needed")
 
 
 def explain(error: BaseException) -> str:

@@ -113,12 +113,13 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
     try:
         with safe_open(path, framework="pt") as file:
             state, about = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except MemoryError:
+        raise
     except Exception:  # the library's own error, and others of Python for types that torch does not have
         with path.open("rb") as file:
             found = "an HDF5 file" if file.read(4) == b"\x89HDF" else "something else or a damaged one"
-        raise ValueError(
-            f"{path}: expected a whole safetensors file, got {found}; use best.safetensors of a run, or train again"
-        ) from None
+        told = f"expected a whole safetensors file, got {found}; use best.safetensors of a run, or train again"
+        raise ValueError(f"{path}: {told}") from None
     wrong = []
     if "model" in about and not re.fullmatch("[1-9][0-9]?", about.get("scale", "1")):
         wrong.append(f"scale = {about['scale'][:20]!r}: expected a whole number above 0")

@@ -214,7 +214,7 @@ def write_video(
     header = y4m.make_header(first[0].shape[1], first[0].shape[0], versions[0].header.fps)
     tags = Tags(range=avframe.STUDIO, matrix=avframe.MATRICES[matrix])
     squared: list[list[float]] = []
-    with files.atomic_path(out) as whole:
+    with files.atomic_path(Path(out).absolute()) as whole:  # or a colon in the name would be a protocol
         with container.create(whole, header, Encoding(crf=crf), source, tags=tags) as writer:
             for picture, errors in chain([first], drawn):
                 squared.append(errors)

@@ -42,7 +42,7 @@ def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], for
         frames = ((_full_range(luma, header.depth),) for (luma,) in frames)
     source = {"format": "yuv4mpegpipe"} | ({"colorspace": names[matrix]} if matrix in names else {})
     with _whole_set(pattern, force) as folder:
-        escaped = str(folder).replace("%", "%%")
+        escaped = str(folder.absolute()).replace("%", "%%")
         options = {"format": "image2", **ffmpeg.passthrough()}
         line = ffmpeg.build("pipe:0", f"{escaped}/{pattern.name}", source, options)
         with ffmpeg.piped_output(line, str(pattern), feed):
