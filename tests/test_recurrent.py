@@ -100,7 +100,7 @@ def test_picked_frames_have_their_warm_up(clip: Clip) -> None:
     made = outputs(net, clip, [1, 5, 7])
     for first, index, own in zip((0, 3, 5), (1, 5, 7), made, strict=True):
         assert apart([by_hand(net, clip, {CUT}.__contains__, first)[index - first]], [own]) == 0
-    moments = list(window.moments(clip, clip.header, 3, [1, 5, 8], memory=True, warm_up=2))
+    moments = list(window.moments(clip, clip.header, replace(MODELS["recurrent-t"], warm_up_frames=2), [1, 5, 8]))
     assert [moment.index for moment in moments] == [0, 1, 3, 4, 5, 6, 7, 8]
     assert [moment.index for moment in moments if moment.is_wanted] == [1, 5, 8]
     assert [moment.index for moment in moments if moment.opens_shot] == [0, 3, CUT]

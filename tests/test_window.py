@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from youku.video.y4m import Clip, Planes
 
 CPU = torch.device("cpu")
 CUT = 3  # first frame of the second shot
+SPEC = replace(MODELS["enhancenet-3frame"], aligned=False)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,8 @@ def same(one: Planes, other: Planes) -> bool:
 
 def windows(clip: Clip, width: int, wanted: Sequence[int] | None = None) -> list[list[Planes]]:
     """All windows of a clip, or the wanted ones, compensated."""
-    return [moment.frames for moment in window.moments(clip, clip.header, width, wanted, aligned=True)]
+    spec = replace(SPEC, num_frames=width, aligned=True)
+    return [moment.frames for moment in window.moments(clip, clip.header, spec, wanted)]
 
 
 def cut_window(clip: Clip, index: int, width: int, *box: int) -> list[Planes]:
@@ -101,15 +104,15 @@ def test_wanted_frames_keep_their_neighbours(clip: Clip) -> None:
 def test_a_clip_of_one_frame_is_its_own_neighbour() -> None:
     """One frame gives one window, that frame at every place."""
     header = y4m.make_header(32, 24)
-    (only,) = window.moments([textured_frame(header, 0)], header, 5)
+    (only,) = window.moments([textured_frame(header, 0)], header, replace(SPEC, num_frames=5))
     assert len(only.frames) == 5 and all(same(frame, textured_frame(header, 0)) for frame in only.frames)
 
 
 def test_luma_only_leaves_neighbouring_chroma_out(clip: Clip) -> None:
     """The luma of every place is as before; the middle frame keeps all its planes."""
     whole, lean = (
-        next(window.moments(clip, clip.header, 3, [1], needed=needed, aligned=True)).frames
-        for needed in (RGB.needed, Y.needed)
+        next(window.moments(clip, clip.header, replace(SPEC, colours=kind, aligned=True), [1])).frames
+        for kind in (RGB, Y)
     )
     assert [len(frame) for frame in lean] == [1, 3, 1]
     assert all(np.array_equal(one[0], other[0]) for one, other in zip(whole, lean, strict=True))
@@ -125,7 +128,7 @@ def test_only_a_window_is_held(clip: Clip) -> None:
             num_read += 1
             yield planes
 
-    for index, _ in enumerate(window.moments(counted(), clip.header, 3)):
+    for index, _ in enumerate(window.moments(counted(), clip.header, SPEC)):
         assert num_read <= index + 2
 
 

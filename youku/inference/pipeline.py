@@ -79,14 +79,10 @@ def upscale_frames(
     num_threads, spec, busy = own_threads(), network.spec, busy or Busy()
     coded = spec.colours.coded(matrix, header.is_full_range)
     if not spec.trainable and not options.ensemble and not options.sharpen:
-        seen = moments(busy.reading(frames), header, 1, wanted)
+        seen = moments(busy.reading(frames), header, spec, wanted)
         yield from ahead(_interpolate_all(network.scale, header, seen, busy))
         return
-    seen = moments(
-        ahead(busy.reading(frames)), header, spec.num_frames, wanted,
-        needed=spec.colours.needed, aligned=spec.aligned, memory=spec.memory, warm_up=spec.warm_up_frames,
-        after=spec.warm_up_frames if spec.at_once_px else 0,
-    )  # fmt: skip
+    seen = moments(ahead(busy.reading(frames)), header, spec, wanted)
     if spec.num_frames > 1:
         seen = ahead(seen)  # motion compensation is a stage of its own
     if spec.at_once_px:

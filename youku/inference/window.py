@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
+from youku.models.spec import ModelSpec
 from youku.video.y4m import Clip, Header, Planes
 
 
@@ -36,30 +37,21 @@ class Moment:
 
 
 def moments(
-    frames: Iterable[Planes],
-    header: Header,
-    width: int = 1,
-    wanted: Sequence[int] | None = None,
-    *,
-    needed: Callable[[Planes], Planes] = tuple,
-    aligned: bool = False,
-    memory: bool = False,
-    warm_up: int = 0,
-    after: int = 0,
+    frames: Iterable[Planes], header: Header, spec: ModelSpec, wanted: Sequence[int] | None = None
 ) -> Iterator[Moment]:
     """The moment of every frame, or of the `wanted` ones (increasing frame numbers) among all frames of a clip.
 
-    `needed` picks the planes that are used of the neighbours. With `memory` the `warm_up` frames before a wanted one come
-    too, or for 0 all of them, and the `after` frames behind it; what is remembered ends where frames are left out.
-    Reads width // 2 frames ahead and ends without an error where the clip does.
+    A network with memory also gets the frames that warm it up before a wanted one, or all of them, and one that sees a shot
+    at once as many behind it; what is remembered ends where frames are left out.
+    Reads half a window ahead and ends without an error where the clip does.
     """
-    radius = width // 2
-    looks_back = max(radius, int(memory))
+    radius = spec.num_frames // 2
+    looks_back = max(radius, int(spec.memory))
     source, num_read = iter(frames), 0
     held: dict[int, Planes] = {}
     cuts: set[int] = {0}
     last = -1
-    for middle in _middles(wanted, memory, warm_up, after):
+    for middle in _middles(wanted, spec):
         while num_read <= middle + radius and (planes := next(source, None)) is not None:
             if num_read > max(0, middle - looks_back) and _is_cut(held[num_read - 1], planes, header):
                 cuts.add(num_read)
@@ -68,8 +60,8 @@ def moments(
             held = {index: planes for index, planes in held.items() if index >= min(middle - radius, num_read - 1)}
         if middle >= num_read:
             return
-        indices = neighbours(middle, width, num_read, cuts.__contains__)
-        seen = _gather(held, indices, middle, header, needed, aligned)
+        indices = neighbours(middle, spec.num_frames, num_read, cuts.__contains__)
+        seen = _gather(held, indices, middle, header, spec.colours.needed, spec.aligned)
         yield Moment(middle, seen, middle in cuts or middle > last + 1, wanted is None or middle in wanted)
         last = middle
 
@@ -118,14 +110,15 @@ def neighbours(middle: int, width: int, num_frames: int, opens_shot: Callable[[i
     return before[:-1] + after
 
 
-def _middles(wanted: Sequence[int] | None, memory: bool, warm_up: int, after: int) -> Iterator[int]:
+def _middles(wanted: Sequence[int] | None, spec: ModelSpec) -> Iterator[int]:
     """Frames that are run: those that are wanted, and with memory also those before and after them."""
     if wanted is None:
         yield from itertools.count()
         return
-    following = 0
+    following, warm_up = 0, spec.warm_up_frames
+    after = warm_up if spec.at_once_px else 0
     for index in wanted:
-        first = index if not memory else index - warm_up if warm_up else 0
+        first = index if not spec.memory else index - warm_up if warm_up else 0
         yield from range(max(following, first), index + after + 1)
         following = max(following, index + after + 1)
 
