@@ -47,8 +47,9 @@ class Patch:
 
 
 def is_flat(low: Sequence[Planes]) -> bool:
-    """Whether the luma of the middle frame hardly varies."""
-    return bool(low[len(low) // 2][0].std() < FLAT_STD)
+    """Whether the luma of the middle frame hardly varies: n sum(x^2) - sum(x)^2 < (n FLAT_STD)^2, exact in float64."""
+    x = low[len(low) // 2][0].astype(np.float64)
+    return bool(x.size * (x**2).sum() - x.sum() ** 2 < (x.size * FLAT_STD) ** 2)
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,7 @@ class Sampler:
         return Patch(pair, place, self.spec, is_backwards)
 
     def _is_flat(self, patch: Patch) -> bool:
-        known = self.resident.is_flat(patch) if self.resident else None
-        return is_flat(patch.cut.low) if known is None else known
+        return self.resident.is_flat(patch) if self.resident else is_flat(patch.cut.low)
 
     def _stretch(self, low: Tensors, truths: list[Tensors], rngs: Rngs) -> tuple[Tensors, list[Tensors]]:
         """Some patches as full-range video would hold them: pictures' luma never leaves 16-235, real clips' does."""

@@ -24,7 +24,6 @@ from youku.training.settings import PatchSettings
 from youku.video.y4m import Planes
 
 SHARE = 0.25  # of the memory that is free when a run begins
-UNSURE = 2  # so near the bound that rounding decides
 
 Boxes = np.ndarray
 """(planes, 3): where each begins in the memory, samples from row to row, and from channel to channel."""
@@ -40,7 +39,7 @@ class Frame:
     """A teacher's, else those of `high`; gray pictures have no way from channel to channel."""
     has_teacher: bool
     flat: np.ndarray
-    """(places, places): whether the patch at twice that row and column is, or UNSURE."""
+    """(places, places): whether the patch at twice that row and column is."""
 
 
 class Resident:
@@ -70,12 +69,11 @@ class Resident:
             return None
         return cls(device, needed, pairs[0].depth, patches.patch_px, spec.colours)
 
-    def is_flat(self, patch: Patch) -> bool | None:
-        """`batch.is_flat` of it; None where only its samples can tell."""
+    def is_flat(self, patch: Patch) -> bool:
+        """`batch.is_flat` of it."""
         place = patch.place
         frame = self._frame(patch.pair, _numbers(patch)[place.num_lows // 2], place.resizer)
-        found = int(frame.flat[place.top // 2, place.left // 2])
-        return None if found == UNSURE else bool(found)
+        return bool(frame.flat[place.top // 2, place.left // 2])
 
     def stacked(self, patches: Sequence[Patch]) -> Stacked:
         """`batch.stacked` of them."""
@@ -155,15 +153,14 @@ class Resident:
         return np.array(boxes)
 
     def _flat(self, boxes: Boxes, plane: np.ndarray) -> np.ndarray:
-        """`Frame.flat` of the first plane: n sum(x^2) - sum(x)^2 < (n FLAT_STD)^2, exact in float64."""
+        """`Frame.flat` of the first plane, by the formula of `batch.is_flat`."""
         codes = self._codes[boxes[0, 0] :][: plane.size].view(1, -1, *plane.shape[-2:])  # (1, C, h, w)
         x = (codes if codes.dtype == torch.uint8 else codes.int() & 0xFFFF).double()
         total, squares = (
             F.avg_pool2d(part, self._side_px, stride=2, divisor_override=1).sum(1)[0] for part in (x, x**2)
         )
         number = x.shape[1] * self._side_px**2
-        excess = number * squares - total**2 - (bound := (number * FLAT_STD) ** 2)
-        return torch.where(excess.abs() < 1e-9 * bound, UNSURE, (excess < 0).to(torch.uint8)).cpu().numpy()
+        return (number * squares - total**2 < (number * FLAT_STD) ** 2).cpu().numpy()
 
 
 def is_plain(pair: Pair, spec: ModelSpec) -> bool:
