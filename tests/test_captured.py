@@ -33,7 +33,7 @@ class LateSteps(Steps):
 
     def take(self, stage, drawn):  # type: ignore[no-untyped-def]
         told, self.waiting = getattr(self, "waiting", []), []
-        step, loss = self.state.step, self.eager(self.state, self.config, stage, drawn)
+        step, loss = self.state.step, trainer.train_step(self.state, self.config, stage, drawn)
         self.waiting = [(step, math.nan if step == self.bad else loss, drawn[0].names)]
         return self._checked(told)
 
@@ -53,7 +53,7 @@ def test_late_losses_are_logged_as_early_ones(pairs: Path, monkeypatch: pytest.M
         name: settings(pairs, name=name, steps=7, log_every=3, val_every=7, samples=False) for name in ("early", "late")
     }
     run.start(made["early"], progress=False)
-    monkeypatch.setattr(trainer, "steps_of", lambda state, config, eager, say: LateSteps(state, config, eager))
+    monkeypatch.setattr(trainer, "steps_of", lambda state, config, say: LateSteps(state, config))
     run.start(made["late"], progress=False)
     lines = [
         [json.loads(line).get("loss") for line in (one.folder / "log.jsonl").read_text().splitlines()]
@@ -71,7 +71,7 @@ def test_a_late_loss_that_is_not_finite_is_never_saved(
     """The run ends with the number and the patches of that step; last.pt is of a save before it."""
     made = settings(pairs, log_every=100)
     monkeypatch.setattr(LateSteps, "bad", bad)
-    monkeypatch.setattr(trainer, "steps_of", lambda state, config, eager, say: LateSteps(state, config, eager))
+    monkeypatch.setattr(trainer, "steps_of", lambda state, config, say: LateSteps(state, config))
     with pytest.raises(ValueError, match=rf"step {bad}: the loss is nan, stopped; batch: Youku_0000"):
         run.start(made, progress=False)
     assert (last(made)["step"] if (made.folder / "last.pt").exists() else None) == kept
@@ -97,7 +97,7 @@ def test_steps_on_a_cpu_are_not_captured(pairs: Path) -> None:
     """They are taken one by one, and their losses are known."""
     made = settings(pairs)
     state, draw = started(made)
-    steps = captured.steps_of(state, made, trainer.train_step, print)
+    steps = captured.steps_of(state, made, print)
     assert type(steps) is Steps and math.isfinite(*steps.take(trainer.stage_at(made, state), [draw(0)]))
     assert steps.drain() == [] and state.step == 1
 
@@ -151,7 +151,7 @@ def test_what_is_captured_is_the_step(pairs: Path, monkeypatch: pytest.MonkeyPat
     expected = [trainer.train_step(other, made, stage, [draw(index)]) for index in range(14)]
     played = PlayedBack(monkeypatch)
     played.state = state
-    steps = CapturedSteps(state, made, trainer.train_step, print)
+    steps = CapturedSteps(state, made, print)
     told = [steps.take(stage, [draw(index)]) for index in range(14)]
     assert [len(some) for some in told] == [1] * captured.WARM_UP + [0] * captured.AHEAD + [1] * 3
     assert [loss for some in told for loss in some] + steps.drain() == expected and played.num_captures == 1
@@ -176,7 +176,7 @@ def test_a_refused_capture_is_said_once(pairs: Path, monkeypatch: pytest.MonkeyP
     played = PlayedBack(monkeypatch)
     played.state = state
     monkeypatch.setattr(CapturedSteps, "_run", MagicMock(side_effect=RuntimeError("operation not permitted\nmore")))
-    steps = CapturedSteps(state, made, trainer.train_step, said.append)
+    steps = CapturedSteps(state, made, said.append)
     stage = trainer.stage_at(made, state)
     assert [len(steps.take(stage, [draw(index)])) for index in range(6)] == [1] * 6
     assert said == [
@@ -191,7 +191,7 @@ def steps_on_gpu(made, captures: bool):  # type: ignore[no-untyped-def]
     (sampler,) = trainer.make_samplers(made, train_pairs, device)
     state = trainer.make_state(made, device)
     trainer.train_mode(state.module)
-    steps = captured.steps_of(state, made, trainer.train_step, said.append) if captures else None
+    steps = captured.steps_of(state, made, said.append) if captures else None
     stage = trainer.stage_at(made, state)
     assert sampler.at_once > 1
     losses = []
@@ -243,7 +243,7 @@ def test_what_cannot_be_captured_is_said_once(pairs: Path, monkeypatch: pytest.M
     asking = dataclasses.replace(
         plain, content=lambda pred, high: plain.content(pred, high) * float(pred.mean().item() < 9)
     )
-    steps = captured.steps_of(state, made, trainer.train_step, said.append)
+    steps = captured.steps_of(state, made, said.append)
     losses = [loss for index in range(8) for loss in steps.take(asking, [sampler.draw(index)])]
     assert len(losses) == 8 and all(map(math.isfinite, losses)) and state.step == 8
     (sentence,) = said

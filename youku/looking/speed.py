@@ -30,7 +30,7 @@ from youku.training.config import TrainConfig
 from youku.training.dataset import batches
 from youku.training.pairs import find_pairs
 from youku.training.state import make_state
-from youku.training.step import stage_at, train_step
+from youku.training.step import stage_at
 from youku.video import degradation, standin, y4m
 
 NETWORKS = ("fsrcnn", "srvgg-16", "rlfn", "edsr-baseline")
@@ -117,7 +117,7 @@ def _training(model: str, device: torch.device, folder: Path, share_sec: float) 
     stage = stage_at(config, state)
     (sampler,) = trainer.make_samplers(config, find_pairs(config.data, contest.SCALE), device)
     ready, drawn = sampler.draw(0), batches([sampler], 0, config.workers)
-    steps = steps_of(state, config, train_step, str)
+    steps = steps_of(state, config, str)
     try:
         found = rate(lambda: steps.take(stage, [next(drawn)]), share_sec, device)
     finally:

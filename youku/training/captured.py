@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ from youku.training.precision import TorchPrecision
 from youku.training.progress import Say
 from youku.training.ranks import ONE_PROCESS
 from youku.training.state import RunState, check_finite
-from youku.training.step import Stage, content_loss, memory_advice, set_rate, update_average
+from youku.training.step import Stage, content_loss, memory_advice, set_rate, train_step, update_average
 
 WARM_UP = 3  # steps of one form before it is captured
 AHEAD = 8  # steps that may be under way before the loss of the first is read
@@ -34,19 +34,16 @@ TUNED = (
     True  # cuDNN tries its kernels on the first steps and keeps the fastest; they may sum in another order next time
 )
 
-Eager = Callable[[RunState, TrainConfig, Stage, Sequence[Batch]], float]
-"""`step.train_step`."""
-
 
 class Steps:
     """Steps one by one, each loss known when its step is done."""
 
-    def __init__(self, state: RunState, config: TrainConfig, eager: Eager) -> None:
-        self.state, self.config, self.eager = state, config, eager
+    def __init__(self, state: RunState, config: TrainConfig) -> None:
+        self.state, self.config = state, config
 
     def take(self, stage: Stage, drawn: Sequence[Batch]) -> list[float]:
         """One step; the losses that are known by now and were not before, ValueError for one that is not finite."""
-        return [self.eager(self.state, self.config, stage, drawn)]
+        return [train_step(self.state, self.config, stage, drawn)]
 
     def drain(self) -> list[float]:
         """The losses of all steps taken that were not told yet."""
@@ -56,8 +53,8 @@ class Steps:
 class CapturedSteps(Steps):
     """Steps of one form as a CUDA graph, captured anew when the stage or the form of the batches changes."""
 
-    def __init__(self, state: RunState, config: TrainConfig, eager: Eager, say: Say) -> None:
-        super().__init__(state, config, eager)
+    def __init__(self, state: RunState, config: TrainConfig, say: Say) -> None:
+        super().__init__(state, config)
         self._say = say
         self._graph: torch.cuda.CUDAGraph | None = None
         self._refused: torch.cuda.CUDAGraph | None = None
@@ -99,7 +96,7 @@ class CapturedSteps(Steps):
         current = torch.cuda.current_stream(self.state.device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
-            loss = self.eager(self.state, self.config, stage, drawn)
+            loss = train_step(self.state, self.config, stage, drawn)
         current.wait_stream(self._stream)
         return loss
 
@@ -153,12 +150,12 @@ class CapturedSteps(Steps):
         return found
 
 
-def steps_of(state: RunState, config: TrainConfig, eager: Eager, say: Say) -> Steps:
-    """How the steps of a run are taken: captured where its device, precision and settings allow it, else by `eager`."""
+def steps_of(state: RunState, config: TrainConfig, say: Say) -> Steps:
+    """How the steps of a run are taken: captured where its device, precision and settings allow it, else one by one."""
     able = state.device.type == "cuda" and state.ranks is ONE_PROCESS
     able = able and isinstance(state.precision, TorchPrecision) and not state.precision.scaler.is_enabled()
     able = able and config.accumulate * len(config.all_scales) == 1 and config.schedule != "batch"
-    return CapturedSteps(state, config, eager, say) if able and not config.clip_element else Steps(state, config, eager)
+    return CapturedSteps(state, config, say) if able and not config.clip_element else Steps(state, config)
 
 
 def form_of(batch: Batch) -> tuple[object, ...]:

@@ -61,7 +61,7 @@ def train(
         stop_flag(say) as stop,
         saver(state, config, say) as save,
     ):
-        _loop(steps_of(state, config, train_step, log.say), drawn, val_pairs, log, stop, save)
+        _loop(steps_of(state, config, log.say), drawn, val_pairs, log, stop, save)
     return _ending(state, config, *ranks.most(stop.by))
 
 
