@@ -30,9 +30,7 @@ from youku.training.step import Stage, content_loss, memory_advice, set_rate, tr
 
 WARM_UP = 3  # steps of one form before it is captured
 AHEAD = 8  # steps that may be under way before the loss of the first is read
-TUNED = (
-    True  # cuDNN tries its kernels on the first steps and keeps the fastest; they may sum in another order next time
-)
+TUNED = True  # whether cuDNN tries its kernels first and keeps the fastest; they may sum in another order next time
 
 
 class Steps:
