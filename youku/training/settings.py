@@ -50,7 +50,7 @@ def _names(value: str | tuple[str, ...]) -> list[str]:
 FOLDER_NAME = expect(_is_folder_name, "a plain folder name, without / \\\\ : or a dot at its end")
 EVEN = expect(lambda px: px % 2 == 0, "an even number (chroma has half the samples)")
 COUNT = expect(lambda number: not number > 2**16, "at most 65536")  # of what a single step needs
-SHARE = expect(lambda share: not share > 1, "a share from 0 to 1")
+SHARE = expect(lambda share: 0 <= share <= 1, "a share from 0 to 1")
 URL = expect(
     lambda url: not url or url.startswith("file://") or stores.is_url(url), "a URL, such as s3://bucket/runs/a"
 )
@@ -176,15 +176,10 @@ class PatchSettings:
         RESIZERS,
         metavar="NAME",
     )
-    full_range: float = option(
-        0.0, "share of luma patches stretched from 16-235 to 0-255 (full-range video)", at_least(0), SHARE
-    )
+    full_range: float = option(0.0, "share of luma patches stretched from 16-235 to 0-255 (full-range video)", SHARE)
     noise: float = option(0.0, "sigma of Gaussian noise added to the input, in code values", at_least(0))
     cutblur: float = option(
-        0.0,
-        "share of patches with a rectangle, or all around one, that is the truth cleanly shrunk",
-        at_least(0),
-        SHARE,
+        0.0, "share of patches with a rectangle, or all around one, that is the truth cleanly shrunk", SHARE
     )
 
     @cached_property
