@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -100,24 +101,13 @@ def measure(clip_id: int, low_path: str | Path, high_path: str | Path) -> Alignm
     num_frames = min(counts)
     indices = sorted({round((at + 0.5) * num_frames / NUM_SAMPLES - 0.5) for at in range(NUM_SAMPLES)})
     lows = {index: _luma(low, index, 1) for index in indices if 0 <= index < num_frames}
-    best: tuple[float, Alignment] | None = None
+    tried = []
     for offset in sorted(range(-MAX_OFFSET, MAX_OFFSET + 1), key=abs):
-        pairs = [
-            (luma, _luma(high, index + offset, scale))
-            for index, luma in lows.items()
-            if 0 <= index + offset < high.num_frames
-        ]
-        if len(pairs) * 2 <= len(lows) and offset:  # too few left to tell
-            continue
-        shifts = np.array([_shift(low_luma, high_luma) for low_luma, high_luma in pairs])
-        found = _compare(pairs, shifts)
-        unsteady = float(np.hypot(*np.abs(shifts - np.median(shifts, axis=0)).mean(axis=0)))
-        cost = 1 - found[4] + _COST_FRAME * abs(offset) + _COST_SHIFT * math.hypot(found[0], found[1])
-        cost += _COST_UNSTEADY * unsteady
-        if best is None or cost < best[0]:
-            best = cost, Alignment(clip_id, counts, scale, offset, *found)
-    assert best is not None
-    return best[1]
+        shown = {index: luma for index, luma in lows.items() if 0 <= index + offset < high.num_frames}
+        if len(shown) * 2 > len(lows) or not offset:  # or too few are left to tell
+            pairs = [(luma, _luma(high, index + offset, scale)) for index, luma in shown.items()]
+            tried.append(_compare(Alignment(clip_id, counts, scale, offset), pairs))
+    return min(tried, key=itemgetter(0))[1]
 
 
 def faults(found: Alignment) -> list[str]:
@@ -170,10 +160,9 @@ def _luma(clip: y4m.Clip, index: int, scale: int) -> np.ndarray:
     return total / (scale * scale << (clip.header.depth - 8))
 
 
-def _compare(
-    pairs: Sequence[tuple[np.ndarray, np.ndarray]], shifts: np.ndarray
-) -> tuple[float, float, float, float, float]:
-    """(shift x, shift y, gain, brightness, correlation) of low over high: the median shift, then all frames as one."""
+def _compare(of: Alignment, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, Alignment]:
+    """What the offset of `of` costs, and how low lies to high then: the median shift, and all frames as one."""
+    shifts = np.array([_shift(low, high) for low, high in pairs])
     shift_y, shift_x = (float(value) for value in np.median(shifts, axis=0))
     margin = min(MARGIN_PX, min(pairs[0][0].shape) // 4)
     rows, columns = slice(margin, -margin or None), slice(margin, -margin or None)
@@ -182,11 +171,17 @@ def _compare(
     brightness = float(lows.mean() - highs.mean())
     both, _, power = _moments(lows, highs)
     if power < 1e-6:
-        return math.nan, math.nan, math.nan, brightness, math.nan
+        return math.nan, replace(of, brightness=brightness)
     side_px = min(8, *lows.shape[1:])
     coarse = (resize.block_means(frames, side_px, side_px) for frames in (lows, highs))
     coarse_both, coarse_own, _ = _moments(*coarse)  # so that lost detail is not lost contrast
-    return shift_x, shift_y, coarse_both / max(coarse_own, 1e-9), brightness, both / math.sqrt(power)
+    gain, correlation = coarse_both / max(coarse_own, 1e-9), both / math.sqrt(power)
+    unsteady = float(np.hypot(*np.abs(shifts - np.median(shifts, axis=0)).mean(axis=0)))
+    cost = 1 - correlation + _COST_FRAME * abs(of.offset_frames) + _COST_SHIFT * math.hypot(shift_x, shift_y)
+    found = replace(
+        of, shift_x_px=shift_x, shift_y_px=shift_y, gain=gain, brightness=brightness, correlation=correlation
+    )
+    return cost + _COST_UNSTEADY * unsteady, found
 
 
 def _moments(lows: np.ndarray, highs: np.ndarray) -> tuple[float, float, float]:
