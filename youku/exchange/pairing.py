@@ -8,10 +8,8 @@ from pathlib import Path
 from youku import contest
 from youku.contest import TestSet
 from youku.exchange.submission import Submission
-from youku.exchange.submission_checks import alike
 from youku.text_table import listed, plural
 from youku.video import interpolate, pair_folder, y4m
-from youku.video.y4m import Header
 
 CHECK_IT = "check the submission: python -m youku submit --check"
 
@@ -51,9 +49,9 @@ def pair_up(submission: Submission | None, test_set: TestSet, low: Path, high: P
     for clip_id in test_set.ids:
         low_clip, high_clip = y4m.Clip(low / contest.low_name(clip_id)), y4m.Clip(high / contest.high_name(clip_id))
         target = interpolate.scaled_header(low_clip.header, contest.SCALE)
-        if not alike(high_clip.header, target):
+        if not high_clip.header.is_like(target):
             raise ValueError(
-                f"{high_clip.path}: {form(high_clip.header)}, expected {form(target)}, "
+                f"{high_clip.path}: {high_clip.header.form}, expected {target.form}, "
                 f"{contest.SCALE} times its LR clip; fetch the pair again"
             )
         if high_clip.num_frames != low_clip.num_frames:
@@ -65,7 +63,3 @@ def pair_up(submission: Submission | None, test_set: TestSet, low: Path, high: P
         is_whole, name = test_set.is_whole(clip_id), test_set.name(clip_id)
         clips.append(ScoredClip(clip_id, is_whole, name, low_clip, high_clip, frames, films.get(clip_id)))
     return clips
-
-
-def form(header: Header) -> str:
-    return f"{header.width}x{header.height} C{header.chroma}"

@@ -23,9 +23,8 @@ from youku import cli, contest, files, stops
 from youku.contest import TestSet
 from youku.exchange import intervals, kept, totals
 from youku.exchange.kept import Measured
-from youku.exchange.pairing import CHECK_IT, ScoredClip, form, pair_up
+from youku.exchange.pairing import CHECK_IT, ScoredClip, pair_up
 from youku.exchange.submission import Submission, open_submission
-from youku.exchange.submission_checks import alike
 from youku.exchange.totals import REFERENCES, SYSTEMS, FrameValues, Reading, Wanted
 from youku.metrics import vmaf
 from youku.metrics.artefacts import Gauge
@@ -154,9 +153,9 @@ class Scoring:
         }
         names = [name for name in SYSTEMS if name not in found]
         with self.submission.open(clip.name) as reader:
-            if not alike(reader.header, clip.high.header):
+            if not reader.header.is_like(clip.high.header):
                 raise ValueError(
-                    f"{clip.name}: {form(reader.header)}, its GT clip is {form(clip.high.header)}; {CHECK_IT}"
+                    f"{clip.name}: {reader.header.form}, its GT clip is {clip.high.header.form}; {CHECK_IT}"
                 )
             measured = self._stream(clip, reader, names, wanted, threads, on_frame)
         for name in names[1:]:

@@ -19,7 +19,7 @@ import youku
 from youku import cli, contest, files
 from youku.contest import TestSet
 from youku.exchange import zips
-from youku.exchange.submission_checks import Likeness, alike, count_faults, guess_test_set, header_faults, name_faults
+from youku.exchange.submission_checks import Likeness, count_faults, guess_test_set, header_faults, name_faults
 from youku.text_table import plural
 from youku.video import interpolate, y4m
 
@@ -169,7 +169,7 @@ def _check_clip(
         with submission.open(name) as reader:
             width, height = reader.header.width, reader.header.height
             faults += header_faults(reader.header, low)
-            is_comparable = low and alike(reader.header, interpolate.scaled_header(low.header, contest.SCALE))
+            is_comparable = low and reader.header.is_like(interpolate.scaled_header(low.header, contest.SCALE))
             likeness = Likeness(low) if low and is_comparable else None
             for planes in reader:
                 if likeness and num_frames < len(indices):

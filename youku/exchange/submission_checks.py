@@ -95,11 +95,6 @@ def header_faults(header: Header, low: Clip | None) -> list[str]:
     return faults
 
 
-def alike(header: Header, other: Header) -> bool:
-    """Whether planes of one can be compared with those of the other."""
-    return (header.plane_shapes, header.depth) == (other.plane_shapes, other.depth)
-
-
 class Likeness:
     """Compare frames, shrunk by 4, with the low-resolution frames they should come from; gathers, then warns."""
 

@@ -95,7 +95,7 @@ def lacks(header: Header) -> str:
     """Why clips of this form cannot be measured, in words; else ""."""
     if min(header.width, header.height) < MIN_SIDE_PX:
         side = f"{MIN_SIDE_PX}x{MIN_SIDE_PX}"
-        return f"VMAF: libvmaf measures no picture under {side}, got {header.width}x{header.height}"
+        return f"VMAF: libvmaf measures no picture under {side}, got {header.size}"
     if len(header.plane_shapes) == 1:
         return "VMAF: libvmaf measures no mono clips"
     return ""
@@ -117,10 +117,9 @@ class Meter:
     ) -> None:
         if model not in MODELS:
             raise ValueError(f"vmaf model {model!r}: expected one of {', '.join(MODELS)}")
-        if (distorted.plane_shapes, distorted.depth) != (reference.plane_shapes, reference.depth):
-            raise ValueError(
-                f"VMAF: expected two clips of one size and format, got {_form(distorted)} and {_form(reference)}"
-            )
+        if not distorted.is_like(reference):
+            told = f"got {distorted.form} and {reference.form}"
+            raise ValueError(f"VMAF: expected two clips of one size and format, {told}")
         if reason := lacks(distorted):
             raise ValueError(reason)
         require()
@@ -224,7 +223,3 @@ def _command(reads: Sequence[int], model: str, neg_model: str, threads: int) -> 
         n_threads=threads,
     )
     return ffmpeg.command(builder.output(node, "-", format="null"))
-
-
-def _form(header: Header) -> str:
-    return f"{header.width}x{header.height} C{header.chroma}"

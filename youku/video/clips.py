@@ -175,7 +175,7 @@ def _open_video(path: Path, layout: str | None, kind: ClipKind, seen: dict[str, 
     with open_recording(path, chroma=layout, **seen) as recording:
         is_same = kind is ClipKind.Y4M and seen["filters"] == DEBLOCK  # its own header has the tokens that FFmpeg drops
         header = y4m.Clip(path).header if is_same else recording.header
-        if (header.plane_shapes, header.depth) != (recording.header.plane_shapes, recording.header.depth):
+        if not header.is_like(recording.header):
             raise ValueError(f"{path}: ffmpeg's deblock cannot keep C{header.chroma}; convert to 420 first")
         yield Opened(header, recording, tags=recording.tags, recording=recording)
 

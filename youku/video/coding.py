@@ -81,10 +81,8 @@ def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iter
         )
     wire, most_px = _wire_header(header, coding), _ENCODERS[coding.codec][3]
     if max(wire.width, wire.height) > most_px:
-        raise ValueError(
-            f"codec {coding.codec}: codes sides up to {most_px} pixels, the pictures are "
-            f"{header.width}x{header.height}; cut them with --size, or choose another codec"
-        )
+        told = f"codes sides up to {most_px} pixels, the pictures are {header.size}"
+        raise ValueError(f"codec {coding.codec}: {told}; cut them with --size, or choose another codec")
     num_fed = num_back = 0
 
     def feed(stdin: IO[bytes]) -> None:
@@ -100,7 +98,7 @@ def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iter
         pass_on = partial(shutil.copyfileobj, coded)
         with ffmpeg.piped_output(_decode_command(), f"{coding.codec} decoder", pass_on) as decoded:
             reader = y4m.StreamReader(decoded, f"{coding.codec} round trip")
-            if reader.header.plane_shapes != wire.plane_shapes or reader.header.depth != 8:
+            if not reader.header.is_like(wire):
                 raise ffmpeg.FFmpegError(f"{coding.codec}: gave back {reader.header.tokens} for {wire.tokens}")
             for planes in reader:
                 num_back += 1
@@ -121,7 +119,7 @@ def _refusals(wire: Header, coding: Coding) -> Iterator[None]:
             raise
         rate = next(f"{name} {value}" for name in RATES if (value := vars(coding)[name]) is not None)
         raise ffmpeg.FFmpegError(
-            f"codec {coding.codec}: takes no pictures of {wire.width}x{wire.height} at {float(wire.fps):.6g} a second "
+            f"codec {coding.codec}: takes no pictures of {wire.size} at {float(wire.fps):.6g} a second "
             f"with {rate} ({str(error).removeprefix(f'{ENCODER}: ')}); choose another codec or {rate.split()[0]}"
         ) from None
 

@@ -204,7 +204,7 @@ def create(
         except av.error.FFmpegError as error:
             told = f"writing failed: {error}"
             if "avcodec_open2" in str(error):
-                size = f"{header.width}x{header.height} C{header.chroma} at {float(header.fps):.6g} a second"
+                size = f"{header.form} at {float(header.fps):.6g} a second"
                 size += ", or finds no memory or threads" * isinstance(error, av.error.ExternalError)
                 told = f"{coding.codec} takes no pictures of {size} ({error.strerror}); name another --codec"
             raise ffmpeg.FFmpegError(f"{target}: {told}") from None

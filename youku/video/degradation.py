@@ -143,7 +143,7 @@ def make_pair(
     scale = degradation.scale
     width, height = header.width // scale * scale, header.height // scale * scale
     if not width or not height:
-        raise ValueError(f"{high_path}: {header.width}x{header.height} is too small for a factor of {scale}")
+        raise ValueError(f"{high_path}: {header.size} is too small for a factor of {scale}")
     high_header = header.resized(width, height)
     low_header = header.resized(width // scale, height // scale)
     with y4m.create(high_path, high_header) as high, y4m.create(low_path, low_header) as low:

@@ -122,14 +122,12 @@ def check(header: Header, target: str | Path, encoding: Encoding) -> None:
     sub_x, sub_y, _ = header.layout
     odd = (sub_x == 2 and header.width % 2) or (sub_y == 2 and header.height % 2)
     if odd and codec in ("x264", "x265"):
-        raise ValueError(
-            f"{target}: {codec} wants even sides, the pictures are {header.width}x{header.height}; use --codec ffv1 or vp9"
-        )
+        raise ValueError(f"{target}: {codec} wants even sides, the pictures are {header.size}; use --codec ffv1 or vp9")
     least = X265_LEAST_WIDTH_PX if codec == "x265" else sides[0]
     if header.width not in sides[least - sides[0] :] or header.height not in sides:
         raise ValueError(
             f"{target}: {codec} codes {least} to {sides[-1]} by {sides[0]} to {sides[-1]} pixels, the pictures are "
-            f"{header.width}x{header.height}; use --codec {'x264' if sides[0] > 1 else 'ffv1'} and name OUT.mkv"
+            f"{header.size}; use --codec {'x264' if sides[0] > 1 else 'ffv1'} and name OUT.mkv"
         )
 
 

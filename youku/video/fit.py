@@ -41,7 +41,7 @@ def factor_of(header: Header, size: Size) -> Fraction:
         factor = min(Fraction(size[0], header.width), Fraction(size[1], header.height))
         told = f"--size {size[0]}x{size[1]}"
     if factor < 1:
-        raise ValueError(f"{told}: is smaller than the pictures, {header.width}x{header.height}; predict enlarges")
+        raise ValueError(f"{told}: is smaller than the pictures, {header.size}; predict enlarges")
     return factor
 
 

@@ -51,7 +51,7 @@ def downscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic
     `planes` may hold floats in code values (a blurred frame); what comes out has the header's depth and type.
     """
     if header.width % scale or header.height % scale:
-        raise ValueError(f"{header.width}x{header.height}: expected multiples of {scale}; crop the clip first")
+        raise ValueError(f"{header.size}: expected multiples of {scale}; crop the clip first")
     target = header.resized(header.width // scale, header.height // scale)
     return _resample(planes, header, target, 1 / scale, kernel)
 

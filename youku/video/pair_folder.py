@@ -129,7 +129,7 @@ def make(part: Part, watch: Watch = unwatched) -> tuple[list[int], int]:
     with open_420(source) as opened:
         header, frames, number = selection.apply(opened)
         if min(header.width, header.height) < (scale := part.degradation.scale):
-            raise ValueError(f"{source.name}: {header.width}x{header.height} is too small for a factor of {scale}")
+            raise ValueError(f"{source.name}: {header.size} is too small for a factor of {scale}")
         files.make_folder(folder)  # only now: what cannot be read leaves nothing behind
         first_frame = 0
         for piece in selection.split(watch(frames, Path(source.name).name, number)):

@@ -78,6 +78,20 @@ class Header:
         chroma = (-(-self.height // sub_y), -(-self.width // sub_x))
         return luma, chroma, chroma
 
+    def is_like(self, other: Header) -> bool:
+        """Whether planes of one can be compared with those of the other."""
+        return (self.plane_shapes, self.depth) == (other.plane_shapes, other.depth)
+
+    @property
+    def size(self) -> str:
+        """For a sentence: 480x270."""
+        return f"{self.width}x{self.height}"
+
+    @property
+    def form(self) -> str:
+        """The same with the chroma: 480x270 C420mpeg2."""
+        return f"{self.size} C{self.chroma}"
+
     @cached_property
     def frame_bytes(self) -> int:
         """Bytes of the planes of one frame, without its FRAME line."""
