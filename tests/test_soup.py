@@ -53,6 +53,17 @@ def test_a_mean_that_does_not_rise_is_not_written(runs: Path, capsys: pytest.Cap
     assert "no mean rises above" in capsys.readouterr().out and not (runs / "mixed.safetensors").exists()
 
 
+def test_damaged_weights_are_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file itself, of several; nothing is written."""
+    damaged = runs / "down/best.safetensors"
+    state, about = weights.read(damaged)
+    kept = {key: value for key, value in about.items() if key not in ("model", "scale")}
+    weights.save(damaged, {key: value * float("nan") for key, value in state.items()}, "fsrcnn", 4, kept)
+    assert soup.main([str(runs / name) for name in ("up", "down", "far")]) == 1
+    assert f"error: {damaged}: the network's output is not finite" in capsys.readouterr().err
+    assert not list(runs.rglob("soup.safetensors"))
+
+
 def test_what_does_not_mix_is_one_sentence(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Another network, one checkpoint alone, the same twice, no run to validate by, an output that is an input."""
     other = shipped.find(("fsrcnn",), 2)

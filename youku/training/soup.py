@@ -63,7 +63,10 @@ def cook(found: Sequence[Path], config: TrainConfig, say: Say) -> tuple[Soup, So
 
     def taste(taken: Sequence[Path], state: dict[str, Tensor], about: dict[str, str]) -> Soup:
         network.module.load_state_dict(state)
-        measured = validation.validate(network, pairs, config.val_frames, config.val_metric == "score")
+        try:
+            measured = validation.validate(network, pairs, config.val_frames, config.val_metric == "score")
+        except ValueError as error:
+            raise ValueError(f"{taken[-1]}: {error}") from None
         soup = Soup(tuple(taken), state, about, measured)
         say(f"{' + '.join(map(str, taken))}: {soup.validation}")
         return soup
