@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from youku import contest
+from youku.engines.network import Network
 from youku.video import interpolate, y4m
 from youku.video.y4m import Header, Planes
 
@@ -42,6 +43,18 @@ def moving_frames(header: Header, num_frames: int) -> list[Planes]:
         smooth = np.cumsum(np.cumsum(rng.normal(0, 1, shape), 0), 1)
         base.append(((smooth - smooth.min()) / max(np.ptp(smooth), 1e-9) * 200 + 20).astype(np.uint8))
     return [tuple(np.roll(plane, index, 1) for plane in base) for index in range(num_frames)]
+
+
+def fresh_network(name: str, scale: int = 4) -> Network:
+    """A seeded network in torch on the processor, without a file."""
+    import torch
+
+    from youku.engines.torch_engine import TorchEngine
+    from youku.models import MODELS
+
+    torch.manual_seed(0)
+    module = MODELS[name].build(scale).eval().requires_grad_(False)
+    return Network(MODELS[name], scale, TorchEngine(module, torch.device("cpu")))
 
 
 def write_clip(path: Path, header: Header, frames: Iterable[Planes]) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import write_pair
+from tests.conftest import fresh_network, write_pair
 from youku import contest, evaluate, files, predict
 from youku.engines import choice, graph, graph_engine, mean, weights
 from youku.engines.cuda_graph import GraphedEngine
@@ -53,13 +53,6 @@ runtimes = pytest.mark.parametrize(
 )
 
 
-def network(name: str, scale: int) -> Network:
-    """A seeded network in torch, without a file."""
-    torch.manual_seed(0)
-    spec = spec_of(name, scale)
-    return Network(spec, scale, TorchEngine(spec.build(scale).eval(), CPU))
-
-
 def noise(made: Network, number: int, height: int, width: int) -> Tensors:
     generator = torch.Generator().manual_seed(height * width)
     rgb = torch.rand(number, 3, height, width, generator=generator)
@@ -75,7 +68,7 @@ def codes_apart(first: Tensors, second: Tensors) -> float:
 @pytest.mark.parametrize(("name", "scale"), FAMILIES)
 def test_every_family_runs_in_every_runtime_at_any_size(name: str, scale: int) -> None:
     """One graph for batches, odd and one-pixel pictures: within a hundredth of a code of torch."""
-    made = network(name, scale)
+    made = fresh_network(name, scale)
     data = graph.export(made, {"note": "kept"})
     engines = [open_engine(one, data, scale, made.engine.bytes_per_px) for one in RUNTIMES.values() if one.is_installed]
     for size in SIZES if engines else ():
@@ -336,7 +329,7 @@ def test_compiled_layers_make_torchs_picture(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     for name in ("fsrcnn", "recurrent-t"):
         said: list[str] = []
-        torchs = network(name, 2)
+        torchs = fresh_network(name, 2)
         made = choice.with_engine(torchs, "compile", said.append)
         assert made.engine.name == f"torch {torch.__version__} compiled"
         assert made.engine.bytes_per_px(noise(torchs, 1, 8, 8)) > 0 and said == []  # compiles nothing

@@ -11,15 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.conftest import fresh_network
 from youku import evaluate
 from youku.engines import half, weights
 from youku.engines.network import Network
-from youku.engines.torch_engine import TorchEngine
 from youku.inference import evaluation, picture_scores, pipeline, timing
 from youku.inference.evaluation import PROTOCOLS, Picture
 from youku.inference.pipeline import Options
 from youku.metrics import fsim
-from youku.models import MODELS
 from youku.models.colours import Tensors
 from youku.video import color, picture_sets
 
@@ -45,11 +44,6 @@ def smooth_picture(height: int = 48, width: int = 40, seed: int = 0) -> np.ndarr
     rng = np.random.default_rng(seed)
     waves = [np.sin(x * rng.uniform(0.1, 0.5) + y * rng.uniform(0.1, 0.5) + channel) for channel in range(3)]
     return (128 + 90 * np.stack(waves, axis=-1) + rng.normal(0, 4, (height, width, 3))).clip(0, 255).astype(np.uint8)
-
-
-def fresh(name: str, scale: int = 4) -> Network:
-    torch.manual_seed(0)
-    return Network(MODELS[name], scale, TorchEngine(MODELS[name].build(scale).eval().requires_grad_(False), CPU))
 
 
 def psnr_of(pred: np.ndarray, high: np.ndarray, protocol: str, scale: int) -> float:
@@ -120,7 +114,8 @@ def test_self_ensemble_of_bicubic_changes_nothing() -> None:
     """An equivariant network is its own ensemble (models.md section 11, item 5: under 1e-5)."""
     x = torch.from_numpy(smooth_picture()[..., 0].copy()).float()[None, None] / 255
     plain, eightfold = (
-        pipeline.run_network(fresh("bicubic"), (x,), Options(ensemble=ensemble))[0] for ensemble in (False, True)
+        pipeline.run_network(fresh_network("bicubic"), (x,), Options(ensemble=ensemble))[0]
+        for ensemble in (False, True)
     )
     assert (plain - eightfold).abs().max() < 1e-5
 
@@ -129,7 +124,7 @@ def test_self_ensemble_of_a_network_changes_something() -> None:
     """The flag reaches a network that is not equivariant."""
     low = smooth_picture(6, 6)
     plain, eightfold = (
-        evaluation.enlarge(fresh("edsr-baseline", 2), low, Options(ensemble=e)).rgb for e in (False, True)
+        evaluation.enlarge(fresh_network("edsr-baseline", 2), low, Options(ensemble=e)).rgb for e in (False, True)
     )
     assert np.any(plain != eightfold)
 
@@ -138,7 +133,7 @@ def test_self_ensemble_of_a_network_changes_something() -> None:
 def test_enlarged_luma_is_that_of_the_picture(name: str) -> None:
     """Both kinds of network give luma in code values and a picture of the same colours."""
     low = smooth_picture(12, 10)
-    enlarged = evaluation.enlarge(fresh(name, 2), low, Options())
+    enlarged = evaluation.enlarge(fresh_network(name, 2), low, Options())
     luma, rgb = enlarged.luma, enlarged.rgb
     assert luma.shape == (24, 20) and rgb.shape == (24, 20, 3) and rgb.dtype == np.uint8
     assert np.abs(color.luma_of_picture(rgb) - luma).max() < 1.1  # two roundings, of Y and of RGB
@@ -166,7 +161,7 @@ def test_pooled_is_below_the_mean_and_right() -> None:
             "needs RGB pictures, here is luma alone",
         ),
         (
-            lambda: evaluation.enlarge(fresh("edsr-baseline"), FLAT[..., 0], Options()),
+            lambda: evaluation.enlarge(fresh_network("edsr-baseline"), FLAT[..., 0], Options()),
             "works on RGB, here is luma",
         ),
         (lambda: timing.Runs(iterations=0), "--iterations 0: expected a batch and iterations of 1 or more"),
@@ -190,7 +185,7 @@ def folder(tmp_path: Path) -> Path:
 
 def shipped(tmp_path: Path, name: str = "fsrcnn", scale: int = 4) -> Path:
     path = tmp_path / f"{name}.safetensors"
-    weights.save(path, fresh(name, scale).module.state_dict(), name, scale, {})
+    weights.save(path, fresh_network(name, scale).module.state_dict(), name, scale, {})
     return path
 
 
@@ -205,7 +200,7 @@ def test_json_agrees_with_the_protocols(folder: Path, capsys: pytest.CaptureFixt
         values = []
         for files in picture_sets.find(folder, 3):
             low, high = picture_sets.load(files, 3)
-            pred = evaluation.enlarge(fresh("bicubic", 3), low, Options())
+            pred = evaluation.enlarge(fresh_network("bicubic", 3), low, Options())
             values.append(evaluation.error(pred, evaluation.read_picture(high), protocol, 3).psnr)
         told = by_network["bicubic"]
         assert [row["psnr"] for row in told["pictures"]] == pytest.approx(values, abs=1e-4)
@@ -224,7 +219,7 @@ def test_fsim_is_added_where_asked(folder: Path, capsys: pytest.CaptureFixture) 
     values = []
     for files in picture_sets.find(folder, 2):
         low, high = picture_sets.load(files, 2)
-        luma = evaluation.enlarge(fresh("bicubic", 2), low, Options()).luma
+        luma = evaluation.enlarge(fresh_network("bicubic", 2), low, Options()).luma
         values.append(fsim.plane(luma, color.luma_of_picture(high)))
     assert [row["fsim"] for row in told["pictures"]] == pytest.approx(values, abs=1e-4)
     assert told["mean"]["fsim"] == pytest.approx(sum(values) / 2, abs=1e-4)
@@ -243,7 +238,7 @@ def test_a_network_stands_beside_bicubic_and_its_pictures_are_kept(
     low, _ = picture_sets.load(picture_sets.find(folder, 2)[1], 2)
     with Image.open(tmp_path / "kept/set_edsr-baseline_x2/b.png") as picture:
         kept = np.asarray(picture)
-    assert np.array_equal(kept, evaluation.enlarge(fresh("edsr-baseline", 2), low, Options()).rgb)
+    assert np.array_equal(kept, evaluation.enlarge(fresh_network("edsr-baseline", 2), low, Options()).rgb)
 
 
 def test_time_prints_a_median(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -264,7 +259,7 @@ def test_time_takes_turns_and_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(timing, "_forward_ms", forward_ms)
     inputs = [(torch.zeros(1, 1, 4, 4),), (torch.zeros(1, 1, 4, 6),)]
     runs = timing.Runs(time_batch=8, warm_up=2, iterations=5)
-    assert timing.measure(fresh("bicubic"), inputs, Options(), runs)[0]["median_ms"] == 3.0
+    assert timing.measure(fresh_network("bicubic"), inputs, Options(), runs)[0]["median_ms"] == 3.0
     assert seen == [(8, 1, 4, 4 + 2 * (at % 2)) for at in range(7)]
 
 

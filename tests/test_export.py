@@ -12,14 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.conftest import write_pair
+from tests.conftest import fresh_network, write_pair
 from youku import contest, evaluate, export, look, predict
 from youku.engines import graph, onnx_file, weights
 from youku.engines.graph_engine import RUNTIMES, Runtime
-from youku.engines.network import Network
 from youku.engines.onnx_file import Parity
 from youku.engines.planes import PlanesForm
-from youku.engines.torch_engine import TorchEngine
 from youku.inference import pipeline
 from youku.models import MODELS
 from youku.video import y4m
@@ -271,10 +269,8 @@ def test_a_missing_file_is_named_before_missing_packages(
 @pytest.mark.parametrize(("name", "scale"), [("fsrcnn", 3), ("pairs-t", 4), ("rlfn", 3)])
 def test_planes_within_the_graph_are_those_of_predict(name: str, scale: int, matrix: str = "709") -> None:
     """Range, matrix, phase of chroma and rounding, at odd sizes too; a code here and there, where a sum lies at a half."""
-    torch.manual_seed(0)
-    module = MODELS[name].build(scale).eval().requires_grad_(False)
-    network = Network(MODELS[name], scale, TorchEngine(module, torch.device("cpu")))
-    form = PlanesForm(module, network.spec.colours.coded(matrix, False), scale)
+    network = fresh_network(name, scale)
+    form = PlanesForm(network.module, network.spec.colours.coded(matrix, False), scale)
     for width, height in ((17, 13), (22, 14)):
         header, rng = y4m.make_header(width, height), np.random.default_rng(width)
         planes = tuple(rng.integers(0, 256, shape, np.uint8) for shape in header.plane_shapes)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import textured_frame, write_pair
+from tests.conftest import fresh_network, textured_frame, write_pair
 from youku import contest, predict
 from youku.__main__ import main
 from youku.cli import Item
@@ -35,11 +35,10 @@ CPU = torch.device("cpu")
 
 
 def network(name: str = "fsrcnn", scale: int = 4) -> Network:
-    torch.manual_seed(0)
-    module = MODELS[name].build(scale).eval().requires_grad_(False)
+    made = fresh_network(name, scale)
     if name == "fsrcnn":
-        torch.nn.init.normal_(module.last.weight, 0, 0.05)
-    return Network(MODELS[name], scale, TorchEngine(module, CPU))
+        torch.nn.init.normal_(made.module.last.weight, 0, 0.05)
+    return made
 
 
 def save_weights(path: Path, name: str = "fsrcnn", scale: int = 4) -> Path:

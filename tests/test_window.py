@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import textured_frame
+from tests.conftest import fresh_network, textured_frame
 from tests.test_motion import texture
 from youku import predict
 from youku.engines import weights
@@ -151,11 +151,6 @@ def test_what_is_known_of_cuts_dies_with_the_clip(clip: Clip) -> None:
     assert gone() is None
 
 
-def network(name: str, scale: int = 2) -> Network:
-    torch.manual_seed(0)
-    return Network(MODELS[name], scale, TorchEngine(MODELS[name].build(scale).eval().requires_grad_(False), CPU))
-
-
 def run(net: Network, clip: Clip, options: Options | None = None, **more: object) -> list[Planes]:
     return list(pipeline.upscale_frames(net, clip.header, clip, options or Options(), **more))  # type: ignore[arg-type]
 
@@ -172,7 +167,7 @@ def test_windows_reach_the_network_oldest_first(clip: Clip) -> None:
 @pytest.mark.parametrize("name", ["vsrnet", "enhancenet-3frame"])
 def test_batches_and_tiles_change_nothing(clip: Clip, name: str) -> None:
     """Batched and tiled, a multi-frame network gives the frames of the plain run (one code value for rounding)."""
-    net, frames = network(name), list(clip)[1:5]
+    net, frames = fresh_network(name, 2), list(clip)[1:5]
     whole, parts = (
         list(pipeline.upscale_frames(net, clip.header, frames, options))
         for options in (Options(), Options(tile_px=32, batch=3))
@@ -185,7 +180,7 @@ def test_batches_and_tiles_change_nothing(clip: Clip, name: str) -> None:
 
 def test_the_ensemble_turns_all_frames_alike(clip: Clip) -> None:
     """A network that only averages frames commutes with flips, so that its 8-way ensemble is itself."""
-    net = network("vsrnet")
+    net = fresh_network("vsrnet", 2)
 
     class Average(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -199,14 +194,14 @@ def test_the_ensemble_turns_all_frames_alike(clip: Clip) -> None:
 @pytest.mark.parametrize("name", ["bicubic", "fsrcnn", "vsrnet"])
 def test_wanted_frames_of_a_clip(clip: Clip, name: str) -> None:
     """upscale_frames picks frames out of the whole clip: those of the whole run, for every kind of network."""
-    net, wanted = network(name), [1, 4, 6]
+    net, wanted = fresh_network(name, 2), [1, 4, 6]
     every, chosen = run(net, clip), run(net, clip, wanted=wanted)
     assert all(same(every[index], got) for index, got in zip(wanted, chosen, strict=True))
 
 
 def test_predict_gives_true_neighbours(clip: Clip, tmp_path: Path) -> None:
     """`--frames 4` and `--frames 2-3` of a multi-frame network are frames of the whole prediction."""
-    net = network("vsrnet")
+    net = fresh_network("vsrnet", 2)
     weights.save(tmp_path / "w.safetensors", net.module.state_dict(), "vsrnet", 2, {})
     outputs = {}
     for frames in ("all", "4", "2-3"):
@@ -223,7 +218,7 @@ def test_a_stream_that_ends_too_early_is_named(
     clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     """Frame 9 of seven on stdin: one sentence, exit 1, no output file."""
-    weights.save(tmp_path / "w.safetensors", network("vsrnet").module.state_dict(), "vsrnet", 2, {})
+    weights.save(tmp_path / "w.safetensors", fresh_network("vsrnet", 2).module.state_dict(), "vsrnet", 2, {})
     with clip.path.open("rb") as file:
         monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": file}))
         flags = ["--weights", str(tmp_path / "w.safetensors"), "--frames", "5-9", "--device", "cpu"]
