@@ -89,6 +89,18 @@ def test_a_damaged_picture_in_a_set_is_no_success(
     assert capsys.readouterr().err.startswith("error: ") and not (tmp_path / "out.y4m").exists()
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+def test_the_size_is_that_of_the_upright_picture(tmp_path: Path, suffix: str, orientation: int) -> None:
+    """As it is told before the picture is decoded, and as it is."""
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    Image.fromarray(PIXELS).save(tmp_path / f"a{suffix}", exif=exif)
+    sides = (32, 24) if orientation >= 5 else (24, 32)
+    assert picture_file.read_size(tmp_path / f"a{suffix}") == sides
+    assert picture_file.read_rgb(tmp_path / f"a{suffix}").shape[:2] == sides
+
+
 def test_pictures_are_what_they_hold_and_not_what_they_are_called(tmp_path: Path) -> None:
     """JPEG called .PNG, and png in capitals beside small letters, are read by ffmpeg's route, every one of them."""
     for kind, names in (("jpeg", ("a.PNG", "b.png")), ("png", ("c.PNG", "d.png"))):

@@ -85,7 +85,7 @@ def _resample_plane(
     below, beside = num_down * step - height + margin_y, num_right * step - width + margin_x
     padded = np.pad(plane, ((margin_y, max(below, 0)), (margin_x, max(beside, 0))), mode="edge")
     used = padded[: num_down * step + 2 * margin_y, : num_right * step + 2 * margin_x]
-    x = torch.from_numpy(used.astype(np.float32))  # (num step + 2 margin, n step + 2 margin)
+    x = torch.from_numpy(used.astype(np.float32, order="C"))  # (num step + 2 margin, n step + 2 margin)
     # weights sum to one: what is cut off after a half was added, where samples are few, is rounded half up
     if scale > 1:
         x = resize.filter_rows(resize.filter_columns(x, columns, step).add_(0.5), rows, step)

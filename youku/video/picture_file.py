@@ -62,7 +62,9 @@ def read_head(path: str | Path) -> Head:
         if picture.format == "PNG":
             picture.verify()  # every chunk's CRC, which decoding skips
         turn = _turn(picture)
-        sides = picture.size[::-1] if turn >= 5 else picture.size
+        # that of a TIFF may be turned already, by the version of Pillow
+        stored = (picture.tag_v2[256], picture.tag_v2[257]) if picture.format == "TIFF" else picture.size
+        sides = stored[::-1] if turn >= 5 else stored
         kind, is_deep, lost = _KINDS[picture.format], _is_deep(picture), _lost(picture)
         return Head(sides[0], sides[1], turn, is_deep, kind, _COLOURS.get(picture.mode[:4], "RGB"), lost)
 
