@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import statistics
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -77,11 +78,21 @@ def layer_of(module: str) -> str:
     return "verb" if first in VERBS else "main" if first == "__main__" else "base"
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    """A file, parsed once for all tests."""
+    return ast.parse(path.read_text())
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree(path)))
+
+
 def imports(path: Path, top_level_only: bool = False) -> set[str]:
     """Dotted names that a file imports, `from youku import x` as youku.x."""
-    tree = ast.parse(path.read_text())
     names = set()
-    for node in tree.body if top_level_only else ast.walk(tree):
+    for node in tree(path).body if top_level_only else nodes(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -98,8 +109,8 @@ MODULES = {module_name(path): path for path in FILES}
 
 def functions(path: Path) -> dict[str, int]:
     """Name and line of every function of a file -> how many lines it has, with its signature and docstring."""
-    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
-    return {f"{path.stem}.{node.name}:{node.lineno}": (node.end_lineno or 0) - node.lineno + 1 for node in nodes}
+    found = [node for node in nodes(path) if isinstance(node, ast.FunctionDef)]
+    return {f"{path.stem}.{node.name}:{node.lineno}": (node.end_lineno or 0) - node.lineno + 1 for node in found}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -160,7 +171,7 @@ def test_no_file_is_too_long_and_every_one_says_its_job(path: Path) -> None:
     most = 150 if is_verb else 300
     assert len(path.read_text().splitlines()) <= most
     assert {name: length for name, length in functions(path).items() if length > 60} == {}
-    first, _, rest = (ast.get_docstring(ast.parse(path.read_text()), clean=False) or "").partition("\n")
+    first, _, rest = (ast.get_docstring(tree(path), clean=False) or "").partition("\n")
     assert first.endswith((".", "?")) and rest.partition("\n")[0] == ""
 
 
@@ -181,7 +192,7 @@ def test_nothing_prints_in_the_rooms() -> None:
         name = module_name(path)
         if name in ROOM_VERBS or layer_of(name) in ("base", "verb", "main"):
             continue
-        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        calls = [node for node in nodes(path) if isinstance(node, ast.Call)]
         assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], path
 
 
@@ -190,7 +201,7 @@ def test_every_bar_is_drawn_in_one_place() -> None:
     calls = [
         f"{path.name}:{node.lineno}"
         for path in FILES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "tqdm"
     ]
     assert len(calls) == 1 and calls[0].startswith("cli.py")
