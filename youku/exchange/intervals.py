@@ -55,9 +55,8 @@ def of_score(clips: Clips, other: Clips | None = None) -> Interval | None:
     rng, times = np.random.default_rng(SEED), np.zeros((DRAWS, len(clips.film)))  # how often a draw has a clip
     for kind in kinds:
         films, film = np.unique(clips.film[kind], return_inverse=True)
-        drawn = np.zeros((DRAWS, len(films)))
-        np.add.at(drawn, (np.arange(DRAWS)[:, None], rng.choice(len(films), drawn.shape)), 1)
-        times[:, kind] = drawn[:, film]
+        chosen = rng.choice(len(films), (DRAWS, len(films))) + len(films) * np.arange(DRAWS)[:, None]
+        times[:, kind] = np.bincount(chosen.ravel(), minlength=chosen.size).reshape(chosen.shape)[:, film]
     with np.errstate(invalid="ignore", divide="ignore"):
         scores = _scores(clips, times) - (_scores(other, times) if other is not None else 0.0)
     if not np.isfinite(scores).all():
