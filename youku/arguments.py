@@ -89,9 +89,8 @@ class Parser(argparse.ArgumentParser):
         end = words.index("--") if "--" in words else len(words)
         self._check_flags([word.partition("=")[0] for word in words[:end]])
         wanted = [action for action in self._get_positional_actions() if action.nargs in (None, "?", "+")]
-        groups: list[tuple[argparse.Action | None, list[int]]] = [
-            (None, [])
-        ]  # each flag and the places of what follows it
+        # each flag and the places of what follows it, before the first those of what no flag may take
+        groups: list[tuple[argparse.Action | None, list[int]]] = [(None, [])]
         for index, word in enumerate(words[:end]):
             if re.match("-.", word):
                 groups.append((self._option_string_actions.get(word), []))
