@@ -125,14 +125,11 @@ def leave(exit_status: int) -> NoReturn:
 
 
 def watch_process() -> None:
-    """Start the watcher that holds this process to its two seconds; for processes that are one run, once."""
+    """Start the watcher that holds this process to its two seconds: once, in `signals_caught`, where it is one run."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     _watchers.append(threading.Thread(target=_watch, args=(reading,), name="stops", daemon=True))
     _watchers[0].start()
-    for number in SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _raise)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)  # written by C code, whatever Python is doing
 
 
