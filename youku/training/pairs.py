@@ -23,7 +23,7 @@ from youku.metrics import psnr, vmaf
 from youku.models.colours import Colours, Layout, Tensors, to_tensors
 from youku.training.cuts import DEFAULT_RESIZER, Cut, Place
 from youku.training.picture_pair import PicturePair, PictureStore
-from youku.video import picture_sets, pictures
+from youku.video import interpolate, picture_sets, pictures
 from youku.video.y4m import Clip, Planes
 
 
@@ -170,11 +170,10 @@ def _open_pair(path: Path, scale: int) -> ClipPair:
     if not high_path.exists():
         raise ValueError(f"{path}: its ground truth {high_path.name} is missing; download labels or remove the clip")
     low, high = Clip(path, is_mapped=True), Clip(high_path, is_mapped=True)
-    expected = (low.header.width * scale, low.header.height * scale)
-    if (high.header.width, high.header.height) != expected:
+    expected, got = interpolate.scaled_header(low.header, scale).size, high.header.size
+    if got != expected:
         raise ValueError(
-            f"{high_path}: expected {expected[0]}x{expected[1]} (x{scale} of {path.name}), "
-            f"got {high.header.width}x{high.header.height}; check --scale and the pair"
+            f"{high_path}: expected {expected} (x{scale} of {path.name}), got {got}; check --scale and the pair"
         )
     if low.num_frames != high.num_frames:
         raise ValueError(
