@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import textured_frame, write_pair
+from tests.conftest import fresh_network, textured_frame, write_pair
 from tests.test_score import TEST_SET, made  # noqa: F401
 from tests.test_shards import contents
 from youku import cluster, contest, convert, degrade, files, predict, score
@@ -300,7 +301,7 @@ def test_workers_that_do_not_live_are_told(unready: bool, words: str) -> None:
 
 def test_workers_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four side by side take tiles of a quarter of the memory each, so of half the side."""
-    engine = SimpleNamespace(bytes_per_px=lambda x: 1000.0, device=SimpleNamespace(type="cpu"))
-    picture = (torch.zeros(1, 1, 8, 8),)
-    alone, beside = (tiles.choose_tile_px(engine, picture, 0, number) for number in (1, 4))  # type: ignore[arg-type]
+    network, picture = fresh_network("bicubic"), (torch.zeros(1, 1, 8, 8),)
+    network = replace(network, engine=SimpleNamespace(bytes_per_px=lambda x: 1000.0, device=network.device))  # type: ignore[arg-type]
+    alone, beside = (tiles.choose_tile_px(network, picture, number) for number in (1, 4))
     assert beside == pytest.approx(alone / 2, rel=0.2)

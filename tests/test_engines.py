@@ -88,7 +88,7 @@ def test_tiles_ensemble_and_batches_go_through_an_engine(runtime: str) -> None:
     for options in (Options(), Options(tile_px=8), Options(ensemble=True)):
         expected = pipeline.run_network(torchs, x, options)
         assert codes_apart(pipeline.run_network(made, x, options), expected) < 0.01
-    assert tiles.choose_tile_px(made.engine, x, 7) == pytest.approx(tiles.choose_tile_px(torchs.engine, x, 7), rel=0.5)
+    assert tiles.choose_tile_px(made, x) == pytest.approx(tiles.choose_tile_px(torchs, x), rel=0.5)
 
 
 @exports

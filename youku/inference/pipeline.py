@@ -99,8 +99,7 @@ def run_network(network: Network, x: Tensors, options: Options) -> Tensors:
     """Input (N, T C, H, W) of single pictures to output (N, C, s H, s W), ensembled as asked, in tiles where memory wants it."""
     tile_px = 0
     if network.spec.local:
-        halo_px = network.spec.halo_px(network.scale)
-        tile_px = options.tile_px or tiles.choose_tile_px(network.engine, x, halo_px, options.beside)
+        tile_px = options.tile_px or tiles.choose_tile_px(network, x, options.beside)
     output = _step(network, x, (), options, tile_px)[0]
     _require_finite(output, range(len(x[0])))
     return output
@@ -188,8 +187,7 @@ def _forward_all(
             windows = [moment.frames for moment in batch]
             x = colours.windows_to_input(windows, header.depth, header.layout, coded, network.device)
         if spec.local and not tile_px:
-            halo_px = spec.halo_px(network.scale)
-            tile_px = pin(options.tile_px or tiles.choose_tile_px(network.engine, x, halo_px, options.beside))
+            tile_px = pin(options.tile_px or tiles.choose_tile_px(network, x, options.beside))
         memory = () if batch[0].opens_shot else memory
         with busy.at("network"), Span(network.device) as span:
             output, memory, fitting_px = _step(network, x, memory, options, tile_px)

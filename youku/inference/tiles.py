@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from youku.engines.network import Engine
+from youku.engines.network import Network
 from youku.models.colours import Tensors
 
 Step = Callable[[Tensors, Tensors], tuple[Tensors, Tensors]]
@@ -107,16 +107,16 @@ def run_whole(step: Step, x: Tensors, memory: Tensors) -> tuple[Tensors, Tensors
     )
 
 
-def choose_tile_px(engine: Engine, x: Tensors, halo_px: int, beside: int = 1) -> int:
+def choose_tile_px(network: Network, x: Tensors, beside: int = 1) -> int:
     """The largest tile side (input pixels) whose activations fit in half of the free memory, for a batch like `x`.
 
     `beside` processes that do the same each take their part of it.
     """
     number, _, height, width = x[0].shape
     corner = Area(0, 0, min(PROBE_PX, height), min(PROBE_PX, width))
-    px_bytes = number * engine.bytes_per_px(tuple(corner.of(part[:1], height, width) for part in x))
-    side = (MEMORY_SHARE * _free_bytes(engine.device, beside) / px_bytes) ** 0.5
-    return max(MIN_TILE_PX, int(side) - 2 * halo_px)
+    px_bytes = number * network.engine.bytes_per_px(tuple(corner.of(part[:1], height, width) for part in x))
+    side = (MEMORY_SHARE * _free_bytes(network.device, beside) / px_bytes) ** 0.5
+    return max(MIN_TILE_PX, int(side) - 2 * network.spec.halo_px(network.scale))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
