@@ -205,18 +205,12 @@ def _refuse_no_files(given: dict[str, Any], verb: str) -> None:
 
     Whoever opens a named pipe waits for the other end, maybe forever, and none can be read twice or replaced.
     """
-    for value in given.values():
-        for word in value if isinstance(value, list) else [value]:
-            if isinstance(word, str) and _is_no_file(Path(word)):
+    for word in (one for value in given.values() for one in copies.texts(value)):
+        with suppress(OSError):  # a word that no file can be called
+            if (path := Path(word)).exists() and not (path.is_file() or path.is_dir()):
                 raise ValueError(
                     f"{word}: is a pipe or a device; name a file, or - (y4m on stdin or stdout) where {verb} takes that"
                 )
-
-
-def _is_no_file(path: Path) -> bool:
-    with suppress(OSError, ValueError):  # a word that no file can be called
-        return path.exists() and not (path.is_file() or path.is_dir())
-    return False
 
 
 def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:

@@ -43,7 +43,7 @@ def stand_in(args: Namespace, verb: str, ends: ExitStack) -> dict[str, Path]:
     """
     _urls.clear()
     given = {name: value for name, value in vars(args).items() if name not in OWN.get(verb, ())}
-    found = [(name, url) for name, value in given.items() for url in _texts(value) if stores.URL.match(url)]
+    found = [(name, url) for name, value in given.items() for url in texts(value) if stores.URL.match(url)]
     made = []
     for name, url in found:
         if name in HERE.get(verb, ()):
@@ -70,7 +70,8 @@ def stand_in(args: Namespace, verb: str, ends: ExitStack) -> dict[str, Path]:
     return stages
 
 
-def _texts(value: Any) -> list[str]:
+def texts(value: Any) -> list[str]:
+    """The words in the value of an argument."""
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 
