@@ -89,14 +89,12 @@ def holds(name: str, file: str) -> bool:
         return bool(mark_of(system, f"{target.rstrip('/')}/{file}"))
 
 
-def open_at(url: str, offset: int) -> tuple[Any, int, str]:
-    """(file at `offset`, bytes of the object, what changes when it does), for whoever streams; close it."""
+def opened(url: str) -> tuple[Any, int, str]:
+    """(file, bytes of the object, what changes when it does), for whoever streams; close it."""
     system, path = system_of(url)
     with told(url):
         size, mark = system.size(path), mark_of(system, path)
-        file = system.open(path, "rb", block_size=BLOCK_BYTES)
-        file.seek(offset)
-        return file, size, mark
+        return system.open(path, "rb", block_size=BLOCK_BYTES), size, mark
 
 
 def digest_of(system: Any, path: str) -> str:

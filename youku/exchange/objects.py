@@ -184,7 +184,7 @@ def _opener(url: str) -> Callable[[str, int, Revision], Body] | None:
 def _open_stored(url: str, offset: int, revision: Revision) -> Body:
     """An object of a store that fsspec opens; where it is another than before, from its beginning."""
     try:
-        file, total_bytes, validator = stores.open_at(url, 0)
+        file, total_bytes, validator = stores.opened(url)
     except ValueError as error:
         raise FetchError(url, str(error).removeprefix(f"{stores.shown(url)}: ")) from None
     found = Revision(url, validator, total_bytes)
