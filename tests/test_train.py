@@ -839,11 +839,12 @@ def test_tensorboard_gets_the_log_where_it_is_installed(pairs: Path, monkeypatch
 
 
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line each: its network, its length, about its time, and the first line of its file, a sentence of its own."""
+    """A line each: for whom, its network, length, about its time, and the first line of its file, a sentence of its own."""
     assert verb.main(["--list"]) == 0
     _, *lines = capsys.readouterr().out.splitlines()
     (line,) = [line for line in lines if line.startswith("edsr-baseline ")]
-    assert "300,000 x 16" in line and "Lim et al. 2017" in line
+    assert "papers" in line and "300,000 x 16" in line and "Lim et al. 2017" in line and "32.09 dB" in line
+    assert all("contest" in line for line in lines[:4]) and "papers" in lines[-1]
     times = {line.split()[0]: re.search(r" x \d+ +(\d+ \w+)", line)[1] for line in lines}
     assert 50 <= int(times["1h"].removesuffix(" min")) <= 75 and times["10min"] == "10 min"  # 61 and 9 are measured
     assert times["edsr"].endswith("days") and times["recurrent-s"] == "2 h"  # eight frames a step
