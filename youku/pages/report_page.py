@@ -72,7 +72,7 @@ def write_page(
     ends = report_frames.choose_ends(clips, num_clips) if num_clips else []
     pictures = report_pictures.cut_pictures(ends, worst, sources)
     strips = [report_pictures.make_filmstrip(clip, sources, pictures.anchors(clip)) for clip in clips]
-    page = _fill_in(
+    filled = _template().render(
         **_words(scores, names),
         certainty=certainty,
         comparisons=pictures.viewers,
@@ -80,7 +80,8 @@ def write_page(
         strips=strips,
         notes=[*notes, *pictures.notes],
         stage_width=report_pictures.STAGE_WIDTH_PX,
-    ).encode(errors="backslashreplace")  # a score may name what UTF-8 cannot hold
+    )
+    page = filled.encode(errors="backslashreplace")  # a score may name what UTF-8 cannot hold
     if len(page) > MOST_PAGE_BYTES:
         raise ValueError(
             f"{out}: expected a page of at most {MOST_PAGE_BYTES / 1e6:.0f} MB, got {len(page) / 1e6:.1f} MB; "
@@ -88,10 +89,6 @@ def write_page(
         )
     with files.atomic_write(out) as file:
         file.write(page)
-
-
-def _fill_in(**context: Any) -> str:
-    return _template().render(context)
 
 
 @cache
