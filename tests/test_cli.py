@@ -236,6 +236,7 @@ def test_system_errors_are_one_sentence(number: int, words: str, capsys: pytest.
         ),
         (RuntimeError("std::bad_alloc"), "not enough memory"),
         (RuntimeError("could not create a primitive"), "not enough memory"),
+        (RuntimeError("Symlink loop from 'a/b'"), "its links lead in a circle"),
         (ImportError("libtorch.so: failed to map segment from shared object"), "not enough memory"),
         (RuntimeError("can't start new thread"), "can't start another thread"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "the disk is full"),
@@ -366,6 +367,17 @@ def test_a_repeated_value_is_said(tmp_path: Path, capsys: pytest.CaptureFixture)
     line = f"train --data {tmp_path}/gone --seed 3 --seed=5"
     assert main(line.split()) == 1
     assert capsys.readouterr().err.startswith("--seed is given more than once; the last one holds\nerror: ")
+
+
+def test_a_file_whose_name_begins_with_a_dash_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """How it is written, rather than that there is no such flag."""
+    monkeypatch.chdir(tmp_path)
+    Path("-take.y4m").touch()
+    with pytest.raises(SystemExit):
+        main(["predict", "-take.y4m", "out.y4m"])
+    assert capsys.readouterr().err == "error: no flag -take.y4m; the file of that name is ./-take.y4m\n"
 
 
 def test_ctrl_c_is_130(capsys: pytest.CaptureFixture) -> None:

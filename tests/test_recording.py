@@ -247,6 +247,13 @@ def test_damage_that_ffmpeg_passes_over(tmp_path: Path) -> None:
             read(path, whole=True)
 
 
+def test_a_filter_that_refuses_the_pictures_is_told(tmp_path: Path) -> None:
+    """bwdif takes no picture of two lines."""
+    path = make(tmp_path / "a.mkv", "-pix_fmt", "yuv420p", "-c:v", "ffv1", source="testsrc2=s=64x2:d=0.08")
+    with pytest.raises(ValueError, match=r"a\.mkv: not pictures that FFmpeg's filters take or .*Invalid argument"):
+        read(path, filters=(ffmpeg.DEINTERLACE["frame"],))
+
+
 def test_raw_av1_cut_inside_a_unit(tmp_path: Path) -> None:
     """A whole stream of units ends with the last one; any other end is told, though the decoder keeps silent."""
     path = make(tmp_path / "a.obu", "-pix_fmt", "yuv420p", "-c:v", "libsvtav1", source="testsrc2=s=96x64:r=25:d=0.4")

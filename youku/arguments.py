@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from youku import files, text_table
@@ -132,6 +133,7 @@ class Parser(argparse.ArgumentParser):
         if flag := next(unknown, None):
             near = text_table.near(flag, known)
             advice = f"did you mean {near}?" if near else f"`{self.prog} --help` says what there is"
+            advice = f"the file of that name is ./{flag}" if Path(flag).exists() else advice
             self.exit(2, f"error: no flag {flag}; {advice}\n")
         for flag in sorted({word for word in words if word in known and words.count(word) > 1}):
             if known[flag].nargs is None:

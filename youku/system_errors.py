@@ -33,6 +33,7 @@ ADVICE = {
 WORDS = (
     (r"can't start new thread|thread creation failed|resource temporarily unavailable", errno.EAGAIN),
     (r"no space left on device", errno.ENOSPC),
+    (r"symlink loop", errno.ELOOP),
     (r"disk quota exceeded", errno.EDQUOT),
     (r"file too large", errno.EFBIG),
     (r"too many open files", errno.EMFILE),

@@ -67,7 +67,8 @@ class Recording:
         self._rate = self._video.guessed_rate or self._video.average_rate or Fraction(25)
         frames = self._within(start_sec, duration_sec)
         self._frames = _filter(frames, filters) if filters else frames
-        first = next(self._frames, None)
+        with damage.worded(path, "pictures that FFmpeg's filters take"):
+            first = next(self._frames, None)
         if first is None and start_sec and not self.faults:
             raise ValueError(f"{path}: has no frame at --start {start_sec:g} s; it is shorter than that")
         if first is None:
