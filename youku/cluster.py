@@ -42,11 +42,11 @@ QUIET = {
 }  # fmt: skip
 
 
-def add_flags(parser: argparse.ArgumentParser, what: str) -> None:
-    """--shard and --cluster, which share out `what`."""
+def add_flags(parser: argparse.ArgumentParser, what: str, also: str = "") -> None:
+    """--shard and --cluster, which share out `what`; --cluster shares out `also` too."""
     text = f"of {what}, take the I-th of N parts alike in bytes; auto or auto/N: from Slurm's or Kubernetes' variables"
     parser.add_argument("--shard", type=shards.parse, metavar="I/N", help=text)
-    text = f"{what} on a Ray cluster: HOST:PORT, or auto: this machine's, else all its cores (pip install ray)"
+    text = f"{what}{also} on a Ray cluster: HOST:PORT, or auto: this machine's, else all its cores (pip install ray)"
     parser.add_argument("--cluster", type=parse, metavar="ADDRESS", help=text)
 
 

@@ -11,8 +11,6 @@ With --truth, FOLDERs hold pictures that exist already, each named as its truth 
     python -m youku evaluate bench/Set5 --weights runs/fsrcnn/best.safetensors --protocol y_crop_s rgb_crop_s
     python -m youku evaluate calendar_GT --low calendar_LRx4_BI --protocol vid4
     python -m youku evaluate mine/ theirs/ --truth bench/Set5/HR --scale 4 --protocol all
-
-Run: python -m youku evaluate FOLDER...
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     add("--no-audio", action="store_true", help="leave the audio out of a video output")
     add("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
     add("--force", action="store_true", help="make outputs again even where they are up to date")
-    cluster.add_flags(parser, "a folder's clips, or a film's parts (--cluster)")
+    cluster.add_flags(parser, "a folder's clips", " or a film's parts")
 
 
 def _check_options(args: argparse.Namespace, network: Network) -> None:
