@@ -227,6 +227,19 @@ def test_a_damaged_clip_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.y4m"]
 
 
+def test_a_folders_clips_are_counted_without_the_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is said counts what was made; the damaged clip is named, and the status is 1."""
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        make_clip(tmp_path / f"in/{name}.y4m", 5)
+    (tmp_path / "in/b.y4m").write_bytes((tmp_path / "in/b.y4m").read_bytes()[:-10])
+    out = str(tmp_path / "out")
+    assert convert.main([str(tmp_path / "in"), out]) == 1
+    told, said = capsys.readouterr()
+    assert told == f"2 clips, 10 frames -> {out}\n" and "b.y4m: frame 4 at byte" in said
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.y4m", "c.y4m"]
+
+
 def test_a_broken_stream_leaves_no_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Damage found only while streaming takes back the pictures already made."""
     make_clip(tmp_path / "x.y4m", 5)

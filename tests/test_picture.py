@@ -103,6 +103,8 @@ def test_beside_damaged_pictures_the_others_are_done(
     assert num_done(Path("out"), told) == 2 and said.endswith("error: 2 of 4 failed\n")
     assert "b.png: expected an 8-bit picture" in said and "c.png: not a picture or a damaged one" in said
     assert not list(Path().glob("out/[bc]*"))
+    if verb == "degrade":
+        assert main([verb, *words]) == 1 and capsys.readouterr().out == "out: no pair made\n"  # not: up to date
 
 
 def test_large_pictures_run_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:

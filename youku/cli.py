@@ -89,6 +89,11 @@ def each(work: Callable[[Item], Made], items: Sequence[Item]) -> Iterable[Made]:
     _failures.extend([told] * bool(num_failed))
 
 
+def has_failures() -> bool:
+    """Whether an item of this run failed beside others, and so is not there."""
+    return bool(_failures)
+
+
 def bar(items: Iterable[Any] | None = None, *, is_shown: bool = True, **how: Any) -> tqdm[Any]:
     """tqdm's bar on stderr, with its arguments: drawn over on a terminal, a line every ten seconds in a log."""
     from tqdm import tqdm

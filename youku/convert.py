@@ -122,8 +122,8 @@ def _convert_clips(args: argparse.Namespace, pairs: list[tuple[Path, Path]]) -> 
         numbers = cluster.run(args.cluster, tasks, lambda *_: lambda what: convert(*what), cli.say)
     else:
         numbers = list(cli.each(lambda pair: convert(*pair, settings, _watch), pairs))
-    told = f"{plural(len(pairs), 'clip')}, {plural(sum(numbers), 'frame')} -> {args.target}"
-    return {"clips": len(pairs), "frames": sum(numbers)}, f"shard {args.shard}: {told}" if args.shard else told
+    told = f"{plural(len(numbers), 'clip')}, {plural(sum(numbers), 'frame')} -> {args.target}"
+    return {"clips": len(numbers), "frames": sum(numbers)}, f"shard {args.shard}: {told}" if args.shard else told
 
 
 def _convert_one(args: argparse.Namespace) -> tuple[dict[str, int], str]:

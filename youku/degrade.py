@@ -133,7 +133,8 @@ def _act(args: argparse.Namespace) -> int:
     first_id = args.first_id or 0 if args.shard else args.first_id  # the folder's own would change meanwhile
     made = _make(args, pair_folder.plan(folder, sources, choose(args), selection, first_id, args.seed))
     names = ", ".join(f"{clip_id:05d}" for clip_id in made)
-    told = f"{plural(len(made), 'pair')} made in {folder}: {names}" if made else f"{folder}: up to date"
+    nothing = "no pair made" if cli.has_failures() else "up to date"
+    told = f"{plural(len(made), 'pair')} made in {folder}: {names}" if made else f"{folder}: {nothing}"
     cli.show(json.dumps({"folder": folder, "made": made}) if args.json else told)
     return 0
 
