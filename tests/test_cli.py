@@ -60,7 +60,7 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
         ),
         ("predict --weights gone IN --weights B C OUT", 1, f"error: gone: {NO_WEIGHTS}"),
         ("evaluate --protocol all absent --weights gone B", 1, f"error: gone: {NO_WEIGHTS}"),
-        ("predict --model bicubic --deinterlace IN OUT", 1, "error: IN: no such clip, video or folder; check the path"),
+        ("predict --model bicubic --deinterlace IN OUT", 1, "error: IN: no such file or folder; check the path"),
         (
             "predict --weights A low.y4m --weights B",
             2,

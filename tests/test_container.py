@@ -358,7 +358,7 @@ def test_a_range_of_a_clip(tmp_path: Path) -> None:
         (["a.mp4", "b.y4m", "--audio", "a.mp4"], "--audio has no effect"),
         (["a.mp4", "p/%3d.png", "--start", "9"], "has no frame at --start 9 s"),
         (["x.y4m", "b.mp4", "--audio", "a.mp4"], "a.mp4: has no audio"),
-        (["x.y4m", "b.mp4", "--audio", "no.mp4"], "no.mp4: no such video or audio file"),
+        (["x.y4m", "b.mp4", "--audio", "no.mp4"], "no.mp4: no such file or folder; check the path"),
         (["x.y4m", "b.mp4", "--audio", "text.mp4"], "text.mp4: is not a video or audio file"),
         (["x.y4m", "y.y4m", "--start", "9"], "has no frame at --start 9 s"),
     ],

@@ -387,7 +387,7 @@ def test_a_cut_between_two_fields_is_one(tmp_path: Path, capsys: pytest.CaptureF
         (["film.y4m", "--max-frames", "0"], 2, "expected 1 or more"),
         (["best.safetensors", "--max-frames", "2"], 2, "--max-frames is for clips"),
         (["notes.txt"], 1, "no weights (safetensors, .pth), and is neither a y4m clip nor a video"),
-        (["absent.y4m"], 1, "expected a clip or a weights file, found nothing"),
+        (["absent.y4m"], 1, "no such file or folder; check the path"),
         (["."], 1, "found a folder"),
         (["cut.y4m"], 1, "the file is cut off"),
     ],

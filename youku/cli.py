@@ -33,7 +33,7 @@ KEPT = {
     "degrade": "whole pairs are kept; the same command makes the rest",
     "train": "the last checkpoint, where one was saved, is kept; --resume RUN goes on from it",
     "experiment": "finished variants and the last checkpoint are kept; the same command goes on from there",
-    "predict": "what is finished, files and whole parts of a film, is kept; the same command makes the rest",
+    "predict": "files and whole parts of a film that are finished are kept; the same command makes the rest",
     "evaluate": "pictures that --save has finished are kept; the same command begins anew",
     "demo": "finished stages and the last checkpoint are kept; the same command goes on from there",
 }

@@ -74,9 +74,10 @@ def _run(args: argparse.Namespace) -> int:
     files.protect(path, args.picture)
     if args.png:
         plots.check_png(args.png)
-    if path.is_dir() or not path.exists():
-        found = "a folder" if path.is_dir() else "nothing"
-        raise ValueError(f"{path}: expected a clip or a weights file, found {found}; name the file")
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder; check the path")
+    if path.is_dir():
+        raise ValueError(f"{path}: expected a clip or a weights file, found a folder; name the file")
     if weights.is_graph(path):
         _refuse(args, (*OF_WEIGHTS, "png", "max_frames"), f"{path} is an exported network; inspect its weights instead")
         print(weights_summary.graph_text(path, args.json))

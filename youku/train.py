@@ -50,7 +50,11 @@ def read_settings(args: argparse.Namespace) -> TrainConfig:
     same = {key for key, value in fields.given(args, TrainConfig).items() if getattr(config, key) == value}
     others = [key for key, value in vars(args).items() if key not in {*MAY_CHANGE, *same} and value is not None]
     if others:
-        raise ValueError(f"--resume takes its settings from the run; drop --{', --'.join(others)}".replace("_", "-"))
+        flags = f"--{', --'.join(others)}".replace("_", "-").replace("--dtype", "--dtype (--amp)")
+        raise ValueError(
+            f"--resume {args.resume}: goes on with the settings of that run; drop {flags}, or begin another run by --name "
+            "(make train NAME=...)"
+        )
     return config if args.vgg_weights is None else dataclasses.replace(config, vgg_weights=args.vgg_weights)
 
 

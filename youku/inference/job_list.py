@@ -75,7 +75,7 @@ def _is_file(target: str) -> bool:
 
 def _file_job(source: str, target: str, frames: str, test_set: str, label: str) -> Job:
     if source != "-" and not Path(source).is_file():
-        raise ValueError(f"{source}: no such clip, video or folder; check the path")
+        raise ValueError(f"{source}: no such file or folder; check the path")
     if _is_folder(target):
         target = str(Path(target) / f"{Path(source).stem}_{label}.y4m")
     suffix = Path(target).suffix.lower()

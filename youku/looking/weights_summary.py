@@ -185,7 +185,7 @@ def weights_text(found: WeightsSummary, with_histograms: bool = False) -> str:
     factor = f" x{network.scale}" if network.scale > 1 else ""
     lines = [f"network    {network.spec.name}{factor}, {num_values:,} parameters ({network.spec.source})"]
     about = {printable(key): printable(value, MOST_TOLD) for key, value in sorted(found.about.items())}
-    lines += [f"{key:<11}{value}" for key, value in about.items() if key not in ("model", "scale")]
+    lines += [f"{key:<10} {value}" for key, value in about.items() if key not in ("model", "scale")]
     rows = [
         [entry.name, "x".join(map(str, entry.shape)) or "one"]
         + [f"{value:.3g}" for value in (entry.mean, entry.std, entry.least, entry.most, entry.median_magnitude)]

@@ -221,7 +221,7 @@ def find_material(names: Sequence[str | Path], sequence: bool = False) -> list[M
         if path.is_dir() or pictures.is_pattern(path):
             found += _in_folder(path, sequence)
         elif not path.is_file():
-            raise ValueError(f"{path}: no such file or folder")
+            raise ValueError(f"{path}: no such file or folder; check the path")
         else:
             found.append(Material(str(path), (path,)))
     return found

@@ -201,7 +201,7 @@ def open_container(
     Playlists that lead to other files are opened only where `files.allow_playlists` was said, and to local ones alone.
     """
     if not Path(path).is_file():
-        raise ffmpeg.FFmpegError(f"{path}: no such video or audio file")
+        raise ffmpeg.FFmpegError(f"{path}: no such file or folder; check the path")
     trusted = files.playlists_allowed()
     with open(path, "rb", buffering=0) as file:
         # read from an open file, nothing is looked up by name; the white list keeps a playlist from what it names
