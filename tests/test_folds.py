@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,25 +74,52 @@ def test_a_film_on_both_sides_is_told(clips: Path, tmp_path: Path) -> None:
     assert folds.shared_film(pairs[:2], pairs[2:]) == ""
     try:
         assert shared("../film.mp4", 9) == "film.mp4 (9 bytes)" == folds.shared_film(pairs[:2], pairs[2:])
-        assert folds.shared_film(pairs[:4], pairs[5:]) == shared("film.mp4", 8) == shared("a.mp4", 9) == ""
-
-        def say(text: str) -> None:
-            raise InterruptedError(text)
-
-        with pytest.raises(InterruptedError, match=r"film\.mp4 \(9 bytes\) is in training and validation"):
-            run.start(TrainConfig(data=(str(clips),), scale=2, runs=str(tmp_path)), say=say)
-        (tmp_path / "val").mkdir()
-        (tmp_path / "val" / contest.high_name(9)).touch()  # clips that are there beside those of training are named
-        with pytest.raises(InterruptedError, match=f"give those by --val-data {tmp_path / 'val'}$"):
-            run.start(TrainConfig(data=(str(others),), scale=2, runs=str(tmp_path)), say=say)
+        assert folds.shared_film(pairs[:4], pairs[5:]) == shared("film.mp4", 8) == ""
+        assert shared("a.mp4", 9) == "film.mp4 (9 bytes), the same as a.mp4 (9 bytes),"
+        assert folds.shared_film(pairs[:2], find_pairs([str(others)], 2)[2:]) == ""  # the size alone tells nothing
     finally:
         (clips / "pairs.json").unlink()
+
+
+def test_a_run_warns_of_a_film_on_both_sides(clips: Path, tmp_path: Path) -> None:
+    """In one sentence, of a fresh run that is not refused: of its own validation, or of what a rehearsal is to hold out."""
+    train, val = str(tmp_path / "train"), str(tmp_path / "val")
+    for folder, film in ((train, "film.mp4"), (val, "copy.mp4")):
+        shutil.copytree(clips, folder)
+        listed = {f"{number:05d}": {"source": film, "source_bytes": 9, "frames": 3} for number in range(7)}
+        Path(folder, "pairs.json").write_text(json.dumps({"pairs": listed}))
+    asked = {"model": "fsrcnn", "scale": 2, "steps": 1, "batch": 1, "val_frames": 1, "val_metric": "psnr"}
+    asked |= {"device": "cpu", "samples": False, "runs": str(tmp_path / "runs")}
+
+    def said(name: str, resume: bool = False, **others: Any) -> str:
+        told = list[str]()
+        config = TrainConfig(**{**asked, "name": name, "data": (train,), "patch_px": 16, **others})
+        try:
+            run.start(config, resume, progress=False, say=told.append)
+        except ValueError as error:
+            told.append(f"refused: {error}")
+        return "|".join(line for line in told if " say little " in line or " says little " in line or "refused" in line)
+
+    both = "film.mp4 (9 bytes), the same as copy.mp4 (9 bytes), is in"
+    assert said("beside") == (
+        f"{both} {train} and in {val}, so the score of a rehearsal there says little about other films; keep its pairs in "
+        "one of the two folders"
+    )
+    assert said("beside", resume=True) == ""  # nothing is left to do
+    assert said("large", patch_px=64).startswith("refused: ")
+    own = "is in training and in validation, so the figures of validation say little about other films; hold other films out"
+    assert said("given", val_data=(val,)) == f"{both[:-6]} {own}: --val-data FOLDER"
+    for name in ("pairs.json", contest.high_name(0)):  # of other films, and damaged
+        Path(val, name).write_text("")
+    assert said("split") == f'film.mp4 (9 bytes) {own}: --val-data {val} (make train ARGS="--val-data {val}")'
 
 
 def test_what_no_fold_can_be_is_one_sentence(clips: Path, tmp_path: Path) -> None:
     """More folds than scenes, a fold beyond N, both ways of validation, and a text that is none."""
     pairs = find_pairs([str(clips)], 2)
-    with pytest.raises(ValueError, match=r"--fold 1/5: found 4 groups of clips or pictures .* expected 5 or more"):
+    with pytest.raises(
+        ValueError, match=r"--fold 1/5: found 4 groups .* expected 5 or more; .*folds\.toml with 4 variants"
+    ):
         folds.split(pairs, "1/5")
     for fold in ("4/3", "0/3", "1/1"):
         with pytest.raises(ValueError, match=f"--fold {fold}: expected K/N with N from 2 on"):

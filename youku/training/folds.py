@@ -7,12 +7,13 @@ other. Groups go, the largest first, to the fold with the fewest clips; the same
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from youku import contest
 from youku.text_table import plural
 from youku.training.pairs import ClipPair, Pair
-from youku.video import pair_folder, scenes
+from youku.video import pair_folder, scenes, y4m
 
 MOST_NAMED = 8
 
@@ -24,10 +25,14 @@ def split(pairs: Sequence[Pair], fold: str) -> tuple[list[Pair], list[Pair]]:
         raise ValueError(f"--fold {fold}: expected K/N with N from 2 on and K from 1 to N, such as 1/5")
     found = groups(pairs)
     if len(found) < num_folds:
-        fewer = f"fewer folds (train --fold K/{len(found)}) or " if len(found) > 1 else ""
+        most = len(found)
+        fewer = (
+            f"fewer folds (train --fold K/{most}; an experiment: a copy of youku/training/experiments/folds.toml with {most} "
+            f'variants, fold = "K/{most}") or '
+        )
         raise ValueError(
             f"--fold {fold}: found {plural(len(found), 'group')} of clips or pictures (what goes on from one clip to the "
-            f"next is one scene), expected {num_folds} or more; take {fewer}more clips"
+            f"next is one scene), expected {num_folds} or more; take {fewer * (most > 1)}more clips"
         )
     folds: list[list[Pair]] = [[] for _ in range(num_folds)]
     for group in sorted(found, key=len, reverse=True):
@@ -54,7 +59,7 @@ def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
 
 def shared_film(pairs: Sequence[Pair], others: Sequence[Pair]) -> str:
     """What clips of both were cut from: a film, as pairs.json beside them says, or a scene that goes on; "" for nothing."""
-    if film := min(_films(pairs) & _films(others), default=""):
+    if film := same_film(truths(pairs), truths(others)):
         return film
     in_order = sorted({*pairs, *others}, key=lambda pair: pair.source)
     for one, other in itertools.pairwise(in_order):
@@ -63,11 +68,49 @@ def shared_film(pairs: Sequence[Pair], others: Sequence[Pair]) -> str:
     return ""
 
 
-def _films(pairs: Sequence[Pair]) -> set[str]:
-    paths = [pair.source for pair in pairs if isinstance(pair, ClipPair)]
-    listed = {folder: pair_folder.films(folder) for folder in {path.parent for path in paths}}
-    names = [(path.parent, contest.parse_name(path.name)) for path in paths]
-    return {listed[folder][name[0]] for folder, name in names if name and name[0] in listed[folder]}
+def same_film(truths: Sequence[Path], others: Sequence[Path]) -> str:
+    """A film that ground truths of both were cut from, as pairs.json beside them says, under one name or two; "" for none.
+
+    Under two where its size is the same and clips of both begin with the same picture.
+    """
+    ours, theirs = _films(truths), _films(others)
+    if shared := ours.keys() & theirs.keys():
+        return min(shared)
+    sizes = set(map(_size, ours)) & set(map(_size, theirs))
+    begun, copied = _beginnings(ours, sizes), _beginnings(theirs, sizes)
+    both = sorted(f"{begun[first]}, the same as {copied[first]}," for first in begun.keys() & copied.keys())
+    return both[0] if both else ""
+
+
+def truths(pairs: Sequence[Pair]) -> list[Path]:
+    """The ground truths of those that are clips."""
+    return [pair.high.path.resolve() for pair in pairs if isinstance(pair, ClipPair)]
+
+
+def _films(truths: Sequence[Path]) -> dict[str, list[Path]]:
+    """The clips of each film that is known."""
+    listed = {folder: pair_folder.films(folder) for folder in {path.parent for path in truths}}
+    found = dict[str, list[Path]]()
+    for path in truths:
+        name = contest.parse_name(path.name)
+        if name and (film := listed[path.parent].get(name[0])):
+            found.setdefault(film, []).append(path)
+    return found
+
+
+def _size(film: str) -> str:
+    return film.rpartition(" (")[2]
+
+
+def _beginnings(films: Mapping[str, list[Path]], sizes: Collection[str]) -> dict[tuple[str, bytes], str]:
+    """Films of these sizes by size and some rows of a clip's first picture; one of a single grey tells nothing."""
+    found = dict[tuple[str, bytes], str]()
+    for film, paths in films.items():
+        for path in paths if _size(film) in sizes else ():
+            luma = y4m.Clip(path).frame(0)[0][::16]
+            if luma.min() < luma.max():
+                found[_size(film), luma.tobytes()] = film
+    return found
 
 
 def _goes_on(before: Pair, pair: Pair) -> bool:

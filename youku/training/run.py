@@ -38,12 +38,6 @@ def start(
 ) -> Ending:  # fmt: skip
     """Prepare the run folder and train; returns how it ended. Sentences on the way go to `say`."""
     train_pairs, val_pairs = load_pairs(config)
-    if film := folds.shared_film(train_pairs, val_pairs):
-        clips = Path(config.data[0]).parent / "val"  # where README's first steps put them
-        there = f" {clips}" if not config.val_data and any(clips.glob("*_h_GT.y4m")) else ""
-        say(
-            f"{film} is in training and validation: its figures say little about others; give those by --val-data{there}"
-        )
     lacks = next((f"{pair.source}: {pair.lacks_vmaf}" for pair in val_pairs if pair.lacks_vmaf), "")
     if config.val_metric == "auto":  # what the data allow
         lacks = lacks or ("" if ffmpeg.has_libvmaf() else f"{ffmpeg.binary()} has no libvmaf")
@@ -75,12 +69,34 @@ def start(
         say(
             f"{config.model} {factors}: {plural(len(train_pairs), 'pair')} to train, {len(val_pairs)} to validate on{held}"
         )
+        if not resume and (warning := _same_film(config, train_pairs, val_pairs)):
+            say(warning)
         ending = trainer.train(config, train_pairs, val_pairs, resume, progress, say, ranks)
     if ending.finished and weights.read(weights.find(folder))[1].get("step") == "0":
         say(
             "no step was better than the weights that it began from: best.safetensors has those; try a lower --lr or more data"
         )
     return ending
+
+
+def _same_film(config: TrainConfig, train_pairs: Sequence[Pair], val_pairs: Sequence[Pair]) -> str:
+    """A sentence where a film is learned and judged, here or in what a rehearsal is to hold out; else ""."""
+    beside = Path(config.data[0]).parent / "val"  # where README's first steps put films that are held out
+    is_used = config.val_data or beside.resolve() in [Path(name).resolve() for name in config.data]
+    kept = [] if is_used else sorted(beside.glob("*_h_GT.y4m"))
+    with suppress(OSError, ValueError):  # what is wrong with those is for the rehearsal to say
+        if film := folds.same_film(folds.truths([*train_pairs, *val_pairs]), kept):
+            return (
+                f"{film} is in {config.data[0]} and in {beside}, so the score of a rehearsal there says little about other "
+                "films; keep its pairs in one of the two folders"
+            )
+    if film := folds.shared_film(train_pairs, val_pairs):
+        how = f'--val-data {beside} (make train ARGS="--val-data {beside}")' if kept else "--val-data FOLDER"
+        return (
+            f"{film} is in training and in validation, so the figures of validation say little about other films; hold "
+            f"other films out: {how}"
+        )
+    return ""
 
 
 @contextmanager

@@ -65,10 +65,10 @@ def against_bicubic(psnr_db: float, pairs: Sequence[Pair], num_frames: int) -> s
         found.append(validate(network, [pair for pair in pairs if pair.scale == scale], num_frames, False).psnr)
     bicubic_db = sum(found) / len(found)
     if psnr_db >= bicubic_db:
-        return f"bicubic has {bicubic_db:.3f} dB there: {psnr_db - bicubic_db:.3f} dB above it"
+        return f"{psnr_db - bicubic_db:.3f} dB above bicubic ({bicubic_db:.3f} dB)"
     return (
-        f"bicubic has {bicubic_db:.3f} dB there: {bicubic_db - psnr_db:.3f} dB BELOW it so far; train on, or begin from "
-        "trained weights (--init-from youku/weights/...), and check the pairs if it stays so (degrade --check)"
+        f"{bicubic_db - psnr_db:.3f} dB BELOW bicubic ({bicubic_db:.3f} dB) so far; train on, or begin from trained "
+        "weights (--init-from youku/weights/...), and check the pairs if it stays so (degrade --check)"
     )
 
 
