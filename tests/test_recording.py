@@ -356,7 +356,7 @@ def test_a_y4m_at_any_name(tmp_path: Path) -> None:
 
 def test_a_missing_file(tmp_path: Path) -> None:
     """A file that is not there is named."""
-    with pytest.raises(ffmpeg.FFmpegError, match=r"nope\.mp4: no such video"):
+    with pytest.raises(ffmpeg.FFmpegError, match=r"nope\.mp4: no such file"):
         read(tmp_path / "nope.mp4")
 
 
