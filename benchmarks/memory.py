@@ -6,6 +6,7 @@ python benchmarks/memory.py [--frames 1000]
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,29 +16,21 @@ from machine import describe
 
 from youku.video import standin, y4m
 
-RUN = (
-    "import resource, sys; from youku import predict; "
-    "status = predict.main(['-', '-', '--device', 'cpu']); "
-    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(status)"
-)
+PREDICT = [sys.executable, "-m", "youku", "predict", "-", "-", "--quality", "fast", "--device", "cpu"]
 
 
 def peak_mb(source: Path, num_frames: int) -> float:
     """Peak resident memory of `predict - -` over `num_frames` frames through pipes."""
     clip = y4m.Clip(source)
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-c", RUN], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors
-        )
-        assert process.stdin is not None
-        writer = y4m.Writer(process.stdin, clip.header)
-        for index in range(num_frames):
-            writer.write(clip.frame(index % clip.num_frames))
-        process.stdin.close()
-        assert process.wait() == 0
-        errors.seek(0)
-        kilobytes = int(errors.read().split()[-1])
-    return kilobytes / 1024
+    process = subprocess.Popen(PREDICT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert process.stdin is not None
+    writer = y4m.Writer(process.stdin, clip.header)
+    for index in range(num_frames):
+        writer.write(clip.frame(index % clip.num_frames))
+    process.stdin.close()
+    _, status, used = os.wait4(process.pid, 0)
+    assert status == 0
+    return used.ru_maxrss / 1024
 
 
 def main() -> None:
