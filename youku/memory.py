@@ -1,7 +1,7 @@
 """What the C library does with memory that was freed: a process that enlarges or trains asks for the same blocks again.
 
-glibc gives large blocks back to the system and takes them again page by page, for every layer of every frame: for FSRCNN
-on two cores that was up to 40 % of the time.
+glibc gives large blocks back to the system and takes them again page by page, for every layer of every frame: without it
+FSRCNN's bare forward runs at about half its speed on two cores (benchmarks/predict.py; RESULTS.md).
 """
 
 from __future__ import annotations
