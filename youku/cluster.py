@@ -147,6 +147,7 @@ def run(
         start = ray.remote(max_restarts=-1, max_task_retries=RETRIES, **needs)(Worker).remote
         how = (begin, min(number, max(rooms)), str(Path.cwd()), same, files.playlists_allowed())
         idle, running = [start(*how) for _ in range(number)], dict[Any, Any]()
+        stops.keeps(lambda: f"{len(made)} of {plural(len(tasks), 'task')} done; give the same command again")
         waiting = iter(sorted(tasks, key=lambda task: task.size, reverse=True))
         with cli.bar(total=len(tasks), unit="clip") as bar:
             while len(made) < len(tasks):

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from youku import __version__, contest, files
+from youku import __version__, contest, files, stops
 from youku.cli import Each, Watch, option, unwatched
 from youku.video import ffmpeg, y4m
 from youku.video.clips import Material, Opened, open_420
@@ -139,6 +139,7 @@ def make(part: Part, watch: Watch = unwatched) -> tuple[list[int], int]:
             else:
                 num_frames = _make_one(part, clip_id, piece, header, pairs, entry)
                 made.append(clip_id)
+                stops.keeps("pairs that are whole are kept; the same command makes the rest")
             first_frame += num_frames
             clip_id += 1
     return made, clip_id
@@ -277,9 +278,7 @@ def _is_current(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[s
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
-    if not path.exists():
-        return {}
-    manifest = files.read_json(path)
+    manifest = files.read_json(path) if path.exists() else {"pairs": {}}
     try:
         files.require(manifest, {"pairs": dict}, MANIFEST)
         for name, pair in manifest["pairs"].items():
