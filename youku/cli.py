@@ -37,7 +37,11 @@ NO_NETWORK = (*NO_TORCH, "score", "models")  # one thread is theirs
 _failures: list[str] = []  # of this run, told
 
 
-class UsageError(ValueError):
+class RunError(ValueError):
+    """What every item of a run would meet; `each` ends at it."""
+
+
+class UsageError(RunError):
     """Arguments that do not make a command; the exit status is 2, as for an unknown flag."""
 
 
@@ -71,7 +75,7 @@ def each(work: Callable[[Item], Made], items: Sequence[Item]) -> Iterable[Made]:
         try:
             yield work(item)
         except ValueError as error:
-            if len(items) == 1 or isinstance(error, UsageError):
+            if len(items) == 1 or isinstance(error, RunError):
                 raise
             num_failed += bool(_fail(str(error)))
     told = f"{num_failed} of {len(items)} failed"
