@@ -152,9 +152,9 @@ def run(
         start = ray.remote(max_restarts=-1, max_task_retries=RETRIES, **needs)(Worker).remote
         how = (begin, min(number, max(rooms)), str(Path.cwd()), same, files.playlists_allowed())
         idle, running = [start(*how) for _ in range(number)], dict[Any, Any]()
-        stops.keeps(lambda: f"{len(made)} of {plural(len(tasks), 'task')} done; give the same command again")
         waiting = iter(sorted(tasks, key=lambda task: task.size, reverse=True))
         with cli.bar(total=len(tasks), unit="clip") as bar:
+            stops.keeps(lambda: f"{bar.n} of {plural(len(tasks), 'task')} done; give the same command again")
 
             def next_made(_: Task) -> Made:
                 """What was made of the task that is done next, whichever that is."""
