@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import textured_frame
-from youku import cli
+from youku import cli, system_errors
 from youku.__main__ import VERBS, main, usage
 from youku.video import y4m
 
@@ -42,9 +43,9 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
         ("train --recipe 1hour", 1, "error: recipe '1hour': did you mean 1h? (or a path ending in .toml)"),
         ("train --model edsr-basline", 1, "error: model 'edsr-basline': did you mean edsr-baseline?"),
         (
-            "convert a.y4m memory://bucket/b.y4m",
+            "convert a.y4m az://bucket/b.y4m",
             1,
-            "error: memory://bucket/b.y4m: expected one of s3://, oss://, gs://, az://, https://, http://, file://, or a path",
+            "error: az://bucket/b.y4m: expected one of s3://, oss://, gs://, https://, http://, memory://, file://, or a path",
         ),
         ("predict a b --model pairs-z", 2, "error: --model 'pairs-z': did you mean pairs-t?"),
         ("degrade a b --preset yuku", 2, "error: --preset 'yuku': did you mean youku?"),
@@ -236,7 +237,7 @@ def test_system_errors_are_one_sentence(number: int, words: str, capsys: pytest.
         ),
         (RuntimeError("std::bad_alloc"), "not enough memory"),
         (RuntimeError("could not create a primitive"), "not enough memory"),
-        (RuntimeError("Symlink loop from 'a/b'"), "its links lead in a circle"),
+        (RuntimeError("Symlink loop from 'a/b'"), "a/b: its links lead in a circle"),
         (ImportError("libtorch.so: failed to map segment from shared object"), "not enough memory"),
         (RuntimeError("can't start new thread"), "can't start another thread"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "the disk is full"),
@@ -279,6 +280,24 @@ def test_too_little_memory_to_begin(kib: int) -> None:
     line = f'ulimit -v {kib}; "{sys.executable}" -m youku models fsrcnn'
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, cwd=REPO)
     assert done.returncode == 1 and done.stderr.startswith("error: not enough memory") and done.stderr.count("\n") == 1
+
+
+def test_too_few_threads_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network whose threads cannot all be started does not begin: OpenMP would end the process with its own words."""
+    started, start = [], threading.Thread.start
+
+    def refuse_second(thread: threading.Thread) -> None:
+        started.append(thread)
+        if len(started) > 1:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_second)
+    with pytest.raises(RuntimeError) as caught:
+        system_errors.require_threads()
+    assert "ulimit -u" in system_errors.explain(caught.value)
+    started[0].join(5)
+    assert not started[0].is_alive()  # whatever became of the others
 
 
 @pytest.mark.parametrize("verb", ["submit", "convert"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, NoReturn
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -122,3 +124,35 @@ def test_a_stop_waits_neither_for_a_command_nor_for_what_feeds_it(monkeypatch: p
         raise KeyboardInterrupt
     assert children[0].returncode == -signal.SIGKILL and not ended
     given.set()
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "words"),
+    [
+        (
+            b"[dec] pthread_create() failed: Resource temporarily unavailable\n[x @ 0x5] Invalid argument",
+            1,
+            "ulimit -u",
+        ),
+        (b"[out#0/mp4 @ 0x5] Error writing: No space left on device\nConversion failed!", 1, "the disk is full"),
+        (b"[x @ 0x5] Invalid argument\nConversion failed!", 1, "ffmpeg failed: Invalid argument"),
+        (b"", -signal.SIGKILL, "it was killed, as where memory, processes or threads run out"),
+        (b"", -signal.SIGSEGV, "it said nothing, its exit status is -11"),
+    ],
+)
+def test_why_a_command_failed(said: bytes, status: int, words: str) -> None:
+    """What the system refused, in its own sentence; else ffmpeg's own last words; else how it ended."""
+    assert words in str(ffmpeg.failure("clip", said, status))
+
+
+def test_a_binary_that_cannot_be_started_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be, that is the error, not that there is no binary."""
+
+    def refuse(error: Exception) -> NoReturn:
+        raise error
+
+    ffmpeg.binary.cache_clear()
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: refuse(RuntimeError("No ffmpeg exe could be found.")))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: refuse(BlockingIOError(errno.EAGAIN, "unavailable")))
+    with pytest.raises(BlockingIOError):
+        ffmpeg.binary()

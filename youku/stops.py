@@ -31,6 +31,7 @@ Result = TypeVar("Result")
 SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 GRACE_SEC = 1.4  # for unwinding; the rest of the two seconds is for the end of the process on a busy machine
 TICK_SEC = 0.2
+STUCK_SEC = 1.0  # between two looks at a child
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 SAME_SEC = 0.1  # signals that follow one another so closely are one: a terminal and a wrapper may both send it
 
@@ -44,10 +45,7 @@ _kept: list[str | Callable[[], str]] = [""]
 
 
 def keeps(sentence: str | Callable[[], str]) -> None:
-    """From now on a stop tells this: what is kept, and what the same command does next. The last word holds.
-
-    Only what is there already: nothing is promised of work that has just begun.
-    """
+    """From now on this is what a stop tells: what is kept, and what the same command does next. The last word holds."""
     _kept[0] = sentence
 
 
@@ -205,11 +203,39 @@ def held_back() -> Iterator[None]:
 
 
 def popen(line: list[str], **how: Any) -> subprocess.Popen[bytes]:
-    """Start a child process that does not outlive this run."""
+    """Start a child process that does not outlive this run, and is killed where it can never go on."""
     with held_back(), _entering:
         child = subprocess.Popen(line, **how)
         _children.add(child)
+    try:
+        threading.Thread(target=_kill_stuck, args=(child,), daemon=True).start()
+    except RuntimeError:
+        child.kill()
+        child.wait()
+        raise
     return child
+
+
+def _kill_stuck(child: subprocess.Popen[bytes]) -> None:
+    """End a child whose threads only wait for each other, as ffmpeg's do for one that the system would not start."""
+    before = ""
+    while child.poll() is None:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(STUCK_SEC)
+        now = _standstill(child.pid)
+        if now and now == before:
+            child.kill()
+        before = now
+
+
+def _standstill(pid: int) -> str:
+    """What does not change while all threads of a process wait for locks, none for a file or a pipe; else, or unknown, ""."""
+    with suppress(OSError):
+        waits = {task.joinpath("wchan").read_text()[:5] for task in Path(f"/proc/{pid}/task").iterdir()}
+        if waits == {"futex"}:
+            used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]  # ticks of the processor
+            return " ".join(used)
+    return ""
 
 
 def run(line: list[str]) -> subprocess.CompletedProcess[bytes]:

@@ -6,7 +6,9 @@ An exception of the system, or of a library that has its own kinds of it -> one 
 from __future__ import annotations
 
 import errno
+import os
 import re
+import threading
 
 LEAST_BYTES = 700 << 20  # of addresses: with less, libraries of torch end the process while they are loaded
 DISK = "free some space or choose another folder, then run again"
@@ -15,8 +17,8 @@ ADVICE = {
     errno.ENOSPC: f"the disk is full; {DISK}",
     errno.EDQUOT: f"the disk quota is used up; {DISK}",
     errno.EFBIG: "larger than a file may be here (`ulimit -f`, or the file system); choose another folder or raise the limit",
-    errno.EACCES: "permission denied; choose a folder you may write to",
-    errno.EPERM: "permission denied; choose a folder you may write to",
+    errno.EACCES: "permission denied; name what you may read, and a folder you may write to",
+    errno.EPERM: "permission denied; name what you may read, and a folder you may write to",
     errno.EROFS: "the file system is read-only; choose another folder",
     errno.EMFILE: "too many open files; raise the limit with `ulimit -n 4096` and run again",
     errno.ENFILE: "too many open files on this machine; close other programs and run again",
@@ -29,11 +31,11 @@ ADVICE = {
     errno.EAGAIN: "can't start another thread or process; close other programs or raise `ulimit -u`, and run again",
     errno.EBADF: "stdin or stdout is closed; run again with both open, or name files",
 }
-# the same in words, from libraries that have their own kinds of error
+# the same in words, from libraries that have their own kinds of error; a group is the file's name
 WORDS = (
     (r"can't start new thread|thread creation failed|resource temporarily unavailable", errno.EAGAIN),
     (r"no space left on device", errno.ENOSPC),
-    (r"symlink loop", errno.ELOOP),
+    (r"symlink loop from '(.*)'", errno.ELOOP),
     (r"disk quota exceeded", errno.EDQUOT),
     (r"file too large", errno.EFBIG),
     (r"too many open files", errno.EMFILE),
@@ -54,6 +56,16 @@ def require_memory() -> None:
         raise MemoryError(f"`ulimit -v` is {limit >> 10}, at least {LEAST_BYTES >> 10} are needed")
 
 
+def require_threads() -> None:
+    """RuntimeError where a network's threads cannot be started: OpenMP would end the process with words of its own."""
+    over = threading.Event()
+    try:
+        for _ in range((os.cpu_count() or 1) + 2):  # its team, and who reads and writes beside it
+            threading.Thread(target=over.wait, daemon=True).start()
+    finally:
+        over.set()
+
+
 def explain(error: BaseException) -> str:
     """One sentence for a system error: which file, what, what to do; empty for an error that is none of the system's."""
     filename = getattr(error, "filename", None)
@@ -63,6 +75,6 @@ def explain(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"{where}{ADVICE[errno.ENOMEM]}{f' ({error})' if str(error) else ''}"
     for words, number in WORDS:
-        if re.search(words, str(error), re.IGNORECASE):
-            return where + ADVICE[number]
+        if found := re.search(words, str(error), re.IGNORECASE):
+            return (f"{found[1]}: " if found.lastindex else where) + ADVICE[number]
     return where + (error.strerror or str(error)) if isinstance(error, OSError) else ""

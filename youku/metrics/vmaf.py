@@ -174,10 +174,8 @@ class Meter:
         if not self.num_frames:
             raise ValueError("VMAF of no frames: expected at least one pair")
         self._end_input()
-        if self._process.wait():
-            raise ffmpeg.FFmpegError(
-                f"VMAF ({self.model}): ffmpeg failed: {ffmpeg.last_words(self._errors.read_bytes())}"
-            )
+        if status := self._process.wait():
+            raise ffmpeg.failure(f"VMAF ({self.model})", self._errors.read_bytes(), status)
         for fed in self._fed:
             fed.result()
         log = json.loads(self._log.read_text())

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import IO, Any
 
-from youku import stops
+from youku import stops, system_errors
 from youku.video import y4m
 
 Filter = tuple[str, str]  # one of FFmpeg's: name and options
@@ -45,6 +47,7 @@ def binary() -> str:
         with stops.held_back():  # it starts the binary, to see whether that runs
             return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
+        stops.run([sys.executable, "-V"])  # an OSError where it is not the binary, but that nothing can be started
         raise FFmpegError(f"no ffmpeg binary: {error}; reinstall imageio-ffmpeg or set IMAGEIO_FFMPEG_EXE") from None
 
 
@@ -111,7 +114,7 @@ def run(line: list[str], what: str) -> None:
     """Run a command to its end; FFmpegError with ffmpeg's last words where it fails."""
     done = stops.run(line)
     if done.returncode:
-        raise FFmpegError(f"{what}: ffmpeg failed: {last_words(done.stderr)}")
+        raise failure(what, done.stderr, done.returncode)
 
 
 def quoted(path: str) -> str:
@@ -119,11 +122,21 @@ def quoted(path: str) -> str:
     return shlex.quote(f"file:{path}" if ":" in path else path)
 
 
-def last_words(stderr: bytes) -> str:
+def failure(what: str, stderr: bytes, status: int) -> FFmpegError:
+    """The error for a command that ended with `status`, in the system's words or ffmpeg's last ones."""
+    words = stderr.decode(errors="replace")
+    told = system_errors.explain(RuntimeError(words)) or last_words(words)
+    if not told:
+        killed = "it was killed, as where memory, processes or threads run out; raise `ulimit -v` or `ulimit -u`"
+        told = killed if status == -signal.SIGKILL else f"it said nothing, its exit status is {status}"
+    return FFmpegError(f"{what}: ffmpeg failed: {told}")
+
+
+def last_words(words: str) -> str:
     """The last line that ffmpeg wrote of a component, or else the last, without the component's address."""
-    lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    lines = [line for line in words.splitlines() if line.strip()]
     own = [line for line in lines if re.match(r"\[\w+ @ ", line)]  # a codec's or a format's, not the program's echo
-    return re.sub(r"^\[[^\]]*\]\s*", "", (own or lines)[-1]) if lines else "no message"
+    return re.sub(r"^\[[^\]]*\]\s*", "", (own or lines or [""])[-1])
 
 
 @contextmanager
@@ -139,7 +152,7 @@ def piped_output(line: list[str], what: str, feed: Feed | None = None) -> Iterat
         failures: list[BaseException] = []
         feeder = threading.Thread(target=_feed, args=(process.stdin, feed, failures), daemon=True)
         feeder.start()
-        has_ended, damage = False, None
+        has_ended, damage, is_killed = False, None, False
         try:
             yield process.stdout
             has_ended = not process.stdout.read(1)
@@ -147,7 +160,7 @@ def piped_output(line: list[str], what: str, feed: Feed | None = None) -> Iterat
             raise
         except ValueError as error:  # damage downstream is often the command's own death: say that instead
             damage = error
-            _finish(process, 0.2)
+            is_killed = _finish(process, 0.2) == -signal.SIGKILL
         except BaseException:  # a stop, or a reader that has enough: the rest is not waited for
             process.kill()
             raise
@@ -159,8 +172,8 @@ def piped_output(line: list[str], what: str, feed: Feed | None = None) -> Iterat
         words = errors.read()
         if failures:
             raise failures[0]
-        if (damage and words) or (has_ended and process.returncode):
-            raise FFmpegError(f"{what}: ffmpeg failed: {last_words(words)}") from damage
+        if (damage and (words or is_killed)) or (has_ended and process.returncode):
+            raise failure(what, words, process.returncode) from damage
         if damage:
             raise damage
 
@@ -179,10 +192,11 @@ def _feed(stdin: IO[bytes] | None, feed: Feed | None, failures: list[BaseExcepti
             stdin.close()
 
 
-def _finish(process: subprocess.Popen[bytes], patience_sec: float) -> None:
-    """Wait briefly for a process whose output was read or dropped, then kill it."""
+def _finish(process: subprocess.Popen[bytes], patience_sec: float) -> int:
+    """Wait briefly for a process whose output was read or dropped, then kill it; its status, 0 where it had to be killed."""
     try:
-        process.wait(patience_sec)
+        return process.wait(patience_sec)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+        return 0
