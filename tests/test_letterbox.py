@@ -101,14 +101,6 @@ def test_depth_does_not_change_the_figures() -> None:
     assert eight.planes == ten.planes and np.array_equal(eight.luma_counts, ten.luma_counts)
 
 
-def test_samples_above_the_depth_are_said() -> None:
-    """16 bit under a header of 10: one sentence, with clip, frame and sample."""
-    deep = y4m.make_header(96, 64, chroma="420p10")
-    frames = [frame(0, unit=4), frame(0, unit=256)]
-    with pytest.raises(ValueError, match=r"^a\.y4m: frame 1 holds a sample of \d+, expected at most 1023 \(10 bit\)"):
-        clip_measures.survey(deep, frames, "a.y4m")
-
-
 def test_grey_is_neutral_chroma() -> None:
     """128 with codec noise is grey, mono too; colour and sepia are not."""
     luma = frame(0)[0]

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import write_clip
-from youku.video import y4m
+from youku.looking import clip_summary
+from youku.video import clips, ffmpeg, y4m
 
 CHROMAS = ["420jpeg", "420mpeg2", "420paldv", "422", "444", "mono"]
 DEEP = ["420p10", "422p10", "444p10", "mono10", "420p12", "444p16"]
@@ -73,13 +76,13 @@ token = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, 
 def test_any_clip_survives(
     tmp_path: Path, tokens: list[str], width: int, height: int, chroma: str, frames: int, data: st.DataObject
 ) -> None:
-    """Any tokens in any order, any size and any pixel bytes, FRAME lines among them, come back byte for byte."""
+    """Any tokens in any order, any size and any samples of that depth, FRAME lines among them, come back byte for byte."""
     line = " ".join(["YUV4MPEG2", *tokens, f"H{height}", f"C{chroma}", f"W{width}"]).encode() + b"\n"
     header = y4m.parse_header(line, "x")
     size = header.frame_bytes
-    body = b"".join(
-        b"FRAME\n" + (data.draw(st.binary(max_size=size)) + b"FRAME\n" * size)[:size] for _ in range(frames)
-    )
+    drawn = [(data.draw(st.binary(max_size=size)) + b"FRAME\n" * size)[:size] for _ in range(frames)]
+    samples = [np.frombuffer(one, header.dtype) & ((1 << header.depth) - 1) for one in drawn]
+    body = b"".join(b"FRAME\n" + one.tobytes() for one in samples)
     path = tmp_path / "a.y4m"
     path.write_bytes(line + body)
     clip = y4m.Clip(path)
@@ -421,3 +424,42 @@ def test_a_clip_for_patches_holds_one_file(tmp_path: Path) -> None:
         clip.patch(0, 0, 0, 8, 8)
     path.write_bytes(whole)
     assert clip.patch(1, 0, 0, 8, 8)[0].max() == 20
+
+
+def _raw(path: Path) -> Path:
+    """The planes alone of a clip of two frames."""
+    frames = path.read_bytes().split(b"FRAME\n")[1:]
+    (raw := path.with_suffix(".yuv")).write_bytes(b"".join(frames))
+    return raw
+
+
+def _opened(path: Path, **how: Any) -> list[y4m.Planes]:
+    with clips.open_clip(path, **how) as clip:
+        return list(clip.frames)
+
+
+def _as_8_bit(path: Path) -> list[y4m.Planes]:
+    with clips.open_420(clips.find_material([path])[0]) as clip:
+        return list(clip.frames)
+
+
+DEEP_READERS: dict[str, Callable[[Path], object]] = {
+    "frame": lambda path: y4m.Clip(path).frame(1),
+    "patch": lambda path: y4m.Clip(path).patch(1, 8, 8, 8, 8),
+    "stream": lambda path: list(y4m.StreamReader(io.BytesIO(path.read_bytes()), path.name)),
+    "raw": lambda path: _opened(_raw(path), size="16x16", chroma="420p10"),
+    "filtered": lambda path: _opened(path, filters=ffmpeg.DEBLOCK),
+    "as 8 bit": _as_8_bit,
+    "inspect": lambda path: clip_summary.summarise_clip(path, None),
+}
+
+
+@pytest.mark.parametrize("read", DEEP_READERS.values(), ids=DEEP_READERS)
+def test_samples_beyond_their_depth_are_named(read: Callable[[Path], object], tmp_path: Path) -> None:
+    """10 bit in the high bits of 16: file, frame and sample, whoever reads it; what the depth can hold is read."""
+    header = y4m.make_header(16, 16, chroma="420p10")
+    fits, over = ([np.full(shape, code, "<u2") for shape in header.plane_shapes] for code in (1023, 1023 << 6))
+    read(write_clip(tmp_path / "fits.y4m", header, [fits, fits]))
+    path = write_clip(tmp_path / "deep.y4m", header, [fits, over])
+    with pytest.raises(ValueError, match=r"deep\S*: frame 1 holds a sample of 65472, expected at most 1023 \(10 bit\)"):
+        read(path)

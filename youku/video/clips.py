@@ -286,5 +286,7 @@ def _header_of_raw(path: Path, size: str | None, fps: Fraction, chroma: str) -> 
 
 def _raw_frames(path: Path, header: Header) -> Iterator[Planes]:
     with path.open("rb") as file:
-        while data := file.read(header.frame_bytes):
-            yield y4m.split_planes(data, header)
+        for index in itertools.count():
+            if not (data := file.read(header.frame_bytes)):
+                return
+            yield y4m.split_planes(data, header, str(path), index)

@@ -203,4 +203,4 @@ def _plane_frames(folder: Path, header: Header, num_frames: int) -> Iterator[Pla
             if plane.shape != shape or (plane.dtype == np.uint8) != (header.depth == 8):
                 raise ValueError(f"{path}: expected {shape} of {header.depth} bit, got {plane.shape} of {plane.dtype}")
             planes.append(plane.astype(header.dtype))
-        yield tuple(planes)
+        yield header.require_depth(tuple(planes), str(folder), number - 1)

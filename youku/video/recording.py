@@ -86,16 +86,15 @@ class Recording:
         tags = avframe.read_tags(first, data, siting)
         self._turn = avframe.turn_of(tags.turn if upright else ())
         self.tags = replace(tags, turn=()) if upright else tags
-        name, self.codec = chroma or avframe.nearest_chroma(first.format, self._turn[0]), self._video.codec_context.name
-        about = self.codec, self._video.metadata.get("alpha_mode", "0")
+        name = chroma or avframe.nearest_chroma(first.format, self._turn[0])
+        about = self._video.codec_context.name, self._video.metadata.get("alpha_mode", "0")
         if not chroma and (lost := avframe.what_is_lost(first.format, name, *about)):
             _log.warning("%s: %s", path, lost)
         if not name.startswith("mono") and (misread := self.tags.misread):
             _log.warning("%s: %s", path, misread)
         num_each, num_indexed = 2 if DEINTERLACE["field"] in filters else 1, len(self._video.index_entries)
-        has_index = "mp4" in kind and num_indexed == self.num_frames
         self.likely_frames = likely * num_each or None
-        self.most_frames = num_indexed * num_each if has_index else None
+        self.most_frames = num_indexed * num_each if "mp4" in kind and num_indexed == self.num_frames else None
         rate, aspect = self._rate * num_each, self._video.sample_aspect_ratio
         self.header = avframe.make_header(first, name, rate, aspect, self.tags, self._turn, field)
 
@@ -143,6 +142,7 @@ class Recording:
                 frame.pts = next(stamp for stamp in stamps if stamp is not None)
                 frame.duration = frame.duration or max(1, round(1 / (self._rate * frame.time_base)))
                 following = frame.pts + frame.duration
+                avframe.require_depth(frame, self.path, num_frames)
                 said += ["a picture is corrupt"] * frame.is_corrupt
                 num_frames += 1
                 yield frame

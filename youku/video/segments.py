@@ -89,8 +89,7 @@ class Kept:
 
     def num_frames(self) -> int:
         """How many frames the next run finds, as long as nobody touches them."""
-        made = _read_count(self.folder / COUNT)[0] or sum(map(num_frames_of, self.folder.glob("*.segment")))
-        return max(made, sum(y4m.Clip(part).num_frames for part in self.folder.glob(f"{PARTS}/*.y4m")))
+        return _read_count(self.folder / COUNT)[0] or sum(map(num_frames_of, self.folder.glob("*.segment")))
 
 
 @contextmanager

@@ -104,7 +104,7 @@ class Clip:
         data = self._file.read(offset, num_bytes)
         if len(data) < num_bytes:
             self._require(offset + num_bytes)
-        return split_planes(data, self.header)
+        return split_planes(data, self.header, str(self.path), index)
 
     def _offset(self, index: int) -> int:
         if not 0 <= index < self.num_frames:
@@ -134,8 +134,9 @@ class Clip:
         offset = self._offset(index)
         end = offset + self.header.frame_bytes
         self._file.need(offset, end)
-        planes = split_planes(self._file.map(end), self.header, offset)
-        return tuple(plane.copy() for plane in crop(planes, self.header.layout, top_px, left_px, height_px, width_px))
+        planes = _view(self._file.map(end), self.header, offset)
+        cut = crop(planes, self.header.layout, top_px, left_px, height_px, width_px)
+        return self.header.require_depth(tuple(plane.copy() for plane in cut), str(self.path), index)
 
     def __iter__(self) -> Iterator[Planes]:
         return (self.frame(index) for index in range(self.num_frames))
@@ -159,7 +160,7 @@ class StreamReader:
             if len(data) < header.frame_bytes:
                 raise _short_frame(self._name, index, self._position, header.frame_bytes, len(data))
             self._position += len(data)
-            yield split_planes(data, header)
+            yield split_planes(data, header, self._name, index)
             index += 1
         if index == 0:
             raise Y4MError(f"{self._name}: has a header and 0 frames; fetch or make the file again")
@@ -176,8 +177,12 @@ class StreamReader:
             data.extend(bytes(min(len(data), num_bytes - len(data))))
 
 
-def split_planes(data: bytearray | bytes | mmap.mmap, header: Header, offset: int = 0) -> Planes:
-    """View the raw bytes of one frame, from `offset` on, as its planes."""
+def split_planes(data: bytearray | bytes, header: Header, name: str, index: int) -> Planes:
+    """View the raw bytes of one frame as its planes; Y4MError, naming file and frame, as Header.require_depth."""
+    return header.require_depth(_view(data, header), name, index)
+
+
+def _view(data: bytearray | bytes | mmap.mmap, header: Header, offset: int = 0) -> Planes:
     planes = []
     for shape in header.plane_shapes:
         planes.append(np.ndarray(shape, header.dtype, data, offset))

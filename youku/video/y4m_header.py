@@ -19,7 +19,6 @@ MAGIC = b"YUV4MPEG2"
 MAX_LINE_BYTES = 4096  # longer header or FRAME lines are damage, not tokens
 MAX_SIDE_PX = 32768
 MAX_NUMBER = 2**31 - 1  # of F and A: what FFmpeg's ratios and the clocks of containers hold
-MOST_OBLONG = 4  # a pixel, either way: 4:1 is CinemaScope on a narrow tape, beyond is damage
 MAX_FRAME_PX = 1 << 28  # what FFmpeg, and so every coder here, takes for a picture: av_image_check_size
 
 # Every chroma name that loads -> (sub_x, sub_y, siting) and bits a sample; siting is where a chroma sample lies among
@@ -123,6 +122,19 @@ class Header:
         """True where codes run from 0 to the highest, rather than from 16 to 235."""
         return "XCOLORRANGE=FULL" in self.tokens
 
+    def require_depth(self, planes: tuple[np.ndarray, ...], name: str, index: int) -> tuple[np.ndarray, ...]:
+        """The planes of a frame; Y4MError where a sample is more than the depth can hold.
+
+        Clipped, 10 bit in the high bits of 16, which some tools write under that name, would be a white picture.
+        """
+        most = (1 << self.depth) - 1
+        if 8 < self.depth < 16 and (found := max(int(plane.max()) for plane in planes)) > most:
+            raise Y4MError(
+                f"{name}: frame {index} holds a sample of {found}, expected at most {most} ({self.depth} bit); "
+                "its header says the wrong depth, or it is damaged: make it again"
+            )
+        return planes
+
     def at_rate(self, fps: Fraction) -> Header:
         """The same header with another F."""
         return replace(self, tokens=self._tokens_but(F=f"{fps.numerator}:{fps.denominator}"))
@@ -137,12 +149,6 @@ class Header:
 
     def encode(self) -> bytes:
         return b" ".join([MAGIC, *(token.encode("latin-1") for token in self.tokens)]) + b"\n"
-
-
-def in_square_pixels(size: tuple[int, int], *aspects: Fraction | None) -> tuple[int, int]:
-    """(width, height) in square pixels, none fewer either way; the shape of a pixel is the first of `aspects` that is told."""
-    aspect = next((one for one in aspects if one and 1 / MOST_OBLONG <= one <= MOST_OBLONG), 1)
-    return round(size[0] * max(1, aspect)), round(size[1] / min(1, aspect))
 
 
 def make_header(width: int, height: int, fps: Fraction | int = 25, chroma: str = "420mpeg2") -> Header:
