@@ -194,7 +194,7 @@ def test_disk_full_leaves_nothing(
     monkeypatch.setattr(segments, "SAVE_EVERY_SEC", -1.0)  # later: whole frames are kept to go on from, as after a stop
     assert main(["predict", str(tmp_path / "in.y4m"), str(small_disk / "out.y4m")]) == 1
     error = capsys.readouterr().err
-    assert "out.y4m: the disk is full" in error and re.search(r"out\.y4m: [12] frames? kept", error), error
+    assert "out.y4m: the disk is full" in error and re.search(r"out\.y4m: [12] frames are kept", error), error
     (kept,) = small_disk.iterdir()
     assert kept.name.startswith(".out.y4m.") and kept.suffix == ".part"
 
@@ -360,3 +360,48 @@ def test_a_relative_cache_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert files.cache_folder("pace") == tmp_path / ".cache/youku/pace"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "there"))
     assert files.cache_folder("pace") == tmp_path / "there/youku/pace"
+
+
+@pytest.mark.parametrize("is_inner", [False, True])
+def test_errors_name_the_file_that_was_named(is_inner: bool, tmp_path: Path) -> None:
+    """Whatever a library says of a temporary file, and of one beside that, it says of the file that it would become."""
+    target = tmp_path / "out.mp4"
+    for error in (ValueError, OSError):
+        with pytest.raises(error) as caught, files.atomic_path(target) as temporary:
+            if is_inner:
+                with files.atomic_path(temporary) as inner:
+                    raise error(f"{inner.absolute()}: no such coder")
+            raise error(f"{temporary}: no such coder")
+        assert str(caught.value) == f"{target}: no such coder"
+    with pytest.raises(FileNotFoundError) as missing, files.temporary_folder(target) as folder:
+        (folder / "picture.png").read_bytes()
+    assert missing.value.filename == str(target / "picture.png")
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    """What it leads to is written, there or not yet; a link to an input is refused, one in a circle is replaced."""
+    (tmp_path / "far").mkdir()
+    for name in ("old", "new", "input"):
+        (tmp_path / name).symlink_to(Path("far", name))
+    (tmp_path / "far" / "old").write_text("old")
+    for name in ("old", "new"):
+        with files.atomic_write(tmp_path / name) as file:
+            file.write(b"made")
+        assert (tmp_path / name).is_symlink() and (tmp_path / "far" / name).read_text() == "made"
+    (tmp_path / "far" / "input").write_text("kept")
+    files.protect(tmp_path / "far" / "input")
+    with pytest.raises(ValueError, match="is the input"), files.atomic_write(tmp_path / "input"):
+        raise AssertionError
+    (tmp_path / "loop").symlink_to("loop")
+    with files.atomic_write(tmp_path / "loop") as file:
+        file.write(b"made")
+    assert (tmp_path / "loop").read_text() == "made" and len(list((tmp_path / "far").iterdir())) == 3
+
+
+def test_what_stands_in_the_way_of_a_folder_is_said(tmp_path: Path) -> None:
+    """A file, or a link that leads nowhere."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("/nowhere/at/all")
+    for name, found in (("file", "found a file"), ("link", "found a link to nothing")):
+        with pytest.raises(ValueError, match=f"{name}: expected a folder, {found}"):
+            files.make_folder(tmp_path / name)

@@ -32,11 +32,11 @@ def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; on success sync it and rename it to `path`, on any error remove it.
 
     What is not `durable` is not waited for: a note that a power cut may empty, and whose reader takes that for no note.
-
     ValueError where `path` is an input, OSError where its name is too long: both before the work. Whatever a library
-    makes of a full disk is told as the OSError that it is.
+    makes of a full disk is told as the OSError that it is, and every error names `path`, none the temporary file.
+    A link stays one: what it leads to is written.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path) if Path(path).is_symlink() else path)
     refuse_target(path)
     make_folder(path.parent)
     with leftovers.unfinished(path, path.suffix) as temporary:
@@ -139,7 +139,8 @@ def make_folder(folder: str | Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise ValueError(f"{folder}: expected a folder, found a file; move it away or name another folder") from None
+        found = "a link to nothing" if folder.is_symlink() and not folder.exists() else "a file"
+        raise ValueError(f"{folder}: expected a folder, found {found}; move it away or name another folder") from None
     return folder
 
 

@@ -27,7 +27,10 @@ _swept: set[Path] = set()
 
 @contextmanager
 def unfinished(path: Path, suffix: str = "") -> Iterator[Path]:
-    """A name that nothing bears yet, in a folder without leftovers; what is there at the end is removed."""
+    """A name that nothing bears yet, in a folder without leftovers; what is there at the end is removed.
+
+    Errors that speak of it speak of `path`.
+    """
     sweep(path.parent)
     stem, where = os.fsencode(path.name)[:60].decode(errors="ignore"), _here()
     token = f"{where[0]}-{where[1]}-{os.getpid()}-{_start_of(os.getpid()) or 0}-{next(_numbers)}"
@@ -35,9 +38,19 @@ def unfinished(path: Path, suffix: str = "") -> Iterator[Path]:
     _unfinished.add(temporary)
     try:
         yield temporary
+    except Exception as error:
+        _rename(error, temporary, path)
+        raise
     finally:
         _remove(temporary)
         _unfinished.discard(temporary)
+
+
+def _rename(error: Exception, temporary: Path, path: Path) -> None:
+    for name in (str(temporary.absolute()), str(temporary)):
+        error.args = tuple(arg.replace(name, str(path)) if isinstance(arg, str) else arg for arg in error.args)
+        if isinstance(error, OSError) and isinstance(error.filename, str):
+            error.filename = error.filename.replace(name, str(path))
 
 
 def drop_unfinished() -> None:

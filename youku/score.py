@@ -96,8 +96,7 @@ def _score(args: argparse.Namespace) -> int:
         clips = args.shard.pick(clips, lambda clip: clip.work) if args.shard else clips
         if args.cluster:
             tasks = [cluster.Task(clip.name, clip.work, clip.clip_id) for clip in clips]
-            begin = partial(score_clips.begin, replace(scoring, progress=False))
-            cluster.run(args.cluster, tasks, begin, cli.say, each=map)  # the first error ends it, as without
+            cluster.run(args.cluster, tasks, partial(score_clips.begin, replace(scoring, progress=False)), cli.say)
         else:
             scoring.measure(clips)
     if args.shard:

@@ -28,6 +28,9 @@ from youku.video.y4m import Header, Planes
 
 MOST_WIDE_PX = 2880  # of a canvas, unless asked for: three 1080p pictures beside each other fill no screen
 MOST_MAGNIFIED = 8  # unless asked for: a narrow region would become very tall
+MOST_OBLONG = (
+    4  # width of a pixel over its height, or the reverse: 4:1 is CinemaScope on a narrow tape, beyond is damage
+)
 ASPECT_TOLERANCE = 0.03  # 97x55 and 388x220 are one picture
 
 
@@ -95,6 +98,13 @@ def version_labels(given: str | None, versions: Sequence[Version], size: tuple[i
         else f"{name} ({one.width}x{one.height}, bicubic x{size[1] / one.height:.3g})"
         for name, one in zip(names, headers, strict=True)
     )  # fmt: skip
+
+
+def display_size(size: tuple[int, int], versions: Sequence[Version]) -> tuple[int, int]:
+    """(width, height) in square pixels, none fewer either way; the shape of a pixel is that of the first that tells one."""
+    told = (version.header.aspect for version in versions)
+    aspect = next((one for one in told if one and 1 / MOST_OBLONG <= one <= MOST_OBLONG), 1)
+    return round(size[0] * max(1, aspect)), round(size[1] / min(1, aspect))
 
 
 def shown_size(size: tuple[int, int], num_beside: int) -> tuple[int, int]:
@@ -204,19 +214,19 @@ def write_video(
     header = y4m.make_header(first[0].shape[1], first[0].shape[0], versions[0].header.fps)
     tags = Tags(range=avframe.STUDIO, matrix=avframe.MATRICES[matrix])
     squared: list[list[float]] = []
-    with files.atomic_path(Path(out).absolute()) as whole:  # or a colon in the name would be a protocol
+    with files.atomic_path(out) as whole:
         with container.create(whole, header, Encoding(crf=crf), source, tags=tags) as writer:
             for picture, errors in chain([first], drawn):
                 squared.append(errors)
                 writer.write(avframe.rgb_to_planes(picture, header, matrix))
         if source is not None:  # aac, since mp4 holds few of the others; the question mark: none is no error
-            line = [ffmpeg.binary(), "-v", "error", "-nostdin", "-y", "-i", str(whole)]
+            line = [ffmpeg.binary(), "-v", "error", "-nostdin", "-y", "-i", str(whole.absolute())]
             line += ["-i", str(Path(source.path).absolute()), "-map", "0:v", "-map", "1:a:0?"]
             # -shortest would cut pictures where audio ends first
             line += ["-c:v", "copy", "-c:a", "aac", "-b:a", "192k", "-t", f"{float(writer.end * source.tick):.6f}"]
             line += ["-video_track_timescale", str(source.tick.denominator), "-movflags", "+faststart"]
-            with files.atomic_path(whole) as sounding:
-                ffmpeg.run([*line, str(sounding)], str(out))
+            with files.atomic_path(whole) as sounding:  # absolute, or a colon in the name would be a protocol
+                ffmpeg.run([*line, str(sounding.absolute())], str(out))
     return writer.num_frames, _psnr_db(squared)
 
 
