@@ -241,6 +241,26 @@ def test_a_network_stands_beside_bicubic_and_its_pictures_are_kept(
     assert np.array_equal(kept, evaluation.enlarge(fresh_network("edsr-baseline", 2), low, Options()).rgb)
 
 
+def test_settings_are_told_apart(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """The ensemble has a name of its own in rows and folders; other weights never replace what is kept."""
+    files = [shipped(tmp_path, "edsr-baseline", 2), tmp_path / "other.safetensors"]
+    state, about = weights.read(files[0])
+    weights.save(files[1], {key: value * 0.5 for key, value in state.items()}, "edsr-baseline", 2, about)
+    command = [str(folder), "--save", str(tmp_path / "kept"), "--device", "cpu", "--json", "--weights"]
+    told = []
+    for more in ([str(files[0])], [str(files[0]), "--ensemble"], [str(files[0])]):
+        assert evaluate.main([*command, *more]) == 0
+        told.append(json.loads(capsys.readouterr().out)["sets"][0])
+    names = ["edsr-baseline", "edsr-baseline+", "edsr-baseline"]
+    assert [one["model"] for one in told] == [next(iter(one["protocols"]["y_crop_s"])) for one in told] == names
+    kept = {path.parent.name: path.read_bytes() for path in (tmp_path / "kept").glob("*/b.png")}
+    assert set(kept) == {"set_edsr-baseline_x2", "set_edsr-baseline+_x2"} and len(set(kept.values())) == 2
+    for more, other in (([str(files[1])], "weights"), ([str(files[0]), "--resizer", "python-bilinear"], "resizer")):
+        assert evaluate.main([*command, *more]) == 1
+        assert f"set_edsr-baseline_x2: its pictures are of other {other}; name another" in capsys.readouterr().err
+    assert {path.parent.name: path.read_bytes() for path in (tmp_path / "kept").glob("*/b.png")} == kept
+
+
 def test_time_prints_a_median(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """--time measures, and says on what and how often."""
     command = [str(folder), "--weights", str(shipped(tmp_path)), "--time", "--device", "cpu"]

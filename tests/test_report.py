@@ -241,11 +241,11 @@ def test_differences_inside_the_interval_are_called_so(folder: Path, tmp_path: P
     other = edited(folder, tmp_path / "other", lambda score: change(score, (0.3, -0.3) * 3, "other"))
     page = report.write_report(ours, others=[other], num_clips=0).read_text()
     assert re.search(r"ours: score 3[56]\.\d\d to 3[78]\.\d\d; above bicubic", page)
-    assert "above bicubic +2.80 to +2.80, a difference." in page
+    assert "above bicubic +2.80 to +2.80, higher, not by chance." in page
     assert re.search(r"other above ours: -0\.\d\d to \+0\.\d\d, no difference that these clips show\.", page)
     leaderboard.write_board(tmp_path, leaderboard.read_entries(tmp_path)[0])
     rows = (tmp_path / "README.md").read_text()
-    assert "| the first |" in rows and re.search(r"\| -0\.\d\d to \+0\.\d\d, no difference", rows)
+    assert "| the best |" in rows and re.search(r"\| -0\.\d\d to \+0\.\d\d, no difference", rows)
 
 
 def test_missing_score_is_one_clear_error(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     add("--pooled", action="store_true", help="add dB of the squared error pooled over all pictures")
     add("--kind", choices=picture_sets.KINDS, default="bicubic", help="which LR_ folder of a set")
     add("--resizer", choices=SHRINKERS, help="make low resolution by this, whatever the set brings")
-    add("--ensemble", action="store_true", help="average 8 flips and rotations before rounding")
+    add("--ensemble", action="store_true", help="average 8 flips and rotations before rounding (NETWORK+)")
     add("--tile-px", type=int, metavar="PX", help="tile side at low resolution (default: whole picture)")
     add("--save", metavar="FOLDER", help="keep the pictures in FOLDER/SET_MODEL_xN/")
     add("--time", action="store_true", help="time the forward pass as the FSRCNN document does")
@@ -100,6 +101,8 @@ def _run_networks(args: argparse.Namespace) -> list[dict[str, Any]]:
     )
     if own:
         cli.say(f"{network.spec.name} x{network.scale}{own}")
+    if args.ensemble:  # EDSR+, as the papers name it, in every table and folder
+        network = replace(network, spec=replace(network.spec, name=f"{network.spec.name}+"))
     from youku.engines import weights  # with torch, which --help does without
 
     others = [name for name in UNTRAINED if name != network.spec.name]
@@ -121,7 +124,7 @@ def _evaluate(
     name, scale = network.spec.name, network.scale
     watch = partial(cli.watch, is_kept=False, unit="it")
     of_pictures = partial(watch, name=f"{pictures.name} x{scale}")
-    keep = picture_scores.folder_to_keep(pictures, f"{name}_x{scale}", args.save)
+    keep = picture_scores.folder_to_keep(pictures, network, options, args.save)
     protocols = evaluation.of_names(args.protocol, scale)
     scores = picture_scores.score_all(networks, pictures, protocols, options, keep, args.fsim, of_pictures, cli.each)
     result = {"set": str(pictures.folder), "scale": scale, "model": name, "ensemble": args.ensemble}

@@ -17,6 +17,7 @@ from youku import contest
 from youku.text_table import plural
 
 DRAWS, SEED, PERCENT = 4000, 0, (2.5, 97.5)
+NO_DIFFERENCE = "no difference that these clips show"
 LEAST = 3  # films of a kind: fewer tell nothing of others
 Interval = tuple[float, float]
 
@@ -91,14 +92,13 @@ def _lack(clips: Clips) -> str:
 
 
 def told(clips: Clips, other: Clips | None = None) -> str:
-    """ "33.61 to 34.40", or why it is not known; above `other`, also whether 0 is in it: then these clips show no difference."""
+    """ "33.61 to 34.40", or why it is not known; above `other`, also on which side of 0 it lies, if on one."""
     interval = of_score(clips, other)
     if interval is None:
         return f"not known ({_lack(clips if other is None or of_score(clips) is None else other)})"
     if other is None:
         return " to ".join(f"{value:.2f}" for value in interval)
-    is_inside = interval[0] <= 0 <= interval[1]
-    words = "no difference that these clips show" if is_inside else "a difference"
+    words = "higher, not by chance" if interval[0] > 0 else "lower, not by chance" if interval[1] < 0 else NO_DIFFERENCE
     return f"{interval[0]:+.2f} to {interval[1]:+.2f}, {words}"
 
 

@@ -20,7 +20,7 @@ from youku.exchange.totals import SYSTEMS
 
 BEGIN, END = "<!-- leaderboard: begin -->", "<!-- leaderboard: end -->"
 HEADS = (
-    "| Submission | Test set | Clips | Score | 95 % | Above the first | Bicubic | PSNR | VMAF | VMAF NEG | SSIM "
+    "| Submission | Test set | Clips | Score | On other clips, 95 % | Above the best | Bicubic | PSNR | VMAF | VMAF NEG | SSIM "
     f"| PSNR of | VMAF of | Scored | Pages |\n{'| --- ' * 2}{'| ---: ' * 9}{'| --- ' * 4}|\n"
 )
 
@@ -54,7 +54,7 @@ def format_board(entries: Sequence[Entry]) -> str:
     rows = (_cells(entry, first, _test_set(first, entries)) for entry, first in _with_first(entries))
     table = HEADS + "\n".join("| " + " | ".join(row) + " |" for row in rows)
     about = "Best score first. Compare only rows of one test set and one protocol; intervals are over other clips "
-    about += "(bootstrap; cuts of one film are drawn together)."
+    about += "(bootstrap; cuts of one film are drawn together). The best is the first row of that test set; n/a: not measured."
     return f"{about}\n\n{table}"
 
 
@@ -121,8 +121,8 @@ def _cells(entry: Entry, first: Entry, test_set: str) -> list[str]:
         _plain(test_set),
         str(len(score["clips"])),
         head,
-        intervals.told(own) if intervals.of_score(own) else "n/a",
-        "the first" if entry is first else intervals.told(own, best) if intervals.of_score(own, best) else "n/a",
+        intervals.told(own),
+        "the best" if entry is first else intervals.told(own, best),
         *others,
         _plain(f"{protocol['psnr_planes']} by {protocol['psnr_pool']}"),
         _plain(f"{protocol['vmaf_clips']} clips, {protocol['vmaf_model']}, {protocol['vmaf_pool']}"),

@@ -69,8 +69,10 @@ class Predictor:
     @cached_property
     def _made_by(self) -> dict[str, str]:
         """What decides the pictures of all jobs."""
+        model = f"{self.network.spec.name}{'+' * self.options.ensemble} x{self.network.scale}"  # EDSR+: of the ensemble
+        model += ", sharpened" * bool(self.options.sharpen) + ", as its run began" * self.network.is_as_begun
         return {
-            "model": f"{self.network.spec.name} x{self.network.scale}{', as its run began' * self.network.is_as_begun}",
+            "model": model,
             "weights": " ".join(map(files.sha256, self.network.paths)) or "none",
             "dtype": self.network.dtype,
             "ensemble": str(self.options.ensemble),

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from youku import text_table
+from youku import files, text_table
 from youku.cli import Each, Made, Watch, unwatched
 from youku.engines.network import Network
 from youku.files import atomic_path, printable
-from youku.inference import evaluation
+from youku.inference import evaluation, records
 from youku.inference.evaluation import PROTOCOLS, Error, Picture
 from youku.metrics import fsim, psnr
 from youku.video import clips, hdf5, picture_sets
@@ -61,15 +61,28 @@ def find_sets(
     return sets
 
 
-def folder_to_keep(pictures: PictureSet, made_by: str, save: str | None) -> Path | None:
-    """Where --save puts the pictures of a set: never into the folder that they came from."""
+def folder_to_keep(pictures: PictureSet, network: Network, options: Options, save: str | None) -> Path | None:
+    """Where --save puts the pictures of a set: never into the folder that they came from, nor among others' pictures."""
     if not save:
         return None
-    folder, source = Path(save) / f"{pictures.name}_{made_by}", pictures.folder.resolve()
+    folder = Path(save) / f"{pictures.name}_{network.spec.name}_x{network.scale}"
+    source, record = pictures.folder.resolve(), records.record_of(folder)
     if source == folder.resolve() or source in folder.resolve().parents:
         raise ValueError(
             f"--save {folder}: lies in {pictures.folder}, whose pictures are the input; name another folder"
         )
+    made_by = {
+        "weights": " ".join(map(files.sha256, network.paths)),
+        "dtype": network.dtype,
+        "tile": str(options.tile_px),
+    }
+    made_by |= {"set": str(source), "kind": pictures.kind, "resizer": str(pictures.resizer), "low": str(pictures.low)}
+    other = [key for key, value in made_by.items() if records.read(record).get(key) != value]
+    if other and folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(
+            f"--save {folder}: its pictures are of other {', '.join(other)}; name another folder, or remove it"
+        )
+    files.write_json(record, made_by, durable=False)
     return folder
 
 
