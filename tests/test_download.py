@@ -854,8 +854,29 @@ def test_command_dry_run(mirror: Server, tmp_path: Path, capsys: pytest.CaptureF
     argv = ("--data", str(tmp_path / "d"), "--base-url", mirror.url, "--clips", "0-50", "--dry-run")
     status, out, _ = run(capsys, *argv)
     assert status == 0 and "size unknown, the server answered 404" in out and "free on disk" in out and "0 of 50" in out
+    assert re.search(r"fetch and unpack: [\d.]+ GB\* to [\d.]+ GB\*; free on disk: [\d.]+ GB, (not )?enough", out)
     assert {method for method, _, _ in mirror.requests} == {"HEAD"} and not (tmp_path / "d").exists()
     assert json.loads(run(capsys, *argv, "--json")[1])["to_fetch_bytes"]["youku_00000_00049_h_GT.zip"] == size
+
+
+@pytest.mark.parametrize("free", [10**9, 10**12])
+@pytest.mark.parametrize(
+    "way", ["clips/train/pairs.json", "raw/youku_00000_00049_l.zip/x", "clips/train/Youku_00000_l.y4m/x"]
+)
+def test_a_dry_run_is_never_refused(
+    mirror: Server, tmp_path: Path, way: str, free: int, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Own pairs and folders in the way are named, beside the figures and whether the disk has room; the real run refuses."""
+    usage = files.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=free))
+    (tmp_path / way).parent.mkdir(parents=True)
+    (tmp_path / way).write_text('{"pairs": {"00000": {"source": "own.mp4", "frames": 2}}}')
+    argv = ("--data", str(tmp_path), "--base-url", mirror.url, "--clips", "0-49")
+    status, out, _ = run(capsys, *argv, "--dry-run")
+    assert status == 0 and (", enough" if free > 10**11 else ", not enough: another --data") in out
+    (said,) = (line.removeprefix("in the way: ") for line in out.splitlines() if line.startswith("in the way: "))
+    assert run(capsys, *argv)[::2] == (1, f"error: {said}\n")
+    assert json.loads(run(capsys, *argv, "--dry-run", "--json")[1])["in_the_way"][0] == said
 
 
 @pytest.mark.parametrize("url", ["ftp://host/", "data/raw"])

@@ -28,7 +28,7 @@ def table(wanted: Sequence[Wanted], plan: Plan) -> str:
     rows = []
     for item in wanted:
         lost, size, so_far = len(plan.missing.get(item, ())), plan.sizes.get(item, 0), fetched_bytes(item)
-        weight = _gb(size) if size is not None else f"<{_gb(contest.CLIPS_PER_ARCHIVE * item.clip_bytes)}*"
+        weight = _gb(size) if size is not None else f"<{_gb(_most_bytes(item))}*"
         there = f"{len(item.clip_ids) - lost} of {len(item.clip_ids)}"
         what = f"{_gb(so_far)} fetched so far" if so_far else ""
         rows.append([item.archive.name, weight, _gb(lost * item.clip_bytes) + "*", there, what])
@@ -36,10 +36,18 @@ def table(wanted: Sequence[Wanted], plan: Plan) -> str:
     for note in sorted({plan.notes[item] for item, size in plan.sizes.items() if size is None}):
         names = [item.archive.name for item, size in plan.sizes.items() if size is None and plan.notes[item] == note]
         lines.append(f"size unknown, {note}: {', '.join(names)}")
-    hidden = " and what is unknown" if None in plan.sizes.values() else ""
-    needed = _gb(plan.needed_bytes(len(wanted), False))
-    lines.append(f"to fetch and unpack: {needed}*{hidden}; free on disk: {_gb(files.free_bytes(wanted[0].data))}")
-    return "\n".join([*lines, "* estimate from the usual picture size"])
+    needed, free = plan.needed_bytes(len(wanted), False), files.free_bytes(wanted[0].data)
+    most = needed + sum(_most_bytes(item) for item, size in plan.sizes.items() if size is None)
+    room = "enough" if most <= free else "not enough: another --data, --clips or --split, or --delete-zips"
+    about = f"{_gb(needed)}*" + (f" to {_gb(most)}*" if most > needed else "")
+    lines.append(f"to fetch and unpack: {about}; free on disk: {_gb(free)}, {room}")
+    lines += ["* estimate from the usual picture size", *(f"in the way: {why}" for why in dict.fromkeys(plan.refusals))]
+    return "\n".join(lines)
+
+
+def _most_bytes(item: Wanted) -> int:
+    """Of a zip of unknown size."""
+    return contest.CLIPS_PER_ARCHIVE * item.clip_bytes
 
 
 def _gb(size_bytes: int) -> str:
@@ -80,6 +88,7 @@ def _act(args: argparse.Namespace) -> int:
         rows = [{"name": item.archive.name, "missing": plan.missing.get(item, ())} for item in wanted]
         sizes = {item.archive.name: size for item, size in plan.sizes.items()}
         dry = {"archives": rows, "to_fetch_bytes": sizes, "needed_bytes": plan.needed_bytes(len(wanted), False)}
+        dry |= {"free_bytes": files.free_bytes(wanted[0].data), "in_the_way": plan.refusals}
         cli.answer(args, dry, table(wanted, plan))
         return 0
     haul = download(wanted, args.base_url, jobs=args.jobs, retries=args.retries, delete_zips=args.delete_zips)

@@ -54,7 +54,9 @@ class Wanted:
         return self.data / "raw" / f"{self.archive.name}.clips.json"
 
     def require_free(self) -> None:
-        """ValueError where pairs that `degrade` made have names of the clips asked for, which would replace them."""
+        """ValueError where a folder bears the zip's name, or pairs of `degrade` those of clips, which would replace them."""
+        if self.zip_path.is_dir():
+            raise ValueError(f"{self.zip_path}: expected a zip, found a folder; move it away and run again")
         folder = self.clip_path(self.archive.first).parent
         own = sorted({f"{clip_id:05d}" for clip_id in self.clip_ids} & pair_folder.read_manifest(folder).keys())
         if own:

@@ -61,6 +61,8 @@ class Plan:
     sizes: dict[Wanted, int | None] = field(default_factory=dict)
     notes: dict[Wanted, str] = field(default_factory=dict)
     unreachable: str = ""
+    refusals: list[str] = field(default_factory=list)
+    """What lies in the way of the clips, a sentence each."""
 
     def url(self, item: Wanted) -> str:
         return self.base_url.rstrip("/") + "/" + item.archive.remote
@@ -68,7 +70,7 @@ class Plan:
     def needed_bytes(self, jobs: int, delete_zips: bool) -> int:
         """Disk space to fetch and unpack; an unknown size counts as none, for a full disk loses nothing."""
         left = sorted((max(0, (size or 0) - fetched_bytes(item)) for item, size in self.sizes.items()), reverse=True)
-        clips = sum(len(self.missing[item]) * item.clip_bytes for item in self.sizes)
+        clips = sum(len(ids) * item.clip_bytes for item, ids in self.missing.items())
         return clips + sum(left[: jobs if delete_zips else None])
 
 
@@ -84,12 +86,15 @@ def make_plan(
     """Look at the disk; ask the server for sizes only where there is something to fetch."""
     if urlsplit(base_url).scheme not in objects.SCHEMES:
         raise ValueError(f"--base-url {base_url!r}: expected http://..., https://..., file:///... or s3://...")
-    for item in wanted:
-        if item.zip_path.is_dir():
-            raise ValueError(f"{item.zip_path}: expected a zip, found a folder; move it away and run again")
-        item.require_free()
-    looked_at = cli.bar(wanted, desc="look at the clips", unit="archive", leave=False)
-    plan = Plan({item: ids for item in looked_at if (ids := item.missing(num_frames))}, base_url, num_frames)
+    plan = Plan({}, base_url, num_frames)
+    for item in cli.bar(wanted, desc="look at the clips", unit="archive", leave=False):
+        try:
+            item.require_free()
+            ids = item.missing(num_frames)
+        except ValueError as error:
+            plan.refusals.append(str(error))
+            ids = item.clip_ids
+        plan.missing |= {item: ids} if ids else {}
     with objects.make_session() as session:
         for item in plan.missing:
             if item.zip_path.exists():
@@ -115,6 +120,8 @@ def download(
 ) -> Haul:
     """Fetch, unpack and verify what is missing; archives at fault are told in the haul, a full disk raises."""
     plan, data = make_plan(wanted, base_url, num_frames), wanted[0].data
+    if plan.refusals:
+        raise ValueError(plan.refusals[0])
     haul = Haul(sum(len(item.clip_ids) for item in wanted), not plan.missing)
     refused = {plan.unreachable: [item.archive.name for item in plan.sizes]} if plan.unreachable else {}
     files.require_free(data, plan.needed_bytes(jobs, delete_zips), "fetching and unpacking the archives")
