@@ -70,8 +70,14 @@ def test_own_clips_to_a_ranked_rehearsal(desk: Path, capsys: pytest.CaptureFixtu
         "1h-val/compare-1h-val-ensemble.html",
         "1h-val/report.html",
     ]
-    board = (desk / "submissions/README.md").read_text()
-    assert board.count("| 1h-val: pairs-s x4 |") == board.count("| 1h-val-ensemble: pairs-s x4 |") == 1
+    board = (desk / "submissions/leaderboard.md").read_text()
+    assert board.count("| 1h-val: pairs-s x4 |") == board.count("| 1h-val-ensemble: pairs-s+ x4 |") == 1
+    made = {
+        str(one.relative_to(desk)) for name in ("data", "runs", "submissions") for one in (desk / name).rglob("*.*")
+    }
+    line = ["git", "check-ignore", "--no-index", "--stdin"]
+    ignored = subprocess.run(line, cwd=ROOT, input="\n".join(made), capture_output=True, text=True, check=False)
+    assert "repository" in ignored.stderr or {*ignored.stdout.splitlines()} == made  # git status stays clean
 
 
 @pytest.mark.parametrize(

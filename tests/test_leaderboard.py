@@ -1,4 +1,4 @@
-"""The leaderboard: order, text that stays text, markers, and scores that cannot be read."""
+"""The leaderboard: order, text that stays text, and scores that cannot be read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ import pytest
 from youku import report
 from youku.exchange import leaderboard
 
-HEAD = "# Mine\n\nWords before.\n\n"
-TAIL = "\n\nWords after.\n"
 PROTOCOL = {
     "psnr_planes": "yuv",
     "psnr_pool": "clip",
@@ -53,18 +51,16 @@ def root(tmp_path: Path) -> Path:
     add_score(root, "best one", "a|b <i>", 41.25)
     add_score(root, "unscored", "psnr only", None)
     (root / "best one" / "report.html").write_text("")
-    (root / "README.md").write_text(f"{HEAD}{leaderboard.BEGIN}\nold\n{leaderboard.END}{TAIL}")
+    (root / "leaderboard.md").write_text(f"{leaderboard.HEADING}old\n")
     return root
 
 
-def test_best_score_comes_first_and_the_rest_of_the_readme_stays(root: Path) -> None:
-    """Rows fall in score, what has no score is last, and nothing outside the markers changes."""
+def test_best_score_comes_first(root: Path) -> None:
+    """Rows fall in score, what has no score is last, and nothing of the table before stays."""
     path, faults = report.write_leaderboard(root)
     text = path.read_text()
     assert faults == []
-    assert text.startswith(HEAD + leaderboard.BEGIN)
-    assert text.endswith(leaderboard.END + TAIL)
-    assert "old" not in text
+    assert text.startswith(leaderboard.HEADING) and "old" not in text
     rows = [line for line in text.splitlines() if line.startswith("| ")][2:]
     assert [row.split(" | ")[3] for row in rows] == ["41.250", "35.500", "n/a"]
     assert report.write_leaderboard(root)[0].read_text() == text
@@ -96,7 +92,7 @@ def test_a_submission_is_no_folder_of_submissions(root: Path) -> None:
     """Named instead of its parent, it gets no README of its own; and it is not compared with itself."""
     with pytest.raises(ValueError, match=r"is a submission itself; name the folder that holds them"):
         report.write_leaderboard(root / "plain")
-    assert not (root / "plain" / "README.md").exists()
+    assert not (root / "plain" / "leaderboard.md").exists()
     with pytest.raises(ValueError, match="named twice"):
         report.write_report(root / "plain", others=[root / "plain"])
 
@@ -115,12 +111,12 @@ def test_cells_are_escaped_and_pages_linked(root: Path) -> None:
     assert leaderboard._plain("a\n\x1b[31m b") == r"a \\x1b\[31m b"
 
 
-def test_a_readme_of_another_coding_is_named(root: Path) -> None:
+def test_a_file_of_others_is_named(root: Path) -> None:
     """And stays as it is."""
-    (root / "README.md").write_bytes(b"caf\xe9")
-    with pytest.raises(ValueError, match=r"README\.md: expected UTF-8 text"):
+    (root / "leaderboard.md").write_bytes(b"caf\xe9")
+    with pytest.raises(ValueError, match=r"leaderboard\.md: exists and is no leaderboard of this kit"):
         report.write_leaderboard(root)
-    assert (root / "README.md").read_bytes() == b"caf\xe9"
+    assert (root / "leaderboard.md").read_bytes() == b"caf\xe9"
 
 
 def test_damaged_score_is_left_out_and_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,10 +124,10 @@ def test_damaged_score_is_left_out_and_named(root: Path, capsys: pytest.CaptureF
     (root / "plain" / "score.json").write_text("{")
     assert report.main(["--leaderboard", str(root)]) == 0
     out, err = capsys.readouterr()
-    assert out == f"{root / 'README.md'}\n"
+    assert out == f"{root / 'leaderboard.md'}\n"
     assert err.startswith("left out: ")
     assert "plain/score.json" in err
-    assert "35.500" not in (root / "README.md").read_text()
+    assert "35.500" not in (root / "leaderboard.md").read_text()
 
 
 BAD: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -165,7 +161,7 @@ def test_no_score_ends_the_board(root: Path, case: str, capsys: pytest.CaptureFi
     assert report.main(["--leaderboard", str(root)]) == 0
     err = capsys.readouterr().err
     assert err.startswith(f"left out: {path}: expected ") and len(err.splitlines()) == 1 and len(err) < 400
-    board = (root / "README.md").read_text()
+    board = (root / "leaderboard.md").read_text()
     assert "41.250" in board and "35.500" not in board
 
 
@@ -176,23 +172,12 @@ def test_what_cannot_be_read_is_left_out(root: Path, capsys: pytest.CaptureFixtu
     (root / os.fsdecode(b"\xff") / "report.html").write_text("")
     assert report.main(["--leaderboard", str(root)]) == 0
     assert capsys.readouterr().err.count("left out: ") == 1
-    board = (root / "README.md").read_text()
+    board = (root / "leaderboard.md").read_text()
     assert "35.500" in board and "[report](%FF/report.html)" in board
 
 
-@pytest.mark.parametrize(
-    "text", ["no markers", leaderboard.END + leaderboard.BEGIN, (leaderboard.BEGIN + leaderboard.END) * 2]
-)
-def test_missing_markers_are_one_clear_error(root: Path, text: str) -> None:
-    """A README without its two markers in order is refused and left as it was."""
-    (root / "README.md").write_text(text)
-    with pytest.raises(ValueError, match=r"README\.md: expected one line .* add them where the table goes"):
-        report.write_leaderboard(root)
-    assert (root / "README.md").read_text() == text
-
-
 def test_empty_and_missing_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a score the board says so in a README that is made; a folder that is not there is an error."""
+    """Without a score the board says so; a folder that is not there is an error."""
     path, _ = report.write_leaderboard(tmp_path)
     assert "No submission has been scored yet" in path.read_text()
     assert report.main(["--leaderboard", str(tmp_path / "none")]) == 1
@@ -206,12 +191,6 @@ def test_arguments_that_make_no_command(argv: list[str], capsys: pytest.CaptureF
         report.main(argv)
     assert stopped.value.code == 2
     assert "expected a scored" in (err := capsys.readouterr().err) or "--leaderboard takes" in err
-
-
-def test_the_readme_of_the_submissions_has_its_markers() -> None:
-    """The project's own README holds both markers once, so `make report` can write it."""
-    text = (Path(__file__).parents[1] / "submissions" / "README.md").read_text()
-    assert text.count(leaderboard.BEGIN) == text.count(leaderboard.END) == 1
 
 
 def test_what_a_score_holds_stays_in_a_sentence(root: Path) -> None:

@@ -244,7 +244,7 @@ def test_differences_inside_the_interval_are_called_so(folder: Path, tmp_path: P
     assert "above bicubic +2.80 to +2.80, higher, not by chance." in page
     assert re.search(r"other above ours: -0\.\d\d to \+0\.\d\d, no difference that these clips show\.", page)
     leaderboard.write_board(tmp_path, leaderboard.read_entries(tmp_path)[0])
-    rows = (tmp_path / "README.md").read_text()
+    rows = (tmp_path / "leaderboard.md").read_text()
     assert "| the best |" in rows and re.search(r"\| -0\.\d\d to \+0\.\d\d, no difference", rows)
 
 

@@ -45,7 +45,7 @@ def write_report(
 
 
 def write_leaderboard(root: Path) -> tuple[Path, list[str]]:
-    """Rewrite the leaderboard in root/README.md; returns its path and a sentence for each score that was left out."""
+    """Write root/leaderboard.md anew; returns its path and a sentence for each score that was left out."""
     if (root / "score.json").is_file():
         raise ValueError(
             f"{root}: is a submission itself; name the folder that holds them: --leaderboard {root.parent}"
@@ -62,11 +62,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="FILE", help="the page (default: FOLDER/report.html)")
     add("--num-clips", type=int, default=2, help="picture the N worst and N best clips (default: 2)")
     add("--num-frames", type=int, default=4, help="list the N worst frames by PSNR and by VMAF (default: 4)")
-    add(
-        "--leaderboard",
-        action="store_true",
-        help="rewrite the table in submissions/README.md from all score.json files",
-    )
+    add("--leaderboard", action="store_true", help="write submissions/leaderboard.md from all score.json files")
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
-"""Keep the leaderboard of a folder of submissions: the part of its README.md between two marker lines.
+"""Write the leaderboard of a folder of submissions, its leaderboard.md.
 
-submissions/*/score.json -> Entries, best score first -> a Markdown table. Nothing outside the markers changes. A submission
-whose score cannot be read is named and left out; the others stay.
+submissions/*/score.json -> Entries, best score first -> a Markdown table. A submission whose score cannot be read is named
+and left out; the others stay.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from youku import files
 from youku.exchange import intervals, scorefile
 from youku.exchange.totals import SYSTEMS
 
-BEGIN, END = "<!-- leaderboard: begin -->", "<!-- leaderboard: end -->"
+NAME, HEADING = "leaderboard.md", "# Leaderboard\n\n"
 HEADS = (
     "| Submission | Test set | Clips | Score | On other clips, 95 % | Above the best | Bicubic | PSNR | VMAF | VMAF NEG | SSIM "
     f"| PSNR of | VMAF of | Scored | Pages |\n{'| --- ' * 2}{'| ---: ' * 9}{'| --- ' * 4}|\n"
@@ -48,7 +48,7 @@ def read_entries(root: Path) -> tuple[list[Entry], list[str]]:
 
 
 def format_board(entries: Sequence[Entry]) -> str:
-    """The Markdown between the markers: a sentence and a table, or a sentence alone."""
+    """The Markdown below the heading: a sentence and a table, or a sentence alone."""
     if not entries:
         return "No submission has been scored yet: `make submission score report`."
     rows = (_cells(entry, first, _test_set(first, entries)) for entry, first in _with_first(entries))
@@ -59,24 +59,14 @@ def format_board(entries: Sequence[Entry]) -> str:
 
 
 def write_board(root: Path, entries: Sequence[Entry]) -> Path:
-    """Rewrite the part of root/README.md between the markers (a README that is not there is made); returns its path.
-
-    ValueError where the markers are missing, repeated or the wrong way round.
-    """
-    path = root / "README.md"
-    try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else f"# Submissions\n\n{BEGIN}\n{END}\n"
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected UTF-8 text, got another coding ({error}); save it as UTF-8") from None
-    begin, end = text.find(BEGIN), text.find(END)
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or end < begin:
-        raise ValueError(
-            f'{path}: expected one line "{BEGIN}" and, below it, one "{END}"; add them where the table goes'
-        )
-    fresh = f"{text[: begin + len(BEGIN)]}\n\n{format_board(entries)}\n\n{text[end:]}"
-    if fresh != text or not path.is_file():
+    """Write root/leaderboard.md anew; returns its path. ValueError where a file of that name was not made here."""
+    path, text = root / NAME, (HEADING + format_board(entries) + "\n").encode()
+    old = path.read_bytes() if path.is_file() else HEADING.encode()
+    if not old.startswith(HEADING.encode()):
+        raise ValueError(f"{path}: exists and is no leaderboard of this kit; move it away and run again")
+    if old != text:
         with files.atomic_write(path) as file:
-            file.write(fresh.encode())
+            file.write(text)
     return path
 
 
