@@ -45,18 +45,30 @@ def test_pairs_are_counted(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     for name in (contest.low_name(0), contest.high_name(0), contest.low_name(1)):
         (folder / name).write_bytes(b"")
-    train, val, _ = doctor.check_data(tmp_path)
+    train, val, *_ = doctor.check_data(tmp_path)
     assert train.found == "2 low, 1 ground truth" and train.status == "note"
-    assert val.found == "none"
+    assert val.found == "none" and "make pairs FROM=another_video.mp4 INTO=val" in val.advice
 
 
 def test_sets_of_the_readme_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each that the README names: where it lies, here or in the data folder, or where people get it, with the licence."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/t91").mkdir(parents=True)
-    (tmp_path / "vdsr.safetensors").touch()
-    set5, t91, vdsr = doctor.check_public(Path("data"))
-    assert (set5.status, t91.found, vdsr.found) == ("note", "data/t91", "vdsr.safetensors")
+    (tmp_path / "SMFANet_plus_DF2K_100w_x4SR.pth").touch()
+    set5, t91, network = doctor.check_public(Path("data"))
+    assert (set5.status, t91.found, network.found) == ("note", "data/t91", "SMFANet_plus_DF2K_100w_x4SR.pth")
     assert "PAN" in set5.advice and "licence" in set5.advice
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     assert all(f" {name} " in readme for name in doctor.PUBLIC)
+
+
+def test_first_steps_are_those_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is nothing: own pairs, the contest's clips or the demo, then training; with a run, the rehearsal."""
+    monkeypatch.chdir(tmp_path)
+    told = [one.advice for one in doctor.check_data(tmp_path)]
+    wanted = ("make pairs FROM=", "make demo"), ("INTO=val", "make download"), ("make download",), ("make train",)
+    assert all(word in advice for advice, words in zip(told, wanted, strict=True) for word in words)
+    (tmp_path / "runs/1h").mkdir(parents=True)
+    (tmp_path / "runs/1h/best.safetensors").touch()
+    runs = doctor.check_data(tmp_path)[-1]
+    assert runs.found == "1h" and "make rehearsal" in runs.advice

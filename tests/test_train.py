@@ -845,12 +845,13 @@ def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = [line for line in lines if line.startswith("edsr-baseline ")]
     assert "papers" in line and "300,000 x 16" in line and "Lim et al. 2017" in line and "32.09 dB" in line
     assert all("contest" in line for line in lines[:4]) and "papers" in lines[-1]
-    times = {line.split()[0]: re.search(r" x \d+ +(\d+ \w+)", line)[1] for line in lines}
-    assert 50 <= int(times["1h"].removesuffix(" min")) <= 75 and times["10min"] == "10 min"  # 61 and 9 are measured
-    assert times["edsr"].endswith("days") and times["recurrent-s"] == "2 h"  # eight frames a step
+    times = {line.split()[0]: re.search(r" x \d+ +(~?\d+ \w+)", line)[1] for line in lines}
+    told = {"10min": "9 minutes", "1h": "61 minutes", "demo": "1 minute", "overnight": "6 hours"}  # by their files
+    assert {name: time for name, time in times.items() if time[0] != "~"} == told
+    assert times["edsr"].endswith("days") and times["recurrent-s"] == "~2 h"  # eight frames a step
     for name in ("10min", "1h", "overnight"):  # for how long, where, and for what
         (line,) = [line for line in lines if line.startswith(f"{name} ")]
-        assert re.search("minutes on two cores|hours where 1h takes one", line)
+        assert re.search("(minutes|hours) on two cores", line)
         assert re.search(r"\+1\.\d in score; GPU not measured|gain and GPU not measured", line)
     assert len(lines) == len(list(config.RECIPES.glob("*.toml"))) and all(line[-1] in ".:)" for line in lines)
 

@@ -16,10 +16,15 @@ from youku import cli, contest, files
 from youku.text_table import plural
 
 LOW_DISK_BYTES = 20e9  # one label archive, zipped and unpacked
+CLIPS = {  # folder -> how they come there
+    "train": "make pairs FROM=your_video.mp4, or make download (the contest's); to see it all without either: make demo",
+    "val": "held out, to score: make pairs FROM=another_video.mp4 INTO=val, or make download",
+    "test": "make download: what is sent is made of them, a rehearsal does without",
+}
 PUBLIC = {  # what the README names -> where people get it, with the licence
     "Set5": "GitHub: zhaohengyuan1/PAN, datasets/Set5 (no licence stated)",
     "t91": "GitHub: tegg89/SRCNN-Tensorflow, Train (repository: MIT)",
-    "vdsr.safetensors": "GitHub: huangzehao/caffe-vdsr (MIT), VDSR_Official.mat with its layers as 0.weight to 19.bias",
+    "SMFANet_plus_DF2K_100w_x4SR.pth": "GitHub: Zheng-MJ/SMFANet, pretrain (Apache-2.0)",
 }
 
 
@@ -56,11 +61,10 @@ def check_torch() -> list[Check]:
     else:
         name, found = "cpu", f"cpu, {plural(torch.get_num_threads(), 'thread')}"
         advice = "fine for fsrcnn and pairs-s; larger networks want a GPU (check the driver with nvidia-smi)"
-    checks = [Check("torch", "ok", torch.__version__), Check("device", "note" if advice else "ok", found, advice)]
     kinds = half.fast(torch.device(name))
-    if not kinds:
-        return [*checks, Check("16 bit", "note", "none on this device", "--amp trains in float32 here")]
-    return [*checks, Check("16 bit", "ok", f"--amp uses {kinds[0]}")]
+    amp = ("ok", f"--amp uses {kinds[0]}") if kinds else ("note", "none on this device", "--amp trains in float32 here")
+    device = Check("device", "note" if advice else "ok", found, advice)
+    return [Check("torch", "ok", torch.__version__), device, Check("16 bit", *amp)]
 
 
 def check_ffmpeg() -> list[Check]:
@@ -106,18 +110,18 @@ def check_disk(data: Path) -> Check:
 
 
 def check_data(data: Path) -> list[Check]:
-    """Contest clips in data/clips, and whether every one has its other half."""
+    """Clips in data/clips, the contest's or own, whether every one has its other half, and runs: the README's next step."""
     checks = []
-    for folder in ("train", "val", "test"):
+    for folder, source in CLIPS.items():
         parsed = [contest.parse_name(entry.name) for entry in (data / "clips" / folder).glob("*.y4m")]
         lows, highs = ({name[0] for name in parsed if name and name[1] == kind} for kind in ("l", "h_GT"))
-        found, advice = f"{len(lows)} low, {len(highs)} ground truth", ""
-        if not lows and not highs:
-            found, advice = "none", "run make download, or python -m youku degrade"
-        elif folder != "test" and lows != highs:
-            advice = "run make download again"
+        found = f"{len(lows)} low, {len(highs)} ground truth" if lows or highs else "none"
+        uneven = "make them again: make pairs, or make download" if folder != "test" and lows != highs else ""
+        advice = uneven if lows or highs else source
         checks.append(Check(f"{folder} clips", "note" if advice else "ok", found, advice))
-    return checks
+    runs = ", ".join(path.parent.name for path in sorted(Path("runs").glob("*/best.safetensors")))
+    told = (runs, "with val clips: make rehearsal NAME=...") if runs else ("none", "with train clips: make train")
+    return [*checks, Check("runs", "ok" if runs else "note", *told)]
 
 
 def check_public(data: Path) -> list[Check]:
@@ -133,7 +137,8 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     checks = examine(Path(args.data))
-    told = (f"{one.status:<8} {one.what:<17}{one.found}{one.advice and '  -> ' + one.advice}" for one in checks)
+    width = max(len(one.what) for one in checks)
+    told = (f"{one.status:<8} {one.what:<{width}}  {one.found}{one.advice and '  -> ' + one.advice}" for one in checks)
     cli.answer(args, [asdict(one) for one in checks], *told)
     return 1 if any(check.status == "problem" for check in checks) else 0
 

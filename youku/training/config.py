@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ def from_flags(args: argparse.Namespace, recipe: Mapping[str, Any]) -> TrainConf
 def recipe_table() -> str:
     """Name, whom it is for, network, steps x batch of each recipe, how long it takes, and what its first line says.
 
-    The time is that of the network's own multiply-adds, once forward and twice back.
+    The time is that which the first line says was measured, else that of the multiply-adds, once forward and twice back.
     """
     rows, costs = list[list[str]](), {(entry["name"], entry["scale"]): entry["macs"] for entry in figures.read()}
     for path in sorted(RECIPES.glob("*.toml")):
@@ -68,11 +69,13 @@ def recipe_table() -> str:
         recipe = TrainConfig(**given)
         patches = recipe.steps * recipe.batch * recipe.accumulate * given.get("sequence", 1)
         px = patches * recipe.patch_px**2 / math.prod(figures.INPUT)
-        time = cli.as_time(3 * px * costs[recipe.model, recipe.scale] / CPU_MACS)
         first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        measured = re.search(r"(\d+ (minute|hour)s?) on two cores", first)
+        reckoned = "~" + cli.as_time(3 * px * costs[recipe.model, recipe.scale] / CPU_MACS)
+        time = measured[1] if measured else reckoned
         whom, _, what = first.partition(": ")
         rows.append([path.stem, whom, recipe.model, f"{recipe.steps:,} x {recipe.batch}", time, what])
-    head = ["recipe", "for", "network", "steps x batch", "two cores, about", "what it is; its file says more"]
+    head = ["recipe", "for", "network", "steps x batch", "two cores (~: reckoned)", "what it is; its file says more"]
     return text_table.lay_out(head, sorted(rows, key=lambda row: WHOM.index(row[1])))
 
 
