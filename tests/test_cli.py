@@ -43,9 +43,9 @@ def test_no_verb_prints_the_list_and_exits_2(capsys: pytest.CaptureFixture) -> N
         ("train --recipe 1hour", 1, "error: recipe '1hour': did you mean 1h? (or a path ending in .toml)"),
         ("train --model edsr-basline", 1, "error: model 'edsr-basline': did you mean edsr-baseline?"),
         (
-            "convert a.y4m az://bucket/b.y4m",
+            "convert a.y4m memory://bucket/b.y4m",
             1,
-            "error: az://bucket/b.y4m: expected one of s3://, oss://, gs://, https://, http://, memory://, file://, or a path",
+            "error: memory://bucket/b.y4m: expected one of s3://, oss://, gs://, az://, https://, http://, file://, or a path",
         ),
         ("predict a b --model pairs-z", 2, "error: --model 'pairs-z': did you mean pairs-t?"),
         ("degrade a b --preset yuku", 2, "error: --preset 'yuku': did you mean youku?"),

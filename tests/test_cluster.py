@@ -21,7 +21,7 @@ import torch
 from tests.conftest import fresh_network, textured_frame, write_pair
 from tests.test_score import TEST_SET, made  # noqa: F401
 from tests.test_shards import contents
-from youku import cluster, contest, convert, degrade, files, predict, score
+from youku import cli, cluster, contest, convert, degrade, files, predict, score
 from youku.cluster import Task, Worker
 from youku.inference import beside, clip, tiles
 from youku.video import pair_folder, segments, y4m
@@ -158,6 +158,36 @@ def test_every_verb_makes_on_workers_what_it_makes_alone(
             assert verb not in (predict, degrade) or verb.main(many) == 0
 
 
+def test_a_damaged_input_ends_no_run_of_others(
+    tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On workers and in shards as alone: it is told, all else is made, the status is 1; of a film's parts the first ends it."""
+    monkeypatch.setattr(cluster, "_join", lambda address: OneProcess())
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(segments, "SEGMENT_FRAMES", 1)
+    monkeypatch.chdir(tmp_path)
+    make_sources(Path("src"))
+    for place in (Path("src/0.y4m"), cut := Path("clips/Youku_00000_l.y4m")):
+        place.write_bytes(place.read_bytes()[:-400])
+    Path("clips/Youku_00001_l.y4m").write_bytes(b"no clip")
+    for name, verb, line, num_bad in (
+        ("predict", predict, ["clips", "{}", "--frames", "0-4", *FAST], 2),
+        ("film", predict, [str(cut), "{}/a.y4m", *FAST], 0),
+        ("convert", convert, ["clips", "{}", "--every", "2"], 2),
+        ("split", degrade, ["src", "{}", "--split-every", "2"], 1),
+    ):
+        found = []
+        for way, flags in (("alone", []), ("cluster", ["--cluster", "auto"]), ("shard", ["--shard", "1/1"])):
+            if name == "film" and way == "shard":
+                continue
+            for _ in range(2):  # again, too
+                assert verb.main([word.format(f"{way}/{name}") for word in line] + flags) == 1, name
+                said = [one for one in capsys.readouterr().err.splitlines() if one.startswith("error: ")]
+                assert len(said) == num_bad + 1 and said[-1].endswith("failed") == bool(num_bad), name
+                found.append((sorted(said), contents(Path(way, name))))
+        assert found == [found[0]] * len(found) and bool(found[0][1]) == bool(num_bad), name
+
+
 def task(name: str = "a.y4m") -> Task:
     return Task(name, 1.0, name)
 
@@ -179,9 +209,10 @@ def test_a_worker_tells_errors_and_shows_faults(tmp_path: Path, monkeypatch: pyt
     """What a user can mend comes back as the sentence of a plain run; a fault of ours keeps its traceback."""
     monkeypatch.chdir(tmp_path)
     worker = Worker(begin, 2, str(tmp_path), cluster.versions(), False)
-    assert worker.run("a.y4m") == (["a.y4m of 2"], "", "a.y4m")
-    assert worker.run("value") == (["value of 2"], "no clip", None)
-    assert "x: the disk is full" in worker.run("system")[1]
+    assert worker.run("a.y4m") == (["a.y4m of 2"], None, "a.y4m")
+    said, failure, result = worker.run("value")
+    assert (said, repr(failure), result) == (["value of 2"], "ValueError('no clip')", None)
+    assert isinstance(failure := worker.run("system")[1], cli.RunError) and "x: the disk is full" in str(failure)
     with pytest.raises(KeyError):
         worker.run("fault")
 
@@ -213,7 +244,7 @@ def test_a_worker_that_is_unlike_refuses(
     same = cluster.versions() | {"weights": files.sha256("weights")} | ({name: other} if other else {})
     worker = Worker(begin, 1, str(tmp_path / "nowhere") if name == "folder" else str(tmp_path), same, False)
     said, failure, result = worker.run("a.y4m")
-    assert (said, result) == ([], None) and re.search(words, failure)
+    assert (said, result) == ([], None) and re.search(words, str(failure)) and isinstance(failure, cli.RunError)
 
 
 def test_rooms_are_whole_workers_of_each_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,6 +287,12 @@ def test_what_cannot_be_a_cluster_is_one_sentence(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(pairs.parent))
     assert "--cluster 127.0.0.1:1: [Errno" in (line := said("127.0.0.1:1", pairs, 1)) and "check the address" in line
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setattr(cluster, "CHECK", [sys.executable, "-c", "raise SystemExit('[E 1] Failed to connect')"])
+        assert f"--cluster {place}: what listens at {place} does not answer as Ray does;" in said(place, pairs, 2)
+        monkeypatch.setattr(cluster, "CHECK", [sys.executable, "-c", "raise OSError('Token is missing. Note: ...')"])
+        assert f"--cluster {place}: Token is missing; check the address, RAY_AUTH_MODE" in said(place, pairs, 1)
     assert "Version mismatch: Ray: 2.60.0 Python: 3.12; check" in said("auto", pairs, 1)
     assert "--cluster auto: No token was found; check the address, RAY_AUTH_MODE" in said("auto", pairs, 1)
     assert "expected auto, or HOST:PORT" in said("ray://head", pairs, 2)
@@ -264,7 +301,7 @@ def test_what_cannot_be_a_cluster_is_one_sentence(
 
 
 def test_a_cluster_that_is_gone_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody listens at the address that an earlier `ray start` left, auto begins a cluster of its own."""
+    """Where nobody listens at the address that an earlier `ray start` left, or another, auto begins a cluster of its own."""
     begun: list[str] = []
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=lambda address, **_: begun.append(address)))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
@@ -273,11 +310,22 @@ def test_a_cluster_that_is_gone_is_not_waited_for(tmp_path: Path, monkeypatch: p
     left.parent.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as head:
         left.write_text(f"127.0.0.1:{head.getsockname()[1]}")
-        cluster._join("auto")
+        for code in ("", "raise SystemExit(1)"):
+            monkeypatch.setattr(cluster, "CHECK", [sys.executable, "-c", code])
+            cluster._join("auto")
     cluster._join("auto")
     left.unlink()
     cluster._join("auto")
-    assert begun == ["auto", "local", "local"]
+    assert begun == ["auto", "local", "local", "local"]
+
+
+@needs_ray
+def test_a_server_that_is_not_ray_is_told_soon(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """In one sentence, without the lines of Ray's own log."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with pytest.raises(cli.UsageError, match="does not answer as Ray does"):
+            cluster._join(f"127.0.0.1:{server.getsockname()[1]}")
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

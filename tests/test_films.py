@@ -20,7 +20,7 @@ import pytest
 from tests.conftest import textured_frame
 from tests.test_memory import remembering
 from tests.test_predict import feed, network
-from youku import cli
+from youku import cli, stops
 from youku.cli import Item
 from youku.inference import beside, records, tiles
 from youku.inference import clip as predictions
@@ -83,7 +83,7 @@ def predict(job: Job, name: str = "fsrcnn", batch: int = 1, number: int = 10**6,
     try:
         predict_all(network(name, 2), [job], Options(batch=batch), tell=told.append, **how)
     except KeyboardInterrupt:
-        told.append("stopped")
+        told.append(stops.sentence().removeprefix("stopped by Ctrl-C; "))
     return told
 
 
@@ -104,8 +104,11 @@ def test_a_stopped_y4m_goes_on_to_the_same_bytes(tmp_path: Path, films: Path, ba
     """Stopped twice, the file is that of one run; it is told what is kept; nothing hidden stays; other settings begin anew."""
     whole, out = (Job(str(films / "film.y4m"), str(tmp_path / name), None) for name in ("whole.y4m", "out.y4m"))
     predict(whole, batch=batch)
+    assert stops.sentence() == "stopped by Ctrl-C; files that are finished are kept; the same command makes the rest"
+    told = predict(out, batch=batch, number=0)
+    assert told[-1] == f"nothing of {out.target} is kept yet; the same command begins it anew" and not hidden(tmp_path)
     first, second = predict(out, batch=batch, number=4), predict(out, batch=batch, number=2)
-    assert f"{out.target}: 4 frames are kept; the same command goes on after them" in first
+    assert f"{out.target}: 4 frames kept; the same command goes on from there" == first[-1]
     begun = 4 // batch * batch
     assert f"{out.target}: {begun} frames are there from an earlier run, going on after them" in second
     assert not Path(out.target).exists() and len(hidden(tmp_path)) == 1
@@ -128,8 +131,8 @@ def test_a_stopped_video_goes_on_to_the_same_frames(
     jobs = [Job(str(films / "film.mkv"), str(tmp_path / folder / name), frames) for folder in ("whole", "parts")]
     predict(jobs[0], video=options)
     told = predict(jobs[1], number=6, video=options)
-    assert f"{jobs[1].target}: 4 frames are kept; the same command goes on after them" in told
-    assert predict(jobs[1], number=0, video=options)[-1] == "stopped"
+    assert f"{jobs[1].target}: 4 frames kept; the same command goes on from there" == told[-1]
+    assert predict(jobs[1], number=0, video=options)[-1] == told[-1]
     predict(jobs[1], video=options)
     whole, parts = (Path(job.target) for job in jobs)
     assert decoded(parts) == decoded(whole)
@@ -164,7 +167,7 @@ def test_a_film_of_finished_segments_alone_is_joined(
     with monkeypatch.context() as patch:
         patch.setattr(container.Writer, "_copy_until", lambda self, end: stop() if end is None else None)
         patch.setattr(container, "_add_others", lambda *_: {})
-        assert f"{jobs[1].target}: {NUM_FRAMES} frames are kept" in predict(jobs[1], "bicubic", video=options)[-2]
+        assert f"{jobs[1].target}: {NUM_FRAMES} frames kept" in predict(jobs[1], "bicubic", video=options)[-1]
     predict(jobs[1], "bicubic", video=options)
     assert decoded(Path(jobs[1].target)) == decoded(Path(jobs[0].target))
 
@@ -183,7 +186,7 @@ def test_a_kill_after_the_last_frame_costs_no_frame(
 
     with monkeypatch.context() as patched:
         patched.setattr(records, "content_of", die_at_target)
-        assert predict(job)[-1] == "stopped" and len(hidden(tmp_path)) == 1
+        assert f"{name}: {NUM_FRAMES} frames kept" in predict(job)[-1] and len(hidden(tmp_path)) == 1
     with monkeypatch.context() as patched:
         patched.setattr(segments, "drop", lambda target: None)
         upscaled: list[int] = []
@@ -315,10 +318,7 @@ def test_a_pipe_cannot_be_gone_on_with(tmp_path: Path, films: Path, monkeypatch:
     """It is said, and nothing hidden stays."""
     feed(monkeypatch, (films / "film.y4m").read_bytes())
     told = predict(Job("-", str(tmp_path / "out.y4m"), None), "bicubic", number=5)
-    assert told[-2:] == [
-        "no frame is kept: what goes through a pipe cannot be gone on with; name files to be able to",
-        "stopped",
-    ]
+    assert told[-1] == "nothing is kept: what goes through a pipe cannot be gone on with; name files to be able to"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -72,7 +72,9 @@ def test_verdicts_follow_the_bands_of_the_report(ratio: float, words: str, about
     """About 3 helps, 5.7 little, 18 nothing, and the figure is named; a blank start is called unknown."""
     assert clip_measures.verdict(ratio).startswith(words)
     assert ("noise" in clip_measures.verdict(ratio)) == (words == "helps:")  # it compresses no better than detail
-    assert clip_measures.verdict(ratio).endswith(f"a lossless ratio of about {about}: old-film report, appendix D.4)")
+    assert clip_measures.verdict(ratio).endswith(
+        f"of that kind about {about} times smaller: old-film report, appendix D.4)"
+    )
     assert clip_measures.verdict(ratio, entropy_bits=0.1).startswith("unknown")
 
 

@@ -279,7 +279,7 @@ def test_a_clip_is_told_from_weights_by_content(barred: Path, capsys: pytest.Cap
     named = barred.rename(barred.with_name("film.bin"))
     assert main(["inspect", str(named)]) == 0
     out = capsys.readouterr().out
-    assert "header     YUV4MPEG2 W384 H216 F25:1 Ip" in out and "frames     6, 0.24 s at 25 a second" in out
+    assert "file       a y4m clip: YUV4MPEG2 W384 H216 F25:1 Ip" in out and "frames     6, 0.24 s at 25 a second" in out
     assert "bars       top 24, bottom 24: picture 384x168" in out and "cuts       1, at frame 3" in out
     assert "colour     colour" in out and "progressive" in out
     assert out.strip().splitlines()[-1].startswith("predicted benefit of super-resolution: ")
@@ -324,7 +324,7 @@ def test_a_start_is_not_taken_for_the_clip(
     is_coded: bool, limit: int | None, counted: str, barred: Path, capsys: pytest.CaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """Text and title say `first` where the clip goes on or may; a header that the decoder made is called decoded."""
+    """Text and title say `first` where the clip goes on or may; what the file is comes first, its header where it has one."""
     titles: list[str] = []
     monkeypatch.setattr(clip_summary, "draw_clip", lambda found, title, path: titles.append(title))
     path = barred.with_suffix(".mp4") if is_coded else barred
@@ -333,7 +333,9 @@ def test_a_start_is_not_taken_for_the_clip(
     asked = [] if limit is None else ["--max-frames", str(limit)]
     assert main(["inspect", str(path), *asked, "--png", str(barred.with_suffix(".png"))]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("decoded    YUV4MPEG2 W384" if is_coded else "header     YUV4MPEG2 W384")
+    assert out.startswith(
+        "file       a video, coded as h264\n" if is_coded else "file       a y4m clip: YUV4MPEG2 W384"
+    )
     seconds = min(limit or 6, 6) / 25
     assert f"\nframes     {counted}, {seconds:.2f} s at 25 a second\n" in out
     assert titles == [f"{path.name}: 384x216, frames: {counted}"]
@@ -346,8 +348,27 @@ def test_interlaced_and_mono_clips(tmp_path: Path, capsys: pytest.CaptureFixture
         writer.write((np.arange(512, dtype=np.uint16).reshape(16, 32).astype(np.uint8),))
     assert main(["inspect", str(tmp_path / "old.y4m")]) == 0
     out = capsys.readouterr().out
-    assert "interlaced: enlarge it with `predict --deinterlace`" in out and "grey" in out and "one frame alone" in out
+    assert (
+        "in each frame: enlarge it with `predict --deinterlace`" in out and "grey" in out and "one frame alone" in out
+    )
     assert out.count("first field") == 2  # sharpness and detail say what they were measured on
+
+
+@pytest.mark.parametrize(
+    ("aspect", "told"),
+    [
+        ("16:15", "720x576 oblong pixels, shown as 4:3: 768x576 square ones"),
+        ("12:11", "720x576 oblong pixels, shown as 4:3: 785x576 square ones"),
+        ("64:45", "720x576 oblong pixels, shown as 16:9: 1024x576 square ones"),
+        ("3:4", "720x576 oblong pixels, shown as 0.94:1: 720x768 square ones"),
+        ("1:1", "720x576 pixels"),
+        ("0:0", "720x576 pixels"),
+    ],
+)
+def test_oblong_pixels_are_told_as_they_are_shown(aspect: str, told: str) -> None:
+    """The shape of the picture and its size in square pixels, none fewer either way."""
+    header = y4m.parse_header(f"YUV4MPEG2 W720 H576 F25:1 It A{aspect} C420mpeg2\n".encode(), "test")
+    assert clip_summary._size(header) == told
 
 
 def test_a_comb_is_no_detail(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

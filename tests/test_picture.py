@@ -151,7 +151,7 @@ def test_a_stopped_set_goes_on_after_its_last_picture(
         with monkeypatch.context() as patched:
             patched.setattr(picture_writer, "_coded", stopping)
             assert run(str(clip.path), str(target), *BICUBIC, "--force") == 130
-        assert "4 frames are kept" in capsys.readouterr().err
+        assert "4 frames kept" in capsys.readouterr().err
         assert not damage or bytes_of(tmp_path / "o") == bytes_of(tmp_path / "whole")  # of the run before
         if damage:
             next((tmp_path / "o").glob(".*.part/00000001.*")).write_bytes(b"x")

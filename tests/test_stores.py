@@ -29,7 +29,9 @@ MISSING = [name for name in ("s3fs", "moto", "flask") if not importlib.util.find
 
 
 @pytest.fixture
-def memory() -> Iterator[object]:
+def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """A store that no command takes, as it would be gone with it."""
+    monkeypatch.setattr(stores, "SCHEMES", (*stores.SCHEMES, "memory"))
     system = fsspec.filesystem("memory")
     yield system
     for path in system.ls("/", detail=False):
@@ -295,10 +297,10 @@ def test_a_run_is_backed_up_and_goes_on_elsewhere(pairs: Path, bucket: str, monk
     assert all((folder / name).read_bytes() == data for name, data in kept.items())
     with pytest.raises(ValueError, match="has a run already; go on with --resume runs/a"):
         run.restored(made.backup)
-    monkeypatch.setattr(stores, "put", lambda *_: (_ for _ in ()).throw(ValueError("no way")))
+    monkeypatch.setattr(stores, "put", lambda *_: (_ for _ in ()).throw(ValueError(f"{made.backup}: no way")))
     said: list[str] = []
     assert run.start(replace(run.resumed_config(folder), steps=4), True, progress=False, say=said.append).finished
-    assert any("not backed up, training goes on: no way" in line for line in said)
+    assert any(f"not backed up, training goes on: {made.backup}: no way" in line for line in said)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
@@ -361,6 +363,12 @@ def test_an_object_that_changes_while_it_is_read_is_refused(memory: object, monk
         (PermissionError("Forbidden"), "access denied .Forbidden.; check the credentials"),
         (OSError(errno.EINVAL, "Bad Request"), "access denied .*Bad Request.; check the credentials"),
         (type("NoCredentialsError", (Exception,), {})("secret"), "no valid credentials .NoCredentialsError."),
+        (ValueError("Must provide an account_name with credentials"), "no valid credentials .ValueError."),
+        (type("ClientAuthenticationError", (Exception,), {})("no"), "access denied .no.; check the credentials"),
+        (type("HttpError", (Exception,), {})("no way, 401"), "access denied .no way, 401.; check the credentials"),
+        (OSError("Forbidden: https://me:x@host/b?sig=secret"), "access denied .Forbidden: https://host/b.; check"),
+        (ValueError("endpoint is required"), "the store failed .endpoint is required.; check the URL and the settings"),
+        (ValueError("s3://bucket/a: is worded already"), "is worded already"),
         (type("EndpointConnectionError", (Exception,), {})("secret"), "the store failed .EndpointConnectionError."),
     ],
 )
@@ -374,21 +382,21 @@ def test_what_a_store_refuses_is_one_sentence(error: Exception, words: str) -> N
     assert "secret" not in str(told.value)
 
 
+@pytest.mark.parametrize(("scheme", "package"), stores.PACKAGES.items())
 def test_a_package_that_is_missing_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    scheme: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before the work, for what is read and for what is to be written alike."""
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)  # type: ignore[attr-defined]
-    assert predict.main([str(tmp_path / "absent.y4m"), "s3://bucket/out.y4m"]) == 1
-    assert "pip install fsspec s3fs" in capsys.readouterr().err
-    assert predict.main(["s3://bucket/a.y4m", "out.y4m"]) == 1
-    assert "pip install fsspec s3fs" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)  # type: ignore[attr-defined]
+    for line in ([str(tmp_path / "absent.y4m"), f"{scheme}://bucket/out.y4m"], [f"{scheme}://bucket/a.y4m", "out.y4m"]):
+        assert predict.main(line) == 1
+        assert f"pip install fsspec {package}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "name",
-    ["file://here/clip.y4m", "file://clip.y4m", "ftp://h/clip.y4m", "az://c/a.y4m", "S3://b/a.y4m", "s3:/b/a.y4m"],
+    ["file://here/clip.y4m", "file://clip.y4m", "ftp://h/clip.y4m", "memory://c/a.y4m", "S3://b/a.y4m", "s3:/b/a.y4m"],
 )
 def test_a_url_that_names_no_place_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A relative file:// would lose its first part, and a scheme that nothing opens would become a folder."""

@@ -26,18 +26,9 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 LOG_SEC = 10  # between lines of a bar where stderr is no terminal
 
-# What a stop leaves of each verb's work, and what the same command does next; a room that knows better says `stops.keeps`.
-ANEW = "nothing half made is kept; the same command begins anew"
-KEPT = {
-    "download": "whole clips and the bytes fetched so far are kept; the same command goes on from there",
-    "degrade": "whole pairs are kept; the same command makes the rest",
-    "train": "the last checkpoint, where one was saved, is kept; --resume RUN goes on from it",
-    "experiment": "finished variants and the last checkpoint are kept; the same command goes on from there",
-    "predict": "files and whole parts of a film that are finished are kept; the same command makes the rest",
-    "evaluate": "pictures that --save has finished are kept; the same command begins anew",
-    "demo": "finished stages and the last checkpoint are kept; the same command goes on from there",
-}
-
+ANEW = (
+    "this run leaves nothing half made; give the same command again"  # until a room has made something: `stops.keeps`
+)
 PLAYLISTS = "open inputs that lead to other local files (m3u8, ffconcat); name only those you trust"
 NO_TORCH = ("download", "degrade", "convert", "submit", "curves", "report", "compare")
 NO_NETWORK = (*NO_TORCH, "score", "models")  # one thread is theirs
@@ -46,7 +37,11 @@ NO_NETWORK = (*NO_TORCH, "score", "models")  # one thread is theirs
 _failures: list[str] = []  # of this run, told
 
 
-class UsageError(ValueError):
+class RunError(ValueError):
+    """What every item of a run would meet; `each` ends at it."""
+
+
+class UsageError(RunError):
     """Arguments that do not make a command; the exit status is 2, as for an unknown flag."""
 
 
@@ -80,7 +75,7 @@ def each(work: Callable[[Item], Made], items: Sequence[Item]) -> Iterable[Made]:
         try:
             yield work(item)
         except ValueError as error:
-            if len(items) == 1 or isinstance(error, UsageError):
+            if len(items) == 1 or isinstance(error, RunError):
                 raise
             num_failed += bool(_fail(str(error)))
     told = f"{num_failed} of {len(items)} failed"
@@ -225,7 +220,7 @@ def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:
     if logging.lastResort:
         logging.lastResort.setFormatter(_Line())
     try:
-        with stops.signals_caught(KEPT.get(verb, ANEW)):
+        with stops.signals_caught(ANEW):
             status = _told(act, verb, is_process)
             if is_process and not stops.caught():
                 stops.leave(status)

@@ -14,6 +14,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -40,6 +42,8 @@ PATIENCE_SEC = 5.0
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_NUM_REDIS_GET_RETRIES": "2",
 }  # fmt: skip
+CHECK = (sys.executable, "-P", "-m", "ray.scripts.scripts", "health-check", "--address")
+SOON = {"RAY_gcs_rpc_server_connect_timeout_s": "1", "RAY_gcs_rpc_server_reconnect_timeout_s": "3"}  # of 5 and 60
 
 
 def add_flags(parser: argparse.ArgumentParser, what: str, also: str = "") -> None:
@@ -86,17 +90,18 @@ class Worker:
         self._work: Work[Any] | None = None
         self._said: list[str] = []
 
-    def run(self, what: Any) -> tuple[list[str], str, Any]:
+    def run(self, what: Any) -> tuple[list[str], ValueError | None, Any]:
         """(what there is to say, why it failed, what was made)."""
         self._said.clear()
         try:
             self._work = self._work or self._begin()
-            return self._said, "", self._work(what)
+            return self._said, None, self._work(what)
         except Exception as error:
+            is_own = isinstance(error, ValueError) and not isinstance(error, cli.RunError)
             sentence = str(error) if isinstance(error, ValueError) else system_errors.explain(error)
             if not sentence:
                 raise
-            return self._said, sentence, None
+            return self._said, (ValueError if is_own else cli.RunError)(sentence), None
 
     def _begin(self) -> Work[Any]:
         begin, beside, folder, same, playlists = self._how
@@ -106,10 +111,10 @@ class Worker:
             kit = versions()
             own = kit | {name: files.sha256(name) for name in same if name not in kit}
         except OSError as error:
-            raise ValueError(f"{host}: {error.filename}: {error.strerror}; {SHARED}") from None
+            raise cli.RunError(f"{host}: {error.filename}: {error.strerror}; {SHARED}") from None
         for name in (name for name in own if own[name] != same[name]):
             told = f"{name} {own[name]}, this machine {same[name]}" if name in kit else f"another {name}"
-            raise ValueError(f"{host} has {told}; a cluster needs the same versions and files everywhere")
+            raise cli.RunError(f"{host} has {told}; a cluster needs the same versions and files everywhere")
         files.allow_playlists(playlists)
         return begin(beside, self._said.append)
 
@@ -130,14 +135,14 @@ def run(
     tell: Tell,
     inputs: Sequence[Path] = (),
     device: str = "cpu",
+    each: cli.Each = cli.each,
 ) -> list[Made]:
-    """What was made of all tasks, in the order in which they were done; ValueError for the first that failed.
+    """What was made of all tasks, in the order in which they were done; of one that fails, what `each` does.
 
     `inputs` are files that every worker reads; on a `device` that may be a GPU, each of the cluster's has one worker.
     """
-    made: list[Made] = []
     if not tasks:
-        return made
+        return []
     same = versions() | {str(path): files.sha256(path) for path in inputs}
     ray = _join(address)
     try:
@@ -149,19 +154,24 @@ def run(
         idle, running = [start(*how) for _ in range(number)], dict[Any, Any]()
         waiting = iter(sorted(tasks, key=lambda task: task.size, reverse=True))
         with cli.bar(total=len(tasks), unit="clip") as bar:
-            while len(made) < len(tasks):
+            stops.keeps(lambda: f"{bar.n} of {plural(len(tasks), 'task')} done; give the same command again")
+
+            def next_made(_: Task) -> Made:
+                """What was made of the task that is done next, whichever that is."""
                 for task in islice(waiting, len(idle)):
                     worker = idle.pop()
                     running[worker.run.remote(task.what)] = worker, task
                 idle.clear()  # whoever has nothing left to do makes room for one that has to begin again
-                for done in ray.wait(list(running), timeout=TICK_SEC)[0]:
-                    worker, task = running.pop(done)
-                    made.append(_result(ray, done, task, tell))
-                    idle.append(worker)
-                    bar.update()
+                while not (done := ray.wait(list(running), timeout=TICK_SEC)[0]):
+                    pass  # a signal is heard between two of them
+                worker, task = running.pop(done[0])
+                idle.append(worker)
+                bar.update()
+                return _result(ray, done[0], task, tell)
+
+            return list(each(next_made, tasks))
     finally:
         ray.shutdown()
-    return made
 
 
 def _result(ray: Any, done: Any, task: Task, tell: Tell) -> Any:
@@ -170,14 +180,14 @@ def _result(ray: Any, done: Any, task: Task, tell: Tell) -> Any:
     except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
         if getattr(error, "actor_init_failed", False):
             reason = str(error).strip().rpartition("\n")[2]
-            raise ValueError(f"--cluster: no worker starts ({reason}); install this kit on every machine") from None
+            raise cli.RunError(f"--cluster: no worker starts ({reason}); install this kit on every machine") from None
         raise ValueError(
             f"{task.name}: {RETRIES + 1} workers were lost over it, mostly for want of memory; try it without --cluster"
         ) from None
     for sentence in said:
         tell(sentence)
     if failure:
-        raise ValueError(failure)
+        raise failure
     return made
 
 
@@ -211,6 +221,8 @@ def _join(address: str) -> Any:
     except SystemExit:  # by the handler that Ray puts in the place of ours
         signal.signal(signal.SIGTERM, handler)
         signal.raise_signal(signal.SIGTERM)
+    except cli.UsageError:
+        raise
     except Exception as error:  # Ray's own kinds too
         reason = " ".join(str(error).partition(". ")[0].split())[:300]
         advice = "check the address, RAY_AUTH_MODE and the token, and that Ray runs there in the same version"
@@ -222,17 +234,27 @@ def _join(address: str) -> Any:
 
 
 def _answers(address: str) -> bool:
-    """Whether somebody listens there, which Ray itself waits minutes for; for AUTO, where `ray start` last began a cluster.
+    """Whether Ray answers there, which it waits minutes for by itself; for AUTO, where `ray start` last began a cluster.
 
-    OSError where nobody does whom the user named.
+    OSError where nobody listens whom the user named, UsageError where it is not Ray, RuntimeError for what Ray refuses.
     """
     named = os.environ.get("RAY_ADDRESS", "") if address == AUTO else address
     known = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "ray_current_cluster")
-    host, _, port = (named or (known.read_text() if known.exists() else "")).rpartition(":")
+    place = named or (known.read_text() if known.exists() else "")
+    host, _, port = place.rpartition(":")
     try:
         socket.create_connection((host, int(port)), PATIENCE_SEC).close()
     except (OSError, ValueError, OverflowError):
         if named:
             raise
         return False
-    return True
+    check = subprocess.run(
+        [*CHECK, place], env=os.environ | SOON, capture_output=True, text=True
+    )  # it ends its process
+    if check.returncode and "Traceback" in check.stderr:
+        raise RuntimeError(check.stderr.strip().rpartition("\n")[2].partition(": ")[2])
+    if check.returncode and named:
+        raise cli.UsageError(
+            f"--cluster {address}: what listens at {place} does not answer as Ray does; name what `ray start --head` said"
+        )
+    return not check.returncode

@@ -23,6 +23,7 @@ from youku.pages.compare_canvas import Sheet
 from youku.pages.compare_clips import Version
 from youku.text_table import plural
 from youku.video import color
+from youku.video.y4m_header import in_square_pixels
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -49,7 +50,7 @@ def _run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         opened = [compare_clips.open_version(clip, stack, num_needed) for clip in args.clips]
         size = compare_clips.common_size(opened)
-        whole = compare_clips.display_size(size, opened)
+        whole = in_square_pixels(size, *(one.header.aspect for one in opened))
         shown = whole if args.full else compare_clips.shown_size(whole, 1 if args.wipe else len(opened))
         cells = [one[0] // (len(opened) if args.wipe else 1) for one in (shown, whole)]
         zoom, magnify = compare_clips.zoom_box(args.zoom, args.magnify, size, *cells) if args.zoom else (None, 2)

@@ -106,7 +106,7 @@ def _make(args: argparse.Namespace, parts: list[Part]) -> list[int]:
     watch = partial(cli.watch, is_kept=False)
     if not (args.shard or args.cluster):
         return pair_folder.fill(parts, watch, cli.each)
-    parts = pair_folder.number(parts)
+    parts = list(pair_folder.number(parts))
     if args.shard:
         parts = args.shard.pick(parts, lambda part: part.settings["source_bytes"])
     if args.cluster:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from youku import cli, contest, files, report
+from youku import cli, contest, files, report, stops
 from youku.exchange import scorefile, submission, totals
 from youku.exchange.score_clips import Scoring
 from youku.inference.job_list import list_jobs
@@ -51,6 +51,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def _say(number: int, what: str) -> None:
+    stops.keeps(f"{number - 1} of 6 stages are finished; the same command goes on from there")
     print(f"\n[{number}/6] {what}", file=sys.stderr)
 
 

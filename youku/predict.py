@@ -124,11 +124,11 @@ def _run(args: argparse.Namespace) -> int:
         own = f"; {', '.join(map(str, network.paths))}"
     cli.say(told + own)
     anew = args.force or args.allow_playlists  # whose files may have changed
-    how: dict[str, Any] = {"force": anew, "video": video, "watch": cli.watch, "tell": cli.say}
+    how: dict[str, Any] = {"force": anew, "video": video, "watch": cli.watch, "tell": cli.say, "each": cli.each}
     if args.cluster:
         beside.predict_all(args.cluster, load, args.engine, network, jobs, options, args.device, **how)
     else:
-        clip.predict_all(network, jobs, options, each=cli.each, **how)
+        clip.predict_all(network, jobs, options, **how)
     return 0
 
 

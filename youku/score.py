@@ -96,7 +96,8 @@ def _score(args: argparse.Namespace) -> int:
         clips = args.shard.pick(clips, lambda clip: clip.work) if args.shard else clips
         if args.cluster:
             tasks = [cluster.Task(clip.name, clip.work, clip.clip_id) for clip in clips]
-            cluster.run(args.cluster, tasks, partial(score_clips.begin, replace(scoring, progress=False)), cli.say)
+            begin = partial(score_clips.begin, replace(scoring, progress=False))
+            cluster.run(args.cluster, tasks, begin, cli.say, each=map)  # the first error ends it, as without
         else:
             scoring.measure(clips)
     if args.shard:

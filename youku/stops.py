@@ -45,7 +45,10 @@ _kept: list[str | Callable[[], str]] = [""]
 
 
 def keeps(sentence: str | Callable[[], str]) -> None:
-    """From now on this is what a stop tells: what is kept, and what the same command does next. The last word holds."""
+    """From now on a stop tells this: what is kept, and what the same command does next. The last word holds.
+
+    Only what is there already: nothing is promised of work that has just begun.
+    """
     _kept[0] = sentence
 
 

@@ -1,4 +1,4 @@
-"""An object store: any URL that fsspec opens (s3://, oss://, gs://, https://, file://, memory://), the one user of it.
+"""An object store: a URL of what fsspec opens and this process does not outlive (s3, oss, gs, az, https), its one user.
 
 A finished file -> an object, which appears whole or not at all (a multipart upload shows when it is completed, a file is
 renamed). Credentials come the usual ways of each store (environment, ~/.aws, roles); none is read from a URL, shown or
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,10 +18,13 @@ from typing import Any
 
 from youku import files
 
-SCHEMES = ("s3", "oss", "gs", "https", "http", "memory")
-BUCKETS = ("s3", "oss", "gs")
-PACKAGES = {"s3": "s3fs", "oss": "ossfs", "gs": "gcsfs", "https": "aiohttp", "http": "aiohttp"}
+BUCKETS = ("s3", "oss", "gs", "az")
+SCHEMES = (*BUCKETS, "https", "http")
+PACKAGES = {"s3": "s3fs", "oss": "ossfs", "gs": "gcsfs", "az": "adlfs"}
 BLOCK_BYTES = 8 << 20  # read and written at once
+# to HEAD a store says no more of an expired token than Bad Request, which s3fs makes EINVAL
+REFUSED = (errno.EACCES, errno.EPERM, errno.EINVAL)
+DENIED = re.compile(r"permission|forbidden|denied|unauthori[sz]ed|authenticat|\b40[13]\b", re.IGNORECASE)
 URL = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://|(?i:{'|'.join(SCHEMES)}|file):/")  # or what was meant to be one
 
 
@@ -114,13 +118,15 @@ def system_of(url: str) -> tuple[Any, str]:
     """fsspec's file system of a URL and the path in it; ValueError where a package is missing."""
     if url.startswith(BUCKETS) and re.match(r"\w+://[^/]*@", url):
         raise ValueError(f"{shown(url)}: expected no credentials in it; set them as the store's own tools do")
+    for package in PACKAGES.values():
+        logging.getLogger(package).setLevel(logging.CRITICAL)  # what it logs is told as an error, where it is one
     try:
         import fsspec
 
         with told(url):
             system, path = fsspec.core.url_to_fs(url)
     except ImportError:
-        package = PACKAGES.get(url.partition(":")[0], "fsspec")
+        package = PACKAGES.get(url.partition(":")[0], "aiohttp")
         raise ValueError(
             f"{shown(url)}: needs a package that is not installed; run pip install fsspec {package}"
         ) from None
@@ -136,18 +142,18 @@ def told(url: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise ValueError(f"{shown(url)}: no such bucket or object; check the URL") from None
-    except (ValueError, ImportError, KeyboardInterrupt):
+    except ImportError:
         raise
     except Exception as error:
-        kind = type(error).__name__
-        # to HEAD a store says no more of an expired token than Bad Request, which s3fs makes EINVAL
-        if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
-            reason = str(error).partition("\n")[0][:100]
-            raise ValueError(f"{shown(url)}: access denied ({reason}); check the credentials of this store") from None
+        kind, reason = type(error).__name__, shown(str(error).partition("\n")[0][:100])
+        is_own = str(error).startswith((shown(url), str(files.cache_folder("objects"))))
+        if is_own or (isinstance(error, OSError) and error.filename is not None):
+            raise  # worded already, or of this machine's disk
         if "redential" in kind or "Token" in kind or "redential" in str(error):
-            raise ValueError(
-                f"{shown(url)}: no valid credentials ({kind}); set them as the store's own tools do"
-            ) from None
-        if isinstance(error, OSError) and error.filename is not None:
-            raise  # of this machine's disk
-        raise ValueError(f"{shown(url)}: the store failed ({kind}); run the command again later") from None
+            said = f"no valid credentials ({kind}); set them as the store's own tools do"
+        elif getattr(error, "errno", None) in REFUSED or DENIED.search(f"{kind} {error}"):
+            said = f"access denied ({reason}); check the credentials of this store"
+        else:
+            why = reason if isinstance(error, ValueError) else kind
+            said = f"the store failed ({why}); check the URL and the settings of this store, or run the command again later"
+        raise ValueError(f"{shown(url)}: {said}") from None

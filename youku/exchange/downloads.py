@@ -27,6 +27,7 @@ from youku.exchange.zips import DamagedZip, unpack
 from youku.text_table import plural
 
 _BAR: dict[str, Any] = {"unit": "B", "unit_scale": True}
+KEPT = "the bytes fetched so far and clips that are whole are kept; the same command goes on from there"
 
 
 @dataclass
@@ -184,6 +185,8 @@ class _Work:
         with cli.bar(total=self.plan.sizes.get(item), desc=name, leave=False, **_BAR) as bar:
 
             def step(have_bytes: int, total_bytes: int | None) -> None:
+                if have_bytes:
+                    stops.keeps(KEPT)
                 bar.total = total_bytes
                 self.total.update(have_bytes - bar.n)
                 bar.update(have_bytes - bar.n)
@@ -200,6 +203,7 @@ class _Work:
 
             def on_clip(path: Path, crc: int) -> None:
                 marks[path.name] = Mark(0, crc).of(path)
+                stops.keeps(KEPT)
                 bar.update()
                 if self.stop.is_set():
                     raise Stopped

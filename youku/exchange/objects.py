@@ -1,6 +1,6 @@
 """Remote objects by URL, the one place that knows schemes: how large an object is, and its bytes from any place on.
 
-URL (http, https, file, or a store's: s3, oss, gs) -> size, or an open Body of one Revision. `fetch` makes whole files; what
+URL (http, https, file, or of a store) -> size, or an open Body of one Revision. `fetch` makes whole files; what
 is read or written elsewhere some day gets its scheme here. A range is believed where the answer says that it begins
 where asked or before, belongs to that revision and is as long as it says; it may be shorter than asked. Any other answer
 to a range, also a refusal, leads to the whole object. A body in another Content-Encoding is decoded, where that can be
@@ -26,7 +26,7 @@ import urllib3
 
 from youku import files, stores
 
-SCHEMES = ("http", "https", "file", "s3", "oss", "gs", "memory")
+SCHEMES = ("file", *stores.SCHEMES)
 TIMEOUT_SEC = (10, 60)  # to connect, between two packets
 _PLAIN = {"Accept-Encoding": "identity"}  # lengths and ranges must count the object's own bytes
 _BUSY = (429, 500, 502, 503, 504)  # asked again, after Retry-After where the server says so

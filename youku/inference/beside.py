@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
 from youku import cluster
-from youku.cli import Watch
+from youku.cli import Each, Watch
 from youku.engines import mean
 from youku.engines.network import Network
 from youku.inference import clip, pipeline
@@ -35,35 +36,35 @@ def share(
     load: Load, engine: str, network: Network, jobs: Sequence[Job], options: Options, force: bool, video: VideoOptions
 ) -> Callable[[int, Tell], Work]:
     """`begin` for all processes: what --engine auto takes here for the first clip is what each of them takes."""
-    names = [engine]
-    if engine == "auto" and jobs:
-        if "auto" in mean.settled(network):
-            with clips.open_clip(jobs[0].source, filters=filters_of(jobs[0], str)) as opened:
-                list(pipeline.upscale_frames(network, opened.header, islice(opened.frames, 1), options))
-        names = mean.settled(network)
+    for job in jobs if engine == "auto" else ():
+        with suppress(ValueError):  # of a damaged clip, which its worker tells
+            if "auto" in mean.settled(network):
+                with clips.open_clip(job.source, filters=filters_of(job, str)) as opened:
+                    list(pipeline.upscale_frames(network, opened.header, islice(opened.frames, 1), options))
+    names = mean.settled(network) if engine == "auto" else [engine]
     return partial(begin, partial(load, names), options, force, video)
 
 
 def predict_all(
     address: str, load: Load, engine: str, network: Network, jobs: list[Job], options: Options, device: str,
-    *, force: bool, video: VideoOptions, watch: Watch, tell: Tell,
+    *, force: bool, video: VideoOptions, watch: Watch, tell: Tell, each: Each,
 ) -> None:  # fmt: skip
     """`clip.predict_all` on a cluster: a clip a task, or of one clip a part of it, where the network takes each frame anew."""
 
-    def run(tasks: Sequence[Job], force: bool = False) -> None:
+    def run(tasks: Sequence[Job], each: Each, force: bool = False) -> None:
         how = share(load, engine, network, tasks, options, force, video)
         named = [cluster.Task(job.source, job.work_bytes, job) for job in tasks]
-        cluster.run(address, named, how, tell, network.paths, device)
+        cluster.run(address, named, how, tell, network.paths, device, each)
 
     if len(jobs) > 1 or network.spec.memory or network.spec.at_once_px:
-        run(jobs, force)
+        run(jobs, each, force)
     else:
         alone = replace(options, elsewhere=partial(film, run, options))
         clip.predict_all(network, jobs, alone, force=force, video=video, watch=watch, tell=tell)
 
 
 def film(
-    run: Callable[[Sequence[Job]], object], options: Options, job: Job, opened: Opened, folder: Path
+    run: Callable[[Sequence[Job], Each], object], options: Options, job: Job, opened: Opened, folder: Path
 ) -> Iterator[Planes]:
     """All frames of a job, enlarged in parts by `run`; what is in `folder` already is not made again.
 
@@ -77,7 +78,7 @@ def film(
         for start in range(0, len(frames), length)
         if (some := frames[start : start + length])
     ]
-    run(parts)
+    run(parts, map)
     made = chain.from_iterable(y4m.Clip(Path(part.target)) for part in parts)
     for _, planes in zip(opened.frames, made, strict=True):  # a video tells its times as its frames come
         yield planes

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from youku import files
+from youku import files, stops
 from youku.cli import Each, UsageError, Watch, as_time, unwatched
 from youku.engines.network import Network
 from youku.inference import evaluation, picture_scores, pipeline, records
@@ -115,6 +115,7 @@ class Predictor:
                 else:
                     num_frames = self.predict(job, kept)
                 output = records.content_of(target, digest=kept.digest if kept else "")
+                stops.keeps("files that are finished are kept; the same command makes the rest")
                 is_long = time.monotonic() - began > segments.SAVE_EVERY_SEC  # or a power cut may cost it
                 files.write_json(record, {**made, "output": output}, durable=is_long)
         except BaseException:
@@ -125,6 +126,7 @@ class Predictor:
 
     def predict(self, job: Job, kept: Kept | None = None) -> int:
         """Enlarge one clip into its target file, from the frames on that are `kept`; returns the number of all its frames."""
+        stops.keeps(partial(_told_kept, job.target, kept))
         if job.is_picture:
             return self._enlarge_picture(job)
         filters, whole = filters_of(job, self.tell), self.network.spec.needs_neighbours and not self.options.elsewhere
@@ -140,10 +142,8 @@ class Predictor:
             if num_frames and isinstance(error, y4m.Y4MError) and not job.frames:
                 those = f"--frames 0-{num_frames - 1} makes them alone"
                 self.tell(f"{job.target}: {num_frames} frames came before the damage; {those}")
-            elif num_frames:
-                self.tell(f"{job.target}: {num_frames} frames are kept; the same command goes on after them")
-            elif not kept and not isinstance(error, Exception):
-                self.tell("no frame is kept: what goes through a pipe cannot be gone on with; name files to be able to")
+            elif num_frames and isinstance(error, Exception):
+                self.tell(_told_kept(job.target, kept))
             raise
 
     def _enlarge_picture(self, job: Job) -> int:
@@ -255,6 +255,15 @@ class Predictor:
         self.tell(f"{job.source}: going along: {', '.join(streams.values()) or 'nothing else'}")
         along = container.Along(source=job.source, streams=streams)
         return container.create(job.target, target, coding, opened.recording, job.frames, along, kept=kept)
+
+
+def _told_kept(target: str, kept: Kept | None) -> str:
+    """What a stop leaves of an output in the making."""
+    if kept is None:
+        return "nothing is kept: what goes through a pipe cannot be gone on with; name files to be able to"
+    if num_frames := kept.num_frames():
+        return f"{target}: {plural(num_frames, 'frame')} kept; the same command goes on from there"
+    return f"nothing of {target} is kept yet; the same command begins it anew"
 
 
 def _write_kept(writer: Any, num_kept: int, begun: Iterable[Planes] = ()) -> None:

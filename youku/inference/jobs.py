@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -56,9 +57,10 @@ class Job:
     def work_bytes(self) -> float:
         """How much there is to read: of a y4m clip the wanted frames' share, of anything else all of it."""
         size = Path(self.source).stat().st_size
-        if not self.frames or clips.kind_of_source(self.source) is not ClipKind.Y4M:
-            return size
-        return size * len(self.frames) / y4m.Clip(self.source).num_frames
+        with suppress(ValueError):  # a damaged clip, which is told when it is read
+            if self.frames and clips.kind_of_source(self.source) is ClipKind.Y4M:
+                return size * len(self.frames) / y4m.Clip(self.source).num_frames
+        return size
 
 
 @dataclass(frozen=True, kw_only=True)

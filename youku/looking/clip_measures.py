@@ -235,11 +235,11 @@ def verdict(ratio: float, entropy_bits: float = 8.0) -> str:
         return "unknown: these frames are nearly blank; measure where the picture has begun"
     if ratio < (HELPS * LITTLE) ** 0.5:
         said, about = (
-            "helps: there is fine detail to build on, or noise, which counts as detail here and is sharpened: look",
+            "helps: there is fine detail to build on, or noise, which counts as detail here and is sharpened: try it",
             HELPS,
         )
     elif ratio < (LITTLE * NOTHING) ** 0.5:
         said, about = "helps little: the pictures are soft", LITTLE
     else:
         said, about = "does nothing: the pictures hold hardly any detail", NOTHING
-    return f"{said} (films of that kind have a lossless ratio of about {about:g}: old-film report, appendix D.4)"
+    return f"{said} (PNG makes films of that kind about {about:g} times smaller: old-film report, appendix D.4)"

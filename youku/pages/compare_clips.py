@@ -28,9 +28,6 @@ from youku.video.y4m import Header, Planes
 
 MOST_WIDE_PX = 2880  # of a canvas, unless asked for: three 1080p pictures beside each other fill no screen
 MOST_MAGNIFIED = 8  # unless asked for: a narrow region would become very tall
-MOST_OBLONG = (
-    4  # width of a pixel over its height, or the reverse: 4:1 is CinemaScope on a narrow tape, beyond is damage
-)
 ASPECT_TOLERANCE = 0.03  # 97x55 and 388x220 are one picture
 
 
@@ -98,13 +95,6 @@ def version_labels(given: str | None, versions: Sequence[Version], size: tuple[i
         else f"{name} ({one.width}x{one.height}, bicubic x{size[1] / one.height:.3g})"
         for name, one in zip(names, headers, strict=True)
     )  # fmt: skip
-
-
-def display_size(size: tuple[int, int], versions: Sequence[Version]) -> tuple[int, int]:
-    """(width, height) in square pixels, none fewer either way; the shape of a pixel is that of the first that tells one."""
-    told = (version.header.aspect for version in versions)
-    aspect = next((one for one in told if one and 1 / MOST_OBLONG <= one <= MOST_OBLONG), 1)
-    return round(size[0] * max(1, aspect)), round(size[1] / min(1, aspect))
 
 
 def shown_size(size: tuple[int, int], num_beside: int) -> tuple[int, int]:

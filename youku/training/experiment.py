@@ -11,12 +11,14 @@ import math
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from youku import text_table
+from youku import stops, text_table
 from youku.engines import torch_engine, weights
 from youku.engines.network import Network
+from youku.text_table import plural
 from youku.training import fields, run, trainer
 from youku.training.config import TrainConfig
 from youku.training.pairs import ClipPair, Pair
@@ -120,8 +122,14 @@ def run_all(
     found = []
     for number, (name, config) in enumerate(settings.items(), 1):
         say(f"[{number}/{len(settings)}] {name}")
+        stops.keeps(partial(_kept, config, f"{number - 1} of {plural(len(settings), 'variant')} finished"))
         found.append(_run_variant(config, experiment.variants[name], experiment.tests, say, progress))
     return found
+
+
+def _kept(config: TrainConfig, finished: str) -> str:
+    last = f", {config.folder / 'last.pt'} kept" if (config.folder / "last.pt").exists() else ""
+    return f"{finished}{last}; the same command goes on from there"
 
 
 def _check(config: TrainConfig, tests: tuple[str, ...]) -> None:

@@ -10,13 +10,14 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from youku import __version__, contest, files
+from youku import __version__, contest, files, stops
 from youku.cli import Each, Watch, option, unwatched
 from youku.video import ffmpeg, y4m
 from youku.video.clips import Material, Opened, open_420
@@ -92,17 +93,15 @@ def plan(
     return parts
 
 
-def number(parts: Sequence[Part]) -> list[Part]:
+def number(parts: Sequence[Part]) -> Iterator[Part]:
     """The same, each with its own first id, to be made in any order; sources that are split are read through for that."""
-    numbered: list[Part] = []
     pairs, next_id = read_manifest(parts[0].folder), parts[0].first_id
     for part in parts:
         first = _first_of(part, pairs) if next_id is None else next_id
-        numbered.append(replace(part, first_id=first))
+        yield replace(part, first_id=first)
         places = range(first, first + _num_pairs(part))
         pairs |= {f"{clip_id:05d}": part.settings for clip_id in places}  # the next begins after them
         next_id = None if next_id is None else places.stop
-    return numbered
 
 
 def fill(parts: Sequence[Part], watch: Watch = unwatched, each: Each = map) -> list[int]:
@@ -139,6 +138,7 @@ def make(part: Part, watch: Watch = unwatched) -> tuple[list[int], int]:
             else:
                 num_frames = _make_one(part, clip_id, piece, header, pairs, entry)
                 made.append(clip_id)
+                stops.keeps("pairs that are whole are kept; the same command makes the rest")
             first_frame += num_frames
             clip_id += 1
     return made, clip_id
@@ -181,13 +181,9 @@ def _refuse(folder: Path, parts: Sequence[Part], first_id: int | None) -> None:
         for clip_id in places:
             _refuse_taken(folder, clip_id, pairs, name)
         replaced = [own[clip_id] for clip_id in places if clip_id in own]
-        stale = [
-            f"{clip_id:05d}"
-            for clip_id, pair in sorted(own.items())
-            if clip_id not in places
-            and (_agree(pair, settings, *WAY) or any(_agree(pair, old, *CUT, *WAY) for old in replaced))
-        ]
-        if stale:
+        others = [(clip_id, own[clip_id]) for clip_id in sorted({*own} - {*places})]
+        alike = [number for number, one in others if any(_agree(one, old, *CUT, *WAY) for old in replaced)]
+        if stale := [f"{number:05d}" for number, one in others if number in alike or _agree(one, settings, *WAY)]:
             raise ValueError(
                 f"{folder}: pairs of {name} that are cut or numbered otherwise would stay beside the new ones: "
                 f"{', '.join(stale)}; delete their files, or name another folder"
@@ -210,10 +206,15 @@ def shown_twice(folder: str | Path) -> dict[int, int]:
 
 
 def _num_pairs(part: Part) -> int:
-    if not part.selection.split_every:
+    """Of a damaged source those before the damage, which is told by whoever makes them."""
+    num_frames, length = 0, part.selection.split_every
+    if not length:
         return 1
-    with open_420(part.source) as opened:
-        return -(-sum(1 for _ in part.selection.apply(opened)[1]) // part.selection.split_every)
+    with suppress(ValueError), open_420(part.source) as opened:
+        for _ in part.selection.apply(opened)[1]:
+            num_frames += 1
+        num_frames += length - 1  # the end of a whole source is a pair, however short
+    return num_frames // length
 
 
 def _refuse_taken(folder: Path, clip_id: int, pairs: dict[str, Any], source: str) -> None:
@@ -268,18 +269,15 @@ def _is_current(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[s
     have = pairs.get(f"{clip_id:05d}")
     if not have or not have.get("frames") or any(have.get(key) != value for key, value in entry.items()):
         return False
-    try:
-        clips = [y4m.Clip(folder / name(clip_id)) for name in (contest.low_name, contest.high_name)]
-    except (FileNotFoundError, y4m.Y4MError):
-        return False
-    return all(clip.num_frames == have["frames"] for clip in clips)
+    with suppress(FileNotFoundError, y4m.Y4MError):
+        halves = [folder / name(clip_id) for name in (contest.low_name, contest.high_name)]
+        return all(y4m.Clip(half).num_frames == have["frames"] for half in halves)
+    return False
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
-    if not path.exists():
-        return {}
-    manifest = files.read_json(path)
+    manifest = files.read_json(path) if path.exists() else {"pairs": {}}
     try:
         files.require(manifest, {"pairs": dict}, MANIFEST)
         for name, pair in manifest["pairs"].items():

@@ -86,8 +86,8 @@ class Recording:
         tags = avframe.read_tags(first, data, siting)
         self._turn = avframe.turn_of(tags.turn if upright else ())
         self.tags = replace(tags, turn=()) if upright else tags
-        name = chroma or avframe.nearest_chroma(first.format, self._turn[0])
-        about = self._video.codec_context.name, self._video.metadata.get("alpha_mode", "0")
+        name, self.codec = chroma or avframe.nearest_chroma(first.format, self._turn[0]), self._video.codec_context.name
+        about = self.codec, self._video.metadata.get("alpha_mode", "0")
         if not chroma and (lost := avframe.what_is_lost(first.format, name, *about)):
             _log.warning("%s: %s", path, lost)
         if not name.startswith("mono") and (misread := self.tags.misread):

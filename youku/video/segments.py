@@ -89,7 +89,8 @@ class Kept:
 
     def num_frames(self) -> int:
         """How many frames the next run finds, as long as nobody touches them."""
-        return _read_count(self.folder / COUNT)[0] or sum(map(num_frames_of, self.folder.glob("*.segment")))
+        made = _read_count(self.folder / COUNT)[0] or sum(map(num_frames_of, self.folder.glob("*.segment")))
+        return max(made, sum(y4m.Clip(part).num_frames for part in self.folder.glob(f"{PARTS}/*.y4m")))
 
 
 @contextmanager

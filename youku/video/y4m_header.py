@@ -19,6 +19,7 @@ MAGIC = b"YUV4MPEG2"
 MAX_LINE_BYTES = 4096  # longer header or FRAME lines are damage, not tokens
 MAX_SIDE_PX = 32768
 MAX_NUMBER = 2**31 - 1  # of F and A: what FFmpeg's ratios and the clocks of containers hold
+MOST_OBLONG = 4  # a pixel, either way: 4:1 is CinemaScope on a narrow tape, beyond is damage
 MAX_FRAME_PX = 1 << 28  # what FFmpeg, and so every coder here, takes for a picture: av_image_check_size
 
 # Every chroma name that loads -> (sub_x, sub_y, siting) and bits a sample; siting is where a chroma sample lies among
@@ -149,6 +150,12 @@ class Header:
 
     def encode(self) -> bytes:
         return b" ".join([MAGIC, *(token.encode("latin-1") for token in self.tokens)]) + b"\n"
+
+
+def in_square_pixels(size: tuple[int, int], *aspects: Fraction | None) -> tuple[int, int]:
+    """(width, height) in square pixels, none fewer either way; the shape of a pixel is the first of `aspects` that is told."""
+    aspect = next((one for one in aspects if one and 1 / MOST_OBLONG <= one <= MOST_OBLONG), 1)
+    return round(size[0] * max(1, aspect)), round(size[1] / min(1, aspect))
 
 
 def make_header(width: int, height: int, fps: Fraction | int = 25, chroma: str = "420mpeg2") -> Header:
