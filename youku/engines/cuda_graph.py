@@ -6,7 +6,8 @@ its first picture equals eager torch's bit for bit; so it bears the same name an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import torch
@@ -16,6 +17,7 @@ from youku.models.colours import Tensors
 
 MOST_GRAPHS = 8  # sizes of tiles, with and without memory; each holds the memory of its layers
 Key = tuple[tuple[torch.Size, ...], ...]
+_FAILED: list[torch.cuda.CUDAGraph] = []  # torch's allocators go on asking them
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class GraphedEngine:
-    """`eager` on a GPU; a size that comes a second time is recorded."""
+    """`eager` on a GPU, in one thread at a time; a size that comes a second time is recorded."""
 
     eager: Engine
     tell: Callable[[str], object] = str
@@ -88,18 +90,38 @@ class GraphedEngine:
         self.tell(f"no CUDA graph, so every layer is launched by itself: {reason}")
 
 
+@contextmanager
+def capturing(stream: torch.cuda.Stream) -> Iterator[torch.cuda.CUDAGraph]:
+    """The graph of what the block gives to `stream`, while other threads use the GPU; RuntimeError where it cannot be one.
+
+    Of a capture that failed torch leaves the stream current and the memory's pool open, so that nothing that two streams
+    have used would ever be free again: both are put back.
+    """
+    graph, pool, device = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle(), stream.device
+    with torch.cuda.stream(torch.cuda.current_stream(device)):
+        try:
+            with torch.cuda.graph(graph, pool, stream, "thread_local"):
+                yield graph
+        except RuntimeError as error:
+            with suppress(RuntimeError):  # torch itself closed it, where a kernel is not what failed
+                torch._C._cuda_endAllocateToPool(device.index, pool)
+                torch._C._cuda_releasePool(device.index, pool)
+                _FAILED.append(graph)
+            raise error.__context__ or error from None  # what it failed at, and not that it had failed
+
+
 def record(step: Callable[[Tensors, Tensors], tuple[Tensors, Tensors]], x: Tensors, memory: Tensors) -> Graph:
-    """The step for pictures of that size, recorded on a stream of its own; other threads may use the GPU meanwhile."""
+    """The step for pictures of that size, recorded on a stream of its own."""
 
     def own(parts: Tensors) -> Tensors:
         return tuple(part.clone(memory_format=torch.preserve_format) for part in parts)
 
     x, memory = own(x), own(memory)
-    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(x[0].device)
-    stream.wait_stream(torch.cuda.current_stream(x[0].device))
+    stream, current = torch.cuda.Stream(x[0].device), torch.cuda.current_stream(x[0].device)
+    stream.wait_stream(current)
     with torch.cuda.stream(stream):
         step(x, memory)  # what libraries set up at the first call on a stream is no part of a graph
-    torch.cuda.current_stream(x[0].device).wait_stream(stream)
-    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+    current.wait_stream(stream)
+    with capturing(stream) as graph:
         made = step(x, memory)
     return Graph(graph, x, memory, made)

@@ -41,7 +41,7 @@ class Span:
 
     def __init__(self, device: torch.device) -> None:
         self._ends: list[torch.cuda.Event] = []
-        self._is_timed = device.type == "cuda"
+        self._device = device
 
     def __enter__(self) -> Span:
         self._mark()
@@ -51,9 +51,9 @@ class Span:
         self._mark()
 
     def _mark(self) -> None:
-        if self._is_timed:
+        if self._device.type == "cuda":  # not always the thread's own
             event = torch.cuda.Event(enable_timing=True)
-            event.record()
+            event.record(torch.cuda.current_stream(self._device))
             self._ends.append(event)
 
     @property

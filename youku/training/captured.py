@@ -19,6 +19,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from youku.engines.cuda_graph import capturing
 from youku.training.adversary import NoAdversary
 from youku.training.batch import Batch
 from youku.training.config import TrainConfig
@@ -55,8 +56,7 @@ class CapturedSteps(Steps):
         super().__init__(state, config)
         self._say = say
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._refused: torch.cuda.CUDAGraph | None = None
-        """One whose capture failed, kept, since the allocator goes on asking it."""
+        self._is_refused = False
         self._form: object = None
         self._num_seen = 0  # steps of that form in a row
         self._stream = torch.cuda.Stream(state.device)
@@ -72,7 +72,7 @@ class CapturedSteps(Steps):
             self._form, self._num_seen, self._graph = form, 0, None
         self._num_seen += 1
         if self._graph is None:
-            can_capture = self._refused is None and isinstance(stage.adversary, NoAdversary)
+            can_capture = not self._is_refused and isinstance(stage.adversary, NoAdversary)
             with _tuned():
                 if can_capture and self._num_seen > WARM_UP:
                     self._capture(stage, batch)
@@ -104,15 +104,11 @@ class CapturedSteps(Steps):
         self._inputs = [part.clone() for part in batch.tensors]
         batch = with_tensors(batch, self._inputs)
         state.optimizer.zero_grad(set_to_none=True)  # the gradients get their place in the graph's memory
-        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(state.device)
         try:  # threads go on making batches meanwhile
-            with (
-                torch.cuda.stream(current),  # gone back to, also from a capture that failed
-                torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"),
-            ):
+            with capturing(self._stream) as graph:
                 self._loss = self._run(stage, batch)
         except RuntimeError as error:
-            self._refused = graph
+            self._is_refused = True
             state.optimizer.zero_grad(set_to_none=True)
             reason = str(error).splitlines()[0]
             self._say(

@@ -72,7 +72,8 @@ class Features(nn.Module):
         """Float32 inside whatever autocast; pictures (N, 1 or 3, H, W) of at least 16x16 for the deepest layers."""
         with torch.autocast(images.device.type, enabled=False):
             assert images.shape[1] in (1, 3), f"pictures have one or three channels, got {tuple(images.shape)}"
-            x = images.float().expand(-1, 3, -1, -1)[:, self.order]  # (N, 1 or 3, H, W) -> (N, 3, H, W)
+            x = images.float().expand(-1, 3, -1, -1)  # (N, 1 or 3, H, W) -> (N, 3, H, W)
+            x = torch.stack([x[:, channel] for channel in self.order], 1)  # numbers as an index would stop a GPU
             x = (x * self.factor - self.mean) / self.deviation
             found = {}
             for index, layer in enumerate(self.features):

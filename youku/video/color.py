@@ -69,8 +69,9 @@ def _mixed(planes: Array, matrix: str, full_range: bool, to_rgb: bool) -> Array:
     if isinstance(flat, np.ndarray):
         product, offset = (part.astype(flat.dtype) for part in _product(matrix, full_range, to_rgb))
         return (product @ flat + offset).reshape(planes.shape)
-    weights, bias = _product_on(flat.device, flat.dtype, matrix, full_range, to_rgb)
-    return (weights @ flat).add_(bias).view(planes.shape)
+    exact = flat.double() if flat.is_cuda else flat  # in training a GPU multiplies float32 in TF32, up to 0.3 codes off
+    weights, bias = _product_on(exact.device, exact.dtype, matrix, full_range, to_rgb)
+    return (weights @ exact).add_(bias).to(flat.dtype).view(planes.shape)
 
 
 def upsample_chroma(chroma: Array, height: int, width: int, layout: Layout, kernel: str = "bilinear") -> Array:
