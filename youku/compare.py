@@ -1,7 +1,8 @@
 """Compare two or three versions of a clip by eye: side by side or a moving wipe, a magnified region, error heat maps.
 
 A B [C] (y4m or any video of the same pictures; smaller ones are enlarged by bicubic, and labelled so) -> an mp4, or a
-PNG of one frame; luma PSNR of B and C against A on stdout. A is the reference: its frame rate, its audio (as aac).
+PNG of one frame; luma PSNR of B and C against A on stdout. A is the reference: its frame rate, its audio (as aac). Where
+it is the truth, PSNR is quality; of two enlargements of an old film, which has none, it is likeness, not which is better.
 Pictures are shown in their shape, oblong pixels as square ones, and smaller where the canvas would be over 2880 px wide
 (--full does not); --zoom shows pixels as they are.
 Source: the old-film report's comparison video (B.1: left scaled, right beside it, twice the width).
@@ -87,7 +88,8 @@ def _tell(args: argparse.Namespace, labels: Sequence[str], psnr_db: Sequence[flo
         {"label": label, "clip": str(clip), "psnr_db": value, "is_reference": index == 0}
         for index, (label, clip, value) in enumerate(zip(labels, args.clips, [None, *psnr_db], strict=True))
     ]
-    lines = [f"{args.out}: {plural(num_frames, 'frame')}, reference {labels[0]}"]
+    meant = "PSNR is likeness to it, and quality where it is the truth"
+    lines = [f"{args.out}: {plural(num_frames, 'frame')}, reference {labels[0]}; {meant}"]
     for label, value in zip(labels[1:], psnr_db, strict=True):
         told = "identical luma" if value is None else f"luma PSNR {value:.2f} dB"
         lines.append(f"{label} against {labels[0]}: {told}")

@@ -69,12 +69,16 @@ def gain_number(gain: float | None, digits: int) -> ShownNumber:
 def totals(score: Score, wanted: Sequence[tuple[str, str, str, int]]) -> list[tuple[Any, ...]]:
     """The wanted totals: label, unit, submission, bicubic, gain; of those that only `score --all` measures, what there is."""
     sides = score["totals"]
-    known = [
-        entry
-        for entry in wanted
-        if entry[2] in ALWAYS or any(side.get(entry[2]) is not None for side in sides.values())
-    ]
-    return [(label, unit, *versus(sides, key, digits)) for label, unit, key, digits in known]
+    return [(label, unit, *versus(sides, key, digits)) for label, unit, key, digits in _measured([sides], wanted)]
+
+
+def _measured(
+    scores: Sequence[dict[str, Any]], wanted: Sequence[tuple[str, str, str, int]]
+) -> list[tuple[str, str, str, int]]:
+    def has(key: str) -> bool:
+        return key in ALWAYS or any(side.get(key) is not None for sides in scores for side in sides.values())
+
+    return [entry for entry in wanted if has(entry[2])]
 
 
 def versus(sides: dict[str, Any], key: str, digits: int) -> tuple[ShownNumber, ShownNumber, ShownNumber]:
@@ -84,14 +88,18 @@ def versus(sides: dict[str, Any], key: str, digits: int) -> tuple[ShownNumber, S
 
 
 def clip_numbers(clip: dict[str, Any]) -> list[tuple[str, ShownNumber, ShownNumber, ShownNumber]]:
-    """The clip's own numbers, beside its pictures."""
-    return [(label, *versus(clip, key, digits)) for label, key, digits in CLIP_MEASURES]
+    """What was measured of a clip, beside its pictures."""
+    measured = (one for one in CLIP_MEASURES if clip["submission"].get(one[1]) is not None)
+    return [(label, *versus(clip, key, digits)) for label, key, digits in measured]
 
 
-def clip_row(clip: dict[str, Any]) -> tuple[dict[str, Any], list[ShownNumber]]:
-    """A clip and its numbers in the order of the table's columns."""
-    numbers = [number for _, *three in clip_numbers(clip) for number in three]
-    return clip, [*numbers, plain_number(clip["submission"].get("vmaf_neg"), 2)]
+def clip_rows(clips: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], list[ShownNumber]]]:
+    """Each clip and its numbers in the order of the table's columns: VMAF NEG where any clip has it."""
+    rows = [(clip, [one for _, key, digits in CLIP_MEASURES for one in versus(clip, key, digits)]) for clip in clips]
+    negs = [clip["submission"].get("vmaf_neg") for clip in clips]
+    for (_, numbers), neg in zip(rows, negs, strict=True) if any(neg is not None for neg in negs) else ():
+        numbers.append(plain_number(neg, 2))
+    return rows
 
 
 def together(scores: Sequence[Score]) -> list[tuple[dict[str, Any], ...]]:
@@ -102,7 +110,7 @@ def together(scores: Sequence[Score]) -> list[tuple[dict[str, Any], ...]]:
 def beside(scores: Sequence[Score]) -> list[tuple[str, str, ShownNumber, list[ShownNumber], list[ShownNumber]]]:
     """Totals side by side: label, unit, bicubic, every submission, every other's difference from the first."""
     sides = [score["totals"] for score in scores]
-    return [(label, unit, *_in_a_row(sides, key, digits)) for label, unit, key, digits in HEADLINE]
+    return [(label, unit, *_in_a_row(sides, key, digits)) for label, unit, key, digits in _measured(sides, HEADLINE)]
 
 
 def beside_clips(scores: Sequence[Score]) -> list[tuple[str, list[ShownNumber], list[ShownNumber]]]:
