@@ -22,7 +22,7 @@ from torch.distributed.launcher import api
 
 import youku
 from tests.test_train import settings
-from youku import train
+from youku import cluster, train
 from youku.training import adversary, dataset, distributed, fields, run, trainer
 from youku.training.config import TrainConfig
 from youku.training.dataset import Batch
@@ -63,7 +63,7 @@ def work(paths: list[str]) -> None:
                 doubled(setattr)
             run.start(config, (config.folder / "last.pt").exists(), progress=False, ranks=ranks)
         youku.__version__ += os.environ["RANK"]
-        distributed._compare(configs[0])
+        ranks.require_same(cluster.versions())
 
 
 def doubled(patch: Callable[[Any, str, Any], object]) -> None:
@@ -170,16 +170,33 @@ def test_devices_are_checked_before_any_is_started(pairs: Path, capsys: pytest.C
     assert not (pairs.parent / "runs").exists()
 
 
-@pytest.mark.parametrize(("variables", "words"), [({"RANK": "x"}, "RANK is 'x'"), ({}, "LOCAL_RANK is ''")])
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"RANK": "x"}, "RANK is 'x'"),
+        ({}, "LOCAL_RANK is ''"),
+        ({"LOCAL_RANK": "0"}, "MASTER_PORT is ''"),
+        ({"LOCAL_RANK": "0", "MASTER_PORT": "9", "RANK": "5"}, "RANK is 5: expected 0 to 1, as WORLD_SIZE is 2"),
+    ],
+)
 def test_odd_variables_are_told(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], words: str) -> None:
+    for name in ("LOCAL_RANK", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
     for name, value in {"RANK": "0", "WORLD_SIZE": "2", **variables}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
     with (
         pytest.raises(ValueError, match=f"{words}.*start it by torchrun or --devices"),
         distributed.joined(TrainConfig()),
     ):
         pass
+
+
+def test_processes_that_see_other_clips_are_refused(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a step: each of several machines has its own folder of that name."""
+    monkeypatch.setattr(Processes, "gather", lambda self, items: [*items, dict.fromkeys(items[0], "0" * 64)])
+    with pytest.raises(ValueError, match="process 1 has other clips or pictures; start all of them with the same"):
+        run.start(settings(pairs), progress=False, ranks=Processes(world=2))
+    assert not (pairs.parent / "runs").exists()
 
 
 @pytest.mark.parametrize(

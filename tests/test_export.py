@@ -112,7 +112,8 @@ def test_files_that_are_not_ours(exported: Path, tmp_path: Path, capsys: pytest.
     data = exported.read_bytes()
     changed = {}
     for name, key, value in (("theirs", "youku.model", None), ("older", "youku.halo_px", None), ("x9", "youku.scale", "9"),
-                             ("ycocg", "youku.colours", "ycocg"), ("rgb", "youku.colours", "rgb")):  # fmt: skip
+                             ("ycocg", "youku.colours", "ycocg"), ("rgb", "youku.colours", "rgb"),
+                             ("none", "youku.frames", "0"), ("free", "youku.bytes_per_px", "0")):  # fmt: skip
         model = onnx.load_from_string(data)
         kept = [(entry.key, value if entry.key == key else entry.value) for entry in model.metadata_props]
         del model.metadata_props[:]
@@ -132,6 +133,8 @@ def test_files_that_are_not_ours(exported: Path, tmp_path: Path, capsys: pytest.
         "older": (changed["older"], "its metadata lacks halo_px"),
         "x9": (changed["x9"], "expected x9"),
         "ycocg": (changed["ycocg"], "its metadata lacks colours"),
+        "none": (changed["none"], "its metadata lacks frames as"),
+        "free": (changed["free"], "its metadata lacks bytes_per_px as"),
         "rgb": (changed["rgb"], "cannot run it"),
         "future": (future.SerializeToString(), "cannot run it ([ONNXRuntimeError] : 1 : FAIL : ONNX Runtime only"),
         "past": (

@@ -38,7 +38,7 @@ PICTURES = (("astronaut", 96, 64), ("coffee", 61, 47), ("chelsea", 33, 17))  # p
 RANGE = "floats, 0 is black and 1 is white, neither input nor output clipped"
 PLANES_RANGE = "uint8 codes, studio range, rounded half up and clipped to 0-255"
 PLANES_LAYOUT = "y (batch, height, width), u and v (batch, half of both, rounded up): 4:2:0 sited left, matrix BT.{}"
-NUMBERS = ("scale", "frames", "aligned", "halo_px", "local", "bytes_per_px")
+NUMBERS = {"scale": 1, "frames": 1, "aligned": 0, "halo_px": 0, "local": 0, "bytes_per_px": 1}  # and the least of each
 NO_LICENCE = "not stated by the weights file"
 
 
@@ -129,7 +129,7 @@ def load(path: Path, model: str | None, scale: int | None, dtype: str) -> Networ
         )
     numbers = {key: told.get(f"youku.{key}", "") for key in NUMBERS}
     colours = next((spec.colours for spec in MODELS.values() if spec.colours.name == told.get("youku.colours")), None)
-    wrong = [key for key, text in numbers.items() if not re.fullmatch("[0-9]{1,9}", text)]
+    wrong = [key for key, text in numbers.items() if not re.fullmatch("[0-9]{1,9}", text) or int(text) < NUMBERS[key]]
     if wrong or colours is None:
         raise ValueError(
             f"{path}: its metadata lacks {', '.join(wrong) or 'colours'} as this version has it; export it again"

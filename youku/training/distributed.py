@@ -35,6 +35,7 @@ LOST = re.compile(
     "gloo|nccl|connection|socket|peer|store", re.IGNORECASE
 )  # in what torch says of a process that is gone
 MOST_RESTARTS = 3
+MOST_TOLD = 60  # signs of a version; of anything longer is said that it is another
 TOLD = (1, 2, 129, 130, 143)  # exit statuses of a verb, which has said why
 
 
@@ -78,6 +79,14 @@ class Processes(Ranks):
 
     def barrier(self) -> None:
         self.mean(0.0)
+
+    def require_same(self, own: dict[str, str]) -> None:
+        found = self.gather([own])
+        for rank, other in enumerate(found):
+            for key in (key for key, value in other.items() if value != found[0][key]):
+                is_told = len(other[key]) <= MOST_TOLD
+                told = f"{key} {other[key]}, process 0 has {found[0][key]}" if is_told else f"other {key}"
+                raise ValueError(f"process {rank} has {told}; start all of them with the same versions, flags and data")
 
 
 def _reduced(values: Tensor, how: Any) -> Tensor:
@@ -157,7 +166,11 @@ def joined(config: TrainConfig) -> Iterator[Ranks]:
     if not is_worker() or (world := _variable("WORLD_SIZE")) == 1:
         yield ONE_PROCESS
         return
-    rank, local = _variable("RANK"), _variable("LOCAL_RANK")
+    rank, local, _ = (_variable(name) for name in ("RANK", "LOCAL_RANK", "MASTER_PORT"))
+    if rank >= world:
+        raise ValueError(
+            f"RANK is {rank}: expected 0 to {world - 1}, as WORLD_SIZE is {world}; start it by torchrun or --devices"
+        )
     with _one_voice(rank, world):
         check(config, world)
         on_gpu = torch_engine.pick_device(config.device).type == "cuda"
@@ -169,21 +182,11 @@ def joined(config: TrainConfig) -> Iterator[Ranks]:
             torch.cuda.set_device(local)
         dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
         try:
-            _compare(config)
-            yield Processes(is_writer=rank == 0, rank=rank, world=world)
+            ranks = Processes(is_writer=rank == 0, rank=rank, world=world)
+            ranks.require_same(cluster.versions() | {"settings": str(config)})
+            yield ranks
         finally:
             dist.destroy_process_group()
-
-
-def _compare(config: TrainConfig) -> None:
-    """ValueError where the processes are not of one kit, one torch and one config."""
-    own = cluster.versions() | {"settings": str(config)}
-    found: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(found, own)
-    for rank, other in enumerate(found):
-        for key in (key for key, value in other.items() if value != found[0][key]):
-            told = "other settings" if key == "settings" else f"{key} {other[key]}, process 0 has {found[0][key]}"
-            raise ValueError(f"process {rank} has {told}; start all of them with the same versions and flags")
 
 
 @contextmanager

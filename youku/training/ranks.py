@@ -55,5 +55,8 @@ class Ranks:
     def barrier(self) -> None:
         """Wait until all are here."""
 
+    def require_same(self, own: dict[str, str]) -> None:
+        """ValueError where another process has another version, setting or whatever is named."""
+
 
 ONE_PROCESS = Ranks()

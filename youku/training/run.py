@@ -7,6 +7,7 @@ folder has one writer: a second run of it is refused and writes nothing.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import platform
 import shutil
@@ -38,6 +39,8 @@ def start(
 ) -> Ending:  # fmt: skip
     """Prepare the run folder and train; returns how it ended. Sentences on the way go to `say`."""
     train_pairs, val_pairs = load_pairs(config)
+    found = [(pair.name, pair.num_frames, pair.source.stat().st_size) for pair in (*train_pairs, *val_pairs)]
+    ranks.require_same({"clips or pictures": hashlib.sha256(str(found).encode()).hexdigest()})
     lacks = next((f"{pair.source}: {pair.lacks_vmaf}" for pair in val_pairs if pair.lacks_vmaf), "")
     if config.val_metric == "auto":  # what the data allow
         lacks = lacks or ("" if ffmpeg.has_libvmaf() else f"{ffmpeg.binary()} has no libvmaf")
@@ -72,7 +75,7 @@ def start(
         if not resume and (warning := _same_film(config, train_pairs, val_pairs)):
             say(warning)
         ending = trainer.train(config, train_pairs, val_pairs, resume, progress, say, ranks)
-    if ending.finished and weights.read(weights.find(folder))[1].get("step") == "0":
+    if ending.finished and ranks.is_writer and weights.read(weights.find(folder))[1].get("step") == "0":
         say(
             "no step was better than the weights that it began from: best.safetensors has those; try a lower --lr or more data"
         )
