@@ -20,7 +20,7 @@ from youku.engines import torch_engine, weights
 from youku.engines.half import FLOAT32
 from youku.engines.network import Network
 from youku.engines.torch_engine import TORCH_TYPES, TorchEngine
-from youku.inference import evaluation, picture_scores
+from youku.inference import evaluation, picture_scores, still
 from youku.inference.picture_scores import PictureSet, Sample
 from youku.inference.pipeline import Options
 
@@ -28,11 +28,11 @@ from youku.inference.pipeline import Options
 def told(network: Network, samples: Sequence[Sample]) -> str:
     """PSNR and the largest distance from float32's output in codes, for each dtype."""
     exact, parts = cast(TorchEngine, network.engine), []
-    inputs = [tuple(part.to(network.device) for part in evaluation.picture_input(network, one.low)) for one in samples]
+    inputs = [tuple(part.to(network.device) for part in still.picture_input(network, one.low)) for one in samples]
     for dtype in TORCH_TYPES:
         own = replace(network, engine=replace(exact, dtype=dtype))
         errors = [
-            evaluation.error(evaluation.enlarge(own, one.low, Options()), one.high, "y_crop_s", network.scale)
+            evaluation.error(still.enlarge(own, one.low, Options()), one.high, "y_crop_s", network.scale)
             for one in samples
         ]
         parts.append(f"{dtype} {statistics.mean(one.psnr for one in errors):.3f}")

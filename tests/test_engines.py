@@ -138,7 +138,8 @@ class Runtimes:
         self.time = 0.0
         self.spends = {"torch": 4.0, "openvino": 1.0, "onnxruntime": 2.0}
         self.made = weights.load(None, "fsrcnn", 2, CPU)
-        monkeypatch.setattr(graph_engine, "find_spec", lambda name: name)
+        for module in (choice, graph_engine):
+            monkeypatch.setattr(module, "find_spec", lambda name: name)
         monkeypatch.setattr(graph_engine, "version", lambda name: "1.0")
         monkeypatch.setattr(graph, "can_export", lambda: True)
         monkeypatch.setattr(graph, "kept", lambda made: b"")

@@ -15,9 +15,10 @@ from tests.conftest import fresh_network
 from youku import evaluate
 from youku.engines import half, weights
 from youku.engines.network import Network
-from youku.inference import evaluation, picture_scores, pipeline, timing
-from youku.inference.evaluation import PROTOCOLS, Picture
+from youku.inference import evaluation, picture_scores, pipeline, still, timing
+from youku.inference.evaluation import PROTOCOLS
 from youku.inference.pipeline import Options
+from youku.inference.still import Picture
 from youku.metrics import fsim
 from youku.models.colours import Tensors
 from youku.video import color, picture_sets
@@ -100,7 +101,7 @@ def test_y_crop_equals_scikit_image(scale: int) -> None:
 
     high = smooth_picture()
     pred = np.clip(high + np.random.default_rng(1).normal(0, 6, high.shape), 0, 255).astype(np.uint8)
-    ours = [evaluation.read_picture(picture) for picture in (pred, high)]
+    ours = [still.read_picture(picture) for picture in (pred, high)]
     theirs = [rgb2ycbcr(picture)[scale:-scale, scale:-scale, 0] for picture in (pred, high)]
     assert evaluation.error(*ours, "y_crop_s", scale).psnr == pytest.approx(
         peak_signal_noise_ratio(theirs[1], theirs[0], data_range=255), abs=1e-6
@@ -124,7 +125,7 @@ def test_self_ensemble_of_a_network_changes_something() -> None:
     """The flag reaches a network that is not equivariant."""
     low = smooth_picture(6, 6)
     plain, eightfold = (
-        evaluation.enlarge(fresh_network("edsr-baseline", 2), low, Options(ensemble=e)).rgb for e in (False, True)
+        still.enlarge(fresh_network("edsr-baseline", 2), low, Options(ensemble=e)).rgb for e in (False, True)
     )
     assert np.any(plain != eightfold)
 
@@ -133,7 +134,7 @@ def test_self_ensemble_of_a_network_changes_something() -> None:
 def test_enlarged_luma_is_that_of_the_picture(name: str) -> None:
     """Both kinds of network give luma in code values and a picture of the same colours."""
     low = smooth_picture(12, 10)
-    enlarged = evaluation.enlarge(fresh_network(name, 2), low, Options())
+    enlarged = still.enlarge(fresh_network(name, 2), low, Options())
     luma, rgb = enlarged.luma, enlarged.rgb
     assert luma.shape == (24, 20) and rgb.shape == (24, 20, 3) and rgb.dtype == np.uint8
     assert np.abs(color.luma_of_picture(rgb) - luma).max() < 1.1  # two roundings, of Y and of RGB
@@ -161,7 +162,7 @@ def test_pooled_is_below_the_mean_and_right() -> None:
             "needs RGB pictures, here is luma alone",
         ),
         (
-            lambda: evaluation.enlarge(fresh_network("edsr-baseline"), FLAT[..., 0], Options()),
+            lambda: still.enlarge(fresh_network("edsr-baseline"), FLAT[..., 0], Options()),
             "works on RGB, here is luma",
         ),
         (lambda: timing.Runs(iterations=0), "--iterations 0: expected a batch and iterations of 1 or more"),
@@ -200,8 +201,8 @@ def test_json_agrees_with_the_protocols(folder: Path, capsys: pytest.CaptureFixt
         values = []
         for files in picture_sets.find(folder, 3):
             low, high = picture_sets.load(files, 3)
-            pred = evaluation.enlarge(fresh_network("bicubic", 3), low, Options())
-            values.append(evaluation.error(pred, evaluation.read_picture(high), protocol, 3).psnr)
+            pred = still.enlarge(fresh_network("bicubic", 3), low, Options())
+            values.append(evaluation.error(pred, still.read_picture(high), protocol, 3).psnr)
         told = by_network["bicubic"]
         assert [row["psnr"] for row in told["pictures"]] == pytest.approx(values, abs=1e-4)
         assert told["mean"]["psnr"] == pytest.approx(sum(values) / 2, abs=1e-4)
@@ -219,7 +220,7 @@ def test_fsim_is_added_where_asked(folder: Path, capsys: pytest.CaptureFixture) 
     values = []
     for files in picture_sets.find(folder, 2):
         low, high = picture_sets.load(files, 2)
-        luma = evaluation.enlarge(fresh_network("bicubic", 2), low, Options()).luma
+        luma = still.enlarge(fresh_network("bicubic", 2), low, Options()).luma
         values.append(fsim.plane(luma, color.luma_of_picture(high)))
     assert [row["fsim"] for row in told["pictures"]] == pytest.approx(values, abs=1e-4)
     assert told["mean"]["fsim"] == pytest.approx(sum(values) / 2, abs=1e-4)
@@ -238,7 +239,7 @@ def test_a_network_stands_beside_bicubic_and_its_pictures_are_kept(
     low, _ = picture_sets.load(picture_sets.find(folder, 2)[1], 2)
     with Image.open(tmp_path / "kept/set_edsr-baseline_x2/b.png") as picture:
         kept = np.asarray(picture)
-    assert np.array_equal(kept, evaluation.enlarge(fresh_network("edsr-baseline", 2), low, Options()).rgb)
+    assert np.array_equal(kept, still.enlarge(fresh_network("edsr-baseline", 2), low, Options()).rgb)
 
 
 def test_settings_are_told_apart(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from youku.engines import weights
-from youku.inference import evaluation, picture_scores
+from youku.inference import evaluation, picture_scores, still
 from youku.inference.picture_scores import PictureSet
 from youku.inference.pipeline import Options
 from youku.models import MODELS
@@ -60,7 +60,7 @@ def test_published_weights_have_their_figure_on_set5(name: str) -> None:
     """Y of the rounded RGB output, crop 4: the authors' PSNR within 0.01."""
     network = weights.load(DATA / f"weights/{FILES[name]}.safetensors", None, None, CPU)
     found = [
-        evaluation.error(evaluation.enlarge(network, sample.low, Options()), sample.high, "y_crop_s", 4).psnr
+        evaluation.error(still.enlarge(network, sample.low, Options()), sample.high, "y_crop_s", 4).psnr
         for sample in picture_scores.samples(PictureSet(folder=DATA / "bench/Set5"), 4)
     ]
     assert np.mean(found) == pytest.approx(SET5[name], abs=0.01)

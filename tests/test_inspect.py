@@ -17,7 +17,7 @@ from youku.__main__ import main
 from youku.engines import weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
-from youku.inference import evaluation
+from youku.inference import still
 from youku.looking import checkerboard, clip_summary, feature_maps, weights_summary
 from youku.models import MODELS
 from youku.training import vgg
@@ -113,7 +113,7 @@ def test_feature_maps_on_one_sheet(trained: Path, picture: Path, tmp_path: Path,
     assert "56 maps of 30x20" in capsys.readouterr().err
     sheet = np.asarray(Image.open(tmp_path / "maps" / "first.0.png"))
     network = weights.load(trained, None, None, torch.device("cpu"))
-    (x,) = evaluation.picture_input(network, np.asarray(Image.open(picture)))
+    (x,) = still.picture_input(network, np.asarray(Image.open(picture)))
     expected = network.module.first[0](x)[0]  # type: ignore[index, operator]
     first = expected[0]
     scaled = ((first - first.min()) / (first.max() - first.min()) * 255).round().byte().numpy()
@@ -135,9 +135,9 @@ def test_luma_network_sees_studio_range() -> None:
     device = torch.device("cpu")
     luma = Network(MODELS["fsrcnn"], 2, TorchEngine(torch.nn.Identity(), device))
     rgb = Network(MODELS["edsr-baseline"], 2, TorchEngine(torch.nn.Identity(), device))
-    assert evaluation.picture_input(luma, white)[0].unique().item() == pytest.approx(235 / 255)
-    assert evaluation.picture_input(rgb, white)[0].shape == (1, 3, 4, 4)
-    assert evaluation.picture_input(rgb, white)[0].min() == 1
+    assert still.picture_input(luma, white)[0].unique().item() == pytest.approx(235 / 255)
+    assert still.picture_input(rgb, white)[0].shape == (1, 3, 4, 4)
+    assert still.picture_input(rgb, white)[0].min() == 1
 
 
 def test_checkerboard_and_json(trained: Path, capsys: pytest.CaptureFixture) -> None:

@@ -16,7 +16,7 @@ from youku.__main__ import main
 from youku.engines import weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
-from youku.inference import evaluation, picture_scores, pipeline
+from youku.inference import evaluation, picture_scores, pipeline, still
 from youku.inference.picture_scores import PictureSet
 from youku.inference.pipeline import Options
 from youku.models import MODELS, colours
@@ -78,8 +78,8 @@ def test_given_weights_have_their_figures_on_set5(given: str) -> None:
     network = weights.load(DATA / f"weights/pairs_{given}.safetensors", None, None, CPU)
     rounded, exact = [], []
     for sample in picture_scores.samples(PictureSet(folder=DATA / "bench/Set5"), 4):
-        pred = evaluation.enlarge(network, sample.low, Options())
-        truth = evaluation.Picture(np.floor(sample.high.luma + 0.5))
+        pred = still.enlarge(network, sample.low, Options())
+        truth = still.Picture(np.floor(sample.high.luma + 0.5))
         rounded.append(evaluation.error(pred, truth, "y_crop_s", 4).psnr)
         exact.append(evaluation.error(pred, sample.high, "y_crop_s", 4).psnr)
     assert np.mean(rounded) == pytest.approx(GIVEN[given], abs=0.01)
@@ -273,7 +273,7 @@ def test_another_scale_takes_all_but_the_last_layers(tmp_path: Path, pairs: Path
 def test_luma_alone_runs_with_neutral_chroma() -> None:
     """A test set of luma planes has a result, without RGB."""
     low = np.linspace(16, 235, 12 * 10).reshape(12, 10)
-    pred = evaluation.enlarge(fresh(), low, Options())
+    pred = still.enlarge(fresh(), low, Options())
     assert pred.rgb is None and pred.luma.shape == (48, 40)
 
 
@@ -281,7 +281,7 @@ def test_pictures_keep_the_chroma_they_have() -> None:
     """A picture's colours are interpolated from all its samples: a fine red and blue pattern keeps its contrast."""
     low = np.zeros((16, 16, 3), np.uint8)
     low[:, ::2], low[:, 1::2] = (200, 60, 60), (60, 60, 200)
-    rgb = evaluation.enlarge(fresh(), low, Options()).rgb
+    rgb = still.enlarge(fresh(), low, Options()).rgb
     assert rgb is not None and int(rgb[..., 0].max()) - int(rgb[..., 0].min()) > 100
 
 

@@ -14,7 +14,7 @@ from tests.test_predict import clip_of, network, run
 from youku import convert, evaluate
 from youku.__main__ import main
 from youku.engines import mean, shipped, weights
-from youku.inference import evaluation, tiles
+from youku.inference import still, tiles
 from youku.inference.pipeline import Options
 from youku.video import color, picture_writer, y4m
 from youku.video.pictures import read_rgb
@@ -48,7 +48,7 @@ def test_a_folder_of_pictures_becomes_one(tmp_path: Path, capsys: pytest.Capture
     fsrcnn = mean.load([file], None, None, "cpu", "float32", ["torch"], str)
     for path in sorted(photos.iterdir()):
         made = read_rgb(tmp_path / "out" / f"{path.stem}_x2.png")
-        expected = evaluation.enlarge(fsrcnn, read_rgb(path), Options()).rgb
+        expected = still.enlarge(fsrcnn, read_rgb(path), Options()).rgb
         assert expected is not None and np.array_equal(made, expected), path
     assert read_rgb(tmp_path / "out" / "g_x2.png").shape == (42, 34, 3)
     before = bytes_of(tmp_path / "out")
@@ -111,10 +111,10 @@ def test_large_pictures_run_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture whose activations do not fit in half of the free memory is cut, to the same picture."""
     seen, run_tiled, fsrcnn = [], tiles.run_tiled, network("fsrcnn", 2)
     low = np.asarray(picture(1, 90, 70))
-    whole = evaluation.enlarge(fsrcnn, low, Options()).rgb
+    whole = still.enlarge(fsrcnn, low, Options()).rgb
     monkeypatch.setattr(tiles, "_free_bytes", lambda *_: 1)
     monkeypatch.setattr(tiles, "run_tiled", lambda *how: (seen.append(how[-1]), run_tiled(*how))[1])
-    cut = evaluation.enlarge(fsrcnn, low, Options()).rgb
+    cut = still.enlarge(fsrcnn, low, Options()).rgb
     assert seen == [tiles.MIN_TILE_PX] and whole is not None and cut is not None
     assert np.abs(whole.astype(int) - cut).max() <= 1
 

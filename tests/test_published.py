@@ -23,7 +23,7 @@ from youku.engines import published, shipped, weights
 from youku.engines.forms import Published
 from youku.engines.network import Network
 from youku.engines.torch_engine import keep_in_range
-from youku.inference import evaluation, pipeline, tiles
+from youku.inference import evaluation, pipeline, still, tiles
 from youku.inference.pipeline import Options
 from youku.looking import checkerboard
 from youku.models import MODELS
@@ -708,8 +708,8 @@ def set5_y(model_file: str, scale: int) -> float:
     values = []
     for files in picture_sets.find(DATA / "bench/Set5", scale):
         low, high = picture_sets.load(files, scale)
-        pred = evaluation.enlarge(network, low, Options())
-        values.append(evaluation.error(pred, evaluation.read_picture(high), "y_crop_s", scale).psnr)
+        pred = still.enlarge(network, low, Options())
+        values.append(evaluation.error(pred, still.read_picture(high), "y_crop_s", scale).psnr)
     return float(np.mean(values))
 
 

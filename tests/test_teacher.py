@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from tests.test_train import settings
 from tests.test_training_data import write_pictures
 from youku.engines import shipped, weights
-from youku.inference import evaluation, pipeline
+from youku.inference import pipeline, still
 from youku.inference.pipeline import Options
 from youku.models import MODELS
 from youku.training import run, state, teacher, trainer
@@ -44,11 +44,11 @@ def test_pictures_are_taught_by_a_network_once(tmp_path: Path, monkeypatch: pyte
         batch, network = drawn(made), weights.load(FSRCNN, None, None, CPU)
         assert batch.taught is not None
         for low, taught in zip(batch.low[0], batch.taught, strict=True):
-            whole = evaluation.enlarge(network, low[0].numpy().astype(np.float64) * 255, Options()).luma / 255
+            whole = still.enlarge(network, low[0].numpy().astype(np.float64) * 255, Options()).luma / 255
             assert np.abs(taught[0].numpy() - whole)[12:-12, 12:-12].max() < 1.5 / 255
         assert (batch.taught - batch.high[0]).abs().max() > 10 / 255
         with monkeypatch.context() as patch:
-            patch.setattr(evaluation, "enlarge", None)
+            patch.setattr(still, "enlarge", None)
             again = drawn(made).taught
         assert again is not None and torch.equal(again, batch.taught)
 
@@ -95,7 +95,7 @@ def test_pictures_without_truth(tmp_path: Path) -> None:
     *_, last = teacher.with_taught(made, run.load_pairs(made)[0], str)
     small, high = last.store.pictures(last, made.resizers[0])
     assert np.array_equal(small, np.asarray(Image.open(low / "1.png")))
-    expected = evaluation.enlarge(weights.load(FSRCNN, None, None, CPU), small, Options()).rgb
+    expected = still.enlarge(weights.load(FSRCNN, None, None, CPU), small, Options()).rgb
     assert np.array_equal(high, expected)
     assert run.start(replace(made, name="u"), progress=False).finished
 

@@ -8,10 +8,8 @@ same kit, torch, weights and clips at the same place. The one module that knows 
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -31,7 +29,6 @@ from youku.text_table import plural
 
 Made = TypeVar("Made")
 Tell = Callable[[str], object]
-AUTO = "auto"
 PACKAGES = ("torch", "numpy", "av")
 RETRIES = 3  # of a task whose worker was lost: what kills every worker that takes it ends the run
 SHARED = "a cluster needs all files at the same place everywhere"
@@ -44,27 +41,6 @@ QUIET = {
 }  # fmt: skip
 CHECK = (sys.executable, "-P", "-m", "ray.scripts.scripts", "health-check", "--address")
 SOON = {"RAY_gcs_rpc_server_connect_timeout_s": "1", "RAY_gcs_rpc_server_reconnect_timeout_s": "3"}  # of 5 and 60
-
-
-def add_flags(parser: argparse.ArgumentParser, what: str, also: str = "") -> None:
-    """--shard and --cluster, which share out `what`; --cluster shares out `also` too."""
-    text = f"of {what}, take the I-th of N parts alike in bytes; auto or auto/N: from Slurm's or Kubernetes' variables"
-    parser.add_argument("--shard", type=shards.parse, metavar="I/N", help=text)
-    text = f"{what}{also} on a Ray cluster: HOST:PORT, or auto: this machine's, else all its cores (pip install ray)"
-    parser.add_argument("--cluster", type=parse, metavar="ADDRESS", help=text)
-
-
-def refuse_one(args: argparse.Namespace, is_one: bool, what: str) -> None:
-    """UsageError where a flag would share out `what`, and the input `is_one`."""
-    if is_one and (args.shard or args.cluster):
-        flag = "--shard" if args.shard else "--cluster"
-        raise cli.UsageError(f"{flag} shares out {what}, and {args.source} is none; drop it")
-
-
-def parse(text: str) -> str:
-    if text != AUTO and not re.fullmatch(r"[^\s/]+:\d{1,5}", text):
-        raise argparse.ArgumentTypeError(f"expected auto, or HOST:PORT as `ray start --head` names it, got {text!r}")
-    return text
 
 
 @dataclass(frozen=True)
@@ -234,11 +210,11 @@ def _join(address: str) -> Any:
 
 
 def _answers(address: str) -> bool:
-    """Whether Ray answers there, which it waits minutes for by itself; for AUTO, where `ray start` last began a cluster.
+    """Whether Ray answers there, which it waits minutes for by itself; for auto, where `ray start` last began a cluster.
 
     OSError where nobody listens whom the user named, UsageError where it is not Ray, RuntimeError for what Ray refuses.
     """
-    named = os.environ.get("RAY_ADDRESS", "") if address == AUTO else address
+    named = os.environ.get("RAY_ADDRESS", "") if address == shards.AUTO else address
     known = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "ray_current_cluster")
     place = named or (known.read_text() if known.exists() else "")
     host, _, port = place.rpartition(":")

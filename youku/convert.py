@@ -35,7 +35,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from youku import cli, cluster, files
+from youku import cli, files, shards
 from youku.metrics.picture_cost import describe, measure
 from youku.text_table import plural
 from youku.video import clips, hdf5, picture_sets, pictures
@@ -91,7 +91,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="CLIP", help="print what an 8-bit RGB round trip costs, per plane, in dB")
     cli.add_flags(parser, Conversion)
     cli.add_flags(parser, Content)
-    cluster.add_flags(parser, "an IN folder's y4m clips")
+    shards.add_flags(parser, "an IN folder's y4m clips")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -105,7 +105,7 @@ def _act(args: argparse.Namespace) -> int:
     if not args.source or not args.target:
         raise cli.UsageError("expected IN and OUT, or --report CLIP")
     pairs = list_clips(args.source, args.target, bool(args.format or args.planes))
-    cluster.refuse_one(args, not pairs, "a folder's y4m clips")
+    shards.refuse_one(args, not pairs, "a folder's y4m clips")
     made, told = _convert_clips(args, pairs) if pairs else _convert_one(args)
     (cli.say if args.target == "-" else cli.show)(json.dumps({"out": args.target, **made}) if args.json else told)
     return 0
@@ -118,6 +118,8 @@ def _convert_clips(args: argparse.Namespace, pairs: list[tuple[Path, Path]]) -> 
         pairs = args.shard.pick(pairs, lambda pair: pair[0].stat().st_size)
     files.protect(*(path for path, _ in pairs), args.audio)
     if args.cluster:
+        from youku import cluster
+
         tasks = [cluster.Task(str(path), path.stat().st_size, (path, target, settings)) for path, target in pairs]
         numbers = cluster.run(args.cluster, tasks, lambda *_: lambda what: convert(*what), cli.say)
     else:

@@ -23,7 +23,7 @@ from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any
 
-from youku import cli, cluster
+from youku import cli, shards
 from youku.text_table import plural
 from youku.video import alignment, clips, pair_folder
 from youku.video.coding import CODECS, RATES, Coding
@@ -52,7 +52,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     cli.add_flags(parser, Selection, "split_every", "max_frames", "every")
     add("--size", metavar="WxH", help="cut larger frames to this size around their middle")
     cli.add_flags(parser, Selection, "sequence")
-    cluster.add_flags(parser, "the sources")
+    shards.add_flags(parser, "the sources")
     add("--seed", type=int, default=0, help="same seed, same bytes (default 0)")
     add("--json", action="store_true", help="print the result as JSON")
 
@@ -110,6 +110,8 @@ def _make(args: argparse.Namespace, parts: list[Part]) -> list[int]:
     if args.shard:
         parts = args.shard.pick(parts, lambda part: part.settings["source_bytes"])
     if args.cluster:
+        from youku import cluster
+
         tasks = [cluster.Task(part.source.name, part.settings["source_bytes"], part) for part in parts]
         found = cluster.run(args.cluster, tasks, lambda *_: pair_folder.make, cli.say)
     else:

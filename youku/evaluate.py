@@ -26,7 +26,7 @@ from typing import Any
 from youku import cli, files
 from youku.engines import choice, half, mean
 from youku.engines.network import Network
-from youku.inference import evaluation, picture_scores, timing
+from youku.inference import evaluation, picture_scores, still, timing
 from youku.inference.evaluation import PROTOCOLS
 from youku.inference.jobs import choose_weights
 from youku.inference.picture_scores import PictureSet
@@ -134,7 +134,7 @@ def _evaluate(
         print(picture_scores.as_text(scores, f"{pictures.name} x{scale}{made}", args.pooled))
     if args.time:
         found = picture_scores.samples(pictures, scale, each=cli.each)
-        inputs = [evaluation.picture_input(network, sample.low) for sample in found]
+        inputs = [still.picture_input(network, sample.low) for sample in found]
         result["time"], told = timing.measure(network, inputs, options, runs, partial(watch, name="timing"))
         if not args.json:
             print(told)

@@ -35,7 +35,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from youku import cli, cluster, files
+from youku import cli, files, shards
 from youku.engines import choice, half, mean
 from youku.engines.network import Network
 from youku.inference.job_list import list_jobs
@@ -79,7 +79,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     add("--no-audio", action="store_true", help="leave the audio out of a video output")
     add("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
     add("--force", action="store_true", help="make outputs again even where they are up to date")
-    cluster.add_flags(parser, "a folder's clips", " or a film's parts")
+    shards.add_flags(parser, "a folder's clips", " or a film's parts")
 
 
 def _check_options(args: argparse.Namespace, network: Network) -> None:
@@ -92,7 +92,7 @@ def _check_options(args: argparse.Namespace, network: Network) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from youku.inference import beside, clip
+    from youku.inference import clip
     from youku.inference.pipeline import Options
 
     if args.batch < 1 or (args.tile is not None and args.tile < 8):
@@ -101,7 +101,7 @@ def _run(args: argparse.Namespace) -> int:
         raise cli.UsageError("--test-set has no effect without --frames scored")
     if args.cluster and "-" in (args.source, args.target):
         raise cli.UsageError("--cluster reads and writes files alone, no pipe; name IN and OUT")
-    cluster.refuse_one(args, bool(args.shard) and not Path(args.source).is_dir(), "a folder's clips")
+    shards.refuse_one(args, bool(args.shard) and not Path(args.source).is_dir(), "a folder's clips")
     if args.deinterlace and args.source == "-":
         raise cli.UsageError("--deinterlace reads files alone, not stdin; save the clip first")
     video = video_options(args.source, args.target, args.codec, args.crf, args.no_audio, args.no_subtitles)
@@ -126,6 +126,8 @@ def _run(args: argparse.Namespace) -> int:
     anew = args.force or args.allow_playlists  # whose files may have changed
     how: dict[str, Any] = {"force": anew, "video": video, "watch": cli.watch, "tell": cli.say, "each": cli.each}
     if args.cluster:
+        from youku.inference import beside
+
         beside.predict_all(args.cluster, load, args.engine, network, jobs, options, args.device, **how)
     else:
         clip.predict_all(network, jobs, options, **how)

@@ -21,7 +21,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from youku import cli, cluster, contest, files
+from youku import cli, contest, files, shards
 from youku.exchange import intervals, score_clips
 from youku.exchange.pairing import pair_up
 from youku.exchange.score_clips import Scoring
@@ -47,7 +47,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     add("--jobs", type=int, help="clips measured at once (default: from the CPU count)")
     add("--name", help="name of the row (default: the zip's)")
     add("--out", help="folder of score.json and score.csv (default: where the zip lies; FOLDER-score)")
-    cluster.add_flags(parser, "the clips")
+    shards.add_flags(parser, "the clips")
     add("--json", action="store_true", help="print score.json instead of the table")
 
 
@@ -95,6 +95,8 @@ def _score(args: argparse.Namespace) -> int:
         clips = scoring.clips()
         clips = args.shard.pick(clips, lambda clip: clip.work) if args.shard else clips
         if args.cluster:
+            from youku import cluster
+
             tasks = [cluster.Task(clip.name, clip.work, clip.clip_id) for clip in clips]
             begin = partial(score_clips.begin, replace(scoring, progress=False))
             cluster.run(args.cluster, tasks, begin, cli.say, each=map)  # the first error ends it, as without

@@ -1,4 +1,4 @@
-"""One machine's share of a list of work: `--shard 2/8`, or `auto` in a job array of Slurm or Kubernetes.
+"""Work shared out, the flags of that: a Ray cluster (`cluster`), or `--shard 2/8`, `auto` in a job array of Slurm or Kubernetes.
 
 Items and their sizes -> the items of one shard. The split is by size, largest first, each to the shard that has least so
 far (Graham 1969, "Bounds on multiprocessing timing anomalies": no shard has over 4/3 of what is possible), so that the same
@@ -15,7 +15,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from youku.cli import UsageError
+
 Item = TypeVar("Item")
+AUTO = "auto"
+
+
+def add_flags(parser: argparse.ArgumentParser, what: str, also: str = "") -> None:
+    """--shard and --cluster, which share out `what`; --cluster shares out `also` too."""
+    text = f"of {what}, take the I-th of N parts alike in bytes; auto or auto/N: from Slurm's or Kubernetes' variables"
+    parser.add_argument("--shard", type=parse, metavar="I/N", help=text)
+    text = f"{what}{also} on a Ray cluster: HOST:PORT, or auto: this machine's, else all its cores (pip install ray)"
+    parser.add_argument("--cluster", type=address, metavar="ADDRESS", help=text)
+
+
+def refuse_one(args: argparse.Namespace, is_one: bool, what: str) -> None:
+    """UsageError where a flag would share out `what`, and the input `is_one`."""
+    if is_one and (args.shard or args.cluster):
+        flag = "--shard" if args.shard else "--cluster"
+        raise UsageError(f"{flag} shares out {what}, and {args.source} is none; drop it")
+
+
+def address(text: str) -> str:
+    """Of a cluster; ArgumentTypeError in one sentence."""
+    if text != AUTO and not re.fullmatch(r"[^\s/]+:\d{1,5}", text):
+        raise argparse.ArgumentTypeError(f"expected auto, or HOST:PORT as `ray start --head` names it, got {text!r}")
+    return text
 
 
 @dataclass(frozen=True)
@@ -44,10 +69,10 @@ class Shard:
 def parse(text: str) -> Shard:
     """I/N, auto, or auto/N where the cluster tells no N; ArgumentTypeError in one sentence."""
     match = re.fullmatch(r"(auto|\d{1,9})(?:/(\d{1,9}))?", text)
-    if not match or (match[1] != "auto" and not match[2]):
+    if not match or (match[1] != AUTO and not match[2]):
         raise argparse.ArgumentTypeError(f"expected I/N such as 2/8, auto or auto/N, got {text!r}")
     count = int(match[2]) if match[2] else None
-    number, count = _of_cluster(count) if match[1] == "auto" else (int(match[1]), int(match[2]))
+    number, count = _of_cluster(count) if match[1] == AUTO else (int(match[1]), int(match[2]))
     if not 1 <= number <= count:
         raise argparse.ArgumentTypeError(f"shard {number} of {count}: expected 1 to {count}")
     return Shard(number, count)

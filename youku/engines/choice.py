@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from youku.models.spec import ModelSpec
 
 TORCH, COMPILE = "torch", "compile"
-NAMES = ("auto", TORCH, COMPILE, "openvino", "onnxruntime")
+RUNTIMES = ("openvino", "onnxruntime")  # graph_engine.RUNTIMES
+NAMES = ("auto", TORCH, COMPILE, *RUNTIMES)
 AGREE_CODES = 0.1
 """How far an engine's output may lie from torch's, in codes (1/255) before rounding: so no code differs by more than 1, and
 those alone do that lie as near to a half. FSRCNN's lies within 0.001."""
@@ -62,19 +64,22 @@ def with_engine(network: Network, name: str, tell: Tell) -> Network:
 
     `tell` hears what is chosen; where no other engine is installed, torch runs without a word.
     """
-    from youku.engines import graph, variants
-    from youku.engines.graph_engine import RUNTIMES
-
     is_graph = isinstance(network.engine, ChosenEngine)
     if name in (TORCH, COMPILE) and is_graph:
         raise ValueError(f"--engine {name}: {network.path} is an ONNX graph without torch's layers; drop the flag")
     if name == COMPILE:
+        from youku.engines import variants
+
         return variants.compiled(network, AGREE_CODES, tell)
-    wanted = [one for one in RUNTIMES.values() if name in ("auto", one.package)]
-    why_not = {one.package: _why_not(network, one, is_graph) for one in wanted}
+    wanted = [one for one in RUNTIMES if name == one or (name == "auto" and find_spec(one))]
+    if not wanted and not is_graph:
+        return graphed(network, tell) if name == "auto" else network
+    from youku.engines import graph, graph_engine
+
+    why_not = {one: _why_not(network, graph_engine.RUNTIMES[one], is_graph) for one in wanted}
     if why_not.get(name):
         raise ValueError(f"--engine {name}: {why_not[name]}")
-    usable = tuple(one for one in wanted if not why_not[one.package])
+    usable = tuple(graph_engine.RUNTIMES[one] for one in wanted if not why_not[one])
     if isinstance(network.engine, ChosenEngine):
         return replace(network, engine=replace(network.engine, runtimes=usable, is_named=name != "auto", tell=tell))
     if not usable:

@@ -17,18 +17,15 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from youku import files, stops
-from youku.cli import Each, UsageError, Watch, as_time, unwatched
+from youku.cli import Each, Watch, as_time, unwatched
 from youku.engines.network import Network
-from youku.inference import evaluation, picture_scores, pipeline, records
-from youku.inference.evaluation import Picture
+from youku.inference import pipeline, records
 from youku.inference.jobs import Job, VideoOptions, filters_of
 from youku.inference.pipeline import Options
 from youku.inference.stages import Busy, ahead
 from youku.text_table import plural
-from youku.video import clips, encoding, fit, interpolate, picture_file, picture_writer, segments, y4m
+from youku.video import clips, encoding, fit, interpolate, picture_writer, segments, y4m
 from youku.video.clips import Opened
 from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
@@ -128,7 +125,9 @@ class Predictor:
         """Enlarge one clip into its target file, from the frames on that are `kept`; returns the number of all its frames."""
         stops.keeps(partial(_told_kept, job.target, kept))
         if job.is_picture:
-            return self._enlarge_picture(job)
+            from youku.inference import still
+
+            return still.predict(self.network, job, self.options, self.tell)
         filters, whole = filters_of(job, self.tell), self.network.spec.needs_neighbours and not self.options.elsewhere
         turned = not (job.to_video or job.is_part)
         try:
@@ -145,29 +144,6 @@ class Predictor:
             elif num_frames and isinstance(error, Exception):
                 self.tell(_told_kept(job.target, kept))
             raise
-
-    def _enlarge_picture(self, job: Job) -> int:
-        """A picture to another, RGB as `evaluate` does it: Y'CbCr in 8 bit never lies between, and deeper ones are refused."""
-        useless = {
-            "--deinterlace": job.deinterlace,
-            "--sharpen": self.options.sharpen,
-            "--batch": self.options.batch > 1,
-        }
-        if flags := [flag for flag, is_given in useless.items() if is_given]:
-            raise UsageError(f"{', '.join(flags)}: of no effect on pictures; leave it out")
-        low = picture_file.read_rgb(job.source)
-        for lost in picture_file.read_head(job.source).lost:
-            self.tell(f"{job.source}: has {lost}")
-        header = y4m.make_header(low.shape[1], low.shape[0], chroma="444")
-        scaled = interpolate.scaled_header(header, self.network.scale)
-        target = fit.target_header(header, job.size) if job.size else scaled
-        self.tell(f"{job.source}: {header.width}x{header.height} -> {target.width}x{target.height}, {job.target}")
-        high = evaluation.enlarge(self.network, low, self.options, job.source)
-        if target != scaled and high.rgb is not None:
-            planes = fit.fit(tuple(np.moveaxis(high.rgb, -1, 0)), scaled, target)  # R, G and B
-            high = Picture(high.luma, np.stack(planes, axis=-1))
-        picture_scores.save_picture(Path(job.target), high)
-        return 1
 
     def _predict_opened(self, job: Job, opened: Opened, kept: Kept | None) -> int:
         header, source = opened.header, opened.recording

@@ -1,7 +1,6 @@
 """Measure an enlarged picture against its truth under the protocol that a paper used, by name.
 
-(network, low uint8 RGB or float luma) -> picture enlarged; (that, high, protocol, scale) -> squared error and so PSNR,
-SSIM on Y.
+(picture enlarged, high, protocol, scale) -> squared error and so PSNR, SSIM on Y.
 Protocols differ by up to 2 dB on the same pictures, so a number without its protocol means nothing.
 Sources: the papers named in PROTOCOLS; MATLAB `rgb2ycbcr`; SSIM of Wang et al. 2004 (metrics/ssim.py).
 """
@@ -10,29 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from youku import text_table
-from youku.engines.network import Network
+from youku.inference.still import Picture
 from youku.metrics import psnr
 from youku.text_table import plural
-from youku.video import color, resize
-
-if TYPE_CHECKING:
-    from youku.inference.pipeline import Options
-    from youku.models.colours import Tensors
+from youku.video import resize
 
 EDSR_GRAY = (65.738, 129.057, 25.064)  # over 256, as EDSR-PyTorch writes them; MATLAB has 65.481, 128.553, 24.966
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture to compare: luma (H, W) float in code values, 16-235 nominal, and RGB uint8 (H, W, 3) where there is one."""
-
-    luma: np.ndarray
-    rgb: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -62,35 +48,6 @@ class Protocol:
     """Pictures not counted at each end: the set is the frames of one clip."""
     scales: tuple[int, ...] | None = None
     """Factors that it is defined for; None: all."""
-
-
-def read_picture(rgb: np.ndarray) -> Picture:
-    """A uint8 RGB picture (H, W, 3) with its MATLAB luma, not rounded."""
-    return Picture(color.luma_of_picture(rgb), rgb)
-
-
-def enlarge(network: Network, low: np.ndarray, options: Options, name: str = "the picture") -> Picture:
-    """A uint8 RGB picture (h, w, 3), or float luma (h, w) in code values, through a network, rounded as when shipped.
-
-    A luma network gets MATLAB's Y, and Cb, Cr are bicubic; an RGB network's luma is that of its rounded output.
-    ValueError with its `name` where the output is not finite.
-    """
-    from youku.inference import pipeline  # with torch
-
-    try:
-        output = pipeline.run_network(network, picture_input(network, low), options)
-    except pipeline.NotFiniteError as error:
-        raise ValueError(f"{name}: {error}") from None
-    return Picture(*network.spec.colours.to_picture(output, low))
-
-
-def picture_input(network: Network, low: np.ndarray) -> Tensors:
-    """The picture as network input (1, T * C, h, w): a network of several frames sees it in each of them."""
-    try:
-        parts = network.spec.colours.from_picture(low)
-    except ValueError as error:
-        raise ValueError(f"model {network.spec.name}: {error}") from None
-    return tuple(part.repeat(1, network.spec.num_frames, 1, 1).to(network.device) for part in parts)
 
 
 def error(pred: Picture, high: Picture, protocol: str, scale: int) -> Error:

@@ -17,9 +17,10 @@ import numpy as np
 from youku import files, text_table
 from youku.cli import Each, Made, Watch, unwatched
 from youku.engines.network import Network
-from youku.files import atomic_path, printable
-from youku.inference import evaluation, records
-from youku.inference.evaluation import PROTOCOLS, Error, Picture
+from youku.files import printable
+from youku.inference import evaluation, records, still
+from youku.inference.evaluation import PROTOCOLS, Error
+from youku.inference.still import Picture
 from youku.metrics import fsim, psnr
 from youku.video import clips, hdf5, picture_sets
 from youku.video.clips import ClipKind
@@ -135,7 +136,7 @@ def _of_samples(
 
     def load(files: PictureFiles) -> Made:
         low, high = picture_sets.load(files, scale, pictures.resizer)
-        return work(Sample(files.name, low, evaluation.read_picture(high)))
+        return work(Sample(files.name, low, still.read_picture(high)))
 
     found = picture_sets.find(pictures.folder, scale, pictures.kind, pictures.low)
     yield from watch(each(load, found), total=len(found))
@@ -165,10 +166,10 @@ def score_all(
         seen.add(sample.name)
         rows: list[Row] = []
         for index, network in enumerate(networks):
-            pred = evaluation.enlarge(network, sample.low, Options() if index else options, sample.name)
+            pred = still.enlarge(network, sample.low, Options() if index else options, sample.name)
             rows += _rows(sample, pred, network.spec.name, protocols, network.scale, with_fsim)
             if keep and not index:
-                save_picture(keep / f"{sample.name}.png", pred)
+                still.save(keep / f"{sample.name}.png", pred)
         return rows
 
     return _tabled(_of_samples(measure, pictures, networks[0].scale, watch, each))
@@ -193,8 +194,8 @@ def score_made(
         whole = read_rgb(files.high)
         for name, path in zip(named, paths, strict=True):
             pred = read_rgb(path)
-            high = evaluation.read_picture(picture_sets.cropped(whole, pred.shape[:2], files.high, path))
-            sample, picture = Sample(files.name, pred, high), evaluation.read_picture(pred)
+            high = still.read_picture(picture_sets.cropped(whole, pred.shape[:2], files.high, path))
+            sample, picture = Sample(files.name, pred, high), still.read_picture(pred)
             rows += _rows(sample, picture, name, protocols, scale, with_fsim)
         return rows
 
@@ -232,14 +233,6 @@ def score(sample: Sample, pred: Picture, protocol: str, scale: int, with_fsim: b
         return Score(sample.name, error, ssim, fsim.plane(pred.luma, sample.high.luma) if with_fsim else None)
     except ValueError as fault:
         raise ValueError(f"{sample.name}, {protocol}: {fault}") from None
-
-
-def save_picture(path: Path, pred: Picture) -> None:
-    """Write a picture whole as png, RGB or luma as gray."""
-    from PIL import Image
-
-    with atomic_path(path) as temporary:
-        Image.fromarray(pred.luma.astype(np.uint8) if pred.rgb is None else pred.rgb).save(temporary)
 
 
 def means(scores: Sequence[Score], pooled: bool) -> dict[str, float]:

@@ -16,7 +16,7 @@ from youku import files
 from youku.engines import weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
-from youku.inference import evaluation
+from youku.inference import still
 from youku.models.colours import RGB, Tensors
 from youku.models.spec import ModelSpec
 from youku.text_table import plural
@@ -81,7 +81,7 @@ def write_sheet(network: Network, loss_network: str | None, layer: str, picture:
     """Save all maps of a layer as out/LAYER.png; returns a sentence about them."""
     from PIL import Image
 
-    x = evaluation.picture_input(network, pictures.read_rgb(picture))
+    x = still.picture_input(network, pictures.read_rgb(picture))
     maps = maps_of(network, _vgg_module(loss_network, layer, x[0]) if loss_network else layer, x)
     path = Path(out) / f"{layer}.png"
     if path.exists() and path.samefile(picture):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from youku.engines.network import Network
-from youku.inference import pipeline
+from youku.inference import pipeline, still
 from youku.models.colours import Colours, Tensors, to_tensors
 from youku.training.cuts import DEFAULT_RESIZER, Cut, Place
 from youku.video import camera, picture_sets, pictures, resize
@@ -126,8 +126,8 @@ class PicturePair:
         from youku.inference import evaluation  # of pictures alone
 
         low, high = self.store.pictures(self, resizer)
-        pred = evaluation.enlarge(network, low, pipeline.Options(), str(self.source))
-        return [evaluation.error(pred, evaluation.read_picture(high), "y_crop_s", self.scale).psnr], math.nan
+        pred = still.enlarge(network, low, pipeline.Options(), str(self.source))
+        return [evaluation.error(pred, still.read_picture(high), "y_crop_s", self.scale).psnr], math.nan
 
 
 class PictureStore:

@@ -22,7 +22,7 @@ from youku import cli, files
 from youku.engines import weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import pick_device
-from youku.inference import evaluation, pipeline
+from youku.inference import pipeline, still
 from youku.models import spec_of
 from youku.text_table import plural
 from youku.training.config import TrainConfig
@@ -119,7 +119,7 @@ def _enlarge(low: np.ndarray, teacher: Network, place: Path, is_luma: bool = Fal
     from PIL import Image
 
     with torch.inference_mode():
-        made = evaluation.enlarge(teacher, low, pipeline.Options())
+        made = still.enlarge(teacher, low, pipeline.Options())
     codes = resize.to_integers(made.luma) if is_luma else made.rgb
     assert codes is not None  # of a picture that has colours
     files.make_folder(place.parent)
