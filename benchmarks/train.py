@@ -64,7 +64,7 @@ class Run:
         self.is_resident = sampler.resident is not None
         self.num_ahead = (2 * config.workers + 1) * sampler.at_once if self.device.type == "cuda" else 0
         self.ready, self.drawn = sampler.draw(0), batches([sampler], 0, config.workers)
-        self.steps = captured.steps_of(self.state, config, print)
+        self.steps = trainer.steps_of(self.state, config, print)
         self.waited: list[float] = []
 
     def stream(self, steps: int) -> None:

@@ -20,9 +20,10 @@ from tests.test_train import last, settings
 from youku.engines import cuda_graph
 from youku.training import captured, run, trainer
 from youku.training.batch import Batch
-from youku.training.captured import CapturedSteps, Steps
+from youku.training.captured import CapturedSteps
 from youku.training.dataset import batches
 from youku.training.state import RunState, check_finite
+from youku.training.step import Steps
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -98,7 +99,7 @@ def test_steps_on_a_cpu_are_not_captured(pairs: Path) -> None:
     """They are taken one by one, and their losses are known."""
     made = settings(pairs)
     state, draw = started(made)
-    steps = captured.steps_of(state, made, print)
+    steps = trainer.steps_of(state, made, print)
     assert type(steps) is Steps and math.isfinite(*steps.take(trainer.stage_at(made, state), [draw(0)]))
     assert steps.drain() == [] and state.step == 1
 
@@ -216,7 +217,7 @@ def steps_on_gpu(made, captures: bool):  # type: ignore[no-untyped-def]
     (sampler,) = trainer.make_samplers(made, train_pairs, device)
     state = trainer.make_state(made, device)
     trainer.train_mode(state.module)
-    steps = captured.steps_of(state, made, said.append) if captures else None
+    steps = trainer.steps_of(state, made, said.append) if captures else None
     stage = trainer.stage_at(made, state)
     assert sampler.at_once > 1
     losses = []
@@ -268,7 +269,7 @@ def test_what_cannot_be_captured_is_said_once(pairs: Path, monkeypatch: pytest.M
     asking = dataclasses.replace(
         plain, content=lambda pred, high: plain.content(pred, high) * float(pred.mean().item() < 9)
     )
-    steps = captured.steps_of(state, made, said.append)
+    steps = trainer.steps_of(state, made, said.append)
     losses = [loss for index in range(8) for loss in steps.take(asking, [sampler.draw(index)])]
     assert len(losses) == 8 and all(map(math.isfinite, losses)) and state.step == 8
     torch.cuda.empty_cache()  # an error where a capture was left open

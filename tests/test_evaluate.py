@@ -48,7 +48,7 @@ def smooth_picture(height: int = 48, width: int = 40, seed: int = 0) -> np.ndarr
 
 
 def psnr_of(pred: np.ndarray, high: np.ndarray, protocol: str, scale: int) -> float:
-    read = evaluation.read_picture
+    read = still.read_picture
     return evaluation.error(read(pred), read(high), protocol, scale).psnr
 
 

@@ -12,11 +12,12 @@ from torch import nn
 from tests.test_train import last, settings
 from youku.engines import weights
 from youku.models.discriminators import DISCRIMINATORS
-from youku.training import gan_losses, run, trainer
+from youku.training import gan, run, trainer
 from youku.training import state as states
-from youku.training.adversary import Adversary, NoAdversary, make_adversary
+from youku.training.adversary import NoAdversary, make_adversary
 from youku.training.config import TrainConfig
 from youku.training.dataset import in_turn
+from youku.training.gan import Adversary
 from youku.training.step import accumulate_at
 
 
@@ -161,7 +162,7 @@ def test_a_winning_discriminator_is_reported() -> None:
     adversary = make_adversary(config, 32, 1, torch.device("cpu"))
     assert "lower --d-lr" in adversary.warning({"d_loss": 0.001})
     assert adversary.warning({"d_loss": 1.2}) == adversary.warning({}) == ""
-    assert {name for name, kind in gan_losses.TERMS.items() if kind.won_below > 0} == {"gan", "ragan", "lsgan"}
+    assert {name for name, kind in gan.TERMS.items() if kind.won_below > 0} == {"gan", "ragan", "lsgan"}
 
 
 def test_wrong_patch_sides_and_stages_are_explained(pairs: Path) -> None:

@@ -17,7 +17,7 @@ from tests.test_train import settings
 from youku import contest
 from youku.models import MODELS
 from youku.training import batch as batches
-from youku.training import dataset, resident
+from youku.training import dataset, resident, trainer
 from youku.training.batch import Batch
 from youku.training.cuts import DEFAULT_RESIZER
 from youku.training.dataset import Sampler
@@ -173,7 +173,8 @@ def test_flat_places_are_those_of_the_patches() -> None:
 def test_who_is_kept(tmp_path: Path) -> None:
     """Only on a GPU; no pictures that a camera sees, no neighbours that are compensated."""
     clips, pictures = write_clips(tmp_path / "c", "420jpeg"), write_pictures(tmp_path / "p")
-    assert Resident.of(clips, MODELS["fsrcnn"], settings(tmp_path), CPU) is None
+    (sampler,) = trainer.make_samplers(settings(tmp_path), clips, CPU)
+    assert sampler.resident is None
     for pair, model, is_plain in (
         (clips[0], "recurrent-t", True), (clips[0], "enhancenet-3frame", False), (pictures[0], "fsrcnn", True),
         (pictures[0], "recurrent-t", False),

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from tests.test_train import settings
 from youku.models import MODELS
-from youku.training import batch, gan_losses, run, trainer
+from youku.training import batch, gan, run, trainer
 from youku.training import state as states
-from youku.training.adversary import Adversary, NoAdversary
+from youku.training.adversary import NoAdversary
 from youku.training.batch import Batch
 from youku.training.config import TrainConfig
 from youku.training.dataset import Sampler, in_turn
-from youku.training.losses import Term
+from youku.training.gan import Adversary
 from youku.training.picture_pair import PicturePair
 from youku.training.precision import limit_gradients
 from youku.training.ranks import ONE_PROCESS
@@ -156,8 +156,8 @@ def test_the_penalty_weighs_ten() -> None:
     nn.init.constant_(layer.weight, 3 / 4)
     pred, high = torch.rand(2, 2, 1, 4, 4)
     for name, penalty in (("wgan-gp", 40.0), ("gan", 0.0)):
-        kind = gan_losses.TERMS[name]
-        adversary = Adversary(nn.Sequential(nn.Flatten(), layer), Term(1.0, name, kind), 1e-3)
+        kind = gan.TERMS[name]
+        adversary = Adversary(nn.Sequential(nn.Flatten(), layer), kind, 1.0, 1e-3)
         adversary.learn(pred, high)
         logits = [layer(picture.flatten(1)) for picture in (high, pred)]
         assert adversary.past[0][0] - kind.of_discriminator(*logits).item() == pytest.approx(penalty, abs=1e-4)

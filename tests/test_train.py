@@ -33,7 +33,7 @@ from youku.metrics import psnr
 from youku.models import MODELS
 from youku.models.discriminators import DISCRIMINATORS
 from youku.pages import run_logs
-from youku.training import config, experiment, fields, losses, precision, progress, run, trainer, transfer
+from youku.training import config, experiment, fields, gan, losses, precision, progress, run, trainer, transfer, vgg
 from youku.training import settings as fields_of
 from youku.training import state as states
 from youku.training.config import TrainConfig
@@ -478,7 +478,7 @@ def test_apex_is_driven_where_it_can_be_imported(pairs: Path, monkeypatch: pytes
 
 def test_names_that_help_shows_are_those_of_the_rooms() -> None:
     """The flags list losses, initialisers and discriminators without loading what computes them."""
-    assert list(fields_of.TERMS) == losses.all_terms()
+    assert list(fields_of.TERMS) == losses.all_terms() == [*losses.PIXEL, *vgg.TERMS, *gan.TERMS]
     assert (list(fields_of.INITS), list(fields_of.DISCRIMINATORS)) == (list(transfer.INITS), list(DISCRIMINATORS))
 
 

@@ -14,7 +14,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import shlex
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from youku import cli, files, stops, stores
 from youku.engines import half
@@ -22,6 +24,9 @@ from youku.text_table import plural
 from youku.training import config as configs
 from youku.training import fields
 from youku.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from youku.training.ranks import Ranks
 
 # first in the help
 COMMON = ("data", "name", "model", "scale", "init_from", "steps", "batch", "dtype", "device", "seed")
@@ -63,26 +68,29 @@ def _run(args: argparse.Namespace) -> int:
         print(configs.recipe_table())
         return 0
     from youku.engines import weights  # with torch, which --help does without
-    from youku.training import distributed, run
+    from youku.training import run
     from youku.training.progress import silent
+    from youku.training.ranks import is_restart, is_worker
 
     url, words = args.resume, args.words
     if url:
         args.resume = str(run.restored(url)) if stores.is_url(url) else stores.plain(url)
         words = [args.resume if word == url else word for word in words]
     config, resume = read_settings(args), bool(args.resume)
-    if distributed.is_restart() and (config.folder / "last.pt").exists():
+    if is_restart() and (config.folder / "last.pt").exists():
         config, resume = run.resumed_config(config.folder), True
     files.protect(args.recipe, config.init_from, config.vgg_weights, config.teacher)
     written = ("config.toml", "last.pt", "last.safetensors", "best.safetensors")
     files.refuse_input(*(config.folder / name for name in written))
     stops.keeps(lambda: _kept(config.folder))
-    if args.devices is not None and not distributed.is_worker():
+    if args.devices is not None and not is_worker():
+        from youku.training import distributed
+
         distributed.check(config, args.devices)
         run.load_pairs(config)  # what is wrong with them is said once
         return distributed.launch(words, args.devices, ["--resume", str(config.folder)], cli.say)
     command = shlex.join(["python", "-m", "youku", "train", *words])
-    with distributed.joined(config) as ranks:
+    with _joined(config) as ranks:
         say = cli.say if ranks.is_writer else silent
         try:
             ending = run.start(config, resume, command, say=say, ranks=ranks)
@@ -97,6 +105,17 @@ def _run(args: argparse.Namespace) -> int:
     if ranks.is_writer:
         print(weights.find(config.folder))
     return 0
+
+
+def _joined(config: TrainConfig) -> AbstractContextManager[Ranks]:
+    """This process's place among those that train the run."""
+    from youku.training import ranks
+
+    if not ranks.is_worker():
+        return nullcontext(ranks.ONE_PROCESS)
+    from youku.training import distributed
+
+    return distributed.joined(config)
 
 
 def _kept(folder: Path) -> str:

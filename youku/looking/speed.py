@@ -25,7 +25,6 @@ from youku.inference.pipeline import Options
 from youku.inference.timing import wait
 from youku.models import MODELS
 from youku.training import trainer
-from youku.training.captured import steps_of
 from youku.training.config import TrainConfig
 from youku.training.dataset import batches
 from youku.training.pairs import find_pairs
@@ -117,7 +116,7 @@ def _training(model: str, device: torch.device, folder: Path, share_sec: float) 
     stage = stage_at(config, state)
     (sampler,) = trainer.make_samplers(config, find_pairs(config.data, contest.SCALE), device)
     ready, drawn = sampler.draw(0), batches([sampler], 0, config.workers)
-    steps = steps_of(state, config, str)
+    steps = trainer.steps_of(state, config, str)
     try:
         found = rate(lambda: steps.take(stage, [next(drawn)]), share_sec, device)
     finally:

@@ -23,30 +23,13 @@ from youku.engines.cuda_graph import capturing
 from youku.training.adversary import NoAdversary
 from youku.training.batch import Batch
 from youku.training.config import TrainConfig
-from youku.training.precision import TorchPrecision
 from youku.training.progress import Say
-from youku.training.ranks import ONE_PROCESS
 from youku.training.state import RunState, check_finite
-from youku.training.step import Stage, content_loss, memory_advice, set_rate, train_step, update_average
+from youku.training.step import Stage, Steps, content_loss, memory_advice, set_rate, train_step, update_average
 
 WARM_UP = 3  # steps of one form before it is captured
 AHEAD = 8  # steps that may be under way before the loss of the first is read
 TUNED = True  # whether cuDNN tries its kernels first and keeps the fastest; they may sum in another order next time
-
-
-class Steps:
-    """Steps one by one, each loss known when its step is done."""
-
-    def __init__(self, state: RunState, config: TrainConfig) -> None:
-        self.state, self.config = state, config
-
-    def take(self, stage: Stage, drawn: Sequence[Batch]) -> list[float]:
-        """One step; the losses that are known by now and were not before, ValueError for one that is not finite."""
-        return [train_step(self.state, self.config, stage, drawn)]
-
-    def drain(self) -> list[float]:
-        """The losses of all steps taken that were not told yet."""
-        return []
 
 
 class CapturedSteps(Steps):
@@ -142,14 +125,6 @@ class CapturedSteps(Steps):
             found.append(float(self._losses[step % len(self._losses)]))
             check_finite(found[-1], step, names)
         return found
-
-
-def steps_of(state: RunState, config: TrainConfig, say: Say) -> Steps:
-    """How the steps of a run are taken: captured where its device, precision and settings allow it, else one by one."""
-    able = state.device.type == "cuda" and state.ranks is ONE_PROCESS
-    able = able and isinstance(state.precision, TorchPrecision) and not state.precision.scaler.is_enabled()
-    able = able and config.accumulate * len(config.all_scales) == 1 and config.schedule != "batch"
-    return CapturedSteps(state, config, say) if able and not config.clip_element else Steps(state, config)
 
 
 def form_of(batch: Batch) -> tuple[object, ...]:

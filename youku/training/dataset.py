@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,8 +25,10 @@ from youku.training.batch import Batch, Patch, finish, is_flat, sent, stacked
 from youku.training.cuts import DEFAULT_RESIZER, Place
 from youku.training.pairs import Pair
 from youku.training.ranks import ONE_PROCESS, Ranks
-from youku.training.resident import Resident
 from youku.training.settings import PatchSettings
+
+if TYPE_CHECKING:
+    from youku.training.resident import Resident
 
 FLAT_REDRAW = 0.7  # models.md section 9: rejection probability
 AT_ONCE_BYTES = 64 << 20  # of truths in float32, in a few hundred patches: launches are shared, memory stays small

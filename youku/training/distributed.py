@@ -136,16 +136,6 @@ def _variable(name: str) -> int:
     return int(value)
 
 
-def is_worker() -> bool:
-    """Whether torchrun started this process."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
-
-
-def is_restart() -> bool:
-    """Whether torchrun started this process in the place of one that had died."""
-    return is_worker() and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
-
-
 def check(config: TrainConfig, world: int) -> None:
     """ValueError where a run cannot be shared out among so many processes."""
     if world < 1 or config.batch % world:
@@ -162,8 +152,8 @@ def check(config: TrainConfig, world: int) -> None:
 
 @contextmanager
 def joined(config: TrainConfig) -> Iterator[Ranks]:
-    """This process's place among those that train the run: ONE_PROCESS where nothing started others."""
-    if not is_worker() or (world := _variable("WORLD_SIZE")) == 1:
+    """The place of a process that torchrun started among those that train the run: ONE_PROCESS where it is the only one."""
+    if (world := _variable("WORLD_SIZE")) == 1:
         yield ONE_PROCESS
         return
     rank, local, _ = (_variable(name) for name in ("RANK", "LOCAL_RANK", "MASTER_PORT"))

@@ -2,7 +2,7 @@
 
 A sum is WEIGHT*TERM[:ARGUMENT] joined by +. Content terms compare with the target, each a mean over all elements in
 float32 whatever the precision of the network; one adversarial term may join, which the trainer works out with a
-discriminator (youku.training.adversary). Losses through VGG need a weights file (youku.training.vgg).
+discriminator (youku.training.gan). Losses through VGG need a weights file (youku.training.vgg).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,10 +18,11 @@ from torch.nn import functional as F
 
 from youku.metrics.ssim import ms_ssim, ssim
 from youku.models.colours import Tensors
-from youku.training import gan_losses, vgg
 from youku.training.fields import to_number
-from youku.training.gan_losses import GanLoss
-from youku.training.vgg import FeatureDistance
+
+if TYPE_CHECKING:
+    from youku.training.gan import GanLoss
+    from youku.training.vgg import FeatureDistance
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -91,12 +92,14 @@ PIXEL: dict[str, Callable[..., Tensor]] = {
     "fft": spectral_l1,
     "log-mse": log_mse,
 }
+FEATURES = ("vgg16", "vgg19", "texture")  # vgg.TERMS
+ADVERSARIAL = ("gan", "lsgan", "wgan-gp", "hinge", "ragan")  # gan.TERMS
 WITH_ARGUMENT = ("smooth-l1", "charbonnier", "vgg16", "vgg19")
 
 
 def all_terms() -> list[str]:
     """Every name that a sum may hold."""
-    return [*PIXEL, *vgg.TERMS, *gan_losses.TERMS]
+    return [*PIXEL, *FEATURES, *ADVERSARIAL]
 
 
 MOST_LETTERS = 1000  # of a loss as text
@@ -142,10 +145,14 @@ def parse(text: str) -> Terms:
                 raise ValueError(f"{name} takes no argument, got {argument!r}")
             if name in PIXEL:
                 pixel.append(Term(weight, term, _of_pixels(name, argument)))
-            elif name in vgg.TERMS:
+            elif name in FEATURES:
+                from youku.training import vgg
+
                 features.append(Term(weight, term, vgg.TERMS[name](name, argument)))
             else:
-                adversarial.append(Term(weight, term, gan_losses.TERMS[name]))
+                from youku.training import gan
+
+                adversarial.append(Term(weight, term, gan.TERMS[name]))
         except ValueError as error:
             raise ValueError(f"loss {text!r}: {part!r}: {error}") from None
     if len(adversarial) > 1:
@@ -169,8 +176,11 @@ def make_loss(terms: Terms, vgg_weights: str = "", device: torch.device | None =
 
     `vgg_weights` is the file for terms that look through VGG, which sees a luma picture three times.
     """
-    features = [(term.weight, term.computes) for term in terms.features]
-    through_vgg = vgg.make_distances(features, vgg_weights, device) if features else None
+    through_vgg = None
+    if features := [(term.weight, term.computes) for term in terms.features]:
+        from youku.training import vgg
+
+        through_vgg = vgg.make_distances(features, vgg_weights, device)
 
     def total(pred: Tensor, high: Tensor) -> Tensor:
         assert pred.shape == high.shape, (pred.shape, high.shape)

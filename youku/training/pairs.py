@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -22,9 +23,11 @@ from youku.inference import pipeline, window
 from youku.metrics import psnr, vmaf
 from youku.models.colours import Colours, Layout, Tensors, to_tensors
 from youku.training.cuts import DEFAULT_RESIZER, Cut, Place
-from youku.training.picture_pair import PicturePair, PictureStore
-from youku.video import interpolate, picture_sets, pictures
+from youku.video import interpolate, pictures
 from youku.video.y4m import Clip, Planes
+
+if TYPE_CHECKING:
+    from youku.training.picture_pair import PicturePair, PictureStore
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class ClipPair:
         return psnrs, float(np.mean(vmaf.measure(preds, highs, self.high.header, with_neg=False).vmaf))
 
 
-Pair = ClipPair | PicturePair
+Pair: TypeAlias = "ClipPair | PicturePair"
 
 
 def find_pairs(
@@ -127,7 +130,6 @@ def find_pairs(
     """All pairs of the folders in name order, pictures sharing `store`; every fault of every clip is reported at once."""
     pairs: list[Pair] = []
     faults: list[str] = []
-    store = store or PictureStore()
     for folder in map(Path, folders):
         entries = sorted(folder.iterdir()) if folder.is_dir() else []
         lows = [path for path in entries if (name := contest.parse_name(path.name)) and name[1] == "l"]
@@ -144,6 +146,10 @@ def find_pairs(
                 except ValueError as error:
                     faults.append(str(error))
         elif has_pictures or any(path.is_dir() for path in entries):
+            from youku.training.picture_pair import PicturePair, PictureStore
+            from youku.video import picture_sets
+
+            store = store or PictureStore()
             try:
                 found = picture_sets.find(folder, scale, lr_type)
                 pairs += [PicturePair(files.high, scale, files.low, store=store) for files in found]
@@ -161,6 +167,11 @@ def find_pairs(
     if faults:
         raise ValueError("; ".join(faults))
     return pairs
+
+
+def store_of(pairs: Sequence[Pair]) -> PictureStore | None:
+    """Where their pictures are kept; None where they are clips."""
+    return next((pair.store for pair in pairs if not isinstance(pair, ClipPair)), None)
 
 
 def _open_pair(path: Path, scale: int) -> ClipPair:

@@ -5,6 +5,7 @@ No step asks how many there are.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -60,3 +61,13 @@ class Ranks:
 
 
 ONE_PROCESS = Ranks()
+
+
+def is_worker() -> bool:
+    """Whether torchrun started this process."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def is_restart() -> bool:
+    """Whether torchrun started this process in the place of one that had died."""
+    return is_worker() and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"

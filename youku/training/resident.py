@@ -59,8 +59,8 @@ class Resident:
     def of(
         cls, pairs: Sequence[Pair], spec: ModelSpec, patches: PatchSettings, device: torch.device, every: int = 1
     ) -> Resident | None:
-        """Room for the pairs on a GPU; None elsewhere, and where they do not fit or are not plain."""
-        if device.type != "cuda" or not pairs or not all(is_plain(pair, spec) for pair in pairs):
+        """Room for the pairs on a GPU; None where they do not fit or are not plain."""
+        if not pairs or not all(is_plain(pair, spec) for pair in pairs):
             return None
         needed = sum(samples_of(pair, spec, patches, every) for pair in pairs)
         sample_bytes = 1 if pairs[0].depth == 8 else 2

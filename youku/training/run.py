@@ -22,10 +22,9 @@ from youku import copies, files, leftovers, stops, stores
 from youku.engines import torch_engine, weights
 from youku.metrics import vmaf
 from youku.text_table import plural
-from youku.training import fields, folds, precision, saving, teacher, trainer
+from youku.training import fields, folds, precision, saving, trainer
 from youku.training.config import TrainConfig
-from youku.training.pairs import ClipPair, Pair, find_pairs
-from youku.training.picture_pair import PictureStore
+from youku.training.pairs import ClipPair, Pair, find_pairs, store_of
 from youku.training.progress import Ending, Say, silent
 from youku.training.ranks import ONE_PROCESS, Ranks
 from youku.video import ffmpeg
@@ -62,7 +61,10 @@ def start(
         if config.amp_backend == "apex":
             precision.choose(config.dtype, config.amp_backend, torch_engine.pick_device(config.device))
         trainer.rehearse(config, train_pairs, ranks)
-    train_pairs = teacher.with_taught(config, train_pairs, say, progress and ranks.is_writer)
+    if config.teacher:
+        from youku.training import teacher
+
+        train_pairs = teacher.with_taught(config, train_pairs, say, progress and ranks.is_writer)
     with _held(folder, resume, ranks):
         if not resume and ranks.is_writer:
             with files.atomic_write(folder / "config.toml") as file:
@@ -152,13 +154,13 @@ def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     data, val_data = (
         [copies.local(name, not config.teacher) for name in names] for names in (config.data, config.val_data)
     )
-    store, train, val = PictureStore(), list[Pair](), list[Pair]()
+    train, val = list[Pair](), list[Pair]()
     if config.fold and config.val_data:
         raise ValueError(f"--fold {config.fold} and --val-data both say what is held out; drop one")
     for scale in config.all_scales:
-        pairs = find_pairs(data, scale, config.lr_type, store)
+        pairs = find_pairs(data, scale, config.lr_type, store_of(train + val))
         if val_data:
-            held = find_pairs(val_data, scale, config.lr_type, store)
+            held = find_pairs(val_data, scale, config.lr_type, store_of(pairs + train + val))
         elif config.fold:
             pairs, held = folds.split(pairs, config.fold)
         else:

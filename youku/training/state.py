@@ -28,7 +28,7 @@ from youku.models import spec_of
 from youku.models.blocks import plain_state
 from youku.models.colours import Tensors
 from youku.training import precision, transfer
-from youku.training.adversary import Adversary, NoAdversary, make_adversary
+from youku.training.adversary import MaybeAdversary, make_adversary
 from youku.training.config import TrainConfig
 from youku.training.precision import Precision
 from youku.training.ranks import ONE_PROCESS, Ranks
@@ -50,7 +50,7 @@ class RunState:
     """Exponential moving average of the weights (the module itself when ema = 0)."""
     optimizer: Optimizer
     precision: Precision
-    adversary: Adversary | NoAdversary
+    adversary: MaybeAdversary
     ranks: Ranks
     at_once: bool = False
     """Whether the moments of a sequence go into the network at once (models.spec)."""

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from youku.inference import tiles
 from youku.models.colours import Tensors
 from youku.training import losses
-from youku.training.adversary import Adversary, NoAdversary
+from youku.training.adversary import MaybeAdversary, NoAdversary
 from youku.training.batch import Batch
 from youku.training.config import TrainConfig
 from youku.training.losses import Loss
@@ -74,7 +74,7 @@ class Stage:
     """What the network learns to please for a while."""
 
     content: Loss
-    adversary: Adversary | NoAdversary
+    adversary: MaybeAdversary
 
 
 def stage_at(config: TrainConfig, state: RunState) -> Stage:
@@ -147,3 +147,18 @@ def update_average(state: RunState, decay: float) -> None:
     torch._foreach_lerp_(mine, theirs, 1 - now)
     if own:
         torch._foreach_copy_(own, others)
+
+
+class Steps:
+    """Steps one by one, each loss known when its step is done."""
+
+    def __init__(self, state: RunState, config: TrainConfig) -> None:
+        self.state, self.config = state, config
+
+    def take(self, stage: Stage, drawn: Sequence[Batch]) -> list[float]:
+        """One step; the losses that are known by now and were not before, ValueError for one that is not finite."""
+        return [train_step(self.state, self.config, stage, drawn)]
+
+    def drain(self) -> list[float]:
+        """The losses of all steps taken that were not told yet."""
+        return []

@@ -26,7 +26,7 @@ from youku.inference import pipeline, still
 from youku.models import spec_of
 from youku.text_table import plural
 from youku.training.config import TrainConfig
-from youku.training.pairs import ClipPair, Pair
+from youku.training.pairs import ClipPair, Pair, store_of
 from youku.training.picture_pair import PicturePair, PictureStore
 from youku.training.progress import Say
 from youku.video import interpolate, pictures, resize, y4m
@@ -38,8 +38,6 @@ def with_taught(config: TrainConfig, pairs: Sequence[Pair], say: Say, progress: 
 
     ValueError where the teacher is of another scale, or makes no colours for a network that has some.
     """
-    if not config.teacher:
-        return list(pairs)
     if spec_of(config.model, config.scale).memory and any(isinstance(pair, PicturePair) for pair in pairs):
         raise ValueError(
             f"--teacher: a camera moves over pictures for {config.model}, so that no output can be kept; give clips, or "
@@ -58,7 +56,7 @@ def with_taught(config: TrainConfig, pairs: Sequence[Pair], say: Say, progress: 
     say(
         f"teacher {teacher.spec.name} x{teacher.scale}: outputs of {plural(len(pairs) + len(lows), 'input')}, made where not kept"
     )
-    store = next((pair.store for pair in pairs if isinstance(pair, PicturePair)), PictureStore())
+    store = store_of(pairs) or PictureStore()
     jobs: list[Callable[[], Pair]] = [partial(_taught, pair, config, teacher, known) for pair in pairs]
     jobs += [partial(_instead_of_truth, path, teacher, known, store) for path in lows]
     return [job() for job in cli.bar(jobs, desc="teacher", unit="input", is_shown=progress)]

@@ -22,16 +22,14 @@ from youku.engines.torch_engine import TorchEngine, fitted
 from youku.models import spec_of
 from youku.training import precision, validation
 from youku.training.batch import Batch
-from youku.training.captured import Steps, steps_of
 from youku.training.config import TrainConfig
 from youku.training.dataset import Sampler, batches, in_turn
 from youku.training.pairs import Pair
 from youku.training.progress import Ending, Figures, LogWriter, Say, Stop, silent, stop_flag
 from youku.training.ranks import ONE_PROCESS, Ranks
-from youku.training.resident import Resident
 from youku.training.saving import TICK_SEC, Saver, saver
 from youku.training.state import RunState, inherited, make_state, restore, save_weights, train_mode
-from youku.training.step import batches_before, batches_of, learning_rate, memory_advice, stage_at, train_step
+from youku.training.step import Steps, batches_before, batches_of, learning_rate, memory_advice, stage_at, train_step
 from youku.training.validation import Validation
 
 
@@ -91,7 +89,11 @@ def make_samplers(
     made = []
     for scale in config.all_scales:
         own, spec = [pair for pair in pairs if pair.scale == scale], spec_of(config.model, scale)
-        resident = Resident.of(own, spec, config, device, config.every)
+        resident = None
+        if device.type == "cuda":
+            from youku.training.resident import Resident
+
+            resident = Resident.of(own, spec, config, device, config.every)
         made.append(
             Sampler(
                 pairs=own, spec=spec, patches=config, seed=config.seed, device=device, every=config.every, ranks=ranks,
@@ -99,6 +101,18 @@ def make_samplers(
             )
         )  # fmt: skip
     return made
+
+
+def steps_of(state: RunState, config: TrainConfig, say: Say) -> Steps:
+    """How the steps of a run are taken: captured where its device, precision and settings allow it, else one by one."""
+    able = state.device.type == "cuda" and state.ranks is ONE_PROCESS
+    able = able and isinstance(state.precision, precision.TorchPrecision) and not state.precision.scaler.is_enabled()
+    able = able and config.accumulate * len(config.all_scales) == 1 and config.schedule != "batch"
+    if not able or config.clip_element:
+        return Steps(state, config)
+    from youku.training.captured import CapturedSteps  # of a GPU alone
+
+    return CapturedSteps(state, config, say)
 
 
 def _loop(

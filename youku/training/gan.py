@@ -1,7 +1,9 @@
-"""Losses of a network against a discriminator: logits of real and made pictures -> one number for either side.
+"""A GAN: losses of a network against a discriminator, and the discriminator that learns beside it, one update a step.
 
-A discriminator gives one logit (or a map of them) a picture, without a sigmoid; every loss is a mean in float32.
-Detach the prediction before the discriminator's own step. Sources stand at each entry of TERMS.
+Logits of real and made pictures -> one number for either side. A discriminator gives one logit (or a map of them) a
+picture, without a sigmoid; every loss is a mean in float32. Detach the prediction before the discriminator's own step. It
+computes in float32 whatever the precision of the network; its weights, moments and figures are part of the checkpoint.
+Sources stand at each entry of TERMS.
 """
 
 from __future__ import annotations
@@ -9,10 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+from youku.engines import weights
+from youku.training.precision import load_moments, moments_of
+from youku.training.ranks import ONE_PROCESS, Ranks
 
 Mean = Callable[[Tensor], Tensor]
 PENALTY_WEIGHT = 10.0  # Gulrajani et al. 2017, algorithm 1
@@ -104,3 +111,69 @@ TERMS: dict[str, GanLoss] = {
         won_below=TOO_SURE,
     ),
 }
+
+
+class Adversary:
+    """Discriminator, its Adam, and figures since they were last taken."""
+
+    def __init__(
+        self, module: nn.Module, kind: GanLoss, weight: float, rate: float, ranks: Ranks = ONE_PROCESS
+    ) -> None:
+        self.module, self.kind, self.weight, self.rate = module, kind, weight, rate
+        self.ranks = ranks
+        ranks.share_statistics(module)
+        self.optimizer = torch.optim.Adam(module.parameters(), rate)
+        self.past: list[tuple[float, float, float]] = []
+
+    def learn(self, pred: Tensor, high: Tensor, share: float = 1.0) -> None:
+        """Add the gradient of real `high` and fake `pred` (N, C, H, W), a `share` of the next step."""
+        with torch.autocast(pred.device.type, enabled=False):
+            pred, high = pred.detach().float(), high.float()
+            real, fake = self.module(high), self.module(pred)  # (N, C, H, W) -> logits (N, ...)
+            loss = self.kind.of_discriminator(real, fake, self.ranks.batch_mean)
+            if self.kind.penalty_weight:
+                penalty = gradient_penalty(self.module, high, pred, self.ranks.uniform)
+                loss = loss + self.kind.penalty_weight * penalty
+            (share * loss).backward()
+        self.past.append((loss.item(), real.mean().item(), fake.mean().item()))
+
+    def step(self, rate_factor: float) -> None:
+        """Move along the gradients gathered; the rate follows the network's schedule by its factor."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate * rate_factor
+        self.ranks.average(self.module)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def loss(self, pred: Tensor, high: Tensor) -> Tensor:
+        """Weighted adversarial loss of the network's output; its gradient reaches `pred` alone."""
+        self.module.requires_grad_(False)
+        with torch.autocast(pred.device.type, enabled=False):
+            fake, real = self.module(pred.float()), self.module(high.float())
+            loss = self.weight * self.kind.of_network(real, fake, self.ranks.batch_mean)
+        self.module.requires_grad_(True)
+        return loss
+
+    def take_figures(self) -> dict[str, float]:
+        """Means since the last call, which then begin anew: the discriminator's loss, its logits of real and of fake."""
+        past, self.past = self.past, []
+        if not past:
+            return {}
+        means = [self.ranks.mean(sum(column) / len(past)) for column in zip(*past, strict=True)]
+        return dict(zip(("d_loss", "d_real", "d_fake"), means, strict=True))
+
+    def warning(self, figures: dict[str, float]) -> str:
+        """A sentence when the figures show that the discriminator has won; empty otherwise."""
+        if figures.get("d_loss", 1.0) >= self.kind.won_below:
+            return ""
+        return (
+            f"the discriminator tells every picture apart (its loss is {figures['d_loss']:.4f}), so the network learns "
+            "nothing from it; lower --d-lr, raise the GAN weight slowly, or pretrain longer"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"module": self.module.state_dict(), "optimizer": moments_of(self.optimizer)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        weights.load_strictly(self.module, state["module"], "the adversary")
+        load_moments(self.optimizer, state["optimizer"])
