@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from youku import arguments, copies, files, memory, stops, system_errors, threads
+from youku import arguments, files, memory, stops, system_errors, threads, urls
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -187,10 +187,15 @@ class Verb:
         _refuse_no_files(vars(args), self.name)
         files.allow_playlists(vars(args).get("allow_playlists", False))
         with ExitStack() as ends:
-            made = copies.stand_in(args, self.name, ends)
+            urls.forget()
+            made: dict[str, Path] = {}
+            if any(urls.URL.match(word) for value in vars(args).values() for word in urls.texts(value)):
+                from youku import copies
+
+                made = copies.stand_in(args, self.name, ends)
             args.words = typed
             try:
-                with copies.named_in_print():
+                with urls.named_in_print():
                     status = self.action(args)
             except UsageError as error:
                 parser.print_usage(sys.stderr)
@@ -205,7 +210,7 @@ def _refuse_no_files(given: dict[str, Any], verb: str) -> None:
 
     Whoever opens a named pipe waits for the other end, maybe forever, and none can be read twice or replaced.
     """
-    for word in (one for value in given.values() for one in copies.texts(value)):
+    for word in (one for value in given.values() for one in urls.texts(value)):
         with suppress(OSError):  # a word that no file can be called
             if (path := Path(word)).exists() and not (path.is_file() or path.is_dir()):
                 raise ValueError(
@@ -289,5 +294,5 @@ def _open_streams() -> None:
 
 
 def _fail(message: str) -> int:
-    say(f"error: {copies.named(message)}")
+    say(f"error: {urls.named(message)}")
     return 1

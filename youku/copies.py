@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 import threading
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from youku import files, stops, stores
+from youku import files, stops, stores, urls
 from youku.text_table import plural
 
 RANGE_BYTES = 256 << 10  # of a clip to train on, fetched by the frame
@@ -33,32 +31,29 @@ HERE = {"download": {"data"}, "train": {"runs"}, "demo": {"out"}, "doctor": {"da
 BESIDE = {"score": "submission", "report": "folders", "soup": "runs"}  # it lies there, without --out
 GO_ON = ("predict", "degrade", "submit")  # with what they have made; the others make it anew
 
-_urls: dict[str, str] = {}  # of what stands here
-
 
 def stand_in(args: Namespace, verb: str, ends: ExitStack) -> dict[str, Path]:
     """Put paths in the place of the URLs in `args`; for each URL of an output where it is made, until `ends`.
 
     ValueError for what the verb or the store does not take, before anything is fetched.
     """
-    _urls.clear()
     given = {name: value for name, value in vars(args).items() if name not in OWN.get(verb, ())}
-    found = [(name, url) for name, value in given.items() for url in texts(value) if stores.URL.match(url)]
+    found = [(name, url) for name, value in given.items() for url in urls.texts(value) if urls.URL.match(url)]
     made = []
     for name, url in found:
         if name in HERE.get(verb, ()):
-            raise ValueError(f"{stores.shown(url)}: {verb} goes on in that folder; name one of this machine")
+            raise ValueError(f"{urls.shown(url)}: {verb} goes on in that folder; name one of this machine")
         if name == BESIDE.get(verb) and not args.out:
-            raise ValueError(f"{stores.shown(url)}: {verb} writes beside it, where it is no URL; add --out PLACE")
+            raise ValueError(f"{urls.shown(url)}: {verb} writes beside it, where it is no URL; add --out PLACE")
         if name in MADE or (name == "paths" and len(args.paths) > 1 and url == args.paths[-1]):
-            made += [url] * stores.is_url(url)
+            made += [url] * urls.is_url(url)
     places = [PurePosixPath(url) for _, url in found]
     for url in made:
         if places.count(PurePosixPath(url)) > 1:
-            raise ValueError(f"{stores.shown(url)}: is the input itself; choose another output name")
+            raise ValueError(f"{urls.shown(url)}: is the input itself; choose another output name")
         if given.get("shard") and verb in ("score", "degrade"):
             raise ValueError(
-                f"{stores.shown(url)}: the shards of {verb} meet in OUT; name a folder that all machines share"
+                f"{urls.shown(url)}: the shards of {verb} meet in OUT; name a folder that all machines share"
             )
     stages = {url: _stage(url, verb, given.get("force"), ends) for url in made}
     paths = {url: str(stages.get(url) or local(url, is_deep=verb == "evaluate")) for _, url in found}
@@ -70,55 +65,20 @@ def stand_in(args: Namespace, verb: str, ends: ExitStack) -> dict[str, Path]:
     return stages
 
 
-def texts(value: Any) -> list[str]:
-    """The words in the value of an argument."""
-    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
-
-
-@contextmanager
-def named_in_print() -> Iterator[None]:
-    """What is printed names the URLs, where there are some."""
-    if not _urls:
-        yield
-        return
-    with redirect_stdout(_Named(sys.stdout)), redirect_stderr(_Named(sys.stderr)):
-        yield
-
-
-class _Named:
-    """A stream of text on which what stands here for a URL is called by it."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        self._stream.write(named(text))
-        return len(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-def named(text: str) -> str:
-    for path, url in _urls.items():
-        text = text.replace(path, url)
-    return text
-
-
 def local(name: str, by_range: bool = False, is_deep: bool = False) -> str:
     """The file or folder that stands for `name` here: itself, or the copy of what a URL names, `is_deep` with all below.
 
     With `by_range` the y4m clips of a folder are holes that `need` fills: for `video.y4m.Clip` alone.
     """
-    if not stores.is_url(name):
-        return stores.plain(name)
+    if not urls.is_url(name):
+        return urls.plain(name)
     is_page, (start, _, last) = name.startswith("http"), name.rstrip("/").rpartition("/")
     if re.search(r"%\d*d", last) and not is_page:  # pictures by number
         return f"{local(start)}/{last}"
     system, path = stores.system_of(name)
     place = PurePosixPath(path.partition("?")[0] if is_page else path)  # what signs a request names no file
     copy = _cache(name) / ("ranges" if by_range else "in") / place.name
-    _urls[str(copy)] = stores.shown(name).rstrip("/")
+    urls.call(copy, name)
     with stores.told(name):
         if (is_page and not name.endswith("/")) or not system.isdir(path):  # to ask a server of pages is to read it all
             return str(_fetch(system, path, copy, name))
@@ -143,7 +103,7 @@ def _stage(url: str, verb: str, force: bool | None, ends: ExitStack) -> Path:
     if verb not in GO_ON:
         folder = ends.enter_context(files.temporary_folder(_cache(url) / RUNS / "run"))
     stage = folder / PurePosixPath(url).name
-    _urls[str(stage)] = stores.shown(url).rstrip("/")
+    urls.call(stage, url)
     with stores.told(url):
         for path in _files(folder):
             if _known(path)[0] and not stores.mark_of(system, _place(target, stage, path)):
@@ -168,7 +128,7 @@ def put(url: str, stage: Path, force: bool | None) -> str:
                 _remember(path, stores.mark_of(system, place))
                 num_put += 1
     others = f", {len(made) - num_put} there already" if num_put < len(made) else ""
-    return f"{stores.shown(url)}: {plural(num_put, 'file')} put there{others}"
+    return f"{urls.shown(url)}: {plural(num_put, 'file')} put there{others}"
 
 
 def _is_there(system: Any, path: Path, place: str, url: str, force: bool | None) -> bool:
@@ -177,7 +137,7 @@ def _is_there(system: Any, path: Path, place: str, url: str, force: bool | None)
     if there and there != known and not force:
         if not path.exists() or stores.digest_of(system, place) != files.sha256(path):
             advice = "remove it or choose another name" if force is None else "use --force to replace it"
-            raise ValueError(f"{stores.shown(url)}: {path.name} exists and was not made here; {advice}")
+            raise ValueError(f"{urls.shown(url)}: {path.name} exists and was not made here; {advice}")
         _remember(path, there)
         return True
     return bool(there) and there == known and is_same
@@ -206,7 +166,7 @@ def _fetch(system: Any, path: str, target: Path, url: str) -> Path:
             file.write(block)
         system.invalidate_cache()
         if stores.mark_of(system, path) != mark:
-            raise ValueError(f"{stores.shown(url)}: {target.name} changed while it was read; run the command again")
+            raise ValueError(f"{urls.shown(url)}: {target.name} changed while it was read; run the command again")
     _remember(target, mark)
     return target
 
@@ -229,12 +189,6 @@ def _note(path: Path) -> Path:
     cache = files.cache_folder("objects")
     key, kind, *parts = path.relative_to(cache).parts
     return cache.joinpath("notes", key, kind, *(parts[1:] if kind == RUNS else parts))
-
-
-def needs(path: Path) -> Callable[[int, int], None]:
-    """What has to be called with (start, end) before those bytes of a file are read or mapped."""
-    blocks = _blocks.get(str(path))
-    return blocks.need if blocks else lambda start, end: None
 
 
 class Blocks:
@@ -273,7 +227,7 @@ class Blocks:
         self._system.invalidate_cache()
         if len(data) != end - start or stores.mark_of(self._system, self._path) != self._mark:
             raise ValueError(
-                f"{stores.shown(self._url)}: {self._target.name} changed while it was read; run the command again"
+                f"{urls.shown(self._url)}: {self._target.name} changed while it was read; run the command again"
             )
         here = b"\1" * (stop - at)
         for file, place, part in ((self._target, start, data), (self._note, self._num_head + at, here)):
@@ -288,11 +242,8 @@ def _open(system: Any, path: str, target: Path, url: str) -> Path:
     """The place of an object that is read by range where it is a clip, else `_fetch`."""
     if target.suffix.lower() != ".y4m":
         return _fetch(system, path, target, url)
-    _blocks[str(target)] = Blocks(system, path, target, url)
+    urls.read_by_range(target, Blocks(system, path, target, url).need)
     return target
-
-
-_blocks: dict[str, Blocks] = {}
 
 
 def _cache(url: str) -> Path:

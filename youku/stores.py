@@ -17,38 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from youku import files
+from youku.urls import BUCKETS, shown
 
-BUCKETS = ("s3", "oss", "gs", "az")
-SCHEMES = (*BUCKETS, "https", "http")
 PACKAGES = {"s3": "s3fs", "oss": "ossfs", "gs": "gcsfs", "az": "adlfs"}
 BLOCK_BYTES = 8 << 20  # read and written at once
 # to HEAD a store says no more of an expired token than Bad Request, which s3fs makes EINVAL
 REFUSED = (errno.EACCES, errno.EPERM, errno.EINVAL)
 DENIED = re.compile(r"permission|forbidden|denied|unauthori[sz]ed|authenticat|\b40[13]\b", re.IGNORECASE)
-URL = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://|(?i:{'|'.join(SCHEMES)}|file):/")  # or what was meant to be one
-
-
-def is_url(name: str | Path) -> bool:
-    return re.match(rf"({'|'.join(SCHEMES)})://", str(name)) is not None
-
-
-def shown(url: str) -> str:
-    """A URL as it may be said: without names, passwords and signatures."""
-    return re.sub(r"(?<=://)[^/@]*@|\?.*", "", url)
-
-
-def plain(name: str) -> str:
-    """A path, of file:// too; ValueError for URLs that nothing here opens."""
-    if name.startswith("file://"):
-        host, slash, path = name.removeprefix("file://").partition("/")
-        if host not in ("", "localhost") or not slash:
-            raise ValueError(f"{name}: expected file:///PATH, from the root on")
-        from urllib.request import url2pathname  # with all of HTTP: a tenth of a second for every verb
-
-        return url2pathname(f"/{path}")
-    if URL.match(name):
-        raise ValueError(f"{shown(name)}: expected one of {'://, '.join(SCHEMES)}://, file://, or a path")
-    return name
 
 
 def require_place(name: str) -> None:

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from youku import cli, files, stops, stores
+from youku import cli, files, stops, urls
 from youku.engines import half
 from youku.text_table import plural
 from youku.training import config as configs
@@ -74,7 +74,7 @@ def _run(args: argparse.Namespace) -> int:
 
     url, words = args.resume, args.words
     if url:
-        args.resume = str(run.restored(url)) if stores.is_url(url) else stores.plain(url)
+        args.resume = str(run.restored(url)) if urls.is_url(url) else urls.plain(url)
         words = [args.resume if word == url else word for word in words]
     config, resume = read_settings(args), bool(args.resume)
     if is_restart() and (config.folder / "last.pt").exists():

@@ -24,9 +24,9 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from youku import files, stores
+from youku import files, stores, urls
 
-SCHEMES = ("file", *stores.SCHEMES)
+SCHEMES = ("file", *urls.SCHEMES)
 TIMEOUT_SEC = (10, 60)  # to connect, between two packets
 _PLAIN = {"Accept-Encoding": "identity"}  # lengths and ranges must count the object's own bytes
 _BUSY = (429, 500, 502, 503, 504)  # asked again, after Retry-After where the server says so
@@ -186,7 +186,7 @@ def _open_stored(url: str, offset: int, revision: Revision) -> Body:
     try:
         file, total_bytes, validator = stores.opened(url)
     except ValueError as error:
-        raise FetchError(url, str(error).removeprefix(f"{stores.shown(url)}: ")) from None
+        raise FetchError(url, str(error).removeprefix(f"{urls.shown(url)}: ")) from None
     found = Revision(url, validator, total_bytes)
 
     def read(count: int) -> bytes:

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 import youku
-from youku import copies, files, leftovers, stops, stores
+from youku import files, leftovers, stops, urls
 from youku.engines import torch_engine, weights
 from youku.metrics import vmaf
 from youku.text_table import plural
@@ -54,9 +54,11 @@ def start(
         with _held(folder, resume, ranks):
             pass
     if config.backup and ranks.is_writer:
+        from youku import stores
+
         stores.require_place(config.backup)
         if not resume and stores.holds(config.backup, "last.pt"):
-            raise ValueError(f"--backup {stores.shown(config.backup)}: has a run already; name another place")
+            raise ValueError(f"--backup {urls.shown(config.backup)}: has a run already; name another place")
     if not resume:
         if config.amp_backend == "apex":
             precision.choose(config.dtype, config.amp_backend, torch_engine.pick_device(config.device))
@@ -151,9 +153,7 @@ def allow_open_files() -> None:
 def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     """(training, validation) pairs of every scale as the config says, split by whole clips or pictures."""
     allow_open_files()
-    data, val_data = (
-        [copies.local(name, not config.teacher) for name in names] for names in (config.data, config.val_data)
-    )
+    data, val_data = ([_here(name, not config.teacher) for name in names] for names in (config.data, config.val_data))
     train, val = list[Pair](), list[Pair]()
     if config.fold and config.val_data:
         raise ValueError(f"--fold {config.fold} and --val-data both say what is held out; drop one")
@@ -172,6 +172,15 @@ def load_pairs(config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
         train += _zoomed(thin(pairs, config.num_pairs), config.zooms)
         val += held
     return train, val
+
+
+def _here(name: str, by_range: bool) -> str:
+    """The folder that stands for a name."""
+    if not urls.is_url(name):
+        return urls.plain(name)
+    from youku import copies
+
+    return copies.local(name, by_range)
 
 
 def _zoomed(pairs: list[Pair], zooms: Sequence[float]) -> list[Pair]:
@@ -233,9 +242,9 @@ def restored(url: str) -> Path:
     """The folder runs/NAME that a backup is copied into; ValueError where that would replace a run, or there is none."""
     folder = Path("runs") / url.rstrip("/").rpartition("/")[2]
     _check_new(folder, resume=False)
-    copy = Path(copies.local(url))
+    copy = Path(_here(url, by_range=False))
     if not (copy / "last.pt").is_file():
-        raise ValueError(f"{stores.shown(url)}: holds no run (no last.pt); give the URL of its --backup")
+        raise ValueError(f"{urls.shown(url)}: holds no run (no last.pt); give the URL of its --backup")
     for path in (copy / name for name in saving.BACKED_UP):
         if path.is_file():
             with path.open("rb") as source, files.atomic_write(folder / path.name) as file:

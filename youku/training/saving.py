@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from youku import stops, stores
+from youku import stops
 from youku.inference import tiles
 from youku.training.config import TrainConfig
 from youku.training.progress import Say
@@ -61,6 +61,8 @@ class Saver:
         """What a store does not take is told, and training goes on; what is half sent at a stop never appears there."""
         if not self._config.backup or stops.caught():
             return
+        from youku import stores
+
         paths = [self._config.folder / name for name in BACKED_UP]
         try:
             stores.back_up([path for path in paths if path.exists()], self._config.backup, self._backed_up)

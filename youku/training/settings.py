@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from youku import stores
+from youku import urls
 from youku.engines.half import DTYPES
 from youku.training.fields import POSITIVE, at_least, each, expect, one_of, option, to_number
 from youku.video.resize import SHRINKERS
@@ -51,9 +51,7 @@ FOLDER_NAME = expect(_is_folder_name, "a plain folder name, without / \\\\ : or 
 EVEN = expect(lambda px: px % 2 == 0, "an even number (chroma has half the samples)")
 COUNT = expect(lambda number: not number > 2**16, "at most 65536")  # of what a single step needs
 SHARE = expect(lambda share: 0 <= share <= 1, "a share from 0 to 1")
-URL = expect(
-    lambda url: not url or url.startswith("file://") or stores.is_url(url), "a URL, such as s3://bucket/runs/a"
-)
+URL = expect(lambda url: not url or url.startswith("file://") or urls.is_url(url), "a URL, such as s3://bucket/runs/a")
 MEAN = expect(lambda mean: 0 <= mean <= 1, "0 to 1, the range of the input")
 DECAY = expect(lambda decay: 0 <= decay < 1, "0 <= ema < 1")
 SEED = expect(lambda seed: seed < 2**63, "less than 2^63")

@@ -20,7 +20,7 @@ from typing import IO, BinaryIO
 
 import numpy as np
 
-from youku import copies
+from youku import urls
 from youku.files import atomic_write
 from youku.video.y4m_header import CHROMA, MAGIC, MAX_LINE_BYTES, Header, Layout, Y4MError, make_header, parse_header
 
@@ -261,7 +261,7 @@ class RandomFile:
         self._number = os.open(path, os.O_RDONLY)
         self._map: mmap.mmap | None = None
         close = weakref.finalize(self, os.close, self._number)
-        self.need = copies.needs(path)
+        self.need = urls.needs(path)
         """To be called with (start, end) before `map` is looked at there."""
         if hasattr(os, "posix_fadvise"):  # pieces lie anywhere; whole frames are asked for as such
             os.posix_fadvise(self._number, 0, 0, os.POSIX_FADV_RANDOM)
