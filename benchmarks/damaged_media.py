@@ -19,7 +19,7 @@ from youku import contest, files
 from youku.exchange import submission, zips
 from youku.looking import clip_summary
 from youku.pages import report_frames
-from youku.video import clips, conversion, hdf5, picture_file, picture_sets, y4m
+from youku.video import clips, conversion, hdf5, picture_sets, pictures, y4m
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 HEAD = "YUV4MPEG2 W8 H6 F25:1 Ip A1:1 C{} XYSCSS=420JPEG\n"
@@ -227,9 +227,9 @@ def _pictures() -> list[bytes]:
 
 def _read_picture(path: Path) -> bool:
     """A PNG has checksums, so that another picture is wrong."""
-    rgb = picture_file.read_rgb(path)
+    rgb = pictures.read_rgb(path)
     is_own = not path.read_bytes().startswith(b"\x89PNG") or np.array_equal(rgb, PIXELS)
-    return is_own and rgb.shape[:2] == picture_file.read_size(path)
+    return is_own and rgb.shape[:2] == pictures.read_size(path)
 
 
 def _hdf5() -> list[bytes]:

@@ -23,7 +23,8 @@ from torch.distributed.launcher import api
 import youku
 from tests.test_train import settings
 from youku import cluster, train
-from youku.training import adversary, dataset, distributed, fields, run, trainer
+from youku.models import discriminators
+from youku.training import dataset, distributed, fields, run, trainer
 from youku.training.config import TrainConfig
 from youku.training.dataset import Batch
 from youku.training.distributed import Processes
@@ -79,7 +80,7 @@ def doubled(patch: Callable[[Any, str, Any], object]) -> None:
     def small(side_px: int, channels: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> nn.Module:
         return nn.Sequential(nn.Conv2d(channels, 8, 3, 2), norm(8), nn.LeakyReLU(0.2), nn.Conv2d(8, 1, 3))
 
-    patch(adversary, "DISCRIMINATORS", {"srgan": small, "enhancenet": partial(small, norm=nn.Identity)})
+    patch(discriminators, "DISCRIMINATORS", {"srgan": small, "enhancenet": partial(small, norm=nn.Identity)})
     patch(trainer, "_validate", lambda state, *_: setattr(state, "validated", state.step))
     patch(torch.Tensor, "float", torch.Tensor.double)
     patch(dataset, "finish", in_double)

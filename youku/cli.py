@@ -33,7 +33,6 @@ PLAYLISTS = "open inputs that lead to other local files (m3u8, ffconcat); name o
 NO_TORCH = ("download", "degrade", "convert", "submit", "curves", "report", "compare")
 NO_NETWORK = (*NO_TORCH, "score", "models")  # one thread is theirs
 
-
 _failures: list[str] = []  # of this run, told
 
 

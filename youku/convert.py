@@ -38,7 +38,7 @@ from typing import Any
 from youku import cli, files, shards
 from youku.metrics.picture_cost import describe, measure
 from youku.text_table import plural
-from youku.video import clips, hdf5, picture_sets, pictures
+from youku.video import clips, hdf5, picture_names, picture_sets
 from youku.video.clips import ClipKind
 from youku.video.conversion import Conversion, convert
 from youku.video.hdf5 import Content
@@ -57,10 +57,14 @@ def convert_hdf5(source: str | Path, target: str | Path, content: Content) -> in
 
 def list_clips(source: str, target: str, to_pictures: bool) -> list[tuple[Path, Path]]:
     """Each y4m clip of an IN folder that holds no pictures, and its place in the OUT folder; nothing for any other IN."""
-    if not Path(source).is_dir() or clips.kind_of(target) is not ClipKind.PICTURES or pictures.is_pattern(Path(target)):
+    if (
+        not Path(source).is_dir()
+        or clips.kind_of(target) is not ClipKind.PICTURES
+        or picture_names.is_pattern(Path(target))
+    ):
         return []
     inside = sorted(path for path in Path(source).iterdir() if not path.name.startswith("."))
-    has_pictures = any(path.suffix.lower() in pictures.SUFFIXES for path in inside)
+    has_pictures = any(path.suffix.lower() in picture_names.SUFFIXES for path in inside)
     return [
         (path, Path(target) / (path.stem if to_pictures else path.name))
         for path in inside
@@ -133,8 +137,8 @@ def _convert_one(args: argparse.Namespace) -> tuple[dict[str, int], str]:
     kinds, source = (clips.kind_of(args.source), clips.kind_of(args.target)), Path(args.source)
     wanted = _settings(args, Conversion, ClipKind.HDF5 not in kinds)
     content = _settings(args, Content, kinds[1] is ClipKind.HDF5)
-    are_pictures = kinds[0] is ClipKind.PICTURES and (source.is_dir() or pictures.is_pattern(source))
-    files.protect(*(pictures.find(args.source) if are_pictures else [args.source]), args.audio)
+    are_pictures = kinds[0] is ClipKind.PICTURES and (source.is_dir() or picture_names.is_pattern(source))
+    files.protect(*(picture_names.find(args.source) if are_pictures else [args.source]), args.audio)
     files.refuse_input(args.target)
     if ClipKind.HDF5 in kinds:
         number, what = convert_hdf5(args.source, args.target, Content(**content)), "pair"

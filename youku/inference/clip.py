@@ -25,7 +25,7 @@ from youku.inference.jobs import Job, VideoOptions, filters_of
 from youku.inference.pipeline import Options
 from youku.inference.stages import Busy, ahead
 from youku.text_table import plural
-from youku.video import clips, encoding, fit, interpolate, picture_writer, segments, y4m
+from youku.video import clips, encoding, fit, interpolate, segments, y4m
 from youku.video.clips import Opened
 from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
@@ -212,6 +212,8 @@ class Predictor:
     def _create(self, job: Job, target: Header, opened: Opened, kept: Kept | None) -> AbstractContextManager[Any]:
         """The output and what it keeps of the source; all that may be refused is, before the work."""
         if job.to_pictures:
+            from youku.video import picture_writer
+
             return picture_writer.create(Path(job.target), target, opened.matrix, kept)
         if not job.to_video:
             if kept is None:

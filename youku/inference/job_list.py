@@ -12,7 +12,7 @@ from youku import contest
 from youku.cli import UsageError
 from youku.inference import records
 from youku.inference.jobs import Job, pictures_of
-from youku.video import clips, encoding, picture_writer, pictures, y4m
+from youku.video import clips, encoding, picture_names, y4m
 
 
 def list_jobs(source: str, target: str, frames: str, test_set: str, label: str) -> list[Job]:
@@ -45,11 +45,11 @@ def _picture_jobs(source: str, target: str, label: str) -> list[Job]:
     Nothing where IN names none, or one that becomes a clip or video.
     """
     found, path, is_one = pictures_of(source), Path(target), Path(source).is_file()
-    if not found or (is_one and path.suffix.lower() not in pictures.SUFFIXES and not _is_folder(target)):
+    if not found or (is_one and path.suffix.lower() not in picture_names.SUFFIXES and not _is_folder(target)):
         return []
-    if path.suffix.lower() in pictures.SUFFIXES and not path.is_dir():
-        picture_writer.check(path, is_numbered=not is_one or pictures.is_pattern(path))
-        names = [path.with_name(pictures.name_of(path, number)) for number in range(1, len(found) + 1)]
+    if path.suffix.lower() in picture_names.SUFFIXES and not path.is_dir():
+        picture_names.check(path, is_numbered=not is_one or picture_names.is_pattern(path))
+        names = [path.with_name(picture_names.name_of(path, number)) for number in range(1, len(found) + 1)]
     elif _is_file(target):
         raise ValueError(
             f"{target}: pictures become pictures; name a folder or out/%06d.png, or `convert` them to y4m first"
@@ -79,8 +79,8 @@ def _file_job(source: str, target: str, frames: str, test_set: str, label: str) 
     if _is_folder(target):
         target = str(Path(target) / f"{Path(source).stem}_{label}.y4m")
     suffix = Path(target).suffix.lower()
-    if suffix in pictures.SUFFIXES:
-        picture_writer.check(Path(target), is_numbered=True)
+    if suffix in picture_names.SUFFIXES:
+        picture_names.check(Path(target), is_numbered=True)
     elif target != "-" and suffix != ".y4m" and not encoding.is_video(target):
         names = ", OUT".join((".y4m", *encoding.SUFFIXES, "%06d.png"))
         raise ValueError(f"{target}: expected OUT{names}, a folder ending in /, or - for stdout")

@@ -15,7 +15,7 @@ from pathlib import Path
 from youku import contest
 from youku.cli import UsageError, option
 from youku.engines import shipped
-from youku.video import clips, encoding, fit, pictures, y4m
+from youku.video import clips, encoding, fit, picture_names, y4m
 from youku.video.clips import ClipKind
 from youku.video.ffmpeg import DEINTERLACE, Filter
 from youku.video.fit import Size
@@ -46,12 +46,12 @@ class Job:
 
     @property
     def to_pictures(self) -> bool:
-        return pictures.is_pattern(self.target)
+        return picture_names.is_pattern(self.target)
 
     @property
     def is_picture(self) -> bool:
         """Whether a picture becomes a picture, as RGB."""
-        return Path(self.target).suffix.lower() in pictures.SUFFIXES and not self.to_pictures
+        return Path(self.target).suffix.lower() in picture_names.SUFFIXES and not self.to_pictures
 
     @property
     def work_bytes(self) -> float:
@@ -147,7 +147,7 @@ def kind_of_input(source: str | None) -> tuple[str, str]:
     if source is None:
         return shipped.CLEAN, "test pictures were shrunk, not coded"
     name = Path(source).name
-    if Path(source).suffix.lower() in pictures.SUFFIXES:
+    if Path(source).suffix.lower() in picture_names.SUFFIXES:
         return shipped.CLEAN, f"{name} is a picture"
     if pictures_of(source):
         return shipped.CLEAN, f"{name or source} holds pictures"
@@ -164,12 +164,12 @@ def pictures_of(source: str) -> list[Path]:
     """The pictures that IN names: one, those of a pattern, or of a folder without clips and videos; nothing otherwise."""
     path = Path(source)
     if not path.is_dir():
-        is_picture = path.suffix.lower() in pictures.SUFFIXES and path.is_file()
-        return [path] if is_picture else pictures.find(path) if pictures.is_pattern(path) else []
+        is_picture = path.suffix.lower() in picture_names.SUFFIXES and path.is_file()
+        return [path] if is_picture else picture_names.find(path) if picture_names.is_pattern(path) else []
     suffixes = {each.suffix.lower() for each in path.iterdir()}
-    if suffixes.intersection(clips.VIDEO_SUFFIXES) or (path / pictures.PLANE_INDEX).exists():
+    if suffixes.intersection(clips.VIDEO_SUFFIXES) or (path / picture_names.PLANE_INDEX).exists():
         return []
-    return pictures.find(path) if suffixes.intersection(pictures.SUFFIXES) else []
+    return picture_names.find(path) if suffixes.intersection(picture_names.SUFFIXES) else []
 
 
 def size_and_scale(
@@ -193,6 +193,8 @@ def network_scale(source: str, size: Size) -> int:
     """The smallest factor of the kit's networks that reaches a size, by the size of a clip or video; 4 where it does not tell."""
     factor = size if isinstance(size, Fraction) else Fraction(4)
     if Path(source).is_file() and pictures_of(source):
+        from youku.video import pictures
+
         height, width = pictures.read_size(source)
         factor = fit.factor_of(y4m.make_header(width, height), size)
     elif not isinstance(size, Fraction) and clips.kind_of_source(source) in (ClipKind.Y4M, ClipKind.VIDEO):

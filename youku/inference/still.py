@@ -16,7 +16,7 @@ from youku.cli import UsageError
 from youku.engines.network import Network
 from youku.files import atomic_path
 from youku.inference.jobs import Job
-from youku.video import color, fit, interpolate, picture_file, y4m
+from youku.video import color, fit, interpolate, pictures, y4m
 
 if TYPE_CHECKING:
     from youku.inference.pipeline import Options
@@ -69,8 +69,8 @@ def predict(network: Network, job: Job, options: Options, tell: Callable[[str], 
     }
     if flags := [flag for flag, is_given in useless.items() if is_given]:
         raise UsageError(f"{', '.join(flags)}: of no effect on pictures; leave it out")
-    low = picture_file.read_rgb(job.source)
-    for lost in picture_file.read_head(job.source).lost:
+    low = pictures.read_rgb(job.source)
+    for lost in pictures.read_head(job.source).lost:
         tell(f"{job.source}: has {lost}")
     header = y4m.make_header(low.shape[1], low.shape[0], chroma="444")
     scaled = interpolate.scaled_header(header, network.scale)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from youku.text_table import plural
-from youku.video import pictures, y4m
+from youku.video import picture_names, y4m
 from youku.video.ffmpeg import DEBLOCK, Filter
 from youku.video.y4m import Header, Planes
 
@@ -90,7 +90,7 @@ def kind_of(name: str | Path) -> ClipKind:
     path = Path(name)
     if str(name) == "-":
         return ClipKind.STREAM
-    if pictures.is_pattern(path) or path.is_dir() or str(name).endswith("/"):
+    if picture_names.is_pattern(path) or path.is_dir() or str(name).endswith("/"):
         return ClipKind.PICTURES
     return _BY_SUFFIX.get(path.suffix.lower(), ClipKind.VIDEO if path.suffix or path.is_file() else ClipKind.PICTURES)
 
@@ -145,7 +145,7 @@ def open_clip(
         if filters or kind is ClipKind.VIDEO:
             seen: dict[str, Any] = {"filters": filters, "upright": upright, "progressive": progressive}
             seen |= {"start_sec": start_sec, "duration_sec": duration_sec}
-            opened = stack.enter_context(_open_video(path, pictures.unsited(chroma) if chroma else None, kind, seen))
+            opened = stack.enter_context(_open_video(path, chroma, kind, seen))
         elif kind is ClipKind.STREAM:
             stream = y4m.StreamReader(sys.stdin.buffer, "stdin")
             opened = Opened(stream.header, within(stream, stream.header.fps, *cut))
@@ -157,22 +157,19 @@ def open_clip(
         elif kind is ClipKind.YUV:
             header = _header_of_raw(path, size, fps, chroma or "420jpeg")
             opened = Opened(header, within(_raw_frames(path, header), fps, *cut))
-        elif kind is ClipKind.PICTURES and (path / pictures.PLANE_INDEX).is_file():
-            header, planes, lines = pictures.read_planes(path)
-            opened = Opened(header, planes, params=lines)
         elif kind is ClipKind.PICTURES:
-            header, coloured = stack.enter_context(pictures.open_rgb(path, fps, chroma, by_float))
-            opened = Opened(header, coloured, tags=_tags_of_pictures(header))
+            opened = stack.enter_context(_open_pictures(path, fps, chroma, by_float))
         else:
             raise ValueError(f"{source}: {kind} holds no frames of a clip; name a clip, a video or pictures")
         yield opened if wanted is None else _with_wanted(opened, wanted, whole, source)
 
 
 @contextmanager
-def _open_video(path: Path, layout: str | None, kind: ClipKind, seen: dict[str, Any]) -> Iterator[Opened]:
+def _open_video(path: Path, chroma: str | None, kind: ClipKind, seen: dict[str, Any]) -> Iterator[Opened]:
+    from youku.video import pictures
     from youku.video.recording import open_recording
 
-    with open_recording(path, chroma=layout, **seen) as recording:
+    with open_recording(path, chroma=pictures.unsited(chroma) if chroma else None, **seen) as recording:
         is_same = kind is ClipKind.Y4M and seen["filters"] == DEBLOCK  # its own header has the tokens that FFmpeg drops
         header = y4m.Clip(path).header if is_same else recording.header
         if not header.is_like(recording.header):
@@ -180,11 +177,20 @@ def _open_video(path: Path, layout: str | None, kind: ClipKind, seen: dict[str, 
         yield Opened(header, recording, tags=recording.tags, recording=recording)
 
 
-def _tags_of_pictures(header: Header) -> Tags:
-    """What they become by ffmpeg and by float alike."""
+@contextmanager
+def _open_pictures(path: Path, fps: Fraction, chroma: str | None, by_float: bool) -> Iterator[Opened]:
+    """Gray planes as they are; RGB with the tags that it gets by ffmpeg and by float alike."""
+    from youku.video import pictures
+
+    if (path / picture_names.PLANE_INDEX).is_file():
+        header, planes, lines = pictures.read_planes(path)
+        yield Opened(header, planes, params=lines)
+        return
     from youku.video import avframe
 
-    return avframe.Tags(range=avframe.FULL if header.is_full_range else avframe.STUDIO, matrix=avframe.BT601)
+    with pictures.open_rgb(path, fps, chroma, by_float) as (header, coloured):
+        range_of = avframe.FULL if header.is_full_range else avframe.STUDIO
+        yield Opened(header, coloured, tags=avframe.Tags(range=range_of, matrix=avframe.BT601))
 
 
 def _with_wanted(opened: Opened, wanted: range, whole: bool, source: str | Path) -> Opened:
@@ -218,7 +224,7 @@ def find_material(names: Sequence[str | Path], sequence: bool = False) -> list[M
     found: list[Material] = []
     for name in names:
         path = Path(name)
-        if path.is_dir() or pictures.is_pattern(path):
+        if path.is_dir() or picture_names.is_pattern(path):
             found += _in_folder(path, sequence)
         elif not path.is_file():
             raise ValueError(f"{path}: no such file or folder; check the path")
@@ -232,7 +238,7 @@ def _in_folder(folder: Path, sequence: bool) -> list[Material]:
     videos = [path for path in inside if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")]
     if videos:
         return [Material(str(path), (path,)) for path in videos]
-    found = pictures.find(folder)
+    found = picture_names.find(folder)
     return [Material(str(folder), tuple(found))] if sequence else [Material(str(path), (path,)) for path in found]
 
 
@@ -240,7 +246,9 @@ def _in_folder(folder: Path, sequence: bool) -> list[Material]:
 def open_420(source: Material) -> Iterator[Opened]:
     """Frames as 8-bit 4:2:0: y4m of that kind as it is, pictures in float, all else converted by ffmpeg."""
     first = source.paths[0]
-    if first.suffix.lower() in pictures.SUFFIXES:
+    if first.suffix.lower() in picture_names.SUFFIXES:
+        from youku.video import pictures
+
         header = y4m.make_header(*pictures.common_size(source.paths))
         yield Opened(header, pictures.to_planes(source.paths, header))
         return

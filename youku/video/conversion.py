@@ -19,7 +19,7 @@ import numpy as np
 
 from youku.cli import Watch, option, unwatched
 from youku.files import atomic_write
-from youku.video import clips, container, encoding, ffmpeg, picture_writer, pictures, y4m
+from youku.video import clips, container, encoding, ffmpeg, picture_names, picture_writer, y4m
 from youku.video.clips import ClipKind, Opened
 from youku.video.y4m import Planes
 
@@ -48,9 +48,7 @@ class Conversion:
     )
     fps: str | None = option(None, "frames a second of a .yuv or picture input (default 25)")
     every: int = option(1, "keep every N-th frame, from frame 0", type=int, metavar="N")
-    format: str | None = option(
-        None, "kind of pictures in an OUT folder (default png)", choices=picture_writer.WRITABLE
-    )
+    format: str | None = option(None, "kind of pictures in an OUT folder (default png)", choices=picture_names.WRITABLE)
     route: str = option("ffmpeg", "who converts colours for pictures", choices=ROUTES)
     planes: bool = option(False, "write y, u, v as gray png: no loss", action="store_true")
     deblock: bool = option(False, "smooth block borders of a y4m file or video first", action="store_true")
@@ -132,7 +130,7 @@ def _write(target: str | Path, opened: Opened, frames: Frames, wanted: Conversio
         return container.write_clip(target, header, plain, coding, wanted.audio, opened.tags, *cut)
     if wanted.planes:
         return picture_writer.write_planes(path, header, frames, wanted.force)
-    if not pictures.is_pattern(path):
+    if not picture_names.is_pattern(path):
         path = path / f"%06d.{wanted.format or 'png'}"
     elif wanted.format and path.suffix != f".{wanted.format}":
         raise ValueError(f"{target}: --format {wanted.format} contradicts the name; leave one of them out")
@@ -159,7 +157,7 @@ def _refuse_useless(source: str | Path, target: str | Path, wanted: Conversion) 
     if to_video and not encoding.is_video(target):
         names = ", ".join(f"OUT{suffix}" for suffix in encoding.SUFFIXES)
         path, numbered = Path(target), ""
-        if path.suffix.lower() in pictures.SUFFIXES:
+        if path.suffix.lower() in picture_names.SUFFIXES:
             numbered = f"; pictures are numbered: name {path.stem}%3d.png or {path.stem}/"
         raise ValueError(
             f"{target}: expected OUT to be .y4m, .yuv, -, frame%3d.bmp, a folder or a video ({names}){numbered}"

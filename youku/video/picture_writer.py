@@ -18,11 +18,9 @@ import numpy as np
 
 from youku import files
 from youku.text_table import plural
-from youku.video import color, ffmpeg, pictures, resize, y4m
+from youku.video import color, ffmpeg, picture_names, resize, y4m
 from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
-
-WRITABLE = ("bmp", "png")
 
 
 def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], force: bool, matrix: str = "601") -> int:
@@ -72,7 +70,9 @@ def write_by_float(pattern: Path, header: Header, frames: Iterable[Planes], forc
     number = 0
     with _whole_set(pattern, force) as folder:
         for number, planes in enumerate(frames, 1):
-            (folder / pictures.name_of(pattern, number)).write_bytes(_coded(planes, header, matrix, pattern.suffix))
+            (folder / picture_names.name_of(pattern, number)).write_bytes(
+                _coded(planes, header, matrix, pattern.suffix)
+            )
     return number
 
 
@@ -112,22 +112,11 @@ def create(pattern: Path, header: Header, matrix: str, kept: Kept | None) -> Ite
         yield writer
         folder = stack.enter_context(_whole_set(pattern, force=True))
         for number, path in enumerate(writer.made, 1):
-            place = folder / pictures.name_of(pattern, number)
+            place = folder / picture_names.name_of(pattern, number)
             try:
                 os.link(path, place)  # it stays among what is kept until all have their names
             except OSError:  # a file system without links
                 shutil.copyfile(path, place)
-
-
-def check(pattern: Path, is_numbered: bool = True) -> None:
-    """ValueError for the name of a picture, or a pattern of numbered ones, that cannot be written."""
-    if pattern.suffix.lower().removeprefix(".") not in WRITABLE:
-        raise ValueError(f"{pattern}: expected pictures ending in .{' or .'.join(WRITABLE)}")
-    if is_numbered and (len(pictures.NUMBER.findall(pattern.name)) != 1 or pattern.name.count("%") != 1):
-        raise ValueError(
-            f"{pattern}: expected one frame number in the name, such as {pattern.stem.partition('%')[0]}%06d.png"
-        )
-    files.refuse_target(pattern.with_name(pictures.name_of(pattern, 1)) if is_numbered else pattern)
 
 
 def write_planes(target: Path, header: Header, frames: Iterable[tuple[Planes, str]], force: bool) -> int:
@@ -140,7 +129,7 @@ def write_planes(target: Path, header: Header, frames: Iterable[tuple[Planes, st
             for name, plane in zip("yuv", planes, strict=False):
                 Image.fromarray(np.ascontiguousarray(plane)).save(folder / f"frame{number:06d}_{name}.png")
             params.append(param)
-        files.write_json(folder / pictures.PLANE_INDEX, {"header": list(header.tokens), "frame_params": params})
+        files.write_json(folder / picture_names.PLANE_INDEX, {"header": list(header.tokens), "frame_params": params})
     return len(params)
 
 
@@ -150,7 +139,7 @@ def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
 
     A hidden mark lies there meanwhile: what a run that was killed then left is a part of a set, and is replaced.
     """
-    check(pattern)
+    picture_names.check(pattern)
     old, moving = _old_pictures(pattern), pattern.with_name(f".{pattern.name[:60]}.moving")
     if old and not force and not moving.exists():
         raise ValueError(f"{pattern.parent}: already holds {old[0].name}; name another folder, or replace with --force")
@@ -177,5 +166,7 @@ def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
 
 
 def _old_pictures(pattern: Path) -> list[Path]:
-    planes = sorted(pattern.parent.glob("frame*_[yuv].png")) if (pattern.parent / pictures.PLANE_INDEX).exists() else []
-    return [*pictures.numbered(pattern).values(), *planes]
+    planes = (
+        sorted(pattern.parent.glob("frame*_[yuv].png")) if (pattern.parent / picture_names.PLANE_INDEX).exists() else []
+    )
+    return [*picture_names.numbered(pattern).values(), *planes]

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from youku import convert
-from youku.video import picture_file
+from youku.video import pictures
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
@@ -44,7 +44,7 @@ def test_what_is_no_picture_costs_nothing(tmp_path: Path, data: bytes, words: st
     path.write_bytes(data)
     tracemalloc.start()
     try:
-        for read in (picture_file.read_head, picture_file.read_size, picture_file.read_rgb):
+        for read in (pictures.read_head, pictures.read_size, pictures.read_rgb):
             with pytest.raises(ValueError, match=words) as error:
                 read(path)
             assert str(error.value).startswith(f"{path}: ")
@@ -65,7 +65,7 @@ def test_overwritten_bytes_never_trace_back(tmp_path: Path, suffix: str) -> None
             damaged[place] = rng.integers(256)
         path.write_bytes(damaged)
         try:
-            rgb = picture_file.read_rgb(path)
+            rgb = pictures.read_rgb(path)
             assert suffix != "png" or np.array_equal(rgb, PIXELS)
         except ValueError as error:
             assert str(error).startswith(f"{path}: ")
@@ -97,8 +97,8 @@ def test_the_size_is_that_of_the_upright_picture(tmp_path: Path, suffix: str, or
     exif[0x112] = orientation
     Image.fromarray(PIXELS).save(tmp_path / f"a{suffix}", exif=exif)
     sides = (32, 24) if orientation >= 5 else (24, 32)
-    assert picture_file.read_size(tmp_path / f"a{suffix}") == sides
-    assert picture_file.read_rgb(tmp_path / f"a{suffix}").shape[:2] == sides
+    assert pictures.read_size(tmp_path / f"a{suffix}") == sides
+    assert pictures.read_rgb(tmp_path / f"a{suffix}").shape[:2] == sides
 
 
 def test_pictures_are_what_they_hold_and_not_what_they_are_called(tmp_path: Path) -> None:
