@@ -22,7 +22,7 @@ from youku.exchange.objects import Revision
 from youku.inference import records
 from youku.pages import run_logs
 from youku.training import config, experiment, fields, progress, run
-from youku.video import pair_folder, picture_names, pictures, segments, y4m
+from youku.video import manifest, pair_folder, picture_names, pictures, segments, y4m
 
 TOML = (
     "1e999", "nan", "inf", "-1", "9" * 5000, "0x1p3", "1979-05-27", "true", '""', '"\\u0000"', '"\\ud800"', "[" * 9999,
@@ -165,7 +165,7 @@ def _read_json(path: Path) -> bool:
     shutil.rmtree(folder, ignore_errors=True)
     for read in (_record, _marks, _note, _count):
         is_right &= read(folder / read.__name__, data)
-    places = [folder / picture_names.PLANE_INDEX, folder / pair_folder.MANIFEST]
+    places = [folder / picture_names.PLANE_INDEX, folder / manifest.MANIFEST]
     for place, open_one in zip(places, (_planes, _pairs), strict=True):
         with collected(errors, put(place, data)):
             is_right &= open_one(folder)
@@ -217,7 +217,7 @@ def _planes(folder: Path) -> bool:
 
 
 def _pairs(folder: Path) -> bool:
-    pairs = pair_folder.read_manifest(folder)
+    pairs = manifest.read_manifest(folder)
     is_current = pair_folder._is_current(folder, 0, pairs, {"seed": 0})
     source = pairs.get("00000", {}).get("source")
     pair_folder._refuse_taken(folder, 0, pairs, source)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.conftest import moving_frames, write_clip
 from youku import contest, degrade
-from youku.video import clips, degradation, ffmpeg, interpolate, pair_folder, y4m
+from youku.video import clips, degradation, ffmpeg, interpolate, manifest, pair_folder, y4m
 from youku.video.coding import Coding, round_trip
 from youku.video.degradation import PRESETS, Degradation
 from youku.video.pair_folder import Selection
@@ -421,7 +421,7 @@ def test_damaged_video_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert degrade.main([str(path), str(tmp_path / "out")]) == 1
     message = capsys.readouterr().err
     assert "damaged" in message and "fetch or make the file again" in message and "Traceback" not in message
-    assert not list(tmp_path.glob("out/*.y4m")) and not pair_folder.read_manifest(tmp_path / "out")
+    assert not list(tmp_path.glob("out/*.y4m")) and not manifest.read_manifest(tmp_path / "out")
     good = video(tmp_path / "good.mp4")  # takes its place
     assert degrade.main([str(good), str(tmp_path / "out"), "--first-id", "0"]) == 0
 

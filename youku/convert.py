@@ -57,11 +57,8 @@ def convert_hdf5(source: str | Path, target: str | Path, content: Content) -> in
 
 def list_clips(source: str, target: str, to_pictures: bool) -> list[tuple[Path, Path]]:
     """Each y4m clip of an IN folder that holds no pictures, and its place in the OUT folder; nothing for any other IN."""
-    if (
-        not Path(source).is_dir()
-        or clips.kind_of(target) is not ClipKind.PICTURES
-        or picture_names.is_pattern(Path(target))
-    ):
+    is_pattern = picture_names.is_pattern(target)
+    if not Path(source).is_dir() or clips.kind_of(target) is not ClipKind.PICTURES or is_pattern:
         return []
     inside = sorted(path for path in Path(source).iterdir() if not path.name.startswith("."))
     has_pictures = any(path.suffix.lower() in picture_names.SUFFIXES for path in inside)

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from youku import contest, files
 from youku.exchange import zips
 from youku.text_table import plural
-from youku.video import pair_folder
+from youku.video import manifest
 from youku.video.y4m import Clip, Header, Y4MError
 
 MAX_CLIP_FACTOR = 2  # a member larger than twice the usual clip is refused; a 2048x1152 clip is 1.14 times
@@ -58,7 +58,7 @@ class Wanted:
         if self.zip_path.is_dir():
             raise ValueError(f"{self.zip_path}: expected a zip, found a folder; move it away and run again")
         folder = self.clip_path(self.archive.first).parent
-        own = sorted({f"{clip_id:05d}" for clip_id in self.clip_ids} & pair_folder.read_manifest(folder).keys())
+        own = sorted({f"{clip_id:05d}" for clip_id in self.clip_ids} & manifest.read_manifest(folder).keys())
         if own:
             raise ValueError(
                 f"{folder}: {own[0]}{f' and {len(own) - 1} more' if own[1:] else ''} of pairs.json are your own pairs, "

@@ -9,7 +9,7 @@ from youku import contest
 from youku.contest import TestSet
 from youku.exchange.submission import Submission
 from youku.text_table import listed, plural
-from youku.video import interpolate, pair_folder, y4m
+from youku.video import interpolate, manifest, y4m
 
 CHECK_IT = "check the submission: python -m youku submit --check"
 
@@ -45,7 +45,7 @@ def pair_up(submission: Submission | None, test_set: TestSet, low: Path, high: P
         raise ValueError(
             f"test set {test_set}: cannot find {listed(missing, 4)}; check the folders, or narrow --test-set"
         )
-    clips, films = [], pair_folder.films(high)
+    clips, films = [], manifest.films(high)
     for clip_id in test_set.ids:
         low_clip, high_clip = y4m.Clip(low / contest.low_name(clip_id)), y4m.Clip(high / contest.high_name(clip_id))
         target = interpolate.scaled_header(low_clip.header, contest.SCALE)

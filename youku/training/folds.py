@@ -13,7 +13,7 @@ from pathlib import Path
 from youku import contest
 from youku.text_table import plural
 from youku.training.pairs import ClipPair, Pair
-from youku.video import pair_folder, scenes, y4m
+from youku.video import manifest, scenes, y4m
 
 MOST_NAMED = 8
 
@@ -89,7 +89,7 @@ def truths(pairs: Sequence[Pair]) -> list[Path]:
 
 def _films(truths: Sequence[Path]) -> dict[str, list[Path]]:
     """The clips of each film that is known."""
-    listed = {folder: pair_folder.films(folder) for folder in {path.parent for path in truths}}
+    listed = {folder: manifest.films(folder) for folder in {path.parent for path in truths}}
     found = dict[str, list[Path]]()
     for path in truths:
         name = contest.parse_name(path.name)

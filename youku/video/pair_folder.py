@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -22,9 +21,9 @@ from youku.cli import Each, Watch, option, unwatched
 from youku.video import ffmpeg, y4m
 from youku.video.clips import Material, Opened, open_420
 from youku.video.degradation import Degradation, make_pair
+from youku.video.manifest import MANIFEST, read_manifest
 from youku.video.y4m import Header, Planes
 
-MANIFEST = "pairs.json"
 CUT = ("source_bytes", "source_mtime_ns", "cut")  # with the same, a source gives the same pairs ...
 WAY = ("seed", "degradation")  # ... made of its frames in this way
 
@@ -273,26 +272,3 @@ def _is_current(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[s
         halves = [folder / name(clip_id) for name in (contest.low_name, contest.high_name)]
         return all(y4m.Clip(half).num_frames == have["frames"] for half in halves)
     return False
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    manifest = files.read_json(path) if path.exists() else {"pairs": {}}
-    try:
-        files.require(manifest, {"pairs": dict}, MANIFEST)
-        for name, pair in manifest["pairs"].items():
-            files.require(pair, {"source": str, "frames": (int, None)}, f"pairs.{name}")
-        if odd := [key for key in manifest["pairs"] if not re.fullmatch("[0-9]{5}", key)]:
-            raise ValueError(f"pairs: {ascii(odd[0])[:60]} is no id of five digits")
-    except ValueError as error:
-        told = files.printable(str(error), 500)
-        raise ValueError(
-            f'{path}: expected {{"pairs": ...}} of this kit: {told}; move it away or name another folder'
-        ) from None
-    return manifest["pairs"]
-
-
-def films(folder: Path) -> dict[int, str]:
-    """What pairs.json says that each pair was cut from, by id: the source's name and size, wherever it lay; none without."""
-    listed = read_manifest(folder).items()
-    return {int(name): f"{Path(pair['source']).name} ({pair.get('source_bytes')} bytes)" for name, pair in listed}
