@@ -29,6 +29,8 @@ LOG_SEC = 10  # between lines of a bar where stderr is no terminal
 ANEW = (
     "this run leaves nothing half made; give the same command again"  # until a room has made something: `stops.keeps`
 )
+# the arguments whose URLs a verb opens itself
+OWN = {"download": {"base_url"}, "train": {"data", "val_data", "backup", "resume"}, "export": {"licence"}}
 PLAYLISTS = "open inputs that lead to other local files (m3u8, ffconcat); name only those you trust"
 NO_TORCH = ("download", "degrade", "convert", "submit", "curves", "report", "compare")
 NO_NETWORK = (*NO_TORCH, "score", "models")  # one thread is theirs
@@ -188,10 +190,11 @@ class Verb:
         with ExitStack() as ends:
             urls.forget()
             made: dict[str, Path] = {}
-            if any(urls.URL.match(word) for value in vars(args).values() for word in urls.texts(value)):
+            given = {name: value for name, value in vars(args).items() if name not in OWN.get(self.name, ())}
+            if any(urls.URL.match(word) for value in given.values() for word in urls.texts(value)):
                 from youku import copies
 
-                made = copies.stand_in(args, self.name, ends)
+                made = copies.stand_in(args, given, self.name, ends)
             args.words = typed
             try:
                 with urls.named_in_print():

@@ -23,21 +23,19 @@ RANGE_BYTES = 256 << 10  # of a clip to train on, fetched by the frame
 RUNS = "runs"
 AT_ONCE = 4  # objects; a store answers each slowly
 
-# The arguments that name what a verb makes (of `degrade` the last of its paths too), those whose URLs it opens itself, and
-# those of a folder that only this machine can hold.
+# The arguments that name what a verb makes (of `degrade` the last of its paths too), and those of a folder that only this
+# machine can hold.
 MADE = {"target", "out", "save", "png"}
-OWN = {"download": {"base_url"}, "train": {"data", "val_data", "backup", "resume"}, "export": {"licence"}}
 HERE = {"download": {"data"}, "train": {"runs"}, "demo": {"out"}, "doctor": {"data"}}
 BESIDE = {"score": "submission", "report": "folders", "soup": "runs"}  # it lies there, without --out
 GO_ON = ("predict", "degrade", "submit")  # with what they have made; the others make it anew
 
 
-def stand_in(args: Namespace, verb: str, ends: ExitStack) -> dict[str, Path]:
-    """Put paths in the place of the URLs in `args`; for each URL of an output where it is made, until `ends`.
+def stand_in(args: Namespace, given: dict[str, Any], verb: str, ends: ExitStack) -> dict[str, Path]:
+    """Put paths in the place of the URLs that are `given` in `args`; for each of an output where it is made, until `ends`.
 
     ValueError for what the verb or the store does not take, before anything is fetched.
     """
-    given = {name: value for name, value in vars(args).items() if name not in OWN.get(verb, ())}
     found = [(name, url) for name, value in given.items() for url in urls.texts(value) if urls.URL.match(url)]
     made = []
     for name, url in found:

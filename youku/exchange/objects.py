@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from youku import files, stores, urls
+from youku import files, urls
 
 SCHEMES = ("file", *urls.SCHEMES)
 TIMEOUT_SEC = (10, 60)  # to connect, between two packets
@@ -183,6 +183,8 @@ def _opener(url: str) -> Callable[[str, int, Revision], Body] | None:
 
 def _open_stored(url: str, offset: int, revision: Revision) -> Body:
     """An object of a store that fsspec opens; where it is another than before, from its beginning."""
+    from youku import stores
+
     try:
         file, total_bytes, validator = stores.opened(url)
     except ValueError as error:
