@@ -22,7 +22,7 @@ from youku.exchange.objects import Revision
 from youku.inference import records
 from youku.pages import run_logs
 from youku.training import config, experiment, fields, progress, run
-from youku.video import manifest, pair_folder, picture_names, pictures, segments, y4m
+from youku.video import file_names, manifest, pair_folder, pictures, segments, y4m
 
 TOML = (
     "1e999", "nan", "inf", "-1", "9" * 5000, "0x1p3", "1979-05-27", "true", '""', '"\\u0000"', '"\\ud800"', "[" * 9999,
@@ -165,7 +165,7 @@ def _read_json(path: Path) -> bool:
     shutil.rmtree(folder, ignore_errors=True)
     for read in (_record, _marks, _note, _count):
         is_right &= read(folder / read.__name__, data)
-    places = [folder / picture_names.PLANE_INDEX, folder / manifest.MANIFEST]
+    places = [folder / file_names.PLANE_INDEX, folder / manifest.MANIFEST]
     for place, open_one in zip(places, (_planes, _pairs), strict=True):
         with collected(errors, put(place, data)):
             is_right &= open_one(folder)

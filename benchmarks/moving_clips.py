@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from youku.files import make_folder
-from youku.video import camera, color, picture_names, pictures, y4m
+from youku.video import camera, color, file_names, pictures, y4m
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         parser.add_argument(flag, type=int, default=default)
     args = parser.parse_args()
     header = y4m.make_header(args.side, args.side, 25)
-    for path in (path for folder in args.pictures for path in picture_names.find(folder)):
+    for path in (path for folder in args.pictures for path in file_names.find_pictures(folder)):
         if min(pictures.read_size(path)) < args.side:
             continue
         picture = pictures.read_rgb(path)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import write_clip
 from youku import contest, degrade
-from youku.video import alignment, interpolate, picture_names, pictures, resize, y4m
+from youku.video import alignment, file_names, interpolate, pictures, resize, y4m
 from youku.video.degradation import PRESETS, degrade_frames
 
 VID4 = Path(__file__).parents[2] / "shared/data/vid4"
@@ -154,7 +154,7 @@ def test_real_clips_of_both_phases(tmp_path: Path, kind: str, shift: float) -> N
     """Vid4's calendar: bicubic lies right, the blurred and top-left sampled version 0.375 small pixels off."""
     paths = []
     for folder, name in ((f"calendar_LRx4_{kind}", contest.low_name(0)), ("calendar_GT", contest.high_name(0))):
-        found = picture_names.find(VID4 / folder)[:5]
+        found = file_names.find_pictures(VID4 / folder)[:5]
         header = y4m.make_header(*pictures.common_size(found))
         paths.append(write_clip(tmp_path / name, header, list(pictures.to_planes(found, header))))
     found_alignment = alignment.measure(0, *paths)

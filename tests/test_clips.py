@@ -11,10 +11,10 @@ import pytest
 
 from tests.conftest import textured_frame
 from youku.looking import clip_summary
-from youku.video import clips, container, conversion, pair_folder, y4m
-from youku.video.clips import ClipKind
+from youku.video import clips, container, conversion, file_names, pair_folder, y4m
 from youku.video.conversion import Conversion
 from youku.video.encoding import Encoding
+from youku.video.file_names import ClipKind
 
 HEADER = y4m.parse_header(b"YUV4MPEG2 W16 H12 F24:1 Ip C420mpeg2 XNOTE=kept\n", "x")
 
@@ -44,13 +44,13 @@ def write(path: Path, num_frames: int = 4) -> Path:
 )
 def test_a_name_says_what_it_is(name: str, kind: ClipKind) -> None:
     """Whether or not there is such a file."""
-    assert clips.kind_of(name) is kind
+    assert file_names.kind_of(name) is kind
 
 
 def test_a_y4m_of_another_name_keeps_its_tokens(tmp_path: Path) -> None:
     """The first bytes of a source count, so that it is not sent through ffmpeg; a target's name alone counts."""
     odd = write(tmp_path / "a.y4m").rename(tmp_path / "a.bin")
-    assert clips.kind_of_source(odd) is ClipKind.Y4M and clips.kind_of(odd) is ClipKind.VIDEO
+    assert file_names.kind_of_source(odd) is ClipKind.Y4M and file_names.kind_of(odd) is ClipKind.VIDEO
     with clips.open_clip(odd) as opened:
         assert opened.header == HEADER and opened.num_frames == 4
         assert list(opened.params) == ["I0", "I1", "I2", "I3"]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import textured_frame, write_clip
 from youku import compare, convert, degrade, look, predict
-from youku.video import container, encoding, ffmpeg, y4m
+from youku.video import container, encoding, ffmpeg, file_names, y4m
 from youku.video.avframe import Tags
 from youku.video.encoding import Encoding
 from youku.video.recording import Recording, open_recording
@@ -413,9 +413,10 @@ def test_hdr10_data_goes_along(tmp_path: Path, codec: str) -> None:
     assert np.allclose(old[:, 0] / old[:, 1], new[:, 0] / new[:, 1])
 
 
-@pytest.mark.parametrize("codec", encoding.CODECS)
+@pytest.mark.parametrize("codec", file_names.CODECS)
 def test_lost_hdr10_data_is_said(caplog: pytest.LogCaptureFixture, codec: str) -> None:
     """The coders that cannot say light levels tell so; the others do not."""
+    assert tuple(encoding._ENCODERS) == file_names.CODECS
     Encoding(codec=codec).options(y4m.make_header(64, 64), Tags(light=(1000, 400)))
     assert ("light levels are left out" in caplog.text) == (codec in ("vp9", "ffv1"))
 

@@ -38,9 +38,9 @@ from typing import Any
 from youku import cli, files, shards
 from youku.metrics.picture_cost import describe, measure
 from youku.text_table import plural
-from youku.video import clips, hdf5, picture_names, picture_sets
-from youku.video.clips import ClipKind
+from youku.video import clips, file_names, hdf5, picture_sets
 from youku.video.conversion import Conversion, convert
+from youku.video.file_names import ClipKind
 from youku.video.hdf5 import Content
 
 _watch = partial(cli.watch, is_kept=False)
@@ -48,24 +48,24 @@ _watch = partial(cli.watch, is_kept=False)
 
 def convert_hdf5(source: str | Path, target: str | Path, content: Content) -> int:
     """Pictures to an HDF5 file, or such a file to gray pictures; returns how many patches or pictures."""
-    if clips.kind_of(source) is not ClipKind.HDF5:
+    if file_names.kind_of(source) is not ClipKind.HDF5:
         return hdf5.write(picture_sets.find(source, content.scale), Path(target), content, _watch)
-    if clips.kind_of(target) is not ClipKind.PICTURES:
+    if file_names.kind_of(target) is not ClipKind.PICTURES:
         raise ValueError(f"{target}: HDF5 turns into a folder of gray png; name a folder")
     return hdf5.to_pictures(source, Path(target))
 
 
 def list_clips(source: str, target: str, to_pictures: bool) -> list[tuple[Path, Path]]:
     """Each y4m clip of an IN folder that holds no pictures, and its place in the OUT folder; nothing for any other IN."""
-    is_pattern = picture_names.is_pattern(target)
-    if not Path(source).is_dir() or clips.kind_of(target) is not ClipKind.PICTURES or is_pattern:
+    is_pattern = file_names.is_pattern(target)
+    if not Path(source).is_dir() or file_names.kind_of(target) is not ClipKind.PICTURES or is_pattern:
         return []
     inside = sorted(path for path in Path(source).iterdir() if not path.name.startswith("."))
-    has_pictures = any(path.suffix.lower() in picture_names.SUFFIXES for path in inside)
+    has_pictures = any(path.suffix.lower() in file_names.PICTURE_SUFFIXES for path in inside)
     return [
         (path, Path(target) / (path.stem if to_pictures else path.name))
         for path in inside
-        if not has_pictures and clips.kind_of(path) is ClipKind.Y4M
+        if not has_pictures and file_names.kind_of(path) is ClipKind.Y4M
     ]
 
 
@@ -131,11 +131,11 @@ def _convert_clips(args: argparse.Namespace, pairs: list[tuple[Path, Path]]) -> 
 
 def _convert_one(args: argparse.Namespace) -> tuple[dict[str, int], str]:
     """What was made of IN, in numbers and in words."""
-    kinds, source = (clips.kind_of(args.source), clips.kind_of(args.target)), Path(args.source)
+    kinds, source = (file_names.kind_of(args.source), file_names.kind_of(args.target)), Path(args.source)
     wanted = _settings(args, Conversion, ClipKind.HDF5 not in kinds)
     content = _settings(args, Content, kinds[1] is ClipKind.HDF5)
-    are_pictures = kinds[0] is ClipKind.PICTURES and (source.is_dir() or picture_names.is_pattern(source))
-    files.protect(*(picture_names.find(args.source) if are_pictures else [args.source]), args.audio)
+    are_pictures = kinds[0] is ClipKind.PICTURES and (source.is_dir() or file_names.is_pattern(source))
+    files.protect(*(file_names.find_pictures(args.source) if are_pictures else [args.source]), args.audio)
     files.refuse_input(args.target)
     if ClipKind.HDF5 in kinds:
         number, what = convert_hdf5(args.source, args.target, Content(**content)), "pair"

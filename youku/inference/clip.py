@@ -25,7 +25,7 @@ from youku.inference.jobs import Job, VideoOptions, filters_of
 from youku.inference.pipeline import Options
 from youku.inference.stages import Busy, ahead
 from youku.text_table import plural
-from youku.video import clips, encoding, fit, interpolate, segments, y4m
+from youku.video import clips, fit, interpolate, segments, y4m
 from youku.video.clips import Opened
 from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
@@ -222,7 +222,7 @@ class Predictor:
                 left_bytes = num_frames * (6 + target.frame_bytes) - kept.num_bytes()
                 files.require_free(kept.folder, left_bytes, f"{Path(job.target).name} of {plural(num_frames, 'frame')}")
             return segments.create_y4m(job.target, target, kept)
-        from youku.video import container  # PyAV: y4m goes without
+        from youku.video import container, encoding  # PyAV: y4m goes without
 
         video = self.video or VideoOptions()
         coding = encoding.default_encoding(job.target, video.codec, video.crf)

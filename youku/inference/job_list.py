@@ -12,7 +12,7 @@ from youku import contest
 from youku.cli import UsageError
 from youku.inference import records
 from youku.inference.jobs import Job, pictures_of
-from youku.video import clips, encoding, picture_names, y4m
+from youku.video import file_names, y4m
 
 
 def list_jobs(source: str, target: str, frames: str, test_set: str, label: str) -> list[Job]:
@@ -45,11 +45,11 @@ def _picture_jobs(source: str, target: str, label: str) -> list[Job]:
     Nothing where IN names none, or one that becomes a clip or video.
     """
     found, path, is_one = pictures_of(source), Path(target), Path(source).is_file()
-    if not found or (is_one and path.suffix.lower() not in picture_names.SUFFIXES and not _is_folder(target)):
+    if not found or (is_one and path.suffix.lower() not in file_names.PICTURE_SUFFIXES and not _is_folder(target)):
         return []
-    if path.suffix.lower() in picture_names.SUFFIXES and not path.is_dir():
-        picture_names.check(path, is_numbered=not is_one or picture_names.is_pattern(path))
-        names = [path.with_name(picture_names.name_of(path, number)) for number in range(1, len(found) + 1)]
+    if path.suffix.lower() in file_names.PICTURE_SUFFIXES and not path.is_dir():
+        file_names.check_picture(path, is_numbered=not is_one or file_names.is_pattern(path))
+        names = [path.with_name(file_names.name_of(path, number)) for number in range(1, len(found) + 1)]
     elif _is_file(target):
         raise ValueError(
             f"{target}: pictures become pictures; name a folder or out/%06d.png, or `convert` them to y4m first"
@@ -69,7 +69,7 @@ def _is_folder(target: str) -> bool:
 
 def _is_file(target: str) -> bool:
     """Whether OUT cannot be a folder, be it there or not."""
-    is_named = Path(target).suffix.lower() in (".y4m", *encoding.SUFFIXES) and not Path(target).is_dir()
+    is_named = Path(target).suffix.lower() in (".y4m", *file_names.WRITABLE_VIDEOS) and not Path(target).is_dir()
     return target == "-" or is_named or Path(target).is_file()
 
 
@@ -79,10 +79,10 @@ def _file_job(source: str, target: str, frames: str, test_set: str, label: str) 
     if _is_folder(target):
         target = str(Path(target) / f"{Path(source).stem}_{label}.y4m")
     suffix = Path(target).suffix.lower()
-    if suffix in picture_names.SUFFIXES:
-        picture_names.check(Path(target), is_numbered=True)
-    elif target != "-" and suffix != ".y4m" and not encoding.is_video(target):
-        names = ", OUT".join((".y4m", *encoding.SUFFIXES, "%06d.png"))
+    if suffix in file_names.PICTURE_SUFFIXES:
+        file_names.check_picture(Path(target), is_numbered=True)
+    elif target != "-" and suffix != ".y4m" and not file_names.is_video(target):
+        names = ", OUT".join((".y4m", *file_names.WRITABLE_VIDEOS, "%06d.png"))
         raise ValueError(f"{target}: expected OUT{names}, a folder ending in /, or - for stdout")
     if frames == "scored" and target != "-" and suffix != ".y4m":
         raise ValueError(f"{target}: --frames scored makes contest clips; name OUT.y4m")
@@ -98,7 +98,7 @@ def _folder_jobs(folder: str, target: str, frames: str, test_set: str, label: st
     ids = contest.test_set(test_set, folder)
     if frames == "scored":
         lows = {clip_id: path for clip_id, path in lows.items() if clip_id in ids.ids}
-    films = [path for path in named if path.suffix.lower() in clips.VIDEO_SUFFIXES and path.is_file()]
+    films = [path for path in named if path.suffix.lower() in file_names.VIDEO_SUFFIXES and path.is_file()]
     if frames == "scored" or any(named.values()):  # a folder of the contest holds its clips alone
         films = []
     if films and Path(target).resolve() == Path(folder).resolve():

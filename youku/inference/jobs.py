@@ -15,9 +15,9 @@ from pathlib import Path
 from youku import contest
 from youku.cli import UsageError, option
 from youku.engines import shipped
-from youku.video import clips, encoding, fit, picture_names, y4m
-from youku.video.clips import ClipKind
+from youku.video import clips, file_names, fit, y4m
 from youku.video.ffmpeg import DEINTERLACE, Filter
+from youku.video.file_names import ClipKind
 from youku.video.fit import Size
 
 
@@ -42,23 +42,23 @@ class Job:
 
     @property
     def to_video(self) -> bool:
-        return encoding.is_video(self.target)
+        return file_names.is_video(self.target)
 
     @property
     def to_pictures(self) -> bool:
-        return picture_names.is_pattern(self.target)
+        return file_names.is_pattern(self.target)
 
     @property
     def is_picture(self) -> bool:
         """Whether a picture becomes a picture, as RGB."""
-        return Path(self.target).suffix.lower() in picture_names.SUFFIXES and not self.to_pictures
+        return Path(self.target).suffix.lower() in file_names.PICTURE_SUFFIXES and not self.to_pictures
 
     @property
     def work_bytes(self) -> float:
         """How much there is to read: of a y4m clip the wanted frames' share, of anything else all of it."""
         size = Path(self.source).stat().st_size
         with suppress(ValueError):  # a damaged clip, which is told when it is read
-            if self.frames and clips.kind_of_source(self.source) is ClipKind.Y4M:
+            if self.frames and file_names.kind_of_source(self.source) is ClipKind.Y4M:
                 return size * len(self.frames) / y4m.Clip(self.source).num_frames
         return size
 
@@ -67,7 +67,7 @@ class Job:
 class VideoOptions:
     """How an output that is not y4m is coded and what goes along."""
 
-    codec: str | None = option(None, "of a video output (default x264; vp9 for .webm)", choices=encoding.CODECS)
+    codec: str | None = option(None, "of a video output (default x264; vp9 for .webm)", choices=file_names.CODECS)
     crf: int | None = option(
         None,
         "quality of a video output, smaller is better and larger (default x264 18, x265 20, vp9 24)",
@@ -83,14 +83,16 @@ def video_options(
     """What the flags of a video output say; UsageError for one that has no effect."""
     coding = [flag for flag, given in (("--codec", codec), ("--crf", crf)) if given is not None]
     dropping = [flag for flag, given in (("--no-audio", no_audio), ("--no-subtitles", no_subtitles)) if given]
-    if not encoding.is_video(target) and (coding or dropping):
+    if not file_names.is_video(target) and (coding or dropping):
         raise UsageError(
-            f"{(coding + dropping)[0]} has no effect on y4m output or pictures; name OUT{encoding.SUFFIXES[0]}"
+            f"{(coding + dropping)[0]} has no effect on y4m output or pictures; name OUT{file_names.WRITABLE_VIDEOS[0]}"
         )
-    if dropping and clips.kind_of_source(source) in (ClipKind.Y4M, ClipKind.STREAM):
+    if dropping and file_names.kind_of_source(source) in (ClipKind.Y4M, ClipKind.STREAM):
         raise UsageError(f"{dropping[0]} has no effect on y4m input, which holds pictures only")
     options = VideoOptions(codec=codec, crf=crf, audio=not no_audio, subtitles=not no_subtitles)
-    if encoding.is_video(target):
+    if file_names.is_video(target):
+        from youku.video import encoding
+
         encoding.default_encoding(target, options.codec, options.crf)
     return options
 
@@ -147,7 +149,7 @@ def kind_of_input(source: str | None) -> tuple[str, str]:
     if source is None:
         return shipped.CLEAN, "test pictures were shrunk, not coded"
     name = Path(source).name
-    if Path(source).suffix.lower() in picture_names.SUFFIXES:
+    if Path(source).suffix.lower() in file_names.PICTURE_SUFFIXES:
         return shipped.CLEAN, f"{name} is a picture"
     if pictures_of(source):
         return shipped.CLEAN, f"{name or source} holds pictures"
@@ -155,7 +157,7 @@ def kind_of_input(source: str | None) -> tuple[str, str]:
         return shipped.CODED, f"{name or source} holds video, which mostly was coded before"
     if contest.parse_name(name):
         return shipped.CODED, f"{name} is a clip of the contest, which was coded"
-    if source == "-" or clips.kind_of_source(source) is ClipKind.Y4M:
+    if source == "-" or file_names.kind_of_source(source) is ClipKind.Y4M:
         return shipped.CODED, f"{'stdin' if source == '-' else name} is video, which mostly was coded before"
     return shipped.CODED, f"{name} is a coded video"
 
@@ -164,12 +166,12 @@ def pictures_of(source: str) -> list[Path]:
     """The pictures that IN names: one, those of a pattern, or of a folder without clips and videos; nothing otherwise."""
     path = Path(source)
     if not path.is_dir():
-        is_picture = path.suffix.lower() in picture_names.SUFFIXES and path.is_file()
-        return [path] if is_picture else picture_names.find(path) if picture_names.is_pattern(path) else []
+        is_picture = path.suffix.lower() in file_names.PICTURE_SUFFIXES and path.is_file()
+        return [path] if is_picture else file_names.find_pictures(path) if file_names.is_pattern(path) else []
     suffixes = {each.suffix.lower() for each in path.iterdir()}
-    if suffixes.intersection(clips.VIDEO_SUFFIXES) or (path / picture_names.PLANE_INDEX).exists():
+    if suffixes.intersection(file_names.VIDEO_SUFFIXES) or (path / file_names.PLANE_INDEX).exists():
         return []
-    return picture_names.find(path) if suffixes.intersection(picture_names.SUFFIXES) else []
+    return file_names.find_pictures(path) if suffixes.intersection(file_names.PICTURE_SUFFIXES) else []
 
 
 def size_and_scale(
@@ -197,7 +199,7 @@ def network_scale(source: str, size: Size) -> int:
 
         height, width = pictures.read_size(source)
         factor = fit.factor_of(y4m.make_header(width, height), size)
-    elif not isinstance(size, Fraction) and clips.kind_of_source(source) in (ClipKind.Y4M, ClipKind.VIDEO):
+    elif not isinstance(size, Fraction) and file_names.kind_of_source(source) in (ClipKind.Y4M, ClipKind.VIDEO):
         with clips.open_clip(source) as opened:
             factor = fit.factor_of(opened.header, size)
     return next((scale for scale in (2, 3) if scale >= factor), 4)

@@ -22,8 +22,8 @@ from youku.inference import evaluation, records, still
 from youku.inference.evaluation import PROTOCOLS, Error
 from youku.inference.still import Picture
 from youku.metrics import fsim, psnr
-from youku.video import clips, hdf5, picture_sets
-from youku.video.clips import ClipKind
+from youku.video import file_names, hdf5, picture_sets
+from youku.video.file_names import ClipKind
 from youku.video.picture_sets import PictureFiles
 from youku.video.pictures import read_rgb
 
@@ -125,7 +125,7 @@ def samples(pictures: PictureSet, scale: int, each: Each = map) -> Iterator[Samp
 def _of_samples(
     work: Callable[[Sample], Made], pictures: PictureSet, scale: int, watch: Watch, each: Each
 ) -> Iterator[Made]:
-    if clips.kind_of(pictures.folder) is ClipKind.HDF5:
+    if file_names.kind_of(pictures.folder) is ClipKind.HDF5:
         if pictures.resizer is not None:
             raise ValueError(f"{pictures.folder}: brings its own low resolution; leave --resizer out")
         if pictures.low is not None:

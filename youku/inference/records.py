@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from youku import files
-from youku.video import hashed, picture_names, y4m
+from youku.video import file_names, hashed, y4m
 
 MOST_NAME_BYTES = 255  # of every file system in use
 
@@ -47,15 +47,15 @@ def content_of(path: str | Path, known: Any = None, digest: str = "") -> dict[st
 
 def _of_all(path: str | Path, of: Callable[[Path], str]) -> str:
     """What tells a file, or the pictures that a pattern stands for, by their numbers."""
-    if not picture_names.is_pattern(path):
+    if not file_names.is_pattern(path):
         return of(Path(path))
-    told = [f"{picture.name} {of(picture)}" for _, picture in sorted(picture_names.numbered(Path(path)).items())]
+    told = [f"{picture.name} {of(picture)}" for _, picture in sorted(file_names.numbered(Path(path)).items())]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
 def exists(target: Path) -> bool:
     """Whether there is such a file, or a picture of such a pattern."""
-    return target.exists() or (picture_names.is_pattern(target) and bool(picture_names.numbered(target)))
+    return target.exists() or (file_names.is_pattern(target) and bool(file_names.numbered(target)))
 
 
 def is_up_to_date(target: Path, known: dict[str, Any], made_by: dict[str, str]) -> bool:

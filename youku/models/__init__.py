@@ -16,7 +16,8 @@ __all__ = ["FILES", "MODELS", "UNTRAINED", "check_scale", "spec_of"]
 
 # (the file beside this one that holds class and, in SPECS, specs; its networks), in the order they are listed
 LISTED = (
-    ("srcnn", ("bicubic", "lanczos", "srcnn", "srcnn-935", "srcnn-955")),
+    ("interpolation", ("bicubic", "lanczos")),
+    ("srcnn", ("srcnn", "srcnn-935", "srcnn-955")),
     ("fsrcnn", ("fsrcnn", "fsrcnn-s", "espcn", "espcn-rgb")),
     ("srcnn", ("vdsr",)),
     ("srresnet", ("srresnet", "srgan", "srresnet-slides", "srresnet-improved")),

@@ -1,10 +1,7 @@
-"""SRCNN, VDSR, VSRnet, bicubic itself and Lanczos: luma enlarged by bicubic, then repaired by convolutions at full size.
+"""SRCNN, VDSR and VSRnet: luma enlarged by bicubic, then repaired by convolutions at full size.
 
 (N, 1, H, W) -> (N, 1, s H, s W), luma in [0, 1]; one set of weights serves every scale.
 
-- bicubic: the baseline every network is measured against, in the same pipeline. Keys' kernel, a = -0.5, half-pixel
-  centres, edges repeat as for the planes of a clip (video.interpolate). No parameters.
-- lanczos: the same with Lanczos' kernel of three lobes.
 - SRCNN 9-1-5, 9-3-5, 9-5-5: 8,129 / 24,513 / 57,281 learnable parameters, of which weights 8,032 / 24,416 / 57,184 as
   the papers count. Same padding, where the paper trains with valid convolutions. Source: Dong, Loy, He, Tang 2014/2016,
   arXiv:1501.00092.
@@ -101,25 +98,6 @@ VDSR_20 = replace(
     source="Kim et al. 2016, arXiv:1511.04587",
     download=Download("huangzehao/caffe-vdsr", "MIT"),
 )
-BICUBIC = ModelSpec(
-    name="bicubic",
-    build=lambda scale: Interpolate(scale, "bicubic", "replicate"),
-    colours=Y,
-    scales=(2, 3, 4, 8),
-    halo_px=lambda scale: 2,
-    bf16_safe=False,
-    trainable=False,
-    source="Keys 1981; MATLAB imresize kernel",
-)
-LANCZOS = replace(
-    BICUBIC,
-    name="lanczos",
-    build=lambda scale: Interpolate(scale, "lanczos", "replicate"),
-    halo_px=lambda scale: 3,
-    source="Duchon 1979; three lobes, MATLAB imresize lanczos3",
-)
-
-
 NUM_FRAMES = 5
 LAYERS = (("first", (64, 1, 9, 9)), ("middle", (32, 64, 5, 5)), ("last", (1, 32, 5, 5)))  # of SRCNN 9-5-5
 
@@ -187,4 +165,4 @@ VSRNET_SPECS = (
     FIVE_FRAMES,
     replace(FIVE_FRAMES, name="vsrnet-symmetric", build=lambda scale: VSRnet(scale, symmetric=True)),
 )
-SPECS = (BICUBIC, LANCZOS, *SRCNN_SPECS, VDSR_20, *VSRNET_SPECS)
+SPECS = (*SRCNN_SPECS, VDSR_20, *VSRNET_SPECS)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from youku import cli, text_table
-from youku.models import MODELS, figures, spec_of
+from youku.models import MODELS, spec_of
 from youku.training import fields
 from youku.training.settings import (
     DataSettings,
@@ -63,6 +63,8 @@ def recipe_table() -> str:
 
     The time is that which the first line says was measured, else that of the multiply-adds, once forward and twice back.
     """
+    from youku.models import figures
+
     rows, costs = list[list[str]](), {(entry["name"], entry["scale"]): entry["macs"] for entry in figures.read()}
     for path in sorted(RECIPES.glob("*.toml")):
         given = read_recipe(path.stem)

@@ -23,7 +23,7 @@ from youku.inference import pipeline, window
 from youku.metrics import psnr, vmaf
 from youku.models.colours import Colours, Layout, Tensors, to_tensors
 from youku.training.cuts import DEFAULT_RESIZER, Cut, Place
-from youku.video import interpolate, picture_names
+from youku.video import file_names, interpolate
 from youku.video.y4m import Clip, Planes
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def find_pairs(
     for folder in map(Path, folders):
         entries = sorted(folder.iterdir()) if folder.is_dir() else []
         lows = [path for path in entries if (name := contest.parse_name(path.name)) and name[1] == "l"]
-        has_pictures = any(path.suffix.lower() in picture_names.SUFFIXES for path in entries)
+        has_pictures = any(path.suffix.lower() in file_names.PICTURE_SUFFIXES for path in entries)
         if not folder.is_dir():
             advice = "run make download, or name yours with --data"
             faults.append(f"{folder}: no such folder of clips or pictures; {advice}")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -27,12 +27,14 @@ from youku.files import atomic_write, printable
 from youku.models import spec_of
 from youku.models.blocks import plain_state
 from youku.models.colours import Tensors
-from youku.training import precision, transfer
+from youku.training import precision
 from youku.training.adversary import MaybeAdversary, make_adversary
 from youku.training.config import TrainConfig
 from youku.training.precision import Precision
 from youku.training.ranks import ONE_PROCESS, Ranks
-from youku.training.transfer import Transfer
+
+if TYPE_CHECKING:
+    from youku.training.transfer import Transfer
 
 FORMAT = 2  # of last.pt
 PARTS = {
@@ -107,12 +109,11 @@ def make_state(config: TrainConfig, device: torch.device, resume: bool = False, 
     torch.manual_seed(config.seed)
     scale = config.all_scales[0]
     spec = spec_of(config.model, scale)
-    module = spec.build(scale)
-    transfer.initialise(module, config.init)
-    taken = None
-    if config.init_from and not resume:
-        start = shipped.start_of(config.init_from, config.model, scale)
-        taken = transfer.load_into(module, spec, scale, start, config.input_mean, config.input_std)
+    module, taken = spec.build(scale), None
+    if not resume and (config.init != "paper" or config.init_from):
+        from youku.training import transfer
+
+        taken = transfer.begin(module, spec, scale, config)
     module = _ready(spec.train_form(module, taken is not None), config, device)
     optimizer = make_optimizer(module, config, device)
     optimizer._warned_capturable_if_run_uncaptured = True  # a run's first steps are not

@@ -29,7 +29,7 @@ from youku.training.config import TrainConfig
 from youku.training.pairs import ClipPair, Pair, store_of
 from youku.training.picture_pair import PicturePair, PictureStore
 from youku.training.progress import Say
-from youku.video import interpolate, picture_names, pictures, resize, y4m
+from youku.video import file_names, interpolate, pictures, resize, y4m
 from youku.video.y4m import Clip
 
 
@@ -52,7 +52,7 @@ def with_taught(config: TrainConfig, pairs: Sequence[Pair], say: Say, progress: 
         return _from_folder(config, given, pairs, say)
     teacher = _load(config)
     known = files.sha256(teacher.path) if teacher.path else teacher.spec.name
-    lows = [path for folder in config.unlabelled for path in picture_names.find(folder)]
+    lows = [path for folder in config.unlabelled for path in file_names.find_pictures(folder)]
     say(
         f"teacher {teacher.spec.name} x{teacher.scale}: outputs of {plural(len(pairs) + len(lows), 'input')}, made where not kept"
     )
@@ -156,6 +156,6 @@ def _from_folder(config: TrainConfig, folder: Path, pairs: Sequence[Pair], say: 
 
 
 def _picture_of(folder: Path, path: Path) -> Path | None:
-    names = [f"{path.stem}{suffix}" for suffix in picture_names.SUFFIXES]
+    names = [f"{path.stem}{suffix}" for suffix in file_names.PICTURE_SUFFIXES]
     places = (place / name for place in (folder / path.parent.name, folder) for name in names)
     return next(filter(Path.is_file, places), None)

@@ -13,11 +13,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from youku.engines import weights
+from youku.engines import shipped, weights
 from youku.files import printable
 from youku.models import MODELS
 from youku.models.spec import ModelSpec
 from youku.text_table import plural
+from youku.training.settings import NetworkSettings
 
 GAUSSIAN_STD = 0.01  # of --init gaussian
 SCALE_LAYERS = ("upscale", "last")  # what a network calls its enlarging layer
@@ -57,6 +58,15 @@ class Transfer:
     def __str__(self) -> str:
         new, skipped = _listed(self.new, "new"), _listed(self.skipped, "of the file skipped")
         return f"{plural(len(self.loaded), 'tensor')} loaded; {new}; {skipped}"
+
+
+def begin(module: nn.Module, spec: ModelSpec, scale: int, config: NetworkSettings) -> Transfer | None:
+    """What the settings say of the first weights of `module`; what --init-from took."""
+    initialise(module, config.init)
+    if not config.init_from:
+        return None
+    start = shipped.start_of(config.init_from, config.model, scale)
+    return load_into(module, spec, scale, start, config.input_mean, config.input_std)
 
 
 def load_into(

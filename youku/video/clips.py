@@ -1,4 +1,4 @@
-"""Say what a name is - y4m clip, pipe, coded video, raw planes, pictures - and open it for its frames, streamed.
+"""Open what a name is (`file_names`) - y4m clip, pipe, coded video, raw planes, pictures - for its frames, streamed.
 
 `open_clip` opens any of them, `open_420` what `find_material` found as 8-bit 4:2:0. Pictures are a folder or a numbered
 pattern; a single one is decoded as a video of one frame.
@@ -13,14 +13,14 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from youku.text_table import plural
-from youku.video import picture_names, y4m
+from youku.video import file_names, y4m
 from youku.video.ffmpeg import DEBLOCK, Filter
+from youku.video.file_names import VIDEO_SUFFIXES, ClipKind, kind_of_source
 from youku.video.y4m import Header, Planes
 
 if TYPE_CHECKING:  # PyAV and what it reads, for coded video and pictures alone
@@ -28,27 +28,6 @@ if TYPE_CHECKING:  # PyAV and what it reads, for coded video and pictures alone
     from youku.video.recording import Recording
 
 Item = TypeVar("Item")
-VIDEO_SUFFIXES = tuple(
-    f".{name}"
-    for name in (
-        *("y4m", "mp4", "m4v", "mkv", "webm", "avi", "mov", "mpg", "mpeg", "vob", "ts", "mxf", "wmv", "flv"),
-        *("264", "h264", "265", "h265", "hevc", "rm", "rmvb"),
-    )
-)
-
-
-class ClipKind(StrEnum):
-    """What a name stands for."""
-
-    STREAM = "stream"  # "-": y4m on stdin or stdout
-    Y4M = "y4m"
-    YUV = "yuv"  # planes without a header
-    PICTURES = "pictures"  # a folder, or a pattern such as frame%3d.png
-    HDF5 = "hdf5"
-    VIDEO = "video"  # anything else: ffmpeg shall tell
-
-
-_BY_SUFFIX = {".y4m": ClipKind.Y4M, ".yuv": ClipKind.YUV, ".h5": ClipKind.HDF5, ".hdf5": ClipKind.HDF5}
 
 
 @dataclass(frozen=True)
@@ -83,28 +62,6 @@ class Material:
 
     name: str
     paths: tuple[Path, ...]
-
-
-def kind_of(name: str | Path) -> ClipKind:
-    """What a name says, whether or not there is such a file."""
-    path = Path(name)
-    if str(name) == "-":
-        return ClipKind.STREAM
-    if picture_names.is_pattern(path) or path.is_dir() or str(name).endswith("/"):
-        return ClipKind.PICTURES
-    return _BY_SUFFIX.get(path.suffix.lower(), ClipKind.VIDEO if path.suffix or path.is_file() else ClipKind.PICTURES)
-
-
-def kind_of_source(name: str | Path) -> ClipKind:
-    """`kind_of`, and y4m by its first bytes whatever the file is called; 4:1:1, which `y4m` has not, is FFmpeg's to read."""
-    kind = kind_of(name)
-    if kind not in (ClipKind.VIDEO, ClipKind.Y4M) or not Path(name).is_file():
-        return kind
-    with open(name, "rb") as file:
-        head = file.readline(1 << 12).split()
-    if head[:1] == [y4m.MAGIC]:
-        return ClipKind.VIDEO if b"C411" in head else ClipKind.Y4M
-    return kind
 
 
 @contextmanager
@@ -182,7 +139,7 @@ def _open_pictures(path: Path, fps: Fraction, chroma: str | None, by_float: bool
     """Gray planes as they are; RGB with the tags that it gets by ffmpeg and by float alike."""
     from youku.video import pictures
 
-    if (path / picture_names.PLANE_INDEX).is_file():
+    if (path / file_names.PLANE_INDEX).is_file():
         header, planes, lines = pictures.read_planes(path)
         yield Opened(header, planes, params=lines)
         return
@@ -224,7 +181,7 @@ def find_material(names: Sequence[str | Path], sequence: bool = False) -> list[M
     found: list[Material] = []
     for name in names:
         path = Path(name)
-        if path.is_dir() or picture_names.is_pattern(path):
+        if path.is_dir() or file_names.is_pattern(path):
             found += _in_folder(path, sequence)
         elif not path.is_file():
             raise ValueError(f"{path}: no such file or folder; check the path")
@@ -238,7 +195,7 @@ def _in_folder(folder: Path, sequence: bool) -> list[Material]:
     videos = [path for path in inside if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")]
     if videos:
         return [Material(str(path), (path,)) for path in videos]
-    found = picture_names.find(folder)
+    found = file_names.find_pictures(folder)
     return [Material(str(folder), tuple(found))] if sequence else [Material(str(path), (path,)) for path in found]
 
 
@@ -246,7 +203,7 @@ def _in_folder(folder: Path, sequence: bool) -> list[Material]:
 def open_420(source: Material) -> Iterator[Opened]:
     """Frames as 8-bit 4:2:0: y4m of that kind as it is, pictures in float, all else converted by ffmpeg."""
     first = source.paths[0]
-    if first.suffix.lower() in picture_names.SUFFIXES:
+    if first.suffix.lower() in file_names.PICTURE_SUFFIXES:
         from youku.video import pictures
 
         header = y4m.make_header(*pictures.common_size(source.paths))

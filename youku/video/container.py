@@ -21,7 +21,8 @@ from youku import files
 from youku.video import avframe, encoding, ffmpeg, recording
 from youku.video.avframe import Tags
 from youku.video.coder import Coder
-from youku.video.encoding import SUFFIXES, Encoding
+from youku.video.encoding import Encoding
+from youku.video.file_names import WRITABLE_VIDEOS
 from youku.video.recording import Recording
 from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
@@ -56,7 +57,7 @@ def carried(
         for stream in (stream for stream in container.streams if stream.type in kinds):
             codec = stream.codec_context.name if stream.codec_context else stream.metadata.get("mimetype", "unknown")
             if stream.type != "attachment" and not recording.holds(suffix, stream):
-                others = [other for other in SUFFIXES if recording.holds(other, stream)]
+                others = [other for other in WRITABLE_VIDEOS if recording.holds(other, stream)]
                 flag = "--no-audio" if stream.type == "audio" else "--no-subtitles"
                 raise ValueError(
                     f"{target}: {suffix} cannot hold stream {stream.index} of {source} ({stream.type}, {codec}); "

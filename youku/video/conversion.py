@@ -1,4 +1,4 @@
-"""Convert a clip to another: y4m, raw planes, numbered pictures, a video; its name says what each is (`clips.kind_of`).
+"""Convert a clip to another: y4m, raw planes, numbered pictures, a video; its name says what each is (`file_names.kind_of`).
 
 Names and a `Conversion` -> a file, stdout or a set of pictures that appears whole. Header tokens and FRAME parameters are
 kept between y4m files and folders of gray planes.
@@ -19,8 +19,9 @@ import numpy as np
 
 from youku.cli import Watch, option, unwatched
 from youku.files import atomic_write
-from youku.video import clips, container, encoding, ffmpeg, picture_names, picture_writer, y4m
-from youku.video.clips import ClipKind, Opened
+from youku.video import clips, container, encoding, ffmpeg, file_names, picture_writer, y4m
+from youku.video.clips import Opened
+from youku.video.file_names import ClipKind
 from youku.video.y4m import Planes
 
 _log = logging.getLogger(__name__)
@@ -48,14 +49,16 @@ class Conversion:
     )
     fps: str | None = option(None, "frames a second of a .yuv or picture input (default 25)")
     every: int = option(1, "keep every N-th frame, from frame 0", type=int, metavar="N")
-    format: str | None = option(None, "kind of pictures in an OUT folder (default png)", choices=picture_names.WRITABLE)
+    format: str | None = option(
+        None, "kind of pictures in an OUT folder (default png)", choices=file_names.WRITABLE_PICTURES
+    )
     route: str = option("ffmpeg", "who converts colours for pictures", choices=ROUTES)
     planes: bool = option(False, "write y, u, v as gray png: no loss", action="store_true")
     deblock: bool = option(False, "smooth block borders of a y4m file or video first", action="store_true")
     start: float | None = option(None, "begin there: 90, 1:30 or 0:01:30.5", type=parse_sec, metavar="TIME")
     duration: float | None = option(None, "keep that long from there", type=parse_sec, metavar="TIME")
     audio: str | None = option(None, "copy the audio of this file into an OUT video", metavar="FILE")
-    codec: str | None = option(None, "of an OUT video (default x264; vp9 for .webm)", choices=encoding.CODECS)
+    codec: str | None = option(None, "of an OUT video (default x264; vp9 for .webm)", choices=file_names.CODECS)
     crf: int | None = option(None, "quality of an OUT video, smaller is better (default x264 18)", type=int)
     force: bool = option(False, "replace pictures that are there already", action="store_true")
 
@@ -115,7 +118,7 @@ def _some(frames: Frames, name: str, start_sec: float | None) -> Iterator[tuple[
 
 
 def _write(target: str | Path, opened: Opened, frames: Frames, wanted: Conversion) -> int:
-    kind, header, path = clips.kind_of(target), opened.header, Path(target)
+    kind, header, path = file_names.kind_of(target), opened.header, Path(target)
     plain = (planes for planes, _ in frames)
     if kind in (ClipKind.Y4M, ClipKind.STREAM):
         with y4m.create(target, header) as writer:
@@ -130,7 +133,7 @@ def _write(target: str | Path, opened: Opened, frames: Frames, wanted: Conversio
         return container.write_clip(target, header, plain, coding, wanted.audio, opened.tags, *cut)
     if wanted.planes:
         return picture_writer.write_planes(path, header, frames, wanted.force)
-    if not picture_names.is_pattern(path):
+    if not file_names.is_pattern(path):
         path = path / f"%06d.{wanted.format or 'png'}"
     elif wanted.format and path.suffix != f".{wanted.format}":
         raise ValueError(f"{target}: --format {wanted.format} contradicts the name; leave one of them out")
@@ -151,13 +154,13 @@ def _write_raw(path: Path, frames: Iterable[Planes]) -> int:
 
 def _refuse_useless(source: str | Path, target: str | Path, wanted: Conversion) -> None:
     """ValueError for names that make no pair, and for settings that this pair would silently ignore."""
-    kind, to_video = clips.kind_of_source(source), clips.kind_of(target) is ClipKind.VIDEO
+    kind, to_video = file_names.kind_of_source(source), file_names.kind_of(target) is ClipKind.VIDEO
     if "-" not in (str(source), str(target)) and Path(source).resolve() == Path(target).resolve():
         raise ValueError(f"{target}: OUT is IN; inputs are never overwritten, name another file")
-    if to_video and not encoding.is_video(target):
-        names = ", ".join(f"OUT{suffix}" for suffix in encoding.SUFFIXES)
+    if to_video and not file_names.is_video(target):
+        names = ", ".join(f"OUT{suffix}" for suffix in file_names.WRITABLE_VIDEOS)
         path, numbered = Path(target), ""
-        if path.suffix.lower() in picture_names.SUFFIXES:
+        if path.suffix.lower() in file_names.PICTURE_SUFFIXES:
             numbered = f"; pictures are numbered: name {path.stem}%3d.png or {path.stem}/"
         raise ValueError(
             f"{target}: expected OUT to be .y4m, .yuv, -, frame%3d.bmp, a folder or a video ({names}){numbered}"

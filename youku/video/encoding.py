@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from youku.video.y4m import Header
 
 _log = logging.getLogger(__name__)
-SUFFIXES = (".mp4", ".mkv", ".mov", ".webm")
 _X265 = {"x265-params": "log-level=error"}
 # codec -> ffmpeg's encoder, its options, default and largest crf, depths, containers, least and most side in pixels
 _ENCODERS: dict[str, tuple[str, dict[str, str], int, int, tuple[int, ...], tuple[str, ...], range]] = {
@@ -32,7 +31,6 @@ _ENCODERS: dict[str, tuple[str, dict[str, str], int, int, tuple[int, ...], tuple
     "vp9": ("libvpx-vp9", {"b": "0", "row-mt": "1"}, 24, 63, (8, 10, 12), (".mp4", ".mkv", ".webm"), range(1, 65536)),
     "ffv1": ("ffv1", {"level": "3", "slicecrc": "1"}, 0, 0, (8, 9, 10, 12, 14, 16), (".mkv",), range(1, 65536)),
 }
-CODECS = tuple(_ENCODERS)
 # ISO 639-1 and 639-3, two letters and three a language, of pycountry 26.2
 _LANGUAGES = """\
 aaaar ababk aeave afafr akaka amamh anarg arara asasm avava ayaym azaze babak bebel bgbul bibis bmbam bnben bobod
@@ -53,13 +51,13 @@ class Encoding:
     """How the pictures are coded."""
 
     codec: str = "x264"
-    """One of CODECS; ffv1 is lossless."""
+    """One of file_names.CODECS; ffv1 is lossless."""
     crf: int | None = None
     """Constant rate factor, larger is worse; None for the codec's default."""
 
     def __post_init__(self) -> None:
-        if self.codec not in CODECS:
-            raise ValueError(f"--codec {self.codec}: expected one of {', '.join(CODECS)}")
+        if self.codec not in _ENCODERS:
+            raise ValueError(f"--codec {self.codec}: expected one of {', '.join(_ENCODERS)}")
         most = _ENCODERS[self.codec][3]
         if self.crf is not None and not most:
             raise ValueError(f"--crf {self.crf}: {self.codec} is lossless and has no crf; leave --crf out")
@@ -100,11 +98,6 @@ def _has_avx512() -> bool:
         return False
 
 
-def is_video(path: str | Path) -> bool:
-    """True for a name that ends like a container that can be written here."""
-    return Path(path).suffix.lower() in SUFFIXES
-
-
 def default_encoding(path: str | Path, codec: str | None, crf: int | None) -> Encoding:
     """What the user chose, with x264 where the name does not want vp9 (.webm)."""
     return Encoding(codec=codec or ("vp9" if Path(path).suffix.lower() == ".webm" else "x264"), crf=crf)
@@ -115,7 +108,7 @@ def check(header: Header, target: str | Path, encoding: Encoding) -> None:
     suffix, codec = Path(target).suffix.lower(), encoding.codec
     _, _, _, _, depths, suffixes, sides = _ENCODERS[codec]
     if suffix not in suffixes:
-        fitting = ", ".join(name for name in CODECS if suffix in _ENCODERS[name][5])
+        fitting = ", ".join(name for name in _ENCODERS if suffix in _ENCODERS[name][5])
         raise ValueError(f"{target}: {suffix} cannot hold {codec}; use --codec {fitting}, or OUT{suffixes[0]}")
     if header.depth not in depths or (codec == "vp9" and header.layout[0] == 0):
         raise ValueError(f"{target}: {codec} cannot hold C{header.chroma}; use --codec ffv1 and name OUT.mkv")

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from youku.text_table import listed
-from youku.video import picture_names, pictures, resize
+from youku.video import file_names, pictures, resize
 
 KINDS = ("bicubic", "unknown")
 RESIZER = "matlab-bicubic"
@@ -49,13 +49,13 @@ def find(folder: str | Path, scale: int, kind: str = "bicubic", low: Path | None
     "bicubic", which can be made, and an error for any other kind.
     """
     high_folder = _high_folder(Path(folder), scale)
-    highs = picture_names.find(high_folder)
+    highs = file_names.find_pictures(high_folder)
     flat = [] if low else _flat(high_folder, highs, scale)
     low_folder = high_folder if flat else low or _low_folder(high_folder, scale, kind)
     highs = flat or highs
     if low_folder is None:
         return [PictureFiles(high, None) for high in highs]
-    lows = {path.stem: path for path in picture_names.find(low_folder)}
+    lows = {path.stem: path for path in file_names.find_pictures(low_folder)}
     others = {} if low_folder.samefile(high_folder) else lows  # a picture is not its own low resolution
     found = [PictureFiles(high, _partner(high.stem, lows, others, scale)) for high in highs]
     missing = [pair.high.name for pair in found if pair.low is None]
@@ -129,7 +129,7 @@ def match_made(folder: Path, truths: list[PictureFiles], scale: int) -> list[Pat
 
     ValueError lists every truth without one, or with several.
     """
-    made = picture_names.find(folder)
+    made = file_names.find_pictures(folder)
     found, missing, unclear = [], [], []
     for truth in truths:
         names = {truth.high.stem, truth.name, f"{truth.name}x{scale}"}

@@ -18,7 +18,7 @@ import numpy as np
 
 from youku import files
 from youku.text_table import plural
-from youku.video import color, ffmpeg, picture_names, resize, y4m
+from youku.video import color, ffmpeg, file_names, resize, y4m
 from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
 
@@ -70,9 +70,7 @@ def write_by_float(pattern: Path, header: Header, frames: Iterable[Planes], forc
     number = 0
     with _whole_set(pattern, force) as folder:
         for number, planes in enumerate(frames, 1):
-            (folder / picture_names.name_of(pattern, number)).write_bytes(
-                _coded(planes, header, matrix, pattern.suffix)
-            )
+            (folder / file_names.name_of(pattern, number)).write_bytes(_coded(planes, header, matrix, pattern.suffix))
     return number
 
 
@@ -112,7 +110,7 @@ def create(pattern: Path, header: Header, matrix: str, kept: Kept | None) -> Ite
         yield writer
         folder = stack.enter_context(_whole_set(pattern, force=True))
         for number, path in enumerate(writer.made, 1):
-            place = folder / picture_names.name_of(pattern, number)
+            place = folder / file_names.name_of(pattern, number)
             try:
                 os.link(path, place)  # it stays among what is kept until all have their names
             except OSError:  # a file system without links
@@ -129,7 +127,7 @@ def write_planes(target: Path, header: Header, frames: Iterable[tuple[Planes, st
             for name, plane in zip("yuv", planes, strict=False):
                 Image.fromarray(np.ascontiguousarray(plane)).save(folder / f"frame{number:06d}_{name}.png")
             params.append(param)
-        files.write_json(folder / picture_names.PLANE_INDEX, {"header": list(header.tokens), "frame_params": params})
+        files.write_json(folder / file_names.PLANE_INDEX, {"header": list(header.tokens), "frame_params": params})
     return len(params)
 
 
@@ -139,7 +137,7 @@ def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
 
     A hidden mark lies there meanwhile: what a run that was killed then left is a part of a set, and is replaced.
     """
-    picture_names.check(pattern)
+    file_names.check_picture(pattern)
     old, moving = _old_pictures(pattern), pattern.with_name(f".{pattern.name[:60]}.moving")
     if old and not force and not moving.exists():
         raise ValueError(f"{pattern.parent}: already holds {old[0].name}; name another folder, or replace with --force")
@@ -167,6 +165,6 @@ def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
 
 def _old_pictures(pattern: Path) -> list[Path]:
     planes = (
-        sorted(pattern.parent.glob("frame*_[yuv].png")) if (pattern.parent / picture_names.PLANE_INDEX).exists() else []
+        sorted(pattern.parent.glob("frame*_[yuv].png")) if (pattern.parent / file_names.PLANE_INDEX).exists() else []
     )
-    return [*picture_names.numbered(pattern).values(), *planes]
+    return [*file_names.numbered(pattern).values(), *planes]

@@ -1,4 +1,4 @@
-"""Read pictures, one as RGB or a set (`picture_names`) as frames, and damage in one sentence, however it is called.
+"""Read pictures, one as RGB or a set (`file_names`) as frames, and damage in one sentence, however it is called.
 
 A bmp, png, jpeg, tiff or webp -> uint8 RGB (H, W, 3), upright. A PNG's checksums hold, and no picture costs more memory
 than a file of its size can fill. Of an animation or a file of several pictures the first is read. RGB pictures become
@@ -25,7 +25,7 @@ import numpy as np
 from youku import files
 from youku.text_table import plural
 from youku.video import color, damage, ffmpeg, y4m
-from youku.video.picture_names import PLANE_INDEX, find
+from youku.video.file_names import PLANE_INDEX, find_pictures
 from youku.video.y4m import CHROMA, Header, Planes
 
 _log = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ def open_rgb(
     path: Path, fps: Fraction, chroma: str | None, by_float: bool
 ) -> Iterator[tuple[Header, Iterable[Planes]]]:
     """A picture set as the planes of a clip: by ffmpeg, or in float with chroma at its siting (8 bit)."""
-    found = find(path)
+    found = find_pictures(path)
     if by_float:
         width, height = common_size(found)
         header = y4m.make_header(width, height, fps, chroma or "420mpeg2")
