@@ -14,7 +14,7 @@ import torch
 
 from tests.conftest import fresh_network, write_pair
 from youku import contest, evaluate, files, predict
-from youku.engines import choice, graph, graph_engine, mean, weights
+from youku.engines import choice, chosen, graph, graph_engine, mean, weights
 from youku.engines.cuda_graph import GraphedEngine
 from youku.engines.graph import Opened
 from youku.engines.graph_engine import RUNTIMES, Runtime, open_engine
@@ -143,7 +143,7 @@ class Runtimes:
         monkeypatch.setattr(graph_engine, "version", lambda name: "1.0")
         monkeypatch.setattr(graph, "can_export", lambda: True)
         monkeypatch.setattr(graph, "kept", lambda made: b"")
-        monkeypatch.setattr(choice.time, "perf_counter", lambda: self.time)
+        monkeypatch.setattr(chosen.time, "perf_counter", lambda: self.time)
         step = TorchEngine.step
         monkeypatch.setattr(TorchEngine, "step", lambda engine, *given: self.spend("torch", step(engine, *given)))
         for name in RUNTIMES:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import write_pair
 from tests.test_train import settings
-from youku import contest, copies, files, predict, stores
+from youku import contest, copies, files, predict, stores, urls
 from youku.__main__ import main
 from youku.exchange import objects
 from youku.exchange.fetch import fetch
@@ -31,7 +31,7 @@ MISSING = [name for name in ("s3fs", "moto", "flask") if not importlib.util.find
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """A store that no command takes, as it would be gone with it."""
-    monkeypatch.setattr(stores, "SCHEMES", (*stores.SCHEMES, "memory"))
+    monkeypatch.setattr(urls, "SCHEMES", (*urls.SCHEMES, "memory"))
     system = fsspec.filesystem("memory")
     yield system
     for path in system.ls("/", detail=False):

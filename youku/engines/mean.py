@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from youku.engines import choice
 from youku.engines.choice import Tell
-from youku.engines.network import Engine, Network
+from youku.engines.network import TORCH, Engine, Network
 from youku.text_table import plural
 
 if TYPE_CHECKING:
@@ -59,8 +59,10 @@ def load(
 def settled(network: Network) -> list[str]:
     """--engine of each file, for another process to take what this one took for the pictures that it has seen."""
     engines = network.engine.engines if isinstance(network.engine, MeanEngine) else (network.engine,)
-    others = choice.TORCH if network.device.type == "cpu" else "auto"
-    return [one.settled if isinstance(one, choice.ChosenEngine) else others for one in engines]
+    from youku.engines.chosen import ChosenEngine
+
+    others = TORCH if network.device.type == "cpu" else "auto"
+    return [one.settled if isinstance(one, ChosenEngine) else others for one in engines]
 
 
 def of(networks: Sequence[Network]) -> Network:

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from youku.models.colours import Tensors
     from youku.models.spec import ModelSpec
 
+TORCH = "torch"  # as --engine calls it
+AGREE_CODES = 0.1
+"""How far an engine's output may lie from torch's, in codes (1/255) before rounding: so no code differs by more than 1, and
+those alone do that lie as near to a half. FSRCNN's lies within 0.001."""
+
 
 class Engine(Protocol):
     """What computes a network."""

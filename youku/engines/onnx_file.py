@@ -1,6 +1,6 @@
 """Exported networks: an .onnx file with all that a runner must know in its metadata, checked before it is written.
 
-Network -> file, and file -> Network that any runtime installed here runs (choice.py). The metadata's keys: youku.model,
+Network -> file, and file -> Network that any runtime installed here runs (chosen.py). The metadata's keys: youku.model,
 scale, colours, frames, aligned, halo_px, local, bytes_per_px and precision, which are what the kit needs to run it whatever
 networks it has itself; and for people range, layout, source, licence, card (the metadata of the weights file as JSON).
 ValueError in one sentence for a file that is not ours.
@@ -22,10 +22,10 @@ from torch import nn
 
 from youku import files
 from youku.engines import half
-from youku.engines.choice import AGREE_CODES, ChosenEngine
+from youku.engines.chosen import ChosenEngine
 from youku.engines.graph import OPSET
 from youku.engines.graph_engine import RUNTIMES, Runtime, open_engine
-from youku.engines.network import Network
+from youku.engines.network import AGREE_CODES, Network
 from youku.models import MODELS
 from youku.models.colours import Tensors
 from youku.models.spec import ModelSpec
