@@ -63,6 +63,7 @@ def test_best_score_comes_first(root: Path) -> None:
     assert text.startswith(leaderboard.HEADING) and "old" not in text
     rows = [line for line in text.splitlines() if line.startswith("| ")][2:]
     assert [row.split(" | ")[3] for row in rows] == ["41.250", "35.500", "n/a"]
+    assert [row.split(" | ")[5] for row in rows] == ["the best", "-5.750", "n/a"]
     assert report.write_leaderboard(root)[0].read_text() == text
 
 

@@ -245,7 +245,7 @@ def test_differences_inside_the_interval_are_called_so(folder: Path, tmp_path: P
     assert re.search(r"other above ours: -0\.\d\d to \+0\.\d\d, no difference that these clips show\.", page)
     leaderboard.write_board(tmp_path, leaderboard.read_entries(tmp_path)[0])
     rows = (tmp_path / "leaderboard.md").read_text()
-    assert "| the best |" in rows and re.search(r"\| -0\.\d\d to \+0\.\d\d, no difference", rows)
+    assert "| the best |" in rows and re.search(r"\| [-+]0\.\d+: -0\.\d\d to \+0\.\d\d, no difference", rows)
 
 
 def test_missing_score_is_one_clear_error(tmp_path: Path) -> None:

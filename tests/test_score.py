@@ -208,7 +208,7 @@ def test_what_clips_were_cut_from_is_kept(made: Path, tmp_path: Path, capsys: py
     try:
         assert score.main([*command, "--test-set", "150-155", "--out", str(tmp_path)]) == 0
         assert {clip["film"] for clip in scorefile.read_score(tmp_path)["clips"]} == {"film.mp4 (9 bytes)"}
-        assert "score not known (5 whole clips of 1 film, it takes 3 films)." in capsys.readouterr().out
+        assert ": not known (5 whole clips of 1 film, it takes 3 films)." in capsys.readouterr().out
         pairs.write_text("{")
         assert score.main([*command, "--test-set", "150-155", "--out", str(tmp_path)]) == 1
         assert "pairs.json" in capsys.readouterr().err

@@ -108,6 +108,6 @@ def sentences(scores: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list
     said = []
     for name, clips, score in zip(names, own, scores, strict=True):
         gain = f"; above bicubic {told(clips, clips_of(score['clips'], score['protocol'], 'bicubic'))}"
-        said.append(f"{name}: score {told(clips)}{gain if of_score(clips) else ''}.")
+        said.append(f"{name}: score {told(clips)}{gain}." if of_score(clips) else f"{name}: {told(clips)}.")
     pairs = list(zip(names, own, strict=True))[1:]
     return said + [f"{name} above {names[0]}: {told(clips, own[0])}." for name, clips in pairs]

@@ -16,7 +16,9 @@ from urllib.parse import quote
 
 from youku import files
 from youku.exchange import intervals, scorefile
+from youku.exchange.intervals import Clips
 from youku.exchange.totals import SYSTEMS
+from youku.text_table import minus
 
 NAME, HEADING = "leaderboard.md", "# Leaderboard\n\n"
 HEADS = (
@@ -112,7 +114,7 @@ def _cells(entry: Entry, first: Entry, test_set: str) -> list[str]:
         str(len(score["clips"])),
         head,
         intervals.told(own),
-        "the best" if entry is first else intervals.told(own, best),
+        "the best" if entry is first else _above(entry, first, own, best),
         *others,
         _plain(f"{protocol['psnr_planes']} by {protocol['psnr_pool']}"),
         _plain(f"{protocol['vmaf_clips']} clips, {protocol['vmaf_model']}, {protocol['vmaf_pool']}"),
@@ -121,14 +123,21 @@ def _cells(entry: Entry, first: Entry, test_set: str) -> list[str]:
     ]
 
 
+def _above(entry: Entry, first: Entry, own: Clips, best: Clips) -> str:
+    """How much more than the best it scored, and how far that would move with other clips where that is known."""
+    sides = (one.score["totals"]["submission"].get("score") for one in (entry, first))
+    more = _number(minus(*sides), 3, "+")
+    return f"{more}: {intervals.told(own, best)}" if intervals.of_score(own, best) else more
+
+
 def _made_by(folder: Path) -> str:
     """Its network, as a manifest says that `submit` wrote beside the score."""
     manifest = files.recall(folder / "manifest.json", {"model": str})
     return f": {manifest['model']}" if manifest else ""
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "n/a" if value is None else f"{value:.{digits}f}"
+def _number(value: float | None, digits: int, sign: str = "") -> str:
+    return "n/a" if value is None else f"{value:{sign}.{digits}f}"
 
 
 def _plain(text: str) -> str:

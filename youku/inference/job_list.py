@@ -75,7 +75,8 @@ def _is_file(target: str) -> bool:
 
 def _file_job(source: str, target: str, frames: str, test_set: str, label: str) -> Job:
     if source != "-" and not Path(source).is_file():
-        raise ValueError(f"{source}: no such file or folder; check the path")
+        clips = ", or bring clips there: make pairs FROM=..., or make download" if frames == "scored" else ""
+        raise ValueError(f"{source}: no such file or folder; check the path{clips}")
     if _is_folder(target):
         target = str(Path(target) / f"{Path(source).stem}_{label}.y4m")
     suffix = Path(target).suffix.lower()

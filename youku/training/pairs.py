@@ -135,7 +135,7 @@ def find_pairs(
         lows = [path for path in entries if (name := contest.parse_name(path.name)) and name[1] == "l"]
         has_pictures = any(path.suffix.lower() in file_names.PICTURE_SUFFIXES for path in entries)
         if not folder.is_dir():
-            advice = "run make download, or name yours with --data"
+            advice = "make pairs FROM=... or make download brings clips there; or name yours with --data"
             faults.append(f"{folder}: no such folder of clips or pictures; {advice}")
         elif lows:
             if has_pictures:
