@@ -274,6 +274,18 @@ def test_closed_streams(streams: str, words: str) -> None:
     assert words in done.stderr and done.stderr.count("\n") == (1 if words else 0)
 
 
+def test_a_current_folder_that_is_gone(tmp_path: Path) -> None:
+    """One sentence, not those of the libraries that look for themselves there."""
+    (tmp_path / "gone").mkdir()
+    line = f'rmdir "{tmp_path}/gone"; "{sys.executable}" -m youku models'
+    how = {"cwd": tmp_path / "gone", "env": {**os.environ, "PYTHONPATH": str(REPO)}}
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, **how)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: the current folder is no longer there; change into another one\n",
+    )
+
+
 @pytest.mark.parametrize("kib", [400000, 600000])
 def test_too_little_memory_to_begin(kib: int) -> None:
     """`ulimit -v` that not even torch fits into is one sentence, also where its libraries would end the process."""

@@ -220,6 +220,15 @@ def test_the_wipe_line_is_seen_on_bright_pictures(height: int, half_px: int) -> 
     assert (drawn[:, ~(dark | light)] == 255).all()
 
 
+@pytest.mark.parametrize("name", ["a\nb", "sur\udcff", "\u7247"])
+def test_names_that_cannot_be_drawn_become_letters(name: str) -> None:
+    """Lines, bytes that are no UTF-8, and signs that Pillow's own font has not; a label that was given is refused."""
+    versions = [compare_clips.Version(Path(f"{one}.y4m"), HEADER, iter([])) for one in (name, "b")]
+    assert compare_clips.version_labels(None, versions, (WIDTH, HEIGHT)) == ("A", "b")
+    with pytest.raises(ValueError, match="write the labels in ASCII"):
+        compare_clips.version_labels(f"{name},b", versions, (WIDTH, HEIGHT))
+
+
 def test_long_labels_are_cut_and_drawn_at_every_size() -> None:
     """A label never runs into its neighbour; text grows with the picture."""
     text = compare_canvas.shortened("a very long name of a clip", 80, 14)

@@ -207,8 +207,8 @@ def test_size_cuts_the_middle(tmp_path: Path) -> None:
 
 
 def test_second_run_is_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A repeated command says so and makes nothing; a lost file is made again, alike; other settings redo."""
-    source, out = write(tmp_path / "a.y4m", 5, 64, 48), tmp_path / "out"
+    """A repeated command says so and makes nothing, whatever the source is called; what is lost is made again; others redo."""
+    source, out = write(tmp_path / "no utf-8 \udcff.y4m", 5, 64, 48), tmp_path / "out"
     line = [str(source), str(out), "--preset", "youku", "--split-every", "2"]
     assert degrade.main([*line, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["made"] == [0, 1, 2]

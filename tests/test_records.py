@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import torch
 
 from tests.test_films import decoded
 from tests.test_predict import clip_of, network, run, save_weights
-from youku import evaluate, predict, train
+from youku import evaluate, files, predict, train
 from youku.engines import half, variants, weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
@@ -259,3 +261,15 @@ def test_a_digest_is_that_of_what_is_in_the_file(tmp_path: Path, num_bytes: int)
         assert made.digest.hexdigest() == hashed.of_file(tmp_path / "a")
     (tmp_path / "b").write_bytes(data[:-1] + bytes([data[-1] ^ 1]) if data else b"x")
     assert hashed.of_file(tmp_path / "b") != hashed.of_file(tmp_path / "a")
+
+
+def test_a_refused_record_names_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder that one may not write to, the error is of the file that was asked for, not of a hidden one."""
+
+    def refuse(path: Path, *_: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "", str(path))
+
+    monkeypatch.setattr(files, "write_json", refuse)
+    with pytest.raises(PermissionError) as caught:
+        records.write(tmp_path / "out.y4m", {}, durable=False)
+    assert caught.value.filename == str(tmp_path / "out.y4m")

@@ -245,6 +245,7 @@ def _told(act: Callable[[], int], verb: str, is_process: bool) -> int:
     try:
         if is_process:
             _open_streams()
+            system_errors.require_folder()
             stops.watch_process()
             memory.keep_freed()
             if verb in NO_NETWORK:

@@ -157,9 +157,9 @@ def sync(path: str | Path) -> None:
 
 
 def write_json(path: str | Path, value: Any, durable: bool = True) -> None:
-    """Write `value` as indented UTF-8 JSON, whole or not at all."""
+    """Write `value` as indented UTF-8 JSON, whole or not at all; bytes of a name that are no UTF-8 as &#56575;."""
     with atomic_write(path, durable) as file:
-        file.write(json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
+        file.write(json.dumps(value, indent=2, ensure_ascii=False).encode(errors="xmlcharrefreplace") + b"\n")
 
 
 def read_json(path: str | Path) -> Any:

@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import threading
+from pathlib import Path
 
 LEAST_BYTES = 700 << 20  # of addresses: with less, libraries of torch end the process while they are loaded
 DISK = "free some space or choose another folder, then run again"
@@ -54,6 +55,14 @@ def require_memory() -> None:
         return
     if 0 <= (limit := resource.getrlimit(resource.RLIMIT_AS)[0]) < LEAST_BYTES:
         raise MemoryError(f"`ulimit -v` is {limit >> 10}, at least {LEAST_BYTES >> 10} are needed")
+
+
+def require_folder() -> None:
+    """ValueError where the current folder was removed: libraries would fail with words of their own."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise ValueError("the current folder is no longer there; change into another one") from None
 
 
 def require_threads() -> None:

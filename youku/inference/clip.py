@@ -103,7 +103,7 @@ class Predictor:
             self.tell(f"{job.target}: up to date")
             return None
         made, began = {"made_by": made_by, "input": source}, time.monotonic()
-        files.write_json(record, made, durable=False)  # claimed first: a run that is killed here may be repeated
+        records.write(target, made, durable=False)  # claimed first: a run that is killed here may be repeated
         try:
             key = records.key_of(made_by | self._how)
             with segments.keep(target, key, self.options.batch) if source else nullcontext() as kept:
@@ -114,7 +114,7 @@ class Predictor:
                 output = records.content_of(target, digest=kept.digest if kept else "")
                 stops.keeps("files that are finished are kept; the same command makes the rest")
                 is_long = time.monotonic() - began > segments.SAVE_EVERY_SEC  # or a power cut may cost it
-                files.write_json(record, {**made, "output": output}, durable=is_long)
+                records.write(target, {**made, "output": output}, durable=is_long)
         except BaseException:
             if not records.exists(target):
                 record.unlink(missing_ok=True)

@@ -37,6 +37,15 @@ def read(record: Path) -> dict[str, Any]:
     return files.recall(record, dict) or {}
 
 
+def write(target: Path, record: dict[str, Any], durable: bool) -> None:
+    """Write the record of an output; what the system refuses is told of the output, which the user named."""
+    try:
+        files.write_json(record_of(target), record, durable)
+    except OSError as error:
+        error.filename = str(target)
+        raise
+
+
 def content_of(path: str | Path, known: Any = None, digest: str = "") -> dict[str, str]:
     """Digest and stamp of a file; `known` is what a record says of both, `digest` the first, from who has just made it."""
     stamp = _of_all(path, files.stamp)

@@ -86,7 +86,10 @@ def version_labels(given: str | None, versions: Sequence[Version], size: tuple[i
         names = [version.path.stem for version in versions]
         if len(set(names)) < len(names):
             names = [f"{version.path.absolute().parent.name}/{version.path.stem}" for version in versions]
-        names = [name if name.isascii() else letter for name, letter in zip(names, "ABC", strict=False)]
+        names = [
+            name if name.isascii() and name.isprintable() else letter
+            for name, letter in zip(names, "ABC", strict=False)
+        ]
     if not all(name.isascii() and name.isprintable() for name in names):
         raise cli.UsageError(f"--labels {given}: Pillow's own font has Latin letters alone; write the labels in ASCII")
     headers = [version.header for version in versions]

@@ -256,11 +256,12 @@ def _list(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, An
 
 
 def _settings(source: Material, degradation: Degradation, selection: Selection, seed: int) -> dict[str, Any]:
-    """What decides a pair's bytes, as JSON keeps it."""
-    total_bytes = sum(path.stat().st_size for path in source.paths)
-    modified = max(path.stat().st_mtime_ns for path in source.paths)
-    known = {"source": source.name, "source_bytes": total_bytes, "source_mtime_ns": modified, "seed": seed}
-    return json.loads(json.dumps({**known, "cut": asdict(selection), "degradation": asdict(degradation)}))
+    """What decides a pair's bytes, as JSON keeps it; bytes of a name that are no UTF-8 as &#56575;."""
+    found = [path.stat() for path in source.paths]
+    num_bytes, modified = sum(one.st_size for one in found), max(one.st_mtime_ns for one in found)
+    known = {"source": source.name, "source_bytes": num_bytes, "source_mtime_ns": modified, "seed": seed}
+    settings = {**known, "cut": asdict(selection), "degradation": asdict(degradation)}
+    return json.loads(json.dumps(settings, ensure_ascii=False).encode(errors="xmlcharrefreplace"))
 
 
 def _is_current(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> bool:
