@@ -302,6 +302,8 @@ PAGES = {
     "html": (b"<!DOCTYPE html><html><title>Log  in</title>", r'a page \("Log in"\) in place'),
     "xml": (b'\xef\xbb\xbf<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>', r'\("NoSuchKey"\)'),
     "untitled": (b"  \n<p>busy", "the server sent a page in place"),
+    "json": (b'{"error": "quota exceeded"}', r'a page \("{"error": "quota exceeded"}"\) in place'),
+    "text": (b"Rate limit exceeded\n", r'a page \("Rate limit exceeded"\) in place'),
     "empty": (b"", "an empty file"),
 }
 
@@ -321,6 +323,19 @@ def test_fetch_says_that_a_page_came(server: Server, tmp_path: Path, page: str) 
     server.bodies["/a"] = DATA
     fetch(server.url + "a", tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == DATA and gets(server)[-1] == "bytes=1000-"
+
+
+@pytest.mark.parametrize("place", ["{url}a", "http://[::1", "file:///etc/passwd"])
+def test_fetch_says_that_an_address_leads_nowhere(server: Server, tmp_path: Path, place: str) -> None:
+    """Round in a circle, to what is no address, or to what a server may not name: told of the file, which is not fetched."""
+    server.status["/a"], server.headers["Location"] = 302, place.format(url=server.url)
+    with pytest.raises(FetchError, match=rf"^{server.url}a: leads to no file \(") as caught:
+        fetch(server.url + "a", tmp_path / "a")
+    assert caught.value.dead and list(tmp_path.iterdir()) == []
+    with objects.make_session() as session, pytest.raises(FetchError, match="leads to no file"):
+        objects.size_of(session, server.url + "a")
+    with pytest.raises(FetchError, match=r"^http://\[::1/a: leads to no file"):
+        fetch("http://[::1/a", tmp_path / "a")
 
 
 def test_fetch_busy_waits_as_told(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,9 @@ import pytest
 
 from youku import contest, predict, score
 from youku.engines import shipped
-from youku.exchange import scorefile
+from youku.exchange import pairing, scorefile
 from youku.exchange.score_clips import Scoring
-from youku.exchange.submission import make_submission
+from youku.exchange.submission import Submission, make_submission
 from youku.exchange.totals import Reading, format_table
 from youku.metrics import psnr, ssim, vmaf
 from youku.video import ffmpeg, interpolate, y4m
@@ -386,3 +386,11 @@ def test_weights_are_predicted_with_first(made: Path, tmp_path: Path, capsys: py
     assert score.main(torn) == 1
     assert f"cannot find {contest.high_name(TEST_SET.ids[-1])} in" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()  # nothing was predicted
+
+
+def test_why_a_member_is_not_scored(tmp_path: Path) -> None:
+    """What is there and cannot be used is not only missing."""
+    name = TEST_SET.name(TEST_SET.ids[0])
+    submission = Submission(tmp_path / "a.zip", {name: 9}, {name: "twice in the zip"})
+    with pytest.raises(ValueError, match=rf"cannot find {name} in \S+a\.zip \(twice in the zip\)"):
+        pairing.pair_up(submission, TEST_SET, tmp_path, tmp_path)

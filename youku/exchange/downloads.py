@@ -14,7 +14,6 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
@@ -85,7 +84,7 @@ def make_plan(
     wanted: Sequence[Wanted], base_url: str = contest.BASE_URL, num_frames: int = contest.CLIP_FRAMES
 ) -> Plan:
     """Look at the disk; ask the server for sizes only where there is something to fetch."""
-    if urlsplit(base_url).scheme not in objects.SCHEMES:
+    if base_url.partition(":")[0].lower() not in objects.SCHEMES:
         raise ValueError(f"--base-url {base_url!r}: expected http://..., https://..., file:///... or s3://...")
     plan = Plan({}, base_url, num_frames)
     for item in cli.bar(wanted, desc="look at the clips", unit="archive", leave=False):

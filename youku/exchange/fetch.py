@@ -32,6 +32,7 @@ WRITE_BACK_BYTES = 16 << 20  # handed to the disk early, so that the closing fsy
 HEAD_BYTES = 64  # of a file: two files, or two places of one, do not agree in them
 MAX_PAUSE_SEC = 60  # also where a server asks for more with Retry-After
 NOTE = {"url": str, "validator": str, "total_bytes": (int, None)}
+PLAIN_TEXT = re.compile(rb"[\t\r\n -~]{1,1000}")  # such as a store's refusal
 PAGE_TITLE = re.compile(rb"<(?:title|Code)[^>]*>([^<]{1,80})<", re.IGNORECASE)
 
 
@@ -144,8 +145,9 @@ def _first_block(url: str, body: Body, part: BinaryIO) -> bytes:
     if body.start:
         return _rest(body, part)
     block = body.read(BLOCK_BYTES)
-    if block.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
-        title = PAGE_TITLE.search(block)
+    head = block.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head[:1] in (b"<", b"{") or PLAIN_TEXT.fullmatch(head):
+        title = PAGE_TITLE.search(block) or (head[:1] != b"<" and re.search(rb"(.{1,80})", head))
         words = f' ("{" ".join(title[1].decode(errors="replace").split())}")' if title else ""
         raise FetchError(
             url, f"the server sent a page{words} in place of the file; a login or an error, see it in a browser"

@@ -30,10 +30,7 @@ SCHEMES = ("file", *urls.SCHEMES)
 TIMEOUT_SEC = (10, 60)  # to connect, between two packets
 _PLAIN = {"Accept-Encoding": "identity"}  # lengths and ranges must count the object's own bytes
 _BUSY = (429, 500, 502, 503, 504)  # asked again, after Retry-After where the server says so
-_HOPELESS = (
-    requests.exceptions.ProxyError, requests.exceptions.SSLError, requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema, requests.exceptions.TooManyRedirects,
-)  # fmt: skip
+_HOPELESS = (requests.exceptions.ProxyError, requests.exceptions.SSLError)
 
 
 class FetchError(ValueError):
@@ -93,12 +90,14 @@ def make_session(backoff_sec: float = 0.5) -> requests.Session:
 
 def size_of(session: requests.Session, url: str) -> int | None:
     """Size in bytes without fetching, None where the server does not say; FetchError where the file cannot be had."""
-    if opener := _opener(url):
-        with closing(opener(url, 0, Revision(url))) as body:
-            return body.revision.total_bytes
     try:
+        if opener := _opener(url):
+            with closing(opener(url, 0, Revision(url))) as body:
+                return body.revision.total_bytes
         answer = session.head(url, headers=_PLAIN, timeout=TIMEOUT_SEC, allow_redirects=True)
-    except requests.RequestException as error:
+    except FetchError:
+        raise
+    except (requests.RequestException, ValueError) as error:  # the latter for an address that is none
         raise _unreachable(url, error) from None
     if answer.status_code in (403, 405, 501, *_BUSY):  # some servers sign or allow GET alone: the transfer finds out
         return None
@@ -112,11 +111,12 @@ def read(session: requests.Session, url: str, offset: int, revision: Revision, f
 
     Only the `first` try takes an unreachable host for dead: later on, the network is away for a while.
     """
-    if opener := _opener(url):
-        return opener(url, offset, revision)
     try:
-        return _open_http(session, url, offset, revision)
-    except requests.RequestException as error:
+        opener = _opener(url)
+        return opener(url, offset, revision) if opener else _open_http(session, url, offset, revision)
+    except FetchError:
+        raise
+    except (requests.RequestException, ValueError) as error:  # the latter for an address that is none
         failure = _unreachable(url, error)
         if first and failure.dead:
             raise failure from None
@@ -235,9 +235,12 @@ def _refused(url: str, answer: requests.Response) -> FetchError:
     return FetchError(url, f"the server answered {answer.status_code} {answer.reason}")
 
 
-def _unreachable(url: str, error: requests.RequestException) -> FetchError:
+def _unreachable(url: str, error: requests.RequestException | ValueError) -> FetchError:
     """Why a host gave no answer, in words; not dead where it answered the call and then fell silent."""
-    host, cause = urlsplit(url).netloc, error.args[0] if error.args else error
+    cause = error.args[0] if error.args else error
+    if isinstance(error, requests.TooManyRedirects | ValueError):  # of requests' own kinds those of addresses
+        return FetchError(url, f"leads to no file ({cause})", unreachable=True)
+    host = urlsplit(url).netloc
     if isinstance(cause, urllib3.exceptions.MaxRetryError) and cause.reason:
         cause = cause.reason
     if isinstance(cause, urllib3.exceptions.NameResolutionError):

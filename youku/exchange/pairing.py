@@ -38,7 +38,8 @@ def pair_up(submission: Submission | None, test_set: TestSet, low: Path, high: P
     for clip_id in test_set.ids:
         name = test_set.name(clip_id)
         if submission and (name not in submission.members or name in submission.wrong):
-            missing.append(f"{name} in {submission.path}")
+            fault = submission.wrong.get(name, "")
+            missing.append(f"{name} in {submission.path}{f' ({fault})' if fault else ''}")
         wanted = ((low, contest.low_name(clip_id)), (high, contest.high_name(clip_id)))
         missing += [f"{one} in {folder}" for folder, one in wanted if not (folder / one).is_file()]
     if missing:

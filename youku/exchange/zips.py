@@ -46,6 +46,7 @@ MAX_DICTIONARY_BYTES = 256 << 20
 PACKERS = {
     1: "Shrink", 6: "Implode", 9: "Deflate64", 10: "IBM TERSE", 93: "Zstandard", 95: "XZ", 96: "JPEG", 98: "PPMd",
 }  # fmt: skip
+SIGNS = {b"<": "a web page", b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive", b"\x1f\x8b": "a gzip file"}
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, IndexError, MemoryError, OverflowError,
     RuntimeError, ValueError,
@@ -67,7 +68,8 @@ def open_zip(path: Path) -> zipfile.ZipFile:
             return zipfile.ZipFile(path)
     except DamagedZip as error:
         with path.open("rb") as file:
-            reason = "it is a web page" if file.read(100).lstrip().startswith(b"<") else str(error)
+            head = file.read(100).lstrip()
+        reason = next((f"it is {what}" for sign, what in SIGNS.items() if head.startswith(sign)), str(error))
         raise DamagedZip(f"{path}: is not a whole zip ({reason}); pack it again, or fetch it anew") from None
 
 
