@@ -56,6 +56,18 @@ def test_a_y4m_of_another_name_keeps_its_tokens(tmp_path: Path) -> None:
         assert list(opened.params) == ["I0", "I1", "I2", "I3"]
 
 
+def test_a_video_called_y4m_is_a_video(tmp_path: Path) -> None:
+    """Its first bytes count; where they are y4m's, and damaged, the file is told of as one."""
+    path = tmp_path / "a.y4m"
+    container.write_clip(tmp_path / "a.mp4", HEADER, [textured_frame(HEADER, 0)], Encoding())
+    (tmp_path / "a.mp4").rename(path)
+    with clips.open_clip(path) as opened:
+        assert len(list(opened.frames)) == 1
+    path.write_bytes(b"YUV4MPEG3 W16 H12\n")
+    with pytest.raises(ValueError, match="expected a y4m file"), clips.open_clip(path):
+        pass
+
+
 def test_a_y4m_of_411_is_read_as_422(tmp_path: Path) -> None:
     """What `ffmpeg -i tape.dv x.y4m` writes: every chroma sample is there, twice, and the range of the header is kept."""
     planes = bytes(range(16)) * 2 + bytes(range(8)) + bytes(range(100, 108))

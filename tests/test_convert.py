@@ -233,11 +233,11 @@ def test_a_folders_clips_are_counted_without_the_damaged(tmp_path: Path, capsys:
     for name in "abc":
         make_clip(tmp_path / f"in/{name}.y4m", 5)
     (tmp_path / "in/b.y4m").write_bytes((tmp_path / "in/b.y4m").read_bytes()[:-10])
-    out = str(tmp_path / "out")
+    out = str(tmp_path / "out.2")
     assert convert.main([str(tmp_path / "in"), out]) == 1
     told, said = capsys.readouterr()
     assert told == f"2 clips, 10 frames -> {out}\n" and "b.y4m: frame 4 at byte" in said
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.y4m", "c.y4m"]
+    assert sorted(path.name for path in (tmp_path / "out.2").iterdir()) == ["a.y4m", "c.y4m"]
 
 
 def test_a_broken_stream_leaves_no_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,6 +284,10 @@ BAD = [
     (["nope.y4m", "y.y4m"], "no such file"),
     (["nope%3d.bmp", "y.y4m"], "no such pictures"),
     (["empty", "y.y4m"], "no pictures in it"),
+    (["clips", "y.y4m"], "y.y4m: clips is a folder of clips, so the output must be a folder too"),
+    (["clips", "y.avi"], "so the output must be a folder too"),
+    (["clips", "f%d.png"], "so the output must be a folder too"),
+    (["clips", "-"], "so the output must be a folder too"),
     (["text.mp4", "y.y4m"], "text.mp4"),
     (["x.y4m", "text.mp4/y.y4m"], "found a file"),
 ]
@@ -298,6 +302,8 @@ def test_bad_input_is_one_sentence(
     make_clip(Path("x.y4m"), 2, 4, 2)
     conversion.convert("x.y4m", "x.yuv", Conversion())
     Path("empty").mkdir()
+    Path("clips").mkdir()
+    make_clip(Path("clips", "x.y4m"), 2, 4, 2)
     Path("text.mp4").write_text("not a video\n" * 20)
     before = sorted(tmp_path.rglob("*"))
     assert convert.main(line) == 1

@@ -247,6 +247,42 @@ def test_damage_that_ffmpeg_passes_over(tmp_path: Path) -> None:
             read(path, whole=True)
 
 
+@pytest.mark.parametrize(
+    ("source", "pix_fmt", "words"),
+    [
+        ("testsrc2=s=32x32:r=25:d=0.4", "yuv420p", "48x32 yuv420p to 32x32 yuv420p"),
+        ("testsrc2=s=48x32:r=25:d=0.4", "yuv444p", "48x32 yuv420p to 48x32 yuv444p"),
+    ],
+)
+def test_pictures_that_change_their_form(
+    tmp_path: Path, source: str, pix_fmt: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are made like the first, which is said; what shall be a truth is refused."""
+    path = tmp_path / "joined.264"
+    parts = (
+        make(tmp_path / "a.264", "-pix_fmt", "yuv420p"),
+        make(tmp_path / "b.264", "-pix_fmt", pix_fmt, source=source),
+    )
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    header, frames = read(path)
+    assert (header.form, len(frames)) == ("48x32 C420mpeg2", 20)
+    assert f"its pictures change from {words} at frame 11" in caplog.text
+    with pytest.raises(ValueError, match="its pictures change from"):
+        read(path, whole=True)
+
+
+def test_how_many_frames_are_likely(tmp_path: Path) -> None:
+    """Of a cover one, whatever its clock; of a file that begins at ten hours those that it has."""
+    late = make(tmp_path / "late.mkv", "-output_ts_offset", "36000")
+    sound = make(tmp_path / "a.m4a", "-c:a", "aac", source="sine=d=0.2")
+    cover, song = make(tmp_path / "cover.png", "-frames:v", "1"), tmp_path / "song.m4a"
+    line = [ffmpeg.binary(), "-v", "error", "-i", str(sound), "-i", str(cover), "-map", "0", "-map", "1", "-c", "copy"]
+    subprocess.run([*line, "-disposition:v:0", "attached_pic", str(song)], check=True)
+    for path, expected in ((late, 10), (song, 1)):
+        with open_recording(path) as opened:
+            assert (opened.likely_frames, opened.header.fps, len(list(opened))) == (expected, 25, expected)
+
+
 def test_a_filter_that_refuses_the_pictures_is_told(tmp_path: Path) -> None:
     """bwdif takes no picture of two lines."""
     path = make(tmp_path / "a.mkv", "-pix_fmt", "yuv420p", "-c:v", "ffv1", source="testsrc2=s=64x2:d=0.08")

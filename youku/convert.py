@@ -56,17 +56,19 @@ def convert_hdf5(source: str | Path, target: str | Path, content: Content) -> in
 
 
 def list_clips(source: str, target: str, to_pictures: bool) -> list[tuple[Path, Path]]:
-    """Each y4m clip of an IN folder that holds no pictures, and its place in the OUT folder; nothing for any other IN."""
-    is_pattern = file_names.is_pattern(target)
-    if not Path(source).is_dir() or file_names.kind_of(target) is not ClipKind.PICTURES or is_pattern:
+    """Each y4m clip of an IN folder that holds no pictures, and its place in the OUT folder; nothing for any other IN.
+
+    ValueError where OUT is named like one file.
+    """
+    inside = sorted(path for path in Path(source).iterdir() if path.name[0] != ".") if Path(source).is_dir() else []
+    found = [path for path in inside if file_names.kind_of(path) is ClipKind.Y4M]
+    if not found or any(path.suffix.lower() in file_names.PICTURE_SUFFIXES for path in inside):
         return []
-    inside = sorted(path for path in Path(source).iterdir() if not path.name.startswith("."))
-    has_pictures = any(path.suffix.lower() in file_names.PICTURE_SUFFIXES for path in inside)
-    return [
-        (path, Path(target) / (path.stem if to_pictures else path.name))
-        for path in inside
-        if not has_pictures and file_names.kind_of(path) is ClipKind.Y4M
-    ]
+    kind, of_files = file_names.kind_of(target), (*file_names.VIDEO_SUFFIXES, *file_names.PICTURE_SUFFIXES)
+    is_folder = kind is ClipKind.PICTURES or (kind is ClipKind.VIDEO and Path(target).suffix.lower() not in of_files)
+    if not is_folder or file_names.is_pattern(target):
+        raise ValueError(f"{target}: {source} is a folder of clips, so the output must be a folder too")
+    return [(path, Path(target) / (path.stem if to_pictures else path.name)) for path in found]
 
 
 def picture_cost(path: str | Path, every: int = 1) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def kind_of(name: str | Path) -> ClipKind:
 
 
 def kind_of_source(name: str | Path) -> ClipKind:
-    """`kind_of`, and y4m by its first bytes whatever the file is called; 4:1:1, which `y4m` has not, is FFmpeg's to read."""
+    """`kind_of`, and y4m or not by the first bytes, whatever the name; 4:1:1, which `y4m` has not, is FFmpeg's to read."""
     kind = kind_of(name)
     if kind not in (ClipKind.VIDEO, ClipKind.Y4M) or not Path(name).is_file():
         return kind
@@ -62,7 +62,7 @@ def kind_of_source(name: str | Path) -> ClipKind:
         head = file.readline(1 << 12).split()
     if head[:1] == [MAGIC]:
         return ClipKind.VIDEO if b"C411" in head else ClipKind.Y4M
-    return kind
+    return ClipKind.VIDEO if head and not head[0].startswith(b"YUV") else kind
 
 
 def is_video(path: str | Path) -> bool:

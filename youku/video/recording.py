@@ -8,7 +8,6 @@ AV1 read altered bytes as other pictures, WMV half of them, and raw streams that
 from __future__ import annotations
 
 import logging
-import re
 import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -21,15 +20,13 @@ from threading import Lock
 from typing import Any
 
 import av
-from av.sidedata.sidedata import Type as SideDataType
 
 from youku import files
 from youku.video import avframe, damage, ffmpeg
 from youku.video.ffmpeg import DEINTERLACE, Filter
+from youku.video.filtering import PASSED_OVER, filtered, listen, look_at
 from youku.video.y4m import Planes
 
-# damage of which FFmpeg says less than an error: a playlist's segment, part of an HEVC picture, a packet of ASF
-PASSED_OVER = re.compile(r"Failed to open segment|undecodable NALU: ([12]?\d|3[01])$|freeing incomplete packet")
 LOOSE_CLOCKS = ("mpegts", "mpeg")  # broadcast formats, whose clock starts anywhere: their files begin at 0 here
 _log = logging.getLogger(__name__)
 
@@ -64,9 +61,12 @@ class Recording:
         self.faults = list(missing)  # what was damaged
         self._whole, self._progressive = whole, progressive
         self._lock, self._is_closed = Lock(), False  # frames may be read in another thread than the file is closed in
-        self._rate = self._video.guessed_rate or self._video.average_rate or Fraction(25)
+        is_cover = bool(
+            self._video.disposition & av.stream.Disposition.attached_pic
+        )  # one picture, at its clock's tick
+        self._rate = (not is_cover and (self._video.guessed_rate or self._video.average_rate)) or Fraction(25)
         frames = self._within(start_sec, duration_sec)
-        self._frames = _filter(frames, filters) if filters else frames
+        self._frames = filtered(frames, filters) if filters else frames
         with damage.worded(path, "pictures that FFmpeg's filters take"):
             first = next(self._frames, None)
         if first is None and start_sec and not self.faults:
@@ -75,14 +75,14 @@ class Recording:
             raise ffmpeg.NoVideoError(f"{path}: no picture in it ({(*self.faults, 'it is empty')[0]}); check the file")
         self._frames = chain([first], self._frames)
         kind = container.format.name
-        self.num_frames = self._video.frames or (1 if kind.endswith(("_pipe", "image2")) else None)  # if it tells
-        likely = self.num_frames or round(Fraction(container.duration or 0, 10**6) * self._rate)
-        likely = max(0, likely - round((start_sec or 0) * self._rate))
-        likely = likely if duration_sec is None else min(likely, round(duration_sec * self._rate))
+        self.num_frames = self._video.frames or (
+            1 if is_cover or kind.endswith(("_pipe", "image2")) else None
+        )  # if it tells
+        likely = self._likely(start_sec or 0, duration_sec)
         self.tick = Fraction(1, first.time_base.denominator)  # seconds
         begin = Fraction(container.start_time or 0, 10**6) if kind in LOOSE_CLOCKS else 0
         self.start = round(begin / self.tick)  # tick of its clock's 0
-        data, siting, field = _look_at(first)
+        data, siting, field = look_at(first)
         tags = avframe.read_tags(first, data, siting)
         self._turn = avframe.turn_of(tags.turn if upright else ())
         self.tags = replace(tags, turn=()) if upright else tags
@@ -97,6 +97,14 @@ class Recording:
         self.most_frames = num_indexed * num_each if "mp4" in kind and num_indexed == self.num_frames else None
         rate, aspect = self._rate * num_each, self._video.sample_aspect_ratio
         self.header = avframe.make_header(first, name, rate, aspect, self.tags, self._turn, field)
+
+    def _likely(self, start_sec: float, duration_sec: float | None) -> int:
+        """As many frames as the container has of a range, by its length where it does not count them."""
+        container = self._container
+        begin = container.start_time if "matroska" in container.format.name else 0  # which says when it ends
+        length = Fraction(max(0, (container.duration or 0) - (begin or 0)), 10**6)
+        left = max(0, (self.num_frames or round(length * self._rate)) - round(start_sec * self._rate))
+        return left if duration_sec is None else min(left, round(duration_sec * self._rate))
 
     def __iter__(self) -> Iterator[Planes]:
         for frame in self._frames:
@@ -134,7 +142,7 @@ class Recording:
 
     def _decode(self, is_all: bool) -> Iterator[Any]:
         """Every frame that decodes, each with a time and a duration; what goes wrong is added to `faults`."""
-        video, num_packets, num_frames, following = self._video, 0, 0, 0
+        video, num_packets, num_frames, following, form = self._video, 0, 0, 0, ""
         video.thread_count, video.thread_type = 1, "NONE"
         for packet, frames, said in self._decode_packets():
             for frame in frames:
@@ -143,6 +151,8 @@ class Recording:
                 frame.duration = frame.duration or max(1, round(1 / (self._rate * frame.time_base)))
                 following = frame.pts + frame.duration
                 avframe.require_depth(frame, self.path, num_frames)
+                before, form = form, f"{frame.width}x{frame.height} {frame.format.name}"
+                said += [f"its pictures change from {before} to {form}"] * (before not in ("", form))
                 said += ["a picture is corrupt"] * frame.is_corrupt
                 num_frames += 1
                 yield frame
@@ -160,7 +170,7 @@ class Recording:
         packets, packet, is_last = self._container.demux(self._video), None, False
         while not is_last:
             frames, failed = list[Any](), list[str]()
-            with self._lock, _listen() as said:
+            with self._lock, listen() as said:
                 if self._is_closed:
                     return
                 try:
@@ -209,7 +219,7 @@ def open_container(
         options = {"protocol_whitelist": "file,crypto,data", "safe": "0"} if trusted else {"protocol_whitelist": "none"}
         said: list[str] = []
         try:
-            with _listen() as said:
+            with listen() as said:
                 container: Any = av.open(source, "r", options=options, metadata_errors="replace", buffer_size=1 << 18)
         except (av.error.FFmpegError, OSError) as error:
             raise ffmpeg.NoVideoError(f"{path}: {damage.why_unopened(path, refusal, said, error, trusted)}") from None
@@ -229,7 +239,7 @@ def first_video(container: Any) -> Any:
 def holds(suffix: str, stream: Any) -> bool:
     """Whether a container takes a copy of a stream: its head is tried, as FFmpeg's tables name more than it writes."""
     name = {".mkv": "matroska"}.get(suffix, suffix[1:])
-    with suppress(av.error.FFmpegError, ValueError), _listen(), av.open(BytesIO(), "w", name) as container:
+    with suppress(av.error.FFmpegError, ValueError), listen(), av.open(BytesIO(), "w", name) as container:
         container.add_stream_from_template(stream)
         container.start_encoding()
         return True
@@ -247,54 +257,3 @@ def interlaced(path: str, is_clip: bool = False) -> ValueError:
     command = f"{shlex.quote(ffmpeg.binary())} -i {ffmpeg.quoted(path)} -vf bwdif=send_frame {end}"
     told = "is interlaced; `predict` takes it with --deinterlace; or deinterlace it first"
     return ValueError(f"{path}: {told}: {command}")
-
-
-def _graph(frame: Any, filters: tuple[Filter, ...]) -> Any:
-    graph: Any = av.filter.Graph()
-    graph.threads = 1
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
-    nodes = [graph.add(name, options) for name, options in filters]
-    return graph.link_nodes(source, *nodes, graph.add("buffersink"))
-
-
-def _filter(frames: Iterator[Any], filters: tuple[Filter, ...]) -> Iterator[Any]:
-    """What FFmpeg's filters make of the frames."""
-    graph = None
-    for frame in chain(frames, [None]):
-        if graph is None and frame is not None:
-            graph = _graph(frame, filters)
-            graph.configure()
-        if graph is not None:
-            graph.push(frame)
-            with suppress(av.error.BlockingIOError, av.error.EOFError):
-                while True:
-                    yield graph.pull()
-
-
-def _look_at(frame: Any) -> tuple[dict[str, bytes], str | None, str]:
-    """Side data, chroma siting (None: not said) and field order (p, t, b) of a frame, past what PyAV cannot tell."""
-    known = {kind.value for kind in SideDataType}  # any other kind on a frame, such as EXIF, makes PyAV 18 raise
-    unknown = tuple(("sidedata", f"mode=delete:type={number}") for number in range(48) if number not in known)
-    graph = _graph(frame, (*unknown, ("showinfo", "checksum=0")))
-    graph.configure()
-    with _listen(av.logging.INFO) as said:
-        graph.push(frame)
-        data = {item.type.name: bytes(item) for item in graph.pull().side_data}
-    found = re.search(r" fmt:\S+ (?:cl:(\S+) )?.* i:(\w)", " ".join(said))
-    siting = found[1] if found and found[1] not in ("unspecified", "unknown") else None
-    return data, siting, found[2].lower() if found else "p"
-
-
-@contextmanager
-def _listen(level: int = av.logging.ERROR) -> Iterator[list[str]]:
-    """What FFmpeg says in this thread, at `level` or worse; the list is filled when the block ends."""
-    said: list[str] = []
-    av.logging.set_level(av.logging.INFO)
-    av.logging.set_skip_repeated(False)
-    with av.logging.Capture() as logs:
-        try:
-            yield said
-        finally:
-            av.logging.set_level(None)
-            heard = [words.strip() for found, _, words in logs if found <= level or PASSED_OVER.search(words.strip())]
-            said += filter(None, heard)
