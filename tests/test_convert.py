@@ -485,6 +485,19 @@ def test_what_pictures_lose_is_said(
     assert [message.split(name)[1] for message in caplog.messages] == [f": {words}"] * 2 * bool(words)
 
 
+@pytest.mark.parametrize(("name", "mode"), [("a.webp", "RGB"), ("a.tif", "LAB")])
+def test_pictures_that_ffmpeg_does_not_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, mode: str
+) -> None:
+    """The sentence names the route that does."""
+    picture = Image.new(mode, (16, 16))
+    more = {"save_all": True, "append_images": [picture.rotate(90), Image.new(mode, (16, 16), "red")]}
+    picture.save(tmp_path / name, **(more if mode == "RGB" else {}))
+    line = [str(tmp_path), str(tmp_path / "out.y4m")]
+    assert convert.main(line) == 1 and "`convert --route float` does" in capsys.readouterr().err
+    assert convert.main([*line, "--route", "float"]) == 0
+
+
 def test_a_cmyk_photograph_has_no_alpha(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """FFmpeg gives a CMYK JPEG as RGB with a fourth plane; the colours are Pillow's, the word is CMYK."""
     Image.new("CMYK", (16, 16), (40, 90, 10, 30)).save(tmp_path / "a.jpg", quality=95)

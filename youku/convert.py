@@ -56,10 +56,7 @@ def convert_hdf5(source: str | Path, target: str | Path, content: Content) -> in
 
 
 def list_clips(source: str, target: str, to_pictures: bool) -> list[tuple[Path, Path]]:
-    """Each y4m clip of an IN folder that holds no pictures, and its place in the OUT folder; nothing for any other IN.
-
-    ValueError where OUT is named like one file.
-    """
+    """Each y4m clip of an IN folder without pictures and its place in OUT, which must be a folder; nothing of other INs."""
     inside = sorted(path for path in Path(source).iterdir() if path.name[0] != ".") if Path(source).is_dir() else []
     found = [path for path in inside if file_names.kind_of(path) is ClipKind.Y4M]
     if not found or any(path.suffix.lower() in file_names.PICTURE_SUFFIXES for path in inside):

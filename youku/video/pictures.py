@@ -50,6 +50,8 @@ class Head:
     """RGB, CMYK, gray or 1-bit: ffmpeg has a range of its own for each."""
     lost: tuple[str, ...] = ()
     """What 8-bit RGB, or Y'CbCr made of it, will not have of it."""
+    is_odd: bool = False
+    """An animated WebP, or LAB: none for FFmpeg."""
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
@@ -79,7 +81,8 @@ def read_head(path: str | Path) -> Head:
         stored = (picture.tag_v2[256], picture.tag_v2[257]) if picture.format == "TIFF" else picture.size
         sides = stored[::-1] if turn >= 5 else stored
         kind, is_deep, lost = _KINDS[picture.format], _is_deep(picture), _lost(picture)
-        return Head(sides[0], sides[1], turn, is_deep, kind, _COLOURS.get(picture.mode[:4], "RGB"), lost)
+        is_odd = picture.mode == "LAB" or (kind == ".webp" and getattr(picture, "is_animated", False))
+        return Head(sides[0], sides[1], turn, is_deep, kind, _COLOURS.get(picture.mode[:4], "RGB"), lost, is_odd)
 
 
 def _lost(picture: Any) -> tuple[str, ...]:
@@ -157,6 +160,8 @@ def open_rgb(
         return
     layout = unsited(chroma or "420")
     heads = [read_head(path) for path in found]
+    if odd := next((path for path, head in zip(found, heads, strict=True) if head.is_odd), None):
+        raise ValueError(f"{odd}: ffmpeg reads no animated WebP and no LAB colours; `convert --route float` does")
     _common_size(found, heads)
     if any(head.is_deep for head in heads) and CHROMA[layout][1] == 8:
         _log.warning("%s: has 16-bit pictures, which become 8 bit; --chroma 444p16 keeps what they hold", path)
