@@ -26,9 +26,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 LOG_SEC = 10  # between lines of a bar where stderr is no terminal
 
-ANEW = (
-    "this run leaves nothing half made; give the same command again"  # until a room has made something: `stops.keeps`
-)
+ANEW = "this run leaves nothing half made; give the same command again"  # until a room `stops.keeps` something
 # the arguments whose URLs a verb opens itself
 OWN = {"download": {"base_url"}, "train": {"data", "val_data", "backup", "resume"}, "export": {"licence"}}
 PLAYLISTS = "open inputs that lead to other local files (m3u8, ffconcat); name only those you trust"
