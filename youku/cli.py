@@ -213,9 +213,8 @@ def _refuse_no_files(given: dict[str, Any], verb: str) -> None:
     for word in (one for value in given.values() for one in urls.texts(value)):
         with suppress(OSError):  # a word that no file can be called
             if (path := Path(word)).exists() and not (path.is_file() or path.is_dir()):
-                raise ValueError(
-                    f"{word}: is a pipe or a device; name a file, or - (y4m on stdin or stdout) where {verb} takes that"
-                )
+                told = f"name a file, or - (y4m on stdin or stdout) where {verb} takes that"
+                raise ValueError(f"{word}: is a pipe or a device; {told}")
 
 
 def guard(act: Callable[[], int], verb: str, is_process: bool) -> int:
