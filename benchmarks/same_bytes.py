@@ -34,9 +34,9 @@ mv pics/5.png pics/6.png val; "$PY" -c 'import numpy as np, safetensors.numpy as
 st.save_file({f"features.{at}.{part}": rng.normal(0, 0.05, size).astype("f4") for at, num in ((0, 3), (2, 64))
   for part, size in (("weight", (64, num, 3, 3)), ("bias", 64))}, "vgg.safetensors")'"""
 # Verbs of the kit, but `stop` trains, is stopped and goes on, and `curves` draws a log without its speed.
-SHELL = """y() { "$PY" -m youku "$@"; }; log=OUT/run/log.jsonl
+SHELL = """y() { "$PY" -m youku "$@"; }; train() { y train --name run "$@"; }; log=OUT/run/log.jsonl
 curves() { sed 's/"steps_per_sec.*wait[^,]*,//' $1/run/log.jsonl > OUT/a.jsonl; shift; y curves OUT/a.jsonl "$@"; }
-stop() { "$PY" -m youku train "$@" 2>/dev/null & while kill -0 $! && ! { [ -e $log ] && [ $(wc -l < $log) -gt 8 ]; }
+stop() { "$PY" -m youku train --name run "$@" 2>/dev/null & while kill -0 $! && ! { [ -e $log ] && [ $(wc -l < $log) -gt 8 ]; }
   do sleep 0.1; done; kill $!; wait $!; echo $?; y train --resume OUT/run 2>/dev/null; }"""
 SHORT = {
     "CLIPS": "--data PAIRS --val-clips 1 --runs OUT --val-metric psnr --patch-px 12 --batch 2 --log-every 1",
@@ -87,6 +87,7 @@ deep.y4m --json | NET/@ --histogram --checkerboard | RGB/@ --png OUT/a.png | vgg
 LEFT_OUT = (
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\S{6})?( UTC)?", r'"(steps_per_sec|data_wait)": [\d.e-]+', r"\d+ seconds",
     r'(?<=youku)"?:? "?\d+\.\d+\.\d+', r"^# (versions|commit): .*\n", r'(?<="weights": ")[0-9a-f]{64}', r"\b\d{19}\b",
+    r'(?<="stamp": ")[\d ]+', r"(?<=frames), [\d.]+ frames/s \(busy: .*\)", r"(?<=cpu), about \d+ s$",
     r"^.*\[\d\d:\d\d[<,].*\n", r"^usage: .*\n( .*\n)*", r"^/.*Warning: .*\n .*\n", r"^\s*\n",
 )  # fmt: skip
 
