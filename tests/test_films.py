@@ -414,7 +414,7 @@ def test_a_film_may_be_made_in_parts(
     whole, out = (Job(source, str(tmp_path / f"{each}{suffix}"), frames) for each in ("whole", "out"))
     predict_all(net := network(name, 2), [whole], options)
 
-    def run(parts: Sequence[Job], number: int = 9) -> None:
+    def run(parts: Sequence[Job], each: cli.Each, number: int = 9) -> None:
         for part in list(parts)[::-1][:number]:
             predict_all(net, [part], options, tell=made.append)
         if number < len(parts):
