@@ -38,17 +38,22 @@ def load(
     `engines` are --engine of each file, or one for all. What `dtype` would slow down is left out (None: `variants.picked`);
     `tell` hears that, and what runs.
     """
-    from youku.engines import half, torch_engine, variants, weights
+    from youku.engines import half, torch_engine, weights
 
     where = torch_engine.pick_device(device)
     kind = half.chosen(dtype or half.FLOAT32, where, tell)
     found = [weights.load(file, model, scale, where, kind) for file in files]
+    may_pick = dtype is None and where.type == "cuda"
+    if kind != half.FLOAT32 or may_pick:
+        from youku.engines import variants
+
+        for network in found:
+            variants.warn_if_slower(network, tell)
     for network in found:
-        variants.warn_if_slower(network, tell)
         if network.is_as_begun:
             tell(f"{network.path}: no step of its run was better than the weights that it began from, and it has those")
     named = engines if len(engines) > 1 else [*engines] * len(found)
-    if dtype is None:
+    if may_pick:
         found = [
             variants.picked(one, tell) if name != choice.COMPILE else one
             for one, name in zip(found, named, strict=True)
