@@ -356,6 +356,13 @@ def test_an_object_that_changes_while_it_is_read_is_refused(memory: object, monk
     assert not list(copies._cache("memory://a/clip.y4m").rglob("*clip*"))
 
 
+@pytest.mark.parametrize("key", ["ETag", "etag", "mtime", "created", "LastModified", "Last-Modified"])
+def test_another_revision_has_another_mark(key: str) -> None:
+    """Of the same size, whatever a store or a server calls its time or tag: else a copy of yesterday is taken for today's."""
+    marks = {stores.mark_of(SimpleNamespace(info=lambda _, at=at: {"size": 9, key: at}), "a") for at in (1, 2)}
+    assert len(marks) == 2
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

@@ -24,6 +24,7 @@ BLOCK_BYTES = 8 << 20  # read and written at once
 # to HEAD a store says no more of an expired token than Bad Request, which s3fs makes EINVAL
 REFUSED = (errno.EACCES, errno.EPERM, errno.EINVAL)
 DENIED = re.compile(r"permission|forbidden|denied|unauthori[sz]ed|authenticat|\b40[13]\b", re.IGNORECASE)
+MARKS = ("size", "ETag", "etag", "mtime", "created", "LastModified", "Last-Modified")  # the last of a server of pages
 
 
 def require_place(name: str) -> None:
@@ -85,7 +86,7 @@ def mark_of(system: Any, path: str) -> str:
     """What changes when an object does; empty where there is none."""
     with suppress(FileNotFoundError):
         about = system.info(path)
-        return " ".join(str(about.get(key, "")) for key in ("size", "ETag", "etag", "mtime", "created", "LastModified"))
+        return " ".join(str(about.get(key, "")) for key in MARKS)
     return ""
 
 
