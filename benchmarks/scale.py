@@ -101,6 +101,8 @@ def main() -> None:
         print(
             f"{what}: {size / 1e6:.1f} MB each; " + ", ".join(f"{size * n / 1e12:,.2f} TB of {n:.0e}" for n in NUMBERS)
         )
+    hours = (low + high) * 8 / 1e9 / 3600
+    print("at 1 Gbit/s, low in and high out: " + ", ".join(f"{hours * n:,.1f} h of {n:.0e}" for n in NUMBERS))
 
 
 if __name__ == "__main__":
