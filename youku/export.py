@@ -49,10 +49,8 @@ def _run(args: argparse.Namespace) -> int:
 
     suffix = Path(args.target).suffix.lower()
     is_package = suffix == onnx_file.PACKAGE_SUFFIX
-    if suffix not in (onnx_file.SUFFIX, onnx_file.PACKAGE_SUFFIX):
-        raise cli.UsageError(
-            f"{args.target}: expected a name that ends in {onnx_file.SUFFIX} or {onnx_file.PACKAGE_SUFFIX}"
-        )
+    if suffix not in (suffixes := (onnx_file.SUFFIX, onnx_file.PACKAGE_SUFFIX)):
+        raise cli.UsageError(f"{args.target}: expected a name that ends in {' or '.join(suffixes)}")
     if is_package and args.opset != graph.OPSET:
         raise cli.UsageError(f"--opset {args.opset} has no effect on {onnx_file.PACKAGE_SUFFIX}; drop it")
     if not graph.OPSET <= args.opset <= graph.MOST_OPSET:
@@ -70,12 +68,11 @@ def _run(args: argparse.Namespace) -> int:
     about = onnx_file.about(network, card, args.precision, args.licence, args.planes or "")
     coded = network.spec.colours.coded(args.planes, False) if args.planes else None
     if is_package:
-        data, runtimes = (
-            graph.package(network, about, is_half, coded),
-            [graph_engine.Runtime("torch", graph.open_package)],
-        )
+        runtimes = [graph_engine.Runtime("torch", graph.open_package)]
+        data = graph.package(network, about, is_half, coded)
     else:
-        data, runtimes = graph.export(network, about, args.opset, is_half, coded), onnx_file.installed()
+        runtimes = onnx_file.installed()
+        data = graph.export(network, about, args.opset, is_half, coded)
     if args.planes:
         found = plane_parity.measure(network, data, args.planes, runtimes)
     else:

@@ -7,7 +7,6 @@ kept. ValueError says in one sentence what a store refuses. What stands here for
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import re
@@ -21,9 +20,8 @@ from youku.urls import BUCKETS, shown
 
 PACKAGES = {"s3": "s3fs", "oss": "ossfs", "gs": "gcsfs", "az": "adlfs"}
 BLOCK_BYTES = 8 << 20  # read and written at once
-# to HEAD a store says no more of an expired token than Bad Request, which s3fs makes EINVAL
-REFUSED = (errno.EACCES, errno.EPERM, errno.EINVAL)
-DENIED = re.compile(r"permission|forbidden|denied|unauthori[sz]ed|authenticat|\b40[13]\b", re.IGNORECASE)
+# to HEAD a store says no more of an expired token than Bad Request, which s3fs makes EINVAL (22)
+DENIED = re.compile(r"permission|forbidden|denied|unauthori[sz]ed|authenticat|\berrno 22\b|\b40[13]\b", re.IGNORECASE)
 MARKS = ("size", "ETag", "etag", "mtime", "created", "LastModified", "Last-Modified")  # the last of a server of pages
 
 
@@ -127,7 +125,7 @@ def told(url: str) -> Iterator[None]:
             raise  # worded already, or of this machine's disk
         if "redential" in kind or "Token" in kind or "redential" in str(error):
             said = f"no valid credentials ({kind}); set them as the store's own tools do"
-        elif getattr(error, "errno", None) in REFUSED or DENIED.search(f"{kind} {error}"):
+        elif DENIED.search(f"{kind} {error}"):
             said = f"access denied ({reason}); check the credentials of this store"
         else:
             why = reason if isinstance(error, ValueError) else kind

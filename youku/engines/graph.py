@@ -141,9 +141,8 @@ def _form(network: Network, half: bool, coded: Colours | None) -> tuple[nn.Modul
         x = example(network, *EXAMPLE, dtype)
         names = [[f"{way}_{index}" for index in range(len(x))] if len(x) > 1 else [way] for way in ("input", "output")]
         layers = _Layers(module)
-    batch = torch.export.Dim(
-        "batch"
-    )  # planes of another size have axes of their own: half of 5 is not told from half of 6
+    # planes of another size have axes of their own: half of 5 is not told from half of 6
+    batch = torch.export.Dim("batch")
     axes = [
         {
             0: batch,
@@ -206,14 +205,11 @@ def _strip(graph: Any) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporter's remarks on packages that it does not need, and on its own future, from the user."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)

@@ -88,10 +88,10 @@ def about(
     }
 
 
-def parity(network: Network, data: bytes, runtimes: Sequence[Runtime] = ()) -> list[Parity]:
-    """Every runtime installed against torch on parts of three photographs, one of odd size; ValueError where one fails."""
+def parity(network: Network, data: bytes, runtimes: Sequence[Runtime]) -> list[Parity]:
+    """Runtimes against torch on parts of three photographs, one of odd size; ValueError where one fails."""
     found = []
-    for runtime in runtimes or installed():
+    for runtime in runtimes:
         engine = open_engine(runtime, data, network.scale, network.engine.bytes_per_px)
         for name, width, height in PICTURES:
             x = _picture(network, name, width, height)

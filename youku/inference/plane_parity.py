@@ -6,22 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from youku.engines import onnx_file
 from youku.engines.graph_engine import Runtime
 from youku.engines.network import Network
-from youku.engines.onnx_file import Parity
+from youku.engines.onnx_file import PICTURES, Parity
 from youku.inference import pipeline
 from youku.models.colours import LEFT
 from youku.threads import own_threads
 from youku.video import color, standin, y4m
 
 
-def measure(network: Network, graph: bytes, matrix: str, runtimes: Sequence[Runtime] = ()) -> list[Parity]:
+def measure(network: Network, graph: bytes, matrix: str, runtimes: Sequence[Runtime]) -> list[Parity]:
     """The largest difference in codes, and the share of samples that have another code; ValueError where a size differs."""
     found = []
-    for runtime in runtimes or onnx_file.installed():
+    for runtime in runtimes:
         opened = runtime.open_graph(graph, own_threads())
-        for name, width, height in onnx_file.PICTURES:
+        for name, width, height in PICTURES:
             photo = np.ascontiguousarray(standin.load_photo(name)[:height, :width])
             planes = color.rgb_to_planes(photo, LEFT, matrix)
             header = y4m.make_header(width, height)
