@@ -335,12 +335,12 @@ def test_a_mirror_may_be_a_bucket(tmp_path: Path, memory: object) -> None:
         assert objects.size_of(session, revision.url) == revision.total_bytes == 200
         body = objects.read(session, revision.url, 150, revision, False)
         assert (body.start, body.read(99)) == (150, bytes(range(150, 200)))
-        fsspec.filesystem("memory").pipe_file("/mirror/a.zip", b"other")
+        fsspec.filesystem("memory").pipe_file("/mirror/a.zip", b"PK\x03\x04 other")
         assert objects.read(session, revision.url, 150, revision, False).start == 0
         with pytest.raises(objects.FetchError, match="no such bucket or object"):
             objects.size_of(session, "memory://mirror/b.zip")
     fetch("memory://mirror/a.zip", tmp_path / "a.zip")
-    assert (tmp_path / "a.zip").read_bytes() == b"other"
+    assert (tmp_path / "a.zip").read_bytes() == b"PK\x03\x04 other"
 
 
 def test_an_object_that_changes_while_it_is_read_is_refused(memory: object, monkeypatch: pytest.MonkeyPatch) -> None:
