@@ -161,15 +161,30 @@ for arguments in ([], ["trian"], ["models"], ["models", "--scale", "3", "--json"
         ("convert a.y4m b.yuv", HEAVY),
         (
             "predict a.y4m b.y4m --device cpu",
-            {"av", "youku.training", "youku.exchange", "youku.engines.published", "youku.models.srcnn"},
+            {
+                *("av", "youku.training", "youku.exchange", "youku.engines.published", "youku.models.srcnn"),
+                *("youku.stores", "youku.cluster", "youku.video.pictures", "youku.inference.evaluation"),
+            },
+        ),
+        (
+            "train --data . --steps 1 --patch-px 8 --batch 1 --val-metric psnr --no-samples --device cpu",
+            {
+                *(f"youku.training.{name}" for name in ("gan", "vgg", "teacher", "picture_pair", "transfer")),
+                *(f"youku.training.{name}" for name in ("captured", "resident", "distributed")),
+                *("youku.models.discriminators", "youku.models.srcnn", "youku.stores", "youku.cluster"),
+            },
         ),
     ],
 )
 def test_a_y4m_needs_no_rooms_of_others(arguments: str, unused: set[str], tmp_path: Path) -> None:
-    """Coded video, foreign weights and other networks load when they are asked for; converting needs no torch either."""
-    header = y4m.make_header(32, 16)
-    with y4m.create(tmp_path / "a.y4m", header) as writer:
-        writer.write(textured_frame(header, 0))
+    """What an input, a flag or a loss asks for loads when it does; converting needs no torch either."""
+    low, high = y4m.make_header(32, 16), y4m.make_header(128, 64)
+    pairs = {
+        f"Youku_{number:05d}_{kind}.y4m": header for number in (0, 1) for kind, header in (("l", low), ("h_GT", high))
+    }
+    for name, header in {"a.y4m": low, **pairs}.items():
+        with y4m.create(tmp_path / name, header) as writer:
+            writer.write(textured_frame(header, 0))
     code = (
         f"import sys\nfrom youku.__main__ import main\nprint(main({arguments.split()}), {unused} & sys.modules.keys())"
     )
