@@ -24,6 +24,7 @@ their geometric means.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -233,13 +234,10 @@ def verdict(ratio: float, entropy_bits: float = 8.0) -> str:
     """What the report's bands predict for a lossless ratio."""
     if entropy_bits < BLANK_BITS:
         return "unknown: these frames are nearly blank; measure where the picture has begun"
-    if ratio < (HELPS * LITTLE) ** 0.5:
-        said, about = (
-            "helps: there is fine detail to build on, or noise, which counts as detail here and is sharpened: try it",
-            HELPS,
-        )
-    elif ratio < (LITTLE * NOTHING) ** 0.5:
-        said, about = "helps little: the pictures are soft", LITTLE
-    else:
-        said, about = "does nothing: the pictures hold hardly any detail", NOTHING
-    return f"{said} (PNG makes films of that kind about {about:g} times smaller: old-film report, appendix D.4)"
+    said = {
+        HELPS: "helps: there is fine detail to build on, or noise, which counts as detail here and is sharpened: try it",
+        LITTLE: "helps little: the pictures are soft",
+        NOTHING: "does nothing: the pictures hold hardly any detail",
+    }
+    about = min(said, key=lambda one: abs(math.log(ratio / one)))  # borders at their geometric means
+    return f"{said[about]} (PNG makes films of that kind about {about:g} times smaller: old-film report, appendix D.4)"

@@ -14,6 +14,7 @@ from youku.pages.plots import number_text
 from youku.text_table import minus
 
 Score = dict[str, Any]
+Total = tuple[str, str, str, int]
 
 # label, unit, total in score.json, digits: the folded table, and the headline
 EVERY_TOTAL = (
@@ -66,19 +67,15 @@ def gain_number(gain: float | None, digits: int) -> ShownNumber:
     return ShownNumber(number_text(gain, digits, "+"), plain_number(gain, digits).value, tone)
 
 
-def totals(score: Score, wanted: Sequence[tuple[str, str, str, int]]) -> list[tuple[Any, ...]]:
+def totals(score: Score, wanted: Sequence[Total]) -> list[tuple[Any, ...]]:
     """The wanted totals: label, unit, submission, bicubic, gain; of those that only `score --all` measures, what there is."""
     sides = score["totals"]
     return [(label, unit, *versus(sides, key, digits)) for label, unit, key, digits in _measured([sides], wanted)]
 
 
-def _measured(
-    scores: Sequence[dict[str, Any]], wanted: Sequence[tuple[str, str, str, int]]
-) -> list[tuple[str, str, str, int]]:
-    def has(key: str) -> bool:
-        return key in ALWAYS or any(side.get(key) is not None for sides in scores for side in sides.values())
-
-    return [entry for entry in wanted if has(entry[2])]
+def _measured(scores: Sequence[dict[str, Any]], wanted: Sequence[Total]) -> list[Total]:
+    known = {key for sides in scores for side in sides.values() for key, value in side.items() if value is not None}
+    return [entry for entry in wanted if entry[2] in {*ALWAYS, *known}]
 
 
 def versus(sides: dict[str, Any], key: str, digits: int) -> tuple[ShownNumber, ShownNumber, ShownNumber]:
@@ -95,11 +92,10 @@ def clip_numbers(clip: dict[str, Any]) -> list[tuple[str, ShownNumber, ShownNumb
 
 def clip_rows(clips: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], list[ShownNumber]]]:
     """Each clip and its numbers in the order of the table's columns: VMAF NEG where any clip has it."""
-    rows = [(clip, [one for _, key, digits in CLIP_MEASURES for one in versus(clip, key, digits)]) for clip in clips]
+    numbers = ([one for _, key, digits in CLIP_MEASURES for one in versus(clip, key, digits)] for clip in clips)
     negs = [clip["submission"].get("vmaf_neg") for clip in clips]
-    for (_, numbers), neg in zip(rows, negs, strict=True) if any(neg is not None for neg in negs) else ():
-        numbers.append(plain_number(neg, 2))
-    return rows
+    shown = [[plain_number(neg, 2)] if set(negs) != {None} else [] for neg in negs]
+    return [(clip, [*row, *neg]) for clip, row, neg in zip(clips, numbers, shown, strict=True)]
 
 
 def together(scores: Sequence[Score]) -> list[tuple[dict[str, Any], ...]]:
