@@ -9,6 +9,7 @@ import os
 import random
 import re
 import signal
+import socket
 import stat
 import struct
 import subprocess
@@ -323,6 +324,25 @@ def test_fetch_says_that_a_page_came(server: Server, tmp_path: Path, page: str) 
     server.bodies["/a"] = DATA
     fetch(server.url + "a", tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == DATA and gets(server)[-1] == "bytes=1000-"
+
+
+def test_fetch_takes_no_first_bytes_for_a_page(tmp_path: Path) -> None:
+    """A zip whose first two bytes, which are letters, come alone and long before the others."""
+    whole = b"PK\3\4" + DATA
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with listening.accept()[0] as line:
+                line.recv(4096)
+                line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(whole) + whole[:2])
+                time.sleep(0.3)
+                line.sendall(whole[2:])
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        fetch(f"http://127.0.0.1:{listening.getsockname()[1]}/a", tmp_path / "a")
+        thread.join()
+    assert (tmp_path / "a").read_bytes() == whole
 
 
 @pytest.mark.parametrize("place", ["{url}a", "http://[::1", "file:///etc/passwd"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import itertools
 import re
@@ -13,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -427,3 +429,15 @@ def test_a_film_may_be_made_in_parts(
     assert sum("up to date" in line for line in made) >= 3 and hidden(tmp_path) == []
     assert all(f"part/parts/0000000{start}.y4m: " in " ".join(made) for start in ((0, 6) if batch == 3 else (0, 4, 8)))
     assert decoded(Path(whole.target)) == decoded(Path(out.target))
+
+
+def test_no_file_more_is_told_of_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk that takes a folder and no file in it: nothing hidden is named, or left."""
+
+    def refuse(path: Path, _: str = "") -> NoReturn:
+        raise OSError(errno.ENOSPC, "", str(path))
+
+    monkeypatch.setattr(segments.files, "locked", refuse)
+    with pytest.raises(OSError, match=r"out\.y4m") as caught, segments.keep(tmp_path / "out.y4m", "k" * 12, 1):
+        raise AssertionError
+    assert caught.value.filename == str(tmp_path / "out.y4m") and list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ LEAST_BYTES = 700 << 20  # of addresses: with less, libraries of torch end the p
 DISK = "free some space or choose another folder, then run again"
 # errno -> what it means and what to do: every sentence about the system is here
 ADVICE = {
-    errno.ENOSPC: f"the disk is full; {DISK}",
+    errno.ENOSPC: f"the disk is full, of bytes or of files (`df -i`); {DISK}",
     errno.EDQUOT: f"the disk quota is used up; {DISK}",
     errno.EFBIG: "larger than a file may be here (`ulimit -f`, or the file system); choose another folder or raise the limit",
     errno.EACCES: "permission denied; name what you may read, and a folder you may write to",

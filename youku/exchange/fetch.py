@@ -146,7 +146,7 @@ def _first_block(url: str, body: Body, part: BinaryIO) -> bytes:
         return _rest(body, part)
     block = body.read(BLOCK_BYTES)
     head = block.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if head[:1] in (b"<", b"{") or PLAIN_TEXT.fullmatch(head):
+    if head[:1] in (b"<", b"{") or (body.end == len(block) and PLAIN_TEXT.fullmatch(head)):  # more may come after "PK"
         title = PAGE_TITLE.search(block) or (head[:1] != b"<" and re.search(rb"(.{1,80})", head))
         words = f' ("{" ".join(title[1].decode(errors="replace").split())}")' if title else ""
         raise FetchError(

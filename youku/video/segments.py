@@ -100,16 +100,24 @@ def keep(target: str | Path, key: str, batch: int) -> Iterator[Kept]:
     ValueError where a live run is making the same output.
     """
     target = Path(target)
-    folder = files.make_folder(target.with_name(f"{_start_of(target)}{key[:12]}.part"))
-    with _alone(folder, target):
-        try:
-            yield Kept(folder, batch)
-        except BaseException as error:
-            if not any((*folder.glob("*.segment"), *folder.glob(f"{PARTS}/*.y4m"))) and not (folder / COUNT).exists():
-                shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, OSError) and error.errno in files.FULL:
-                error.filename = str(target)  # a write knows no name, and nobody has heard of what is hidden here
-            raise
+    folder = target.with_name(f"{_start_of(target)}{key[:12]}.part")
+    try:
+        with _alone(files.make_folder(folder), target):
+            try:
+                yield Kept(folder, batch)
+            except BaseException:
+                if (
+                    not any((*folder.glob("*.segment"), *folder.glob(f"{PARTS}/*.y4m")))
+                    and not (folder / COUNT).exists()
+                ):
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
+    except OSError as error:
+        with suppress(OSError):
+            folder.rmdir()  # which a lock that could not be made left
+        if error.errno in files.FULL:
+            error.filename = str(target)  # a write knows no name, and nobody has heard of what is hidden here
+        raise
     drop(target)
 
 
