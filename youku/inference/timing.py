@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from youku import cli
@@ -63,8 +63,10 @@ def measure(
 
 
 def _forward_ms(network: Network, batch: Tensors, options: Options) -> float:
-    from youku.inference import pipeline  # with torch
+    from youku.inference import pipeline, tiles  # with torch
 
+    if network.spec.local and not options.tile_px:  # chosen before: a GPU is slow to tell its free memory
+        options = replace(options, tile_px=tiles.choose_tile_px(network, batch))
     wait(network.device)
     start = time.perf_counter()
     pipeline.run_network(network, batch, options)
