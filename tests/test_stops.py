@@ -214,9 +214,9 @@ LEFT = {  # of work that has been begun
 SLOW_STEP = """
 import sys, time
 from youku import train
-from youku.training import captured
-step, resting = captured.train_step, [0.2, 0.2, 0.2, 60]
-captured.train_step = lambda *given: (step(*given), time.sleep(resting.pop(0)))[0]
+from youku.training import step as room
+step, resting = room.train_step, [0.2, 0.2, 0.2, 60]
+room.train_step = lambda *given: (step(*given), time.sleep(resting.pop(0)))[0]
 raise SystemExit(train.main())
 """
 
