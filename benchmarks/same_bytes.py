@@ -29,7 +29,8 @@ INPUTS = r"""cut() { "$FF" -v error -loop 1 -i "$PHOTO" -frames:v $4 -strict -1 
 cut even.y4m 48:32 yuv420p 6 0; cut deep.y4m 48:32 yuv420p10 6 1; cut full.y4m 48:32 yuv444p 6 2
 cut gray.y4m 48:32 gray 6 3; cut odd.y4m 37:29 yuv420p 6 4; printf '1\n00:00:00,200 --> 00:00:00,600\nHello\n' > s.srt
 for i in 0 1 2 3 4 5 6; do cut clip$i.y4m 192:108 yuv420p 27 $i; cut pics/$i.png $((132-i)):$((96+3*i)) rgb24 1 $i; done
-"$FF" -v error -i clip0.y4m -f lavfi -i sine=d=1 -i s.srt -map 0 -map 1 -map 2 -s 64x36 -colorspace bt709 film.mkv
+"$FF" -v error -i clip0.y4m -f lavfi -i sine=d=1 -i s.srt -map 0 -map 1 -map 2 -s 64x36 \
+  -colorspace bt709 -fflags +bitexact film.mkv
 mv pics/5.png pics/6.png val; "$PY" -c 'import numpy as np, safetensors.numpy as st; rng = np.random.default_rng(0)
 st.save_file({f"features.{at}.{part}": rng.normal(0, 0.05, size).astype("f4") for at, num in ((0, 3), (2, 64))
   for part, size in (("weight", (64, num, 3, 3)), ("bias", 64))}, "vgg.safetensors")'"""
@@ -87,7 +88,8 @@ deep.y4m --json | NET/@ --histogram --checkerboard | RGB/@ --png OUT/a.png | vgg
 LEFT_OUT = (
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\S{6})?( UTC)?", r'"(steps_per_sec|data_wait)": [\d.e-]+', r"\d+ seconds",
     r'(?<=youku)"?:? "?\d+\.\d+\.\d+', r"^# (versions|commit): .*\n", r'(?<="weights": ")[0-9a-f]{64}', r"\b\d{19}\b",
-    r'(?<="stamp": ")[\d ]+', r"(?<=frames), [\d.]+ frames/s \(busy: .*\)", r"(?<=cpu), about \d+ s$",
+    r'(?<="stamp": ")[\d ]+', r'(?<="digest": ")\w+', r"(?<=frames), [\d.e+]+ frames/s \(busy: .*\)",
+    r"(?<=cpu), (about \d+ s|[\d.e+]+ frames a second).*$",
     r"^.*\[\d\d:\d\d[<,].*\n", r"^usage: .*\n( .*\n)*", r"^/.*Warning: .*\n .*\n", r"^\s*\n",
 )  # fmt: skip
 
