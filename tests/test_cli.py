@@ -336,6 +336,29 @@ def test_a_bare_verb_that_needs_arguments_is_a_usage_error(verb: str, capsys: py
     assert "usage: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            "degrade a.y4m out.mp4",
+            "out.mp4: is named like a file, and a folder is made; leave .mp4 out, or end it in /",
+        ),
+        ("submit . --name x --low . --test-set 0 --out s.zip", "s.zip: is named like a file"),
+        ("score . --low . --high . --test-set 0 --out score.json", "score.json: is named like a file"),
+        ("evaluate . --scale 2 --model bicubic --save e.png", "e.png: is named like a file"),
+        ("report . --out r.pdf", "--out r.pdf: expected a name that ends in .html"),
+    ],
+)
+def test_an_output_named_as_another_kind(
+    line: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder named like a file, a page like a PDF: said before the work, and nothing is made."""
+    monkeypatch.chdir(tmp_path)
+    with suppress(SystemExit):
+        assert main(line.split()) == 1
+    assert words in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("verb", ["predict", "convert", "degrade"])
 def test_a_text_file_is_no_video(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """One sentence that says what the file is not, and exit 1."""

@@ -61,10 +61,9 @@ def list_clips(source: str, target: str, to_pictures: bool) -> list[tuple[Path, 
     found = [path for path in inside if file_names.kind_of(path) is ClipKind.Y4M]
     if not found or any(path.suffix.lower() in file_names.PICTURE_SUFFIXES for path in inside):
         return []
-    kind, of_files = file_names.kind_of(target), (*file_names.VIDEO_SUFFIXES, *file_names.PICTURE_SUFFIXES)
-    is_folder = kind is ClipKind.PICTURES or (kind is ClipKind.VIDEO and Path(target).suffix.lower() not in of_files)
-    if not is_folder or file_names.is_pattern(target):
+    if target == "-" or file_names.is_pattern(target):
         raise ValueError(f"{target}: {source} is a folder of clips, so the output must be a folder too")
+    file_names.check_folder(target)
     return [(path, Path(target) / (path.stem if to_pictures else path.name)) for path in found]
 
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from youku import cli, shards
 from youku.text_table import plural
-from youku.video import alignment, clips, pair_folder
+from youku.video import alignment, clips, file_names, pair_folder
 from youku.video.coding import CODECS, RATES, Coding
 from youku.video.degradation import PRESETS, Degradation, preset_table
 from youku.video.pair_folder import Part, Selection
@@ -128,6 +128,7 @@ def _act(args: argparse.Namespace) -> int:
     if len(args.paths) < 2:
         raise cli.UsageError("expected SRC... OUT_FOLDER, --check FOLDER or --list-presets")
     *names, folder = args.paths
+    file_names.check_folder(folder)
     selection = select(args)
     if args.seed < 0:
         raise ValueError(f"--seed {args.seed}: expected 0 or more")

@@ -32,7 +32,7 @@ from youku.inference.jobs import choose_weights
 from youku.inference.picture_scores import PictureSet
 from youku.inference.timing import Runs
 from youku.models import MODELS, UNTRAINED
-from youku.video import picture_sets
+from youku.video import file_names, picture_sets
 from youku.video.resize import SHRINKERS
 
 
@@ -110,6 +110,7 @@ def _run_networks(args: argparse.Namespace) -> list[dict[str, Any]]:
     files.protect(
         *network.paths, *(path for folder in args.folders for path in [Path(folder), *Path(folder).rglob("*")])
     )
+    file_names.check_folder(args.save or "")
     sets = picture_scores.find_sets(args.folders, args.kind, args.resizer, args.low, bool(args.save))
     return [_evaluate(networks, pictures, runs, args) for pictures in sets]
 

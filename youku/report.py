@@ -68,6 +68,8 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     folders = [Path(name) for name in args.folders]
     low, high, out = (Path(name) if name else None for name in (args.low, args.high, args.out))
+    if out and out.suffix.lower() not in (".html", ".htm") and not out.is_dir():
+        raise cli.UsageError(f"--out {out}: expected a name that ends in .html")
     if args.leaderboard:
         if folders[1:] or low or high or out:
             raise cli.UsageError(

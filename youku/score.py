@@ -29,6 +29,7 @@ from youku.exchange.scorefile import plain, write_score
 from youku.exchange.totals import PROTOCOL, Reading, format_artefacts, format_table
 from youku.metrics import vmaf
 from youku.text_table import plural
+from youku.video import file_names
 
 WEIGHTS = (".onnx", ".safetensors", ".pth", ".pt")
 SETS = "val (the clips of --low: 150-199 or your own), a split's name, or ids like 150-159"
@@ -79,6 +80,7 @@ def _predicted(args: argparse.Namespace) -> str:
 def _score(args: argparse.Namespace) -> int:
     if args.jobs is not None and args.jobs < 1:
         raise ValueError(f"--jobs {args.jobs}: expected 1 or more")
+    file_names.check_folder(args.out or "")
     reading = Reading(**{name: vars(args)[name] for name in PROTOCOL})
     test_set = contest.test_set(args.test_set, args.low)
     if Path(args.submission).suffix.lower() in WEIGHTS:

@@ -23,6 +23,7 @@ from youku.exchange.submission import FaultsError, Verdict, check_submission, ma
 from youku.exchange.zips import DEFAULT_LEVEL
 from youku.inference import records
 from youku.text_table import plural
+from youku.video import file_names
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +51,7 @@ def _submit(args: argparse.Namespace) -> int:
             f"{', '.join(missing)} not given; to pack: submit PREDICTIONS --name NAME --low FOLDER --test-set SET"
         )
     assert test_set is not None
+    file_names.check_folder(args.out)
     files.protect(*(path for name in (args.predictions, args.low) for path in Path(name).glob("*.y4m")))
     model = " and ".join(sorted({records.model_of(path) for path in Path(args.predictions).glob("*.y4m")} - {""}))
     try:

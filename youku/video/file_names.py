@@ -24,6 +24,7 @@ VIDEO_SUFFIXES = tuple(
 WRITABLE_VIDEOS = (".mp4", ".mkv", ".mov", ".webm")
 CODECS = ("x264", "x265", "vp9", "ffv1")
 PICTURE_SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+OTHER_SUFFIXES = (".yuv", ".h5", ".hdf5", ".zip", ".json", ".csv", ".html", ".pdf", ".txt")
 WRITABLE_PICTURES = ("bmp", "png")
 PLANE_INDEX = "planes.json"  # header and FRAME parameters of a folder of gray planes
 NUMBER = re.compile(r"%0*([0-9]{0,2})d")  # of more digits than a name can have it is none
@@ -63,6 +64,13 @@ def kind_of_source(name: str | Path) -> ClipKind:
     if head[:1] == [MAGIC]:
         return ClipKind.VIDEO if b"C411" in head else ClipKind.Y4M
     return ClipKind.VIDEO if head and not head[0].startswith(b"YUV") else kind
+
+
+def check_folder(name: str | Path) -> None:
+    """ValueError for an output that becomes a folder and is named like a file; of what is there its name says nothing."""
+    suffix, is_meant = Path(name).suffix.lower(), Path(name).exists() or str(name).endswith("/")
+    if suffix in (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES, *OTHER_SUFFIXES) and not is_meant:
+        raise ValueError(f"{name}: is named like a file, and a folder is made; leave {suffix} out, or end it in /")
 
 
 def is_video(path: str | Path) -> bool:
