@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from youku import cli, contest, stops
+from youku import cli, contest, leftovers, stops
 from youku.exchange import downloads
 from youku.video import y4m
 
@@ -336,6 +336,23 @@ def test_a_child_that_waits_for_itself_is_killed(monkeypatch: pytest.MonkeyPatch
         assert stops.run([sys.executable, "-c", STUCK]).returncode == -signal.SIGKILL
         time.sleep(4 * stops.STUCK_SEC)
     assert reader.returncode == 0
+
+
+LEAVES = """
+import subprocess
+from youku import cli, stops
+def act(_):
+    print(stops.popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)
+    raise ValueError("given up")
+cli.Verb("x", "", lambda _: None, act)()
+"""
+
+
+def test_an_error_leaves_no_child() -> None:
+    """Whoever started it could not see to its end."""
+    done = subprocess.run([sys.executable, "-c", LEAVES], capture_output=True, text=True, check=False, cwd=REPO)
+    assert (done.returncode, done.stderr) == (1, "error: given up\n")
+    assert leftovers._start_of(int(done.stdout)) is None
 
 
 def test_a_second_signal_ends_at_once() -> None:

@@ -117,8 +117,11 @@ def interrupt(frame: FrameType | None) -> None:
 def leave(exit_status: int) -> NoReturn:
     """End this process, whose work is done and told, without Python's own end, in which threads of torch may abort it.
 
-    A signal that comes now changes nothing.
+    A signal that comes now changes nothing. A child that an error left running is killed: most end by themselves.
     """
+    for child in list(_children):
+        with suppress(OSError):
+            child.kill()
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: os._exit(exit_status))
