@@ -120,6 +120,17 @@ def test_frames_can_be_chosen(tmp_path: Path) -> None:
     assert run(str(clip.path), str(tmp_path / "x.y4m"), "--frames", "9") == 1
 
 
+@pytest.mark.parametrize("frames", ["all", "scored", "0-1"])
+def test_damaged_clips_end_no_others(tmp_path: Path, capsys: pytest.CaptureFixture, frames: str) -> None:
+    """Each is named, in its head as well, and the others of the folder are made, whichever frames are asked for."""
+    for clip_id in (200, 201, 206):
+        clip_of(tmp_path / "low" / contest.low_name(clip_id), num_frames=30)
+    (tmp_path / "low" / contest.low_name(201)).write_bytes(b"YUV4MPEG2 Wx\n")
+    assert run(str(tmp_path / "low"), str(tmp_path / "out"), "--frames", frames, "--model", "bicubic") == 1
+    assert "00201_l.y4m: expected one W token" in (told := capsys.readouterr().err) and "1 of 3 failed" in told
+    assert sorted(path.name[6:11] for path in (tmp_path / "out").glob("*.y4m")) == ["00200", "00206"]
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_kit_brings_a_network(tmp_path: Path, scale: int, capsys: pytest.CaptureFixture) -> None:
     """Without --weights the shipped network of that scale enlarges, and it is said."""

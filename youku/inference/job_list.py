@@ -127,7 +127,10 @@ def _wanted(frames: str, test_set: str, clip_id: int | None, source: str) -> ran
         ids = contest.test_set(test_set, Path(source).parent)
         if clip_id is None or clip_id not in ids.ids:
             raise ValueError(f"{source}: --frames scored needs a contest clip of {test_set}; use --frames all")
-        return ids.frames(clip_id, y4m.Clip(source).num_frames)
+        try:
+            return ids.frames(clip_id, y4m.Clip(source).num_frames)
+        except y4m.Y4MError:  # a damaged clip, which is told when its turn comes
+            return None
     first, _, last = frames.partition("-")
     if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
         raise ValueError(f"--frames {frames}: expected all, scored, a frame number, or FIRST-LAST")

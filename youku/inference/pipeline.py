@@ -90,7 +90,7 @@ def upscale_frames(
         batches = parts_of_shots(seen, max(4 * shared, spec.at_once_px // (header.width * header.height)), shared)
     else:
         batches = stages.batches(seen, 1 if spec.memory else options.batch)
-    computed = _forward_all(network, header, coded, batches, options, pin, busy, tell)
+    computed = _forward_all(network, header, coded, batches, options, pin, tell)
     outputs = ahead(computed, num_threads=num_threads)
     yield from _arrive_all(ahead(_finish_all(network, header, coded, outputs, options)), busy)
 
@@ -176,7 +176,6 @@ def _forward_all(
     batches: Iterable[list[Moment]],
     options: Options,
     pin: Callable[[int], int],
-    busy: Busy,
     tell: Callable[[str], object],
 ) -> Iterator[_Computed]:
     """What the network makes of each batch; what it remembers goes from one to the next."""
@@ -189,7 +188,7 @@ def _forward_all(
         if spec.local and not tile_px:
             tile_px = pin(options.tile_px or tiles.choose_tile_px(network, x, options.beside))
         memory = () if batch[0].opens_shot else memory
-        with busy.at("network"), Span(network.device) as span:
+        with Span(network.device) as span:
             output, memory, fitting_px = _step(network, x, memory, options, tile_px)
         if fitting_px < tile_px:
             tell(f"memory ran out; going on in tiles of {fitting_px} px, which give the same picture")

@@ -119,6 +119,12 @@ def choose_tile_px(network: Network, x: Tensors, beside: int = 1) -> int:
     return max(MIN_TILE_PX, int(side) - 2 * network.spec.halo_px(network.scale))
 
 
+def free_gpu_bytes(device: torch.device) -> int:
+    """What nobody has, and what torch holds without using it."""
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     texts = ("can't allocate memory", "not enough memory", "out of memory")  # CPU on Linux, on Windows, MPS
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(text in str(error) for text in texts)
@@ -142,7 +148,7 @@ def _empty(part: Tensor, box: Area, height: int, width: int) -> Tensor:
 
 def _free_bytes(device: torch.device, beside: int) -> int:
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        return free_gpu_bytes(device)
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:  # not Linux

@@ -5,8 +5,10 @@ Where there is no such device everything is there at once and nothing is copied.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +42,7 @@ class Span:
     """How long a device works on what is given to it between the two ends of the block; asked once that is done."""
 
     def __init__(self, device: torch.device) -> None:
-        self._ends: list[torch.cuda.Event] = []
+        self._ends: list[Any] = []  # events of a GPU, seconds of a clock
         self._device = device
 
     def __enter__(self) -> Span:
@@ -55,11 +57,16 @@ class Span:
             event = torch.cuda.Event(enable_timing=True)
             event.record(torch.cuda.current_stream(self._device))
             self._ends.append(event)
+        else:
+            self._ends.append(time.monotonic())
 
     @property
     def seconds(self) -> float:
-        """0 where the block itself took that long."""
-        return self._ends[0].elapsed_time(self._ends[1]) / 1000 if self._ends else 0.0
+        """0 where there was no block."""
+        if not self._ends:
+            return 0.0
+        first, last = self._ends
+        return first.elapsed_time(last) / 1000 if self._device.type == "cuda" else last - first
 
 
 @cache

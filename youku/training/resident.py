@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from youku.inference import tiles
 from youku.models.colours import Colours
 from youku.models.spec import ModelSpec
 from youku.training.batch import FLAT_STD, Patch, Stacked, sent
@@ -64,8 +65,7 @@ class Resident:
             return None
         needed = sum(samples_of(pair, spec, patches, every) for pair in pairs)
         sample_bytes = 1 if pairs[0].depth == 8 else 2
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, which holds it
-        if needed * sample_bytes > SHARE * (torch.cuda.mem_get_info(device)[0] + unused):
+        if needed * sample_bytes > SHARE * tiles.free_gpu_bytes(device):
             return None
         return cls(device, needed, pairs[0].depth, patches.patch_px, spec.colours)
 
