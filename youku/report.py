@@ -68,8 +68,6 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     folders = [Path(name) for name in args.folders]
     low, high, out = (Path(name) if name else None for name in (args.low, args.high, args.out))
-    if out and out.suffix.lower() not in (".html", ".htm") and not out.is_dir():
-        raise cli.UsageError(f"--out {out}: expected a name that ends in .html")
     if args.leaderboard:
         if folders[1:] or low or high or out:
             raise cli.UsageError(
@@ -82,6 +80,8 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     if not folders:
         raise cli.UsageError("expected a scored submission's folder, such as submissions/NAME, or --leaderboard")
+    if out and out.suffix.lower() not in (".html", ".htm") and not out.is_dir():
+        raise cli.UsageError(f"--out {out}: expected a name that ends in .html")
     files.protect(*(path for place in folders for path in place.glob("*") if path.suffix in (".zip", ".json")))
     files.protect(*(path for clips in (low, high) if clips for path in clips.glob("*.y4m")))
     print(write_report(folders[0], low, high, out, args.num_clips, args.num_frames, folders[1:]))

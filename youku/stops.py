@@ -164,17 +164,18 @@ def _next(reading: int, patience_sec: float | None) -> int | None:
 def end(is_told: bool) -> None:
     """End a stopped process now, whatever its threads do: no child and no temporary file is left, and the sentence is said."""
     _entering.acquire(timeout=TICK_SEC)  # and from now on none starts
-    children = list(_children)
-    for child in children:
+    for child in list(_children):
         with suppress(OSError):
             child.kill()
     for pid in _descendants("self"):  # and what a library started, such as a compiler
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
     leftovers.drop_unfinished()
-    for child in children:  # on a busy machine one that is killed lives on for a while
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(TICK_SEC / len(children))
+    late = time.monotonic() + TICK_SEC
+    with suppress(ChildProcessError):  # none is left
+        while time.monotonic() < late:  # on a busy machine one that is killed lives on for a while
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.01)
     with suppress(Exception):
         if is_told:
             for stream in (sys.stdout, sys.stderr):
