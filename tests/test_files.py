@@ -378,24 +378,23 @@ def test_errors_name_the_file_that_was_named(is_inner: bool, tmp_path: Path) -> 
     assert missing.value.filename == str(target / "picture.png")
 
 
-def test_a_link_stays_one(tmp_path: Path) -> None:
-    """What it leads to is written, there or not yet; a link to an input is refused, one in a circle is replaced."""
+def test_a_link_is_replaced(tmp_path: Path) -> None:
+    """What it leads to stays, be it a file, a pipe, nothing or itself; a link to an input is refused."""
     (tmp_path / "far").mkdir()
-    for name in ("old", "new", "input"):
-        (tmp_path / name).symlink_to(Path("far", name))
-    (tmp_path / "far" / "old").write_text("old")
-    for name in ("old", "new"):
+    for name in ("old", "new", "pipe", "input", "loop"):
+        (tmp_path / name).symlink_to(name if name == "loop" else Path("far", name))
+    for name in ("old", "input"):
+        (tmp_path / "far" / name).write_text("kept")
+    os.mkfifo(tmp_path / "far" / "pipe")
+    for name in ("old", "new", "pipe", "loop"):
         with files.atomic_write(tmp_path / name) as file:
             file.write(b"made")
-        assert (tmp_path / name).is_symlink() and (tmp_path / "far" / name).read_text() == "made"
-    (tmp_path / "far" / "input").write_text("kept")
+        assert not (tmp_path / name).is_symlink() and (tmp_path / name).read_text() == "made"
+    assert (tmp_path / "far" / "old").read_text() == "kept" and (tmp_path / "far" / "pipe").is_fifo()
+    assert not (tmp_path / "far" / "new").exists()
     files.protect(tmp_path / "far" / "input")
     with pytest.raises(ValueError, match="is the input"), files.atomic_write(tmp_path / "input"):
         raise AssertionError
-    (tmp_path / "loop").symlink_to("loop")
-    with files.atomic_write(tmp_path / "loop") as file:
-        file.write(b"made")
-    assert (tmp_path / "loop").read_text() == "made" and len(list((tmp_path / "far").iterdir())) == 3
 
 
 def test_what_stands_in_the_way_of_a_folder_is_said(tmp_path: Path) -> None:

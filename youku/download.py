@@ -38,7 +38,8 @@ def table(wanted: Sequence[Wanted], plan: Plan) -> str:
         lines.append(f"size unknown, {note}: {', '.join(names)}")
     needed, free = plan.needed_bytes(len(wanted), False), files.free_bytes(wanted[0].data)
     most = needed + sum(_most_bytes(item) for item, size in plan.sizes.items() if size is None)
-    room = "enough" if most <= free else "not enough: another --data, --clips or --split, or --delete-zips"
+    room = "enough" if most <= free else "not enough" if needed > free else "perhaps not enough"
+    room += "" if most <= free else ": another --data, --clips or --split, or --delete-zips"
     about = f"{_gb(needed)}*" + (f" to {_gb(most)}*" if most > needed else "")
     lines.append(f"to fetch and unpack: {about}; free on disk: {_gb(free)}, {room}")
     lines += ["* estimate from the usual picture size", *(f"in the way: {why}" for why in dict.fromkeys(plan.refusals))]

@@ -34,9 +34,9 @@ def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
     What is not `durable` is not waited for: a note that a power cut may empty, and whose reader takes that for no note.
     ValueError where `path` is an input, OSError where its name is too long: both before the work. Whatever a library
     makes of a full disk is told as the OSError that it is, and every error names `path`, none the temporary file.
-    A link stays one: what it leads to is written.
+    A link is replaced, and what it leads to, which may be a device, stays.
     """
-    path = Path(os.path.realpath(path) if Path(path).is_symlink() else path)
+    path = Path(path)
     refuse_target(path)
     make_folder(path.parent)
     with leftovers.unfinished(path, path.suffix) as temporary:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 import threading
 from pathlib import Path
 
@@ -67,9 +68,10 @@ def require_folder() -> None:
 
 def require_threads() -> None:
     """RuntimeError where a network's threads cannot be started: OpenMP would end the process with words of its own."""
-    over = threading.Event()
+    over, own = threading.Event(), os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     try:
-        for _ in range((os.cpu_count() or 1) + 2):  # its team, and who reads and writes beside it
+        for _ in range((int(own) if own.isdecimal() else cores) + 2):  # its team, and who reads and writes beside it
             threading.Thread(target=over.wait, daemon=True).start()
     finally:
         over.set()

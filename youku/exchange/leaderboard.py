@@ -20,7 +20,8 @@ from youku.exchange.intervals import Clips
 from youku.exchange.totals import SYSTEMS
 from youku.text_table import minus
 
-NAME, HEADING = "leaderboard.md", "# Leaderboard\n\n"
+NAME = "leaderboard.md"
+HEADING = "# Leaderboard\n\n<!-- youku report --leaderboard writes this file anew -->\n\n"
 HEADS = (
     "| Submission | Test set | Clips | Score | On other clips, 95 % | Above the best | Bicubic | PSNR | VMAF | VMAF NEG | SSIM "
     f"| PSNR of | VMAF of | Scored | Pages |\n{'| --- ' * 2}{'| ---: ' * 9}{'| --- ' * 4}|\n"

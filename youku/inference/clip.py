@@ -103,6 +103,7 @@ class Predictor:
             self.tell(f"{job.target}: up to date")
             return None
         made, began = {"made_by": made_by, "input": source}, time.monotonic()
+        _load_writer(job)
         records.write(target, made, durable=False)  # claimed first: a run that is killed here may be repeated
         try:
             key = records.key_of(made_by | self._how)
@@ -242,6 +243,16 @@ def _told_kept(target: str, kept: Kept | None) -> str:
     if num_frames := kept.num_frames():
         return f"{target}: {plural(num_frames, 'frame')} kept; the same command goes on from there"
     return f"nothing of {target} is kept yet; the same command begins it anew"
+
+
+def _load_writer(job: Job) -> None:
+    """What the output needs, before it is claimed: a stop while a library is loaded unwinds nothing."""
+    if job.to_video:
+        from youku.video import container as container
+    elif job.to_pictures:
+        from youku.video import picture_writer as picture_writer
+    elif job.is_picture:
+        from youku.inference import still as still
 
 
 def _write_kept(writer: Any, num_kept: int, begun: Iterable[Planes] = ()) -> None:

@@ -78,11 +78,11 @@ def folder_to_keep(pictures: PictureSet, network: Network, options: Options, sav
         "tile": str(options.tile_px),
     }
     made_by |= {"set": str(source), "kind": pictures.kind, "resizer": str(pictures.resizer), "low": str(pictures.low)}
-    other = [key for key, value in made_by.items() if records.read(record).get(key) != value]
+    known = records.read(record)
+    other = [key for key, value in made_by.items() if known.get(key) != value]
     if other and folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(
-            f"--save {folder}: its pictures are of other {', '.join(other)}; name another folder, or remove it"
-        )
+        why = f"its pictures are of other {', '.join(other)}" if known else "exists and was not made here"
+        raise ValueError(f"--save {folder}: {why}; name another folder, or remove it")
     files.write_json(record, made_by, durable=False)
     return folder
 

@@ -134,7 +134,7 @@ def read_tags(frame: VideoFrame, data: dict[str, bytes], siting: str | None) -> 
     )
 
 
-def require_depth(frame: VideoFrame, name: str, index: int) -> None:
+def require_depth(frame: VideoFrame, name: str, index: int | str) -> None:
     """What a Header's does, of a decoded frame: those of raw and lossless coders may hold anything."""
     header = Header(frame.width, frame.height, (f"C{nearest_chroma(frame.format)}",))
     if header.depth > 8 and _same_samples(frame.format, header.chroma):

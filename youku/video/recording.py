@@ -150,7 +150,8 @@ class Recording:
                 frame.pts = next(stamp for stamp in stamps if stamp is not None)
                 frame.duration = frame.duration or max(1, round(1 / (self._rate * frame.time_base)))
                 following = frame.pts + frame.duration
-                avframe.require_depth(frame, self.path, num_frames)
+                place = num_frames if is_all else f"at {float(frame.pts * frame.time_base):.2f} s"  # after a jump
+                avframe.require_depth(frame, self.path, place)
                 before, form = form, f"{frame.width}x{frame.height} {frame.format.name}"
                 said += [f"its pictures change from {before} to {form}"] * (before not in ("", form))
                 said += ["a picture is corrupt"] * frame.is_corrupt

@@ -123,8 +123,8 @@ class Header:
         """True where codes run from 0 to the highest, rather than from 16 to 235."""
         return "XCOLORRANGE=FULL" in self.tokens
 
-    def require_depth(self, planes: tuple[np.ndarray, ...], name: str, index: int) -> tuple[np.ndarray, ...]:
-        """The planes of a frame; Y4MError where a sample is more than the depth can hold.
+    def require_depth(self, planes: tuple[np.ndarray, ...], name: str, index: int | str) -> tuple[np.ndarray, ...]:
+        """The planes of frame `index`, a number or a time; Y4MError where a sample is more than the depth can hold.
 
         Clipped, 10 bit in the high bits of 16, which some tools write under that name, would be a white picture.
         """
