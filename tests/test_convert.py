@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from youku import convert, degrade
+from youku import convert, degrade, predict
 from youku.video import clips, color, conversion, ffmpeg, y4m
 from youku.video.conversion import Conversion
 from youku.video.recording import open_recording
@@ -533,3 +533,25 @@ def test_both_routes_give_the_same_pictures_whatever_the_header(tmp_path: Path, 
         assert convert.main([str(tmp_path / "a.y4m"), str(tmp_path / route), "--route", route]) == 0
         found.append(np.asarray(Image.open(tmp_path / route / "000001.png").convert("L")).astype(int))
     assert np.abs(found[0] - found[1]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("matrix", "name", "is_lost"),
+    [("bt709", "a.y4m", True), ("bt709", "a%3d.png", False), ("smpte170m", "a.y4m", False)],
+)
+def test_a_matrix_that_y4m_loses_is_said(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    matrix: str,
+    name: str,
+    is_lost: bool,
+) -> None:
+    """By convert and by predict, where the video says one that y4m is not read by."""
+    line = [ffmpeg.binary(), "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=32x32:d=0.2", "-pix_fmt", "yuv420p"]
+    subprocess.run([*line, "-colorspace", matrix, str(tmp_path / "in.mkv")], check=True)
+    conversion.convert(tmp_path / "in.mkv", tmp_path / name, Conversion())
+    assert ("BT.709, which y4m loses" in caplog.text) == is_lost
+    name = name.replace("a", "b")
+    assert predict.main([str(tmp_path / "in.mkv"), str(tmp_path / name), "--model", "bicubic", "--frames", "0-1"]) == 0
+    assert ("BT.709, which y4m loses" in capsys.readouterr().err) == is_lost

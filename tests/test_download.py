@@ -702,6 +702,19 @@ def test_unusable_zip_is_fetched_anew(mirror: Server, tmp_path: Path, low: bytes
     assert zip_path.with_name(f"{zip_path.name}.unusable").read_bytes() == data
 
 
+def test_clips_of_a_damaged_zip_are_made_anew(mirror: Server, tmp_path: Path, low: bytes) -> None:
+    """What was unpacked of it, and recorded as its archive has it, is compared with the one that takes its place."""
+    zip_path, other = by_hand(tmp_path)[0], clip_bytes(tmp_path / "other.y4m", 8, 8)
+    data = pack(zip_path, {contest.low_name(0): other, contest.low_name(1): low}, zipfile.ZIP_STORED)
+    zip_path.write_bytes(data.replace(low[-9:], low[-10:-1]))
+    wanted = archive.choose(tmp_path / "data", clips="0-1", kind="input")
+    assert not downloads.download(wanted, "file:///no/such/mirror", num_frames=2).complete
+    assert wanted[0].clip_path(0).read_bytes() == other
+    assert downloads.download(wanted, mirror.url, num_frames=2).complete
+    assert [wanted[0].clip_path(clip_id).read_bytes() for clip_id in (0, 1)] == [low, low]
+    assert downloads.download(wanted, mirror.url, num_frames=2).fetched == []
+
+
 def test_zip_damaged_on_the_server(mirror: Server, tmp_path: Path) -> None:
     """A damaged archive fetched just now is told once, and fetched again by the next run: then it may be mended."""
     (path,) = (path for path in mirror.bodies if path.endswith("_l.zip"))
@@ -889,7 +902,9 @@ def test_command_dry_run(mirror: Server, tmp_path: Path, capsys: pytest.CaptureF
     argv = ("--data", str(tmp_path / "d"), "--base-url", mirror.url, "--clips", "0-50", "--dry-run")
     status, out, _ = run(capsys, *argv)
     assert status == 0 and "size unknown, the server answered 404" in out and "free on disk" in out and "0 of 50" in out
-    assert re.search(r"fetch and unpack: [\d.]+ GB\* to [\d.]+ GB\*; free on disk: [\d.]+ GB, (perhaps )?(not )?enough", out)
+    assert re.search(
+        r"fetch and unpack: [\d.]+ GB\* to [\d.]+ GB\*; free on disk: [\d.]+ GB, (perhaps )?(not )?enough", out
+    )
     assert {method for method, _, _ in mirror.requests} == {"HEAD"} and not (tmp_path / "d").exists()
     assert json.loads(run(capsys, *argv, "--json")[1])["to_fetch_bytes"]["youku_00000_00049_h_GT.zip"] == size
 

@@ -175,6 +175,8 @@ class _Work:
                 self.haul.errors.append(f"{error}; it is kept until a new one is whole")
                 raise
             self.haul.replaced.append(f"{error}; set aside as {aside_path(item.zip_path)}")
+            item.record_path.unlink(missing_ok=True)  # clips of the damaged zip are compared with the new one
+            self.plan.missing[item] = item.missing(self.plan.num_frames)
             self._unpack(item)
         if self.delete_zips:
             _drop_zip(item, self.haul, self.plan.num_frames)

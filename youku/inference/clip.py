@@ -187,6 +187,8 @@ class Predictor:
         if source is not None and source.is_variable and not job.to_video:
             lost = "which y4m and pictures lose; name a video (OUT.mp4) to keep the times"
             self.tell(f"{job.source}: its rate varies, {lost}")
+        if opened.lost_matrix and not job.to_video and not job.to_pictures:
+            self.tell(f"{job.source}: {opened.lost_matrix}")
         num_made = writer.num_frames - num_kept
         pace = f", {busy.told(num_made)}" if num_made else ""
         self.tell(f"{job.target}: {plural(writer.num_frames, 'frame')}{pace}")

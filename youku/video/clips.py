@@ -55,6 +55,15 @@ class Opened:
         """As `color` calls it; 601 where nothing says."""
         return self.tags.matrix_name if self.tags else "601"
 
+    @property
+    def lost_matrix(self) -> str:
+        """What is to be said of a video that becomes y4m, which is read as 601; empty where its colours are."""
+        if self.recording is None or self.matrix == "601" or len(self.header.plane_shapes) == 1:
+            return ""
+        return (
+            f"its colours are coded by BT.{self.matrix}, which y4m loses: it is read as BT.601; name a video to keep it"
+        )
+
 
 @dataclass(frozen=True)
 class Material:

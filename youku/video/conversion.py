@@ -104,6 +104,8 @@ def convert(source: str | Path, target: str | Path, wanted: Conversion, watch: W
             _log.warning(
                 "%s: its frames come at varying times, which are lost; %s is %.5g a second", source, target, rate
             )
+        if opened.lost_matrix and (target == "-" or Path(target).suffix.lower() == ".y4m"):
+            _log.warning("%s: %s", source, opened.lost_matrix)
         return num_frames
 
 
