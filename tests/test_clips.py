@@ -78,6 +78,18 @@ def test_a_y4m_of_411_is_read_as_422(tmp_path: Path) -> None:
     assert [plane.shape for plane in frame[1:]] == [(2, 8)] * 2 and 100 <= frame[2].min() <= frame[2].max() <= 107
 
 
+def test_a_y4m_with_alpha_is_read_without(tmp_path: Path) -> None:
+    """The three other planes, as they are; one that is cut off is told as damaged."""
+    planes = bytes(range(64, 88))
+    (tmp_path / "a.y4m").write_bytes(b"YUV4MPEG2 W4 H2 F25:1 Ip C444alpha\nFRAME\n" + planes + bytes(8))
+    with clips.open_clip(tmp_path / "a.y4m") as opened:
+        (frame,) = opened.frames
+    assert opened.header.chroma == "444" and b"".join(plane.tobytes() for plane in frame) == planes
+    (tmp_path / "b.y4m").write_bytes((tmp_path / "a.y4m").read_bytes()[:-5])
+    with pytest.raises(ValueError, match=r"b\.y4m"), clips.open_clip(tmp_path / "b.y4m", whole=True) as opened:
+        list(opened.frames)
+
+
 @pytest.mark.parametrize("whole", [False, True])
 def test_frames_are_chosen_by_number(tmp_path: Path, whole: bool) -> None:
     """The wanted frames alone, or all of them for a network that looks at neighbours; their number is told."""

@@ -26,6 +26,7 @@ CODECS = ("x264", "x265", "vp9", "ffv1")
 PICTURE_SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 OTHER_SUFFIXES = (".yuv", ".h5", ".hdf5", ".zip", ".json", ".csv", ".html", ".pdf", ".txt")
 WRITABLE_PICTURES = ("bmp", "png")
+FFMPEGS_CHROMA = {b"C411", b"C444alpha"}  # of y4m
 PLANE_INDEX = "planes.json"  # header and FRAME parameters of a folder of gray planes
 NUMBER = re.compile(r"%0*([0-9]{0,2})d")  # of more digits than a name can have it is none
 
@@ -55,14 +56,14 @@ def kind_of(name: str | Path) -> ClipKind:
 
 
 def kind_of_source(name: str | Path) -> ClipKind:
-    """`kind_of`, and y4m or not by the first bytes, whatever the name; 4:1:1, which `y4m` has not, is FFmpeg's to read."""
+    """`kind_of`, and y4m or not by the first bytes, whatever the name; 4:1:1 and alpha, which `y4m` has not, are FFmpeg's."""
     kind = kind_of(name)
     if kind not in (ClipKind.VIDEO, ClipKind.Y4M) or not Path(name).is_file():
         return kind
     with open(name, "rb") as file:
         head = file.readline(1 << 12).split()
     if head[:1] == [MAGIC]:
-        return ClipKind.VIDEO if b"C411" in head else ClipKind.Y4M
+        return ClipKind.VIDEO if FFMPEGS_CHROMA.intersection(head) else ClipKind.Y4M
     return ClipKind.VIDEO if head and not head[0].startswith(b"YUV") else kind
 
 
