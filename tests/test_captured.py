@@ -120,6 +120,8 @@ class PlayedBack:
         ):  # fmt: skip
             monkeypatch.setattr(torch.cuda, name, fake)
         monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+        for name in ("_cuda_endAllocateToPool", "_cuda_releasePool"):
+            monkeypatch.setattr(torch._C, name, MagicMock(), raising=False)
         run_step = CapturedSteps._run
         monkeypatch.setattr(
             CapturedSteps, "_run", lambda steps, *given: self.note(steps, given, run_step(steps, *given))
