@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import itertools
+import os
 import re
 import signal
 import subprocess
@@ -22,7 +23,7 @@ import pytest
 from tests.conftest import textured_frame
 from tests.test_memory import remembering
 from tests.test_predict import feed, network
-from youku import cli, stops
+from youku import cli, files, stops
 from youku.cli import Item
 from youku.inference import beside, records, tiles
 from youku.inference import clip as predictions
@@ -402,6 +403,24 @@ def test_a_stop_within_a_frame_costs_that_frame_alone(tmp_path: Path, monkeypatc
             assert writer.num_kept == 3
             writer.write(frame)
     assert [len(planes) for planes in y4m.Clip(target)] == [3] * 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone is asked to")
+def test_the_disk_writes_while_frames_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every byte but the last few is asked for once, in order, before the sync at the end."""
+    asked = [0]
+
+    def advise(number: int, start: int, length: int, advice: int) -> None:
+        assert start == asked[-1] and start + length <= os.fstat(number).st_size and advice == os.POSIX_FADV_DONTNEED
+        asked.append(start + length)
+
+    monkeypatch.setattr(files, "WRITE_BACK_BYTES", most := 1000)
+    with (tmp_path / "frames").open("wb", buffering=0) as file:
+        monkeypatch.setattr(os, "posix_fadvise", advise)
+        hashed = Hashed(file)
+        for size in (10, 990, 1, 2500, 998):
+            hashed.write(bytes(size))
+    assert asked == [0, most, most + 2501]
 
 
 @pytest.mark.parametrize(

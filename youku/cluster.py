@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import youku
-from youku import cli, files, shards, stops, system_errors
+from youku import cli, files, memory, shards, stops, system_errors
 from youku.text_table import plural
 
 Made = TypeVar("Made")
@@ -92,6 +92,7 @@ class Worker:
             told = f"{name} {own[name]}, this machine {same[name]}" if name in kit else f"another {name}"
             raise cli.RunError(f"{host} has {told}; a cluster needs the same versions and files everywhere")
         files.allow_playlists(playlists)
+        memory.keep_freed()
         return begin(beside, self._said.append)
 
 

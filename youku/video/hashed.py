@@ -12,6 +12,8 @@ from typing import IO, Any
 
 from xxhash import xxh3_128
 
+from youku import files
+
 BLOCK_BYTES = 1 << 20
 
 
@@ -29,10 +31,12 @@ class Hashed:
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.digest = file, xxh3_128()
+        self._written_back = 0
 
     def write(self, data: Any) -> None:
         self.file.write(data)
         self.digest.update(data)
+        self._written_back = files.write_back(self.file, self._written_back, self.file.tell())
 
     def sync(self) -> None:
         """What was written is in the file, and safe."""
