@@ -23,14 +23,14 @@ import pytest
 from tests.conftest import textured_frame
 from tests.test_memory import remembering
 from tests.test_predict import feed, network
-from youku import cli, files, stops
+from youku import cli, stops
 from youku.cli import Item
 from youku.inference import beside, records, tiles
 from youku.inference import clip as predictions
 from youku.inference.clip import predict_all
 from youku.inference.jobs import Job, VideoOptions
 from youku.inference.pipeline import Options
-from youku.video import container, ffmpeg, segments, y4m
+from youku.video import container, ffmpeg, hashed, segments, y4m
 from youku.video.hashed import Hashed
 
 REPO = Path(__file__).parents[1]
@@ -414,12 +414,12 @@ def test_the_disk_writes_while_frames_are_made(tmp_path: Path, monkeypatch: pyte
         assert start == asked[-1] and start + length <= os.fstat(number).st_size and advice == os.POSIX_FADV_DONTNEED
         asked.append(start + length)
 
-    monkeypatch.setattr(files, "WRITE_BACK_BYTES", most := 1000)
+    monkeypatch.setattr(hashed, "WRITE_BACK_BYTES", most := 1000)
     with (tmp_path / "frames").open("wb", buffering=0) as file:
         monkeypatch.setattr(os, "posix_fadvise", advise)
-        hashed = Hashed(file)
+        writer = Hashed(file)
         for size in (10, 990, 1, 2500, 998):
-            hashed.write(bytes(size))
+            writer.write(bytes(size))
     assert asked == [0, most, most + 2501]
 
 

@@ -210,6 +210,16 @@ def test_upscale_agrees_with_resize() -> None:
         assert np.abs(big - np.clip(wanted, 0, 255)).max() <= 0.501
 
 
+@pytest.fixture(params=["compiled", "matrices"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With the compiled kernels, and as where no C compiler was at hand."""
+    if request.param == "matrices":
+        monkeypatch.setattr(resize, "compiled", None)
+    elif resize.compiled is None:
+        pytest.skip("the kernels are not compiled here; `make setup` does, given a C compiler")
+    return str(request.param)
+
+
 def test_downscale_refuses_what_does_not_divide() -> None:
     """A size that is not a multiple of the factor is named."""
     header = y4m.make_header(15, 9)
@@ -220,8 +230,11 @@ def test_downscale_refuses_what_does_not_divide() -> None:
 @pytest.mark.parametrize("chroma", ["420mpeg2", "420paldv", "444", "mono10"])
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (33, 9), (16, 70)])
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_blocks_of_rows_join_without_a_seam(chroma: str, size: tuple[int, int], scale: int) -> None:
-    """Enlarging and shrinking block by block equals the whole plane in float64 but for halves, at every edge and size."""
+@pytest.mark.parametrize("kernel", ["bicubic", "lanczos"])
+def test_planes_equal_float64_but_for_halves(
+    way: str, chroma: str, size: tuple[int, int], scale: int, kernel: str
+) -> None:
+    """Enlarging and shrinking, at every edge and size, by the compiled kernels and without them."""
     header, rng = y4m.make_header(*size, chroma=chroma), np.random.default_rng(0)
     large = interpolate.scaled_header(header, scale)
     for source, target, act, factor in (
@@ -230,15 +243,50 @@ def test_blocks_of_rows_join_without_a_seam(chroma: str, size: tuple[int, int], 
     ):
         planes = [rng.integers(0, 1 << source.depth, shape).astype(source.dtype) for shape in source.plane_shapes]
         shift = color.chroma_shift(header.layout, factor)
-        made = act(tuple(planes), source, scale)
+        made = act(tuple(planes), source, scale, kernel)
         assert tuple(plane.shape for plane in made) == target.plane_shapes
         for index, (plane, out) in enumerate(zip(planes, made, strict=True)):
             rows, columns = (
-                resize.weights(
-                    plane.shape[axis], out.shape[axis], "bicubic", "replicate", index and shift[axis], factor
-                )
+                resize.weights(plane.shape[axis], out.shape[axis], kernel, "replicate", index and shift[axis], factor)
                 for axis in (0, 1)
             )
             wanted = resize.apply(resize.apply(plane.astype(np.float64), *rows, axis=-2), *columns, axis=-1)
             wanted = np.clip(wanted, 0, (1 << header.depth) - 1)
             assert out.dtype == header.dtype and np.abs(out - wanted).max() < 0.501
+
+
+def test_the_kernels_refuse_what_is_not_of_one_size() -> None:
+    """Filters that reach out of the plane, other types and other sizes are an error, and nothing is read or written."""
+    kernels = resize.compiled or pytest.skip("the kernels are not compiled here; `make setup` does, given a C compiler")
+    plane, out = np.zeros((6, 8), np.uint8), np.full((12, 16), 7, np.uint8)
+    rows, columns = (resize.taps(size, 2 * size, 0.0, "bicubic", 2.0) for size in plane.shape)
+    kernels.resample(plane, *rows, *columns, out, 255)
+    assert not out.any()
+    far = rows[0] + 1, rows[1]
+    for given, words in (
+        ((plane, *far, *columns, out, 255), "filters of the plane's"),
+        ((plane, *columns, *rows, out, 255), "filters of the plane's"),
+        ((plane, *rows, *columns, out[:-1], 255), "filters of the plane's"),
+        ((plane.astype(np.int64), *rows, *columns, out, 255), "expected two axes of type BHf, got 2 of type l"),
+        ((plane[0], *rows, *columns, out, 255), "expected two axes of type BHf, got 1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            kernels.resample(*given)
+    with pytest.raises((ValueError, BufferError), match="contiguous"):
+        kernels.resample(plane[:, ::2], *rows, *columns, out, 255)
+
+
+@pytest.mark.parametrize("depth", [8, 10, 16])
+def test_values_are_rounded_half_up_and_clipped(way: str, depth: int) -> None:
+    """Halves go up at every depth, what is out of range is clipped, of any number of axes and any step in memory."""
+    most = (1 << depth) - 1
+    values = np.array(
+        [[-3, -0.4, 0, 0.49, 0.5, 1.5, 2.5], [most - 1.5, most - 0.6, most - 0.5, most, most + 0.4, 1e6, 7.25]]
+    )
+    wanted = [[0, 0, 0, 0, 1, 2, 3], [most - 1, most - 1, most, most, most, most, 7]]
+    for dtype in (np.float32, np.float64):
+        made = resize.to_integers(values.astype(dtype), depth)
+        assert made.tolist() == wanted and made.dtype == (np.uint8 if depth == 8 else np.uint16)
+        assert resize.to_integers(values.T.astype(dtype)[None], depth).tolist() == [np.transpose(wanted).tolist()]
+    assert resize.to_integers(np.float32([[0, 0.5, 1, 2]]), depth, most).tolist() == [[0, (most + 1) // 2, most, most]]
+    assert resize.to_integers(np.empty((0, 4), np.float32)).shape == (0, 4)

@@ -1,4 +1,4 @@
-"""Check this machine: python, torch, device, 16-bit ability, ffmpeg and libvmaf, disk, data; say what to do about each problem.
+"""Check this machine: python, kernels, torch, device, 16 bit, ffmpeg and libvmaf, disk, data; say what to do about each problem.
 
 In: nothing but the machine. Out: one line a check on stdout; exit 1 when something needed is broken.
 
@@ -14,8 +14,10 @@ from pathlib import Path
 
 from youku import cli, contest, files
 from youku.text_table import plural
+from youku.video import resize
 
 LOW_DISK_BYTES = 20e9  # one label archive, zipped and unpacked
+NOT_COMPILED = "bicubic, chroma and degrade take twice as long; a C compiler and pip install . compile them"
 CLIPS = {  # folder -> how they come there
     "train": "make pairs FROM=your_video.mp4, or make download (the contest's); to see it all without either: make demo",
     "val": "held out, to score: make pairs FROM=another_video.mp4 INTO=val, or make download",
@@ -41,7 +43,16 @@ class Check:
 def examine(data: Path) -> list[Check]:
     """All checks in order."""
     python = Check("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    return [python, *check_torch(), *check_ffmpeg(), check_disk(data), *check_data(data), *check_public(data)]
+    kernels = ("ok", "compiled") if resize.compiled else ("note", "not compiled", NOT_COMPILED)
+    return [
+        python,
+        Check("kernels", *kernels),
+        *check_torch(),
+        *check_ffmpeg(),
+        check_disk(data),
+        *check_data(data),
+        *check_public(data),
+    ]
 
 
 def check_torch() -> list[Check]:
@@ -53,9 +64,9 @@ def check_torch() -> list[Check]:
         return [Check("torch", "problem", str(error), "run: pip install -r requirements.txt")]
     advice = ""
     if torch.cuda.is_available():
-        memory = torch.cuda.get_device_properties(0).total_memory / 1e9
-        name, found = "cuda", f"{torch.cuda.get_device_name(0)}, {memory:.0f} GB"
-        advice = "use --recipe edsr-small-memory, or smaller --patch-px and --batch" if memory < 8 else ""
+        name, size = "cuda", torch.cuda.get_device_properties(0).total_memory / 1e9
+        found = f"{torch.cuda.get_device_name(0)}, {size:.0f} GB"
+        advice = "use --recipe edsr-small-memory, or smaller --patch-px and --batch" if size < 8 else ""
     elif torch.backends.mps.is_available():
         name, found = "mps", "Apple GPU (mps)"
     else:
@@ -77,8 +88,7 @@ def check_ffmpeg() -> list[Check]:
     try:
         import av
 
-        codecs = ".".join(map(str, av.library_versions["libavcodec"]))
-        checks.append(Check("av", "ok", f"{av.__version__} with FFmpeg's libavcodec {codecs}"))
+        checks.append(Check("av", "ok", f"{av.__version__} with libavcodec {av.library_versions['libavcodec'][0]}"))
     except ImportError as error:
         checks.append(Check("av", "problem", str(error), "run: pip install av; without it only y4m clips are read"))
     if not ffmpeg.has_libvmaf():
@@ -99,8 +109,7 @@ def _measured_libvmaf() -> str:
 
     header = y4m.make_header(64, 64)
     frame = tuple(np.full(shape, 128, np.uint8) for shape in header.plane_shapes)
-    result = vmaf.measure([frame], [frame], header)
-    return f"{result.version}, model {result.model}"
+    return "{0.version}, model {0.model}".format(vmaf.measure([frame], [frame], header))
 
 
 def check_disk(data: Path) -> Check:

@@ -21,7 +21,7 @@ class _Along(nn.Module):
     def __init__(self, factor: float, kernel: str, shift: float, axis: int) -> None:
         super().__init__()
         self.bank: Tensor
-        phases, _, self.margin = resize.band(factor, kernel, shift)
+        phases, self.margin = resize.bank(factor, kernel, shift)
         self.axis, self.stride = axis, 1 if factor > 1 else 2
         bank = torch.from_numpy(phases).float()[:, None, :, None]  # (phases, 1, taps, 1)
         self.register_buffer("bank", bank if axis == -2 else bank.transpose(-1, -2).contiguous())

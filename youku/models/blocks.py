@@ -114,10 +114,10 @@ class Interpolate(nn.Module):
 
     def __init__(self, scale: int, kernel: str = "bicubic", edge: str = "symmetric", shift_x: float = 0.0) -> None:
         super().__init__()
-        rows, columns = (resize.band(scale, kernel, shift) for shift in (0.0, shift_x))  # (scale, taps), 1, margin
-        self.margin_px = max(rows[2], columns[2])
+        rows, columns = (resize.bank(scale, kernel, shift) for shift in (0.0, shift_x))  # (scale, taps), margin
+        self.margin_px = max(rows[1], columns[1])
         y, x = (
-            torch.from_numpy(np.pad(phases, ((0, 0), [self.margin_px - own] * 2))) for phases, _, own in (rows, columns)
+            torch.from_numpy(np.pad(phases, ((0, 0), [self.margin_px - own] * 2))) for phases, own in (rows, columns)
         )
         square = torch.einsum("ay,bx->abyx", y, x)
         self.scale, self.edge = scale, edge

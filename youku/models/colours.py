@@ -240,15 +240,15 @@ def windows_to_input(
 
 def to_codes(plane: Tensor, depth: int) -> Tensor:
     """Float plane to integers of a clip's depth, uint8 or uint16: half up, clipped to the full range (never to 16-235)."""
-    return rounded(plane.float() * _unit(depth), depth)
+    return rounded(plane.float(), depth, _unit(depth))
 
 
-def rounded(values: Tensor, depth: int) -> Tensor:
-    """Code values of a depth as integers, uint8 or uint16, on their device; `values` are overwritten."""
-    codes = values.add_(0.5).clamp_(0, (1 << depth) - 0.5)  # the cast rounds down
-    if codes.device.type == "cpu":  # in half of the time that torch's own cast takes
+def rounded(values: Tensor, depth: int, unit: float = 1.0) -> Tensor:
+    """Values of which 1 is `unit` codes of a depth as integers, uint8 or uint16, on their device."""
+    if values.device.type == "cpu":
         with np.errstate(invalid="ignore"):  # what is no number is found by who hands it on
-            return torch.from_numpy(codes.numpy().astype(np.uint8 if depth == 8 else np.uint16))
+            return torch.from_numpy(resize.to_integers(values.numpy(), depth, unit))
+    codes = (values * unit).add_(0.5).clamp_(0, (1 << depth) - 0.5)  # the cast rounds down
     return codes.to(torch.uint8) if depth == 8 else codes.to(torch.int32).to(torch.int16).view(torch.uint16)
 
 

@@ -1,8 +1,8 @@
 """Enlarge or shrink the integer planes of a frame by 2, 3 or 4 without a network, chroma at its own siting.
 
 `upscale` is the kit's bicubic baseline; every network that predicts luma alone takes its chroma from here.
-Source: the phase rule of `color.chroma_shift`. Planes in, planes out; float32 inside, one rounding at the end. Whole
-planes go through products with small banded matrices: few calls, so that frames side by side do not wait for the interpreter.
+Source: the phase rule of `color.chroma_shift`. Planes in, planes out; float32 inside, one rounding at the end, by
+kernels.c where the package was built with a C compiler, else as products with whole matrices.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from youku.video.y4m import Header, Planes
 
 if TYPE_CHECKING:
     import torch
-
-BLOCK_PX = 8  # samples of the smaller side that make one block of rows, or one column of a product
 
 
 def upscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
@@ -40,7 +38,7 @@ def upscale_chroma_on(planes: Sequence[torch.Tensor], header: Header, scale: int
     enlarged = []
     for plane, shape in zip(planes, shapes[1:], strict=True):
         sizes = zip(plane.shape[1:], shape, shifts, strict=True)
-        rows, columns = (resize.matrix(*own, "bicubic", shift, scale, plane.device) for *own, shift in sizes)
+        rows, columns = (resize.matrix(*of_axis, "bicubic", scale, plane.device) for of_axis in sizes)
         enlarged.append(rows @ plane.double() @ columns.T)  # (N, h, w) -> (N, s h, s w)
     return enlarged
 
@@ -75,22 +73,18 @@ def _resample(planes: Planes, header: Header, target: Header, scale: float, kern
 def _resample_plane(
     plane: np.ndarray, shape: tuple[int, int], scale: float, kernel: str, shifts: tuple[float, float], header: Header
 ) -> np.ndarray:
-    """(H, W) codes to `shape`, the pass that leaves less first; edges repeat."""
+    """(H, W) codes to `shape`; edges repeat."""
+    (rows, columns), most = zip(plane.shape, shape, shifts, strict=True), (1 << header.depth) - 1
+    if resize.compiled:
+        out = np.empty(shape, header.dtype)
+        taps = *resize.taps(*rows, kernel, scale), *resize.taps(*columns, kernel, scale)
+        resize.compiled.resample(
+            np.ascontiguousarray(plane, plane.dtype if plane.dtype.kind == "u" else np.float32), *taps, out, most
+        )
+        return out
     import torch  # a second to load: only where a tensor is made
 
-    (down, step, margin_y), (across, _, margin_x) = (resize.band(scale, kernel, shift, BLOCK_PX) for shift in shifts)
-    rows, columns = (torch.from_numpy(matrix).float() for matrix in (down, across))
-    (height, width), (tall, wide) = plane.shape, shape
-    num_down, num_right = -(-tall // rows.shape[0]), -(-wide // columns.shape[0])  # blocks of the output
-    below, beside = num_down * step - height + margin_y, num_right * step - width + margin_x
-    padded = np.pad(plane, ((margin_y, max(below, 0)), (margin_x, max(beside, 0))), mode="edge")
-    used = padded[: num_down * step + 2 * margin_y, : num_right * step + 2 * margin_x]
-    x = torch.from_numpy(used.astype(np.float32, order="C"))  # (num step + 2 margin, n step + 2 margin)
-    # weights sum to one: what is cut off after a half was added, where samples are few, is rounded half up
-    if scale > 1:
-        x = resize.filter_rows(resize.filter_columns(x, columns, step).add_(0.5), rows, step)
-    else:
-        x = resize.filter_columns(resize.filter_rows(x, rows, step).add_(0.5), columns, step)
-    out, most = np.empty(shape, header.dtype), np.float32((1 << header.depth) - 0.5)
-    np.clip(x.numpy()[:tall, :wide], np.float32(0), most, out=out, casting="unsafe")  # by runs that stay in the cache
-    return out
+    down, across = (resize.matrix(*of_axis, kernel, scale, torch.device("cpu")).float() for of_axis in (rows, columns))
+    x = torch.from_numpy(plane.astype(np.float32))
+    made = down @ (x @ across.T) if scale > 1 else (down @ x) @ across.T  # the pass that leaves less first
+    return resize.to_integers(made.numpy(), header.depth)

@@ -119,7 +119,7 @@ def upsample(plane: np.ndarray, factor_y: int, factor_x: int, margin_px: int) ->
 
 
 def _upsample_rows(rows: np.ndarray, factor: int) -> np.ndarray:
-    phases, _, margin_px = resize.band(factor, "bicubic", 0.5 - 0.5 / factor)
+    phases, margin_px = resize.bank(factor, "bicubic", 0.5 - 0.5 / factor)
     assert margin_px == CUBIC_MARGIN_PX
     inner = rows.shape[0] - 2 * margin_px
     out = np.empty((inner, factor, rows.shape[1]), np.float32)

@@ -11,13 +11,20 @@ Networks are tied to the resizer they were trained on (the report's table 4.8.1)
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:  # a second to load: only where a tensor is made, or given
     import torch
+
+compiled: Any = None
+"""kernels.c, where the package was built with a C compiler."""
+with suppress(ImportError):
+    compiled = import_module("youku.video._kernels")
 
 Array = TypeVar("Array", np.ndarray, "torch.Tensor")
 
@@ -93,10 +100,15 @@ def imresize(
     return out if image.ndim == 2 else np.ascontiguousarray(np.moveaxis(out, 0, -1))
 
 
-def to_integers(values: np.ndarray, depth: int = 8) -> np.ndarray:
-    """Round half up and clip to 0 .. 2^depth - 1; uint8, or uint16 above 8 bit."""
-    rounded = np.floor(np.clip(values, 0, (1 << depth) - 1) + 0.5)
-    return rounded.astype(np.uint8 if depth == 8 else np.uint16)
+def to_integers(values: np.ndarray, depth: int = 8, unit: float = 1.0) -> np.ndarray:
+    """Values of which 1 is `unit` codes: rounded half up and clipped to 0 .. 2^depth - 1; uint8, or uint16 above 8 bit."""
+    most, dtype = (1 << depth) - 1, np.uint8 if depth == 8 else np.uint16
+    if compiled and values.dtype == np.float32 and values.size:
+        lines = np.ascontiguousarray(values).reshape(-1, values.shape[-1])
+        out = np.empty(lines.shape, dtype)
+        compiled.round(lines, unit, out, most)
+        return out.reshape(values.shape)
+    return np.floor(np.clip(values * unit, 0, most) + 0.5).astype(dtype)
 
 
 def block_means(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
@@ -166,25 +178,32 @@ def weights(
 
 
 @lru_cache(maxsize=64)
-def band(scale: float, kernel: str, shift: float, block: int = 1) -> tuple[np.ndarray, int, int]:
-    """(matrix, step, margin): one product makes a run of outputs from the inputs around it, far from the edges.
+def bank(scale: float, kernel: str, shift: float) -> tuple[np.ndarray, int]:
+    """(weights, margin): what is made of each sample, or of each run that one sample is made of, far from the edges.
 
-    `block` samples of the smaller side are a run. matrix (outputs, step + 2 margin) float64; run n takes the inputs from
-    n * step - margin on. `scale` is a whole number or one over it.
+    `scale` is a whole number s or one over it. weights (s or 1, taps) float64; those of run n are for the inputs from
+    n * step - margin on, a step being 1 or 1 / scale.
     """
-    step, num_outputs = (block, round(block * scale)) if scale > 1 else (round(block / scale), block)
-    size_in = 2 * (1 + 64 // block) * step  # the middle of it is far from both edges
-    first = size_in // step // 2 * num_outputs
+    step, num_outputs = (1, round(scale)) if scale > 1 else (round(1 / scale), 1)
+    size_in = 130 * step  # the middle of it is far from both edges
+    first = 65 * num_outputs
     index, weight = weights(size_in, round(size_in * scale), kernel, "replicate", shift, scale)
-    offset = index[first : first + num_outputs] - first // num_outputs * step
+    offset = index[first : first + num_outputs] - 65 * step
     margin = max(0, -int(offset.min()), int(offset.max()) - step + 1)
-    matrix = np.zeros((num_outputs, step + 2 * margin))
-    np.put_along_axis(matrix, offset + margin, weight[first : first + num_outputs], axis=1)
-    return matrix, step, margin
+    made = np.zeros((num_outputs, step + 2 * margin))
+    np.put_along_axis(made, offset + margin, weight[first : first + num_outputs], axis=1)
+    return made, margin
+
+
+@lru_cache(maxsize=64)
+def taps(size_in: int, size_out: int, shift: float, kernel: str, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """`weights` as kernels.c takes them, edges repeating: (taps, size_out) both, int32 and float32."""
+    index, weight = weights(size_in, size_out, kernel, "replicate", shift, float(scale))
+    return np.ascontiguousarray(index.T, np.int32), np.ascontiguousarray(weight.T, np.float32)
 
 
 @lru_cache(maxsize=16)
-def matrix(size_in: int, size_out: int, kernel: str, shift: float, scale: float, device: torch.device) -> torch.Tensor:
+def matrix(size_in: int, size_out: int, shift: float, kernel: str, scale: float, device: torch.device) -> torch.Tensor:
     """`weights` as one (size_out, size_in) float64 matrix on a device, edges repeating."""
     import torch
 
@@ -192,22 +211,6 @@ def matrix(size_in: int, size_out: int, kernel: str, shift: float, scale: float,
     index, weight = weights(size_in, size_out, kernel, "replicate", shift, float(scale))
     np.add.at(whole, (np.arange(size_out)[:, None], index), weight)
     return torch.from_numpy(whole).to(device)
-
-
-def filter_columns(x: torch.Tensor, matrix: torch.Tensor, step: int) -> torch.Tensor:
-    """(R, n step + taps) to (R, n outputs): each group of columns times the (outputs, step + taps) matrix."""
-    num_rows, line = x.shape
-    num_groups = (line - matrix.shape[1]) // step + 1
-    groups = x.as_strided((num_rows, num_groups, matrix.shape[1]), (line, step, 1)).reshape(-1, matrix.shape[1])
-    return (groups @ matrix.T).view(num_rows, -1)
-
-
-def filter_rows(x: torch.Tensor, matrix: torch.Tensor, step: int) -> torch.Tensor:
-    """(n step + taps, W) to (n outputs, W): the (outputs, step + taps) matrix times each group of rows."""
-    num_rows, line = x.shape
-    num_groups = (num_rows - matrix.shape[1]) // step + 1
-    groups = x.as_strided((num_groups, matrix.shape[1], line), (step * line, line, 1))
-    return (matrix.expand(num_groups, -1, -1) @ groups).flatten(0, 1)
 
 
 def _inside(index: np.ndarray, size: int, edge: str) -> np.ndarray:
