@@ -1,4 +1,4 @@
-"""Check this machine: python, kernels, torch, device, 16 bit, ffmpeg and libvmaf, disk, data; say what to do about each problem.
+"""Check this machine: python, compiled kernels, torch, device, 16 bit, ffmpeg and libvmaf, disk, data; say what to do.
 
 In: nothing but the machine. Out: one line a check on stdout; exit 1 when something needed is broken.
 
@@ -42,17 +42,10 @@ class Check:
 
 def examine(data: Path) -> list[Check]:
     """All checks in order."""
-    python = Check("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    kernels = ("ok", "compiled") if resize.compiled else ("note", "not compiled", NOT_COMPILED)
-    return [
-        python,
-        Check("kernels", *kernels),
-        *check_torch(),
-        *check_ffmpeg(),
-        check_disk(data),
-        *check_data(data),
-        *check_public(data),
-    ]
+    python = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    found = ("ok", python) if resize.compiled else ("note", f"{python}, kernels not compiled", NOT_COMPILED)
+    of_data = check_disk(data), *check_data(data), *check_public(data)
+    return [Check("python", *found), *check_torch(), *check_ffmpeg(), *of_data]
 
 
 def check_torch() -> list[Check]:
@@ -64,9 +57,9 @@ def check_torch() -> list[Check]:
         return [Check("torch", "problem", str(error), "run: pip install -r requirements.txt")]
     advice = ""
     if torch.cuda.is_available():
-        name, size = "cuda", torch.cuda.get_device_properties(0).total_memory / 1e9
-        found = f"{torch.cuda.get_device_name(0)}, {size:.0f} GB"
-        advice = "use --recipe edsr-small-memory, or smaller --patch-px and --batch" if size < 8 else ""
+        name, memory = "cuda", torch.cuda.get_device_properties(0).total_memory / 1e9
+        found = f"{torch.cuda.get_device_name(0)}, {memory:.0f} GB"
+        advice = "use --recipe edsr-small-memory, or smaller --patch-px and --batch" if memory < 8 else ""
     elif torch.backends.mps.is_available():
         name, found = "mps", "Apple GPU (mps)"
     else:
@@ -88,7 +81,7 @@ def check_ffmpeg() -> list[Check]:
     try:
         import av
 
-        checks.append(Check("av", "ok", f"{av.__version__} with libavcodec {av.library_versions['libavcodec'][0]}"))
+        checks.append(Check("av", "ok", f"{av.__version__}, libavcodec {av.library_versions['libavcodec'][0]}"))
     except ImportError as error:
         checks.append(Check("av", "problem", str(error), "run: pip install av; without it only y4m clips are read"))
     if not ffmpeg.has_libvmaf():
