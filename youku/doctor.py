@@ -16,7 +16,6 @@ from youku import cli, contest, files
 from youku.text_table import plural
 from youku.video import resize
 
-LOW_DISK_BYTES = 20e9  # one label archive, zipped and unpacked
 NOT_COMPILED = "bicubic, chroma and degrade take twice as long; a C compiler and pip install . compile them"
 CLIPS = {  # folder -> how they come there
     "train": "make pairs FROM=your_video.mp4, or make download (the contest's); to see it all without either: make demo",
@@ -42,10 +41,10 @@ class Check:
 
 def examine(data: Path) -> list[Check]:
     """All checks in order."""
-    python = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    python = f"{platform.python_version()} on {platform.platform()}"
     found = ("ok", python) if resize.compiled else ("note", f"{python}, kernels not compiled", NOT_COMPILED)
-    of_data = check_disk(data), *check_data(data), *check_public(data)
-    return [Check("python", *found), *check_torch(), *check_ffmpeg(), *of_data]
+    own = Check("python", *found), *check_torch(), *check_ffmpeg()
+    return [*own, check_disk(data), *check_data(data), *check_public(data)]
 
 
 def check_torch() -> list[Check]:
@@ -107,7 +106,7 @@ def _measured_libvmaf() -> str:
 
 def check_disk(data: Path) -> Check:
     free = files.free_bytes(data)
-    advice = "one label archive needs about 20 GB: choose another --data folder" if free < LOW_DISK_BYTES else ""
+    advice = "one label archive needs about 20 GB: choose another --data folder" if free < 20e9 else ""
     return Check("disk", "note" if advice else "ok", f"{free / 1e9:.0f} GB free for {data}", advice)
 
 
