@@ -42,6 +42,7 @@ try:
 except SystemExit as ended:
     status = ended.code
 own = [module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "youku"]
+own = [file for file in own if file.endswith(".py")]
 print(json.dumps([status, own]))
 """
 CLIPS = """

@@ -226,7 +226,7 @@ def test_a_worker_tells_errors_and_shows_faults(tmp_path: Path, monkeypatch: pyt
         (
             "youku",
             "9.9",
-            r"has youku 0.1.0 \(code \w{8}\), this machine 9.9; a cluster needs the same versions and files",
+            r"has youku 0.1.0 \(code \w{8}(, compiled)?\), this machine 9.9; a cluster needs the same versions and files",
         ),
         ("numpy", "9.9", "has numpy .*, this machine 9.9; a cluster needs the same versions"),
         ("torch", "9.9", "has torch .*, this machine 9.9; a cluster needs the same versions"),

@@ -9,6 +9,7 @@ same kit, torch, weights and clips at the same place. The one module that knows 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import signal
 import socket
@@ -101,7 +102,8 @@ def versions() -> dict[str, str]:
     code = hashlib.sha256()
     for path in sorted(Path(youku.__file__).parent.rglob("*.py")):
         code.update(path.read_bytes())
-    own = {"youku": f"{youku.__version__} (code {code.hexdigest()[:8]})"}
+    is_compiled = importlib.util.find_spec("youku.video._kernels") is not None  # which may round other samples up
+    own = {"youku": f"{youku.__version__} (code {code.hexdigest()[:8]}{', compiled' * is_compiled})"}
     return own | {name: metadata.version(name) for name in PACKAGES}
 
 

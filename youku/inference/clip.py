@@ -25,7 +25,7 @@ from youku.inference.jobs import Job, VideoOptions, filters_of
 from youku.inference.pipeline import Options
 from youku.inference.stages import Busy, ahead
 from youku.text_table import plural
-from youku.video import clips, fit, interpolate, segments, y4m
+from youku.video import clips, fit, interpolate, resize, segments, y4m
 from youku.video.clips import Opened
 from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
@@ -84,6 +84,7 @@ class Predictor:
             "tile": str(self.options.tile_px),
             "batch": str(self.options.batch),
             "engine": self.network.engine.name,
+            "kernels": str(bool(resize.compiled)),
         }
 
     def __call__(self, job: Job) -> int | None:
