@@ -9,6 +9,6 @@ COPY pyproject.toml requirements.txt README.md ./
 RUN pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
 RUN pip install -r requirements.txt
 COPY youku youku
-RUN pip install --no-deps .  # without a C compiler in BASE, as in the slim one, planes take twice as long
+RUN pip install --no-deps .  # without a C compiler in BASE, as in the slim one, planes take 3 times as long
 WORKDIR /data
 ENTRYPOINT ["youku"]

@@ -20,7 +20,7 @@ from machine import describe
 
 from youku.metrics import ssim
 from youku.models import MODELS, colours
-from youku.video import color, interpolate, y4m
+from youku.video import color, interpolate, resize, y4m
 
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -40,10 +40,30 @@ def of_frames(repeats: int) -> None:
     low = tuple(rng.integers(0, 256, shape).astype(np.uint8) for shape in small.plane_shapes)
     header, rgb = interpolate.scaled_header(small, 4), torch.rand(1, 3, 1080, 1920)
     high = interpolate.upscale(low, small, 4)
+    compiled = resize.compiled
+
+    def without(act: Callable[[], object]) -> Callable[[], object]:
+        """As where no C compiler was at hand."""
+
+        def run() -> None:
+            resize.compiled = None
+            act()
+            resize.compiled = compiled
+
+        return run
+
+    def enlarge() -> y4m.Planes:
+        return interpolate.upscale(low, small, 4)
+
+    def shrink() -> y4m.Planes:
+        return interpolate.downscale(high, header, 4)
+
     acts: dict[str, Callable[[], object]] = {
         "SSIM of luma": lambda: ssim.plane(high[0], high[0][:, ::-1]),
-        "bicubic x4 to it": lambda: interpolate.upscale(low, small, 4),
-        "bicubic from it, 1/4": lambda: interpolate.downscale(high, header, 4),
+        "bicubic x4 to it": enlarge,
+        "the same, kernels not compiled": without(enlarge),
+        "bicubic from it, 1/4": shrink,
+        "the same from it, kernels not compiled": without(shrink),
         "an RGB network's output to planes": lambda: colours.RGB.to_planes((rgb,), header.layout),
         "planes to a picture": lambda: color.planes_to_rgb(high, 8, header.layout),
     }

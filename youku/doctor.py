@@ -16,7 +16,7 @@ from youku import cli, contest, files
 from youku.text_table import plural
 from youku.video import resize
 
-NOT_COMPILED = "bicubic, chroma and degrade take twice as long; a C compiler and pip install . compile them"
+NOT_COMPILED = "bicubic, chroma and degrade take 3 times as long; a C compiler and pip install . compile them"
 CLIPS = {  # folder -> how they come there
     "train": "make pairs FROM=your_video.mp4, or make download (the contest's); to see it all without either: make demo",
     "val": "held out, to score: make pairs FROM=another_video.mp4 INTO=val, or make download",

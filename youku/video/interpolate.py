@@ -2,7 +2,7 @@
 
 `upscale` is the kit's bicubic baseline; every network that predicts luma alone takes its chroma from here.
 Source: the phase rule of `color.chroma_shift`. Planes in, planes out; float32 inside, one rounding at the end, by
-kernels.c where the package was built with a C compiler, else as products with whole matrices.
+kernels.c where the package was built with a C compiler, else by products with banded matrices.
 """
 
 from __future__ import annotations
@@ -84,7 +84,10 @@ def _resample_plane(
         return out
     import torch  # a second to load: only where a tensor is made
 
-    down, across = (resize.matrix(*of_axis, kernel, scale, torch.device("cpu")).float() for of_axis in (rows, columns))
+    down, across = (resize.bands(*of_axis, kernel, scale) for of_axis in (rows, columns))
     x = torch.from_numpy(plane.astype(np.float32))
-    made = down @ (x @ across.T) if scale > 1 else (down @ x) @ across.T  # the pass that leaves less first
+    if scale > 1:  # the pass that leaves less first
+        made = resize.product(down, resize.product(across, x.T).T)
+    else:
+        made = resize.product(across, resize.product(down, x).T).T
     return resize.to_integers(made.numpy(), header.depth)

@@ -66,6 +66,7 @@ _KERNELS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
 }
 KERNELS = tuple(_KERNELS)
 EDGES = ("symmetric", "replicate")
+BAND_PX = 32
 
 
 def resize(
@@ -108,7 +109,9 @@ def to_integers(values: np.ndarray, depth: int = 8, unit: float = 1.0) -> np.nda
         out = np.empty(lines.shape, dtype)
         compiled.round(lines, unit, out, most)
         return out.reshape(values.shape)
-    return np.floor(np.clip(values * unit, 0, most) + 0.5).astype(dtype)
+    codes = np.clip(values * unit, 0, most)
+    codes += 0.5
+    return codes.astype(dtype)  # rounds down
 
 
 def block_means(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
@@ -211,6 +214,25 @@ def matrix(size_in: int, size_out: int, shift: float, kernel: str, scale: float,
     index, weight = weights(size_in, size_out, kernel, "replicate", shift, float(scale))
     np.add.at(whole, (np.arange(size_out)[:, None], index), weight)
     return torch.from_numpy(whole).to(device)
+
+
+@lru_cache(maxsize=64)
+def bands(size_in: int, size_out: int, shift: float, kernel: str, scale: float) -> list[tuple[int, int, torch.Tensor]]:
+    """`matrix` in float32 by runs of outputs: (first input, end of inputs, weights (outputs, inputs)) of each."""
+    import torch
+
+    whole, found = matrix(size_in, size_out, shift, kernel, scale, torch.device("cpu")).float(), []
+    for rows in whole.split(BAND_PX):
+        used = rows.any(0).nonzero().flatten().tolist()
+        found.append((used[0], used[-1] + 1, rows[:, used[0] : used[-1] + 1].contiguous()))
+    return found
+
+
+def product(made_by: list[tuple[int, int, torch.Tensor]], x: torch.Tensor) -> torch.Tensor:
+    """(size_in, W) to (size_out, W), by `bands`."""
+    import torch
+
+    return torch.cat([weight @ x[first:end] for first, end, weight in made_by])
 
 
 def _inside(index: np.ndarray, size: int, edge: str) -> np.ndarray:
