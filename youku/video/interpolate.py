@@ -74,17 +74,16 @@ def _resample_plane(
     plane: np.ndarray, shape: tuple[int, int], scale: float, kernel: str, shifts: tuple[float, float], header: Header
 ) -> np.ndarray:
     """(H, W) codes to `shape`; edges repeat."""
-    (rows, columns), most = zip(plane.shape, shape, shifts, strict=True), (1 << header.depth) - 1
+    axes = list(zip(plane.shape, shape, shifts, strict=True))  # rows, columns
     if resize.compiled:
-        out = np.empty(shape, header.dtype)
-        taps = *resize.taps(*rows, kernel, scale), *resize.taps(*columns, kernel, scale)
-        resize.compiled.resample(
-            np.ascontiguousarray(plane, plane.dtype if plane.dtype.kind == "u" else np.float32), *taps, out, most
-        )
+        rows, columns = (resize.taps(*axis, kernel, scale) for axis in axes)
+        out, dtype = np.empty(shape, header.dtype), plane.dtype if plane.dtype in (np.uint8, np.uint16) else np.float32
+        whole = np.require(plane, dtype, ("C", "A"))  # frames of a map lie at any byte
+        resize.compiled.resample(whole, *rows, *columns, out, (1 << header.depth) - 1)
         return out
     import torch  # a second to load: only where a tensor is made
 
-    down, across = (resize.bands(*of_axis, kernel, scale) for of_axis in (rows, columns))
+    down, across = (resize.bands(*axis, kernel, scale) for axis in axes)
     x = torch.from_numpy(plane.astype(np.float32))
     if scale > 1:  # the pass that leaves less first
         made = resize.product(down, resize.product(across, x.T).T)

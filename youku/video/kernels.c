@@ -81,9 +81,10 @@ ON_EACH_PROCESSOR static void put_line(const Py_buffer *out, Size y, const float
     uint8_t *restrict bytes = (uint8_t *)out->buf + y * width;
     uint16_t *restrict shorts = (uint16_t *)out->buf + y * width;
     int is_bytes = out->format[0] == 'B';
+    float limit = (float)most;
     for (Size x = 0; x < width; x++) {
-        int32_t code = (int32_t)(line[x] * unit + 0.5f);
-        code = code < 0 ? 0 : code > most ? most : code;
+        float value = line[x] * unit + 0.5f; /* clipped before the cast, which is undefined beyond an integer's range */
+        int32_t code = (int32_t)(value > 0 ? value < limit ? value : limit : 0);
         if (is_bytes)
             bytes[x] = (uint8_t)code;
         else

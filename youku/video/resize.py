@@ -105,7 +105,7 @@ def to_integers(values: np.ndarray, depth: int = 8, unit: float = 1.0) -> np.nda
     """Values of which 1 is `unit` codes: rounded half up and clipped to 0 .. 2^depth - 1; uint8, or uint16 above 8 bit."""
     most, dtype = (1 << depth) - 1, np.uint8 if depth == 8 else np.uint16
     if compiled and values.dtype == np.float32 and values.size:
-        lines = np.ascontiguousarray(values).reshape(-1, values.shape[-1])
+        lines = np.require(values, requirements=("C", "A")).reshape(-1, values.shape[-1])
         out = np.empty(lines.shape, dtype)
         compiled.round(lines, unit, out, most)
         return out.reshape(values.shape)
@@ -169,7 +169,7 @@ def weights(
     stretch = max(1.0, 1.0 / scale) if kernel != "nearest" else 1.0
     center = (np.arange(size_out) + 0.5) / scale - 0.5 + shift
     if kernel == "nearest":
-        index = np.floor(center + 0.5).astype(np.int64)[:, None]
+        index = np.floor(center.round(9) + 0.5).astype(np.int64)[:, None]  # a half is one, everywhere in a line
         return _inside(index, size_in, edge), np.ones((size_out, 1))
     taps = int(np.ceil(support * stretch * 2)) + 2
     first = np.floor(center - support * stretch).astype(np.int64)
@@ -218,13 +218,16 @@ def matrix(size_in: int, size_out: int, shift: float, kernel: str, scale: float,
 
 @lru_cache(maxsize=64)
 def bands(size_in: int, size_out: int, shift: float, kernel: str, scale: float) -> list[tuple[int, int, torch.Tensor]]:
-    """`matrix` in float32 by runs of outputs: (first input, end of inputs, weights (outputs, inputs)) of each."""
+    """`weights` by runs of outputs, edges repeating: (first input, end of inputs, weights (outputs, inputs)) of each."""
     import torch
 
-    whole, found = matrix(size_in, size_out, shift, kernel, scale, torch.device("cpu")).float(), []
-    for rows in whole.split(BAND_PX):
-        used = rows.any(0).nonzero().flatten().tolist()
-        found.append((used[0], used[-1] + 1, rows[:, used[0] : used[-1] + 1].contiguous()))
+    index, weight = weights(size_in, size_out, kernel, "replicate", shift, float(scale))
+    found = []
+    for outputs in np.split(np.arange(size_out), range(BAND_PX, size_out, BAND_PX)):
+        first, end = int(index[outputs].min()), int(index[outputs].max()) + 1
+        band = np.zeros((len(outputs), end - first), np.float32)
+        np.add.at(band, (np.arange(len(outputs))[:, None], index[outputs] - first), weight[outputs])
+        found.append((first, end, torch.from_numpy(band)))
     return found
 
 
