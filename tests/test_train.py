@@ -550,6 +550,14 @@ def test_hostile_settings_are_one_short_sentence(tmp_path: Path, what: str, caps
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 900
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_recipe_of_another_encoding_is_told_how_to_save(tmp_path: Path, encoding: str) -> None:
+    """UTF-16, as Windows' own editors call "Unicode", is named; so is what to do."""
+    (tmp_path / "r.toml").write_bytes('\ufeffmodel = "espcn"\r\n'.encode(encoding))
+    with pytest.raises(ValueError, match=r"r\.toml: not a TOML recipe: it is UTF-16 text; save it as UTF-8"):
+        config.read_recipe(str(tmp_path / "r.toml"))
+
+
 def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
     """Editors on Windows write one."""
     (tmp_path / "r.toml").write_bytes(b'\xef\xbb\xbfmodel = "espcn"\r\nsteps = 3\r\n')

@@ -6,6 +6,7 @@ by whoever writes into the same folder next (`leftovers`).
 
 from __future__ import annotations
 
+import codecs
 import errno
 import hashlib
 import json
@@ -180,10 +181,17 @@ def recall(path: str | Path, shape: Any) -> Any:
     return found
 
 
+def decode(data: bytes) -> str:
+    """A text file's bytes as UTF-8; ValueError also for UTF-16, which editors and shells of Windows write, by its name."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("it is UTF-16 text; save it as UTF-8")
+    return data.decode("utf-8")
+
+
 def parse_json(text: str | bytes) -> Any:
     """JSON, or ValueError whatever is wrong with it: signs, bytes, nesting too deep, numbers too long."""
     try:
-        return json.loads(text if isinstance(text, str) else text.decode("utf-8"))
+        return json.loads(text if isinstance(text, str) else decode(text))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

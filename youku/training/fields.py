@@ -1,7 +1,7 @@
 """Frozen settings as command line and TOML: each field of a dataclass with its default, help text and bounds.
 
-A TOML file is damaged or hostile in one sentence: bytes that are no UTF-8 (a BOM is taken), nesting without end, numbers
-without end; what `to_toml` writes reads back to the same values, newlines in names too.
+A TOML file is damaged or hostile in one sentence: bytes that are no UTF-8 (a BOM is taken, UTF-16 named), nesting and
+numbers without end; what `to_toml` writes reads back to the same values, newlines in names too.
 
 A field is made by `option`; `problems` names every value outside its bounds. The same fields are flags (`add_flags`,
 `given`) and the keys of a TOML table (`read`, `typed`, `to_toml`), whose unknown keys and wrong types are all listed.
@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from youku import text_table
+from youku import files, text_table
 
 Bound = Callable[[Any], str]
 """Value -> what was expected instead; empty for a good one."""
@@ -149,7 +149,7 @@ def find(name: str, folder: Path, what: str) -> Path:
 def read_table(path: Path, what: str) -> dict[str, Any]:
     """A TOML file as it is, with or without a BOM; ValueError says why it is none of `what`."""
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        return tomllib.loads(files.decode(path.read_bytes()).removeprefix("\ufeff"))
     except ValueError as error:  # TOML's own, bytes that are no UTF-8, numbers of thousands of digits
         raise ValueError(f"{path}: not a TOML {what}: {error}") from None
     except RecursionError:
