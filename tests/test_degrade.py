@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.conftest import moving_frames, write_clip
 from youku import contest, degrade
-from youku.video import clips, degradation, ffmpeg, interpolate, manifest, pair_folder, y4m
+from youku.video import clips, degradation, ffmpeg, interpolate, pair_folder, y4m
 from youku.video.coding import Coding, round_trip
 from youku.video.degradation import PRESETS, Degradation
 from youku.video.pair_folder import Selection
@@ -227,6 +227,10 @@ def test_manifest_says_how(tmp_path: Path) -> None:
     entry = json.loads((tmp_path / "out/pairs.json").read_text())["pairs"]["00000"]
     assert entry["source"] == str(source) and entry["frames"] == 3 and entry["seed"] == 0
     assert [coding["codec"] for coding in entry["degradation"]["codings"]] == ["mpeg1", "x264"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *sorted(contents(tmp_path / "out")),
+        "pairs.json",
+    ]
     assert entry["versions"]["ffmpeg"] == ffmpeg.version()
 
 
@@ -382,7 +386,7 @@ BAD = [
 def test_bad_input_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: list[str], words: str
 ) -> None:
-    """Each mistake exits with 1, says one line on stderr, and leaves no clip."""
+    """Each mistake exits with 1, says one line on stderr, and leaves nothing behind, no hidden file either."""
     monkeypatch.chdir(tmp_path)
     write(Path("a.y4m"), 2, 64, 48)
     Path("cut.y4m").write_bytes(Path("a.y4m").read_bytes()[:-5])
@@ -393,7 +397,7 @@ def test_bad_input_is_one_sentence(
     assert degrade.main(line) == 1
     message = capsys.readouterr().err
     assert words in message and message.startswith("error: ") and message.count("\n") == 1
-    assert not list(Path().glob("out/*.y4m"))
+    assert not Path("out").exists()
 
 
 @pytest.mark.parametrize(("width", "height"), [(10, 12), (40, 48)])
@@ -421,7 +425,7 @@ def test_damaged_video_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert degrade.main([str(path), str(tmp_path / "out")]) == 1
     message = capsys.readouterr().err
     assert "damaged" in message and "fetch or make the file again" in message and "Traceback" not in message
-    assert not list(tmp_path.glob("out/*.y4m")) and not manifest.read_manifest(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
     good = video(tmp_path / "good.mp4")  # takes its place
     assert degrade.main([str(good), str(tmp_path / "out"), "--first-id", "0"]) == 0
 

@@ -8,13 +8,15 @@ import os
 import re
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from youku import files
+from youku import files, leftovers
 from youku.__main__ import main
 from youku.video import segments, y4m
 
@@ -404,3 +406,20 @@ def test_what_stands_in_the_way_of_a_folder_is_said(tmp_path: Path) -> None:
     for name, found in (("file", "found a file"), ("link", "found a link to nothing")):
         with pytest.raises(ValueError, match=f"{name}: expected a folder, {found}"):
             files.make_folder(tmp_path / name)
+
+
+def test_a_lock_leaves_nothing_and_has_one_holder(tmp_path: Path) -> None:
+    """Of threads that each lock and remove it over and over no two hold it at once, and in the end no file is there."""
+    holders, most = list[int](), list[int]()
+
+    def hold(number: int) -> None:
+        for _ in range(100):
+            with leftovers.locked(tmp_path / "lock"):
+                holders.append(number)
+                most.append(len(holders))
+                time.sleep(1e-5)
+                holders.remove(number)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(hold, range(4)))
+    assert len(most) == 400 and max(most) == 1 and list(tmp_path.iterdir()) == []

@@ -456,7 +456,7 @@ def test_no_file_more_is_told_of_the_output(tmp_path: Path, monkeypatch: pytest.
     def refuse(path: Path, _: str = "") -> NoReturn:
         raise OSError(errno.ENOSPC, "", str(path))
 
-    monkeypatch.setattr(segments.files, "locked", refuse)
+    monkeypatch.setattr(segments.leftovers, "locked", refuse)
     with pytest.raises(OSError, match=r"out\.y4m") as caught, segments.keep(tmp_path / "out.y4m", "k" * 12, 1):
         raise AssertionError
     assert caught.value.filename == str(tmp_path / "out.y4m") and list(tmp_path.iterdir()) == []

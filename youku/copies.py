@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from youku import files, stops, stores, urls
+from youku import files, leftovers, stops, stores, urls
 from youku.text_table import plural
 
 RANGE_BYTES = 256 << 10  # of a clip to train on, fetched by the frame
@@ -198,7 +198,7 @@ class Blocks:
         self._note = target.with_name(f".{target.name}.blocks")
         head = hashlib.sha256(f"{self._mark} {RANGE_BYTES}".encode()).digest()
         files.make_folder(target.parent)
-        with files.locked(target.with_name(f".{target.name}.lock")):  # another process of the run makes it too
+        with leftovers.locked(target.with_name(f".{target.name}.lock")):  # another process of the run makes it too
             known = self._note.read_bytes() if target.exists() and self._note.exists() else b""
             if not known.startswith(head):
                 known = head + bytes(-(-self._size // RANGE_BYTES))

@@ -145,6 +145,18 @@ def make_folder(folder: str | Path) -> Path:
     return folder
 
 
+@contextmanager
+def own_folder(folder: str | Path) -> Iterator[Path]:
+    """`make_folder`, and one that was not there before goes again where the block leaves nothing in it."""
+    is_new = not Path(folder).exists()
+    try:
+        yield make_folder(folder)
+    finally:
+        if is_new:
+            with suppress(OSError):
+                Path(folder).rmdir()
+
+
 def sha256(path: str | Path) -> str:
     """Hex digest of a file's bytes, read in blocks."""
     with open(path, "rb") as file:
@@ -246,24 +258,6 @@ def printable(text: str, most: int | None = 80) -> str:
     """What a file says of itself, such as a key, for a sentence: on one line, without signs that act on a terminal."""
     cut = text if most is None or len(text) <= most else f"{text[:most]}..."
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in cut)
-
-
-@contextmanager
-def locked(path: str | Path, refusal: str = "") -> Iterator[None]:
-    """Hold a lock file against other processes; where one has it, ValueError in the words of a `refusal`, else waited for.
-
-    The system holds it for the open file, so that a crash frees it; where the file system has no locks, none.
-    """
-    with open(path, "ab") as file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
-        except BlockingIOError:
-            raise ValueError(refusal) from None
-        except (ImportError, OSError):
-            pass
-        yield
 
 
 def free_bytes(folder: str | Path) -> int:

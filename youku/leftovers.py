@@ -1,4 +1,4 @@
-"""Temporary files: a name that says who writes it, and what a killed writer left is removed by the next one.
+"""Temporary files: a name that says who writes it, and what a killed writer left is removed by the next one; lock files.
 
 A temporary file bears the machine, the boot, the process and its time of start in its name; whoever next writes into
 that folder removes those whose writer is gone, never one that a live process may still be writing (`_is_gone`).
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 FOREIGN_SEC = 7 * 86400  # a writer on another machine that has not written for so long is taken to be gone
 
@@ -44,6 +45,40 @@ def unfinished(path: Path, suffix: str = "") -> Iterator[Path]:
     finally:
         _remove(temporary)
         _unfinished.discard(temporary)
+
+
+@contextmanager
+def locked(path: Path, refusal: str = "") -> Iterator[None]:
+    """Hold a lock file against other processes; where one has it, ValueError in the words of a `refusal`, else waited for.
+
+    The system holds it for the open file, so that a crash frees it; where the file system has no locks, none. It goes
+    while it is held, and who has waited for it finds that and locks the next: nothing is left.
+    """
+    while True:
+        with open(path, "ab") as file:
+            try:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
+            except BlockingIOError:
+                raise ValueError(refusal) from None
+            except (ImportError, OSError):
+                pass
+            if not _lies_at(path, file):
+                continue
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    path.unlink()
+            return
+
+
+def _lies_at(path: Path, file: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _rename(error: Exception, temporary: Path, path: Path) -> None:

@@ -133,7 +133,7 @@ RESULTS = ("last.pt", "best.safetensors", "last.safetensors", "pretrained.safete
 def sole_writer(folder: Path) -> Iterator[None]:
     """Hold a run's folder alone, made where it is absent; ValueError where another process trains into it."""
     told = f"{folder}: another train writes into it now; wait for its end or stop it, or choose another --name"
-    with files.locked(files.make_folder(folder) / ".lock", told):
+    with leftovers.locked(files.make_folder(folder) / ".lock", told):
         leftovers.sweep(folder)  # one that is found finished writes nothing
         yield
 

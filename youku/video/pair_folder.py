@@ -9,14 +9,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from youku import __version__, contest, files, stops
+from youku import __version__, contest, files, leftovers, stops
 from youku.cli import Each, Watch, option, unwatched
 from youku.video import ffmpeg, y4m
 from youku.video.clips import Material, Opened, open_420
@@ -124,11 +124,11 @@ def make(part: Part, watch: Watch = unwatched) -> tuple[list[int], int]:
     clip_id = _first_of(part, pairs) if part.first_id is None else part.first_id
     if not selection.split_every and _is_current(folder, clip_id, pairs, {**part.settings, "first_frame": 0}):
         return made, clip_id + 1
-    with open_420(source) as opened:
+    with open_420(source) as opened, ExitStack() as stack:
         header, frames, number = selection.apply(opened)
         if min(header.width, header.height) < (scale := part.degradation.scale):
             raise ValueError(f"{source.name}: {header.size} is too small for a factor of {scale}")
-        files.make_folder(folder)  # only now: what cannot be read leaves nothing behind
+        stack.enter_context(files.own_folder(folder))  # only now: what cannot be read leaves nothing behind
         first_frame = 0
         for piece in selection.split(watch(frames, Path(source.name).name, number)):
             entry = {**part.settings, "first_frame": first_frame}
@@ -250,9 +250,12 @@ def _make_one(
 
 def _list(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> None:
     """An empty entry is none."""
-    with files.locked(folder / f".{MANIFEST}.lock"):  # other shards list theirs there
+    with leftovers.locked(files.make_folder(folder) / f".{MANIFEST}.lock"):  # other shards list theirs there
         pairs |= {**read_manifest(folder), f"{clip_id:05d}": entry}
-        files.write_json(folder / MANIFEST, {"pairs": {name: pair for name, pair in sorted(pairs.items()) if pair}})
+        if listed := {name: pair for name, pair in sorted(pairs.items()) if pair}:
+            files.write_json(folder / MANIFEST, {"pairs": listed})
+        else:
+            (folder / MANIFEST).unlink(missing_ok=True)
 
 
 def _settings(source: Material, degradation: Degradation, selection: Selection, seed: int) -> dict[str, Any]:

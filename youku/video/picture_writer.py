@@ -141,26 +141,21 @@ def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
     old, moving = _old_pictures(pattern), pattern.with_name(f".{pattern.name[:60]}.moving")
     if old and not force and not moving.exists():
         raise ValueError(f"{pattern.parent}: already holds {old[0].name}; name another folder, or replace with --force")
-    is_new = not pattern.parent.exists()
     for path in old:
         files.refuse_input(path)
-    try:
-        with files.temporary_folder(pattern) as folder:
-            yield folder
-            made = sorted(folder.iterdir())
-            if not made:
-                raise ValueError(f"{pattern}: nothing to write, the source gave 0 frames")
-            for path in made:
-                files.refuse_input(pattern.parent / path.name)
-            moving.touch()
-            for path in old:
-                path.unlink()
-            for path in made:
-                path.replace(pattern.parent / path.name)
-            moving.unlink()
-    finally:
-        if is_new and pattern.parent.exists() and not any(pattern.parent.iterdir()):
-            pattern.parent.rmdir()
+    with files.own_folder(pattern.parent), files.temporary_folder(pattern) as folder:
+        yield folder
+        made = sorted(folder.iterdir())
+        if not made:
+            raise ValueError(f"{pattern}: nothing to write, the source gave 0 frames")
+        for path in made:
+            files.refuse_input(pattern.parent / path.name)
+        moving.touch()
+        for path in old:
+            path.unlink()
+        for path in made:
+            path.replace(pattern.parent / path.name)
+        moving.unlink()
 
 
 def _old_pictures(pattern: Path) -> list[Path]:

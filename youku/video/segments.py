@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from youku import files
+from youku import files, leftovers
 from youku.video import hashed, y4m
 from youku.video.hashed import Hashed
 from youku.video.y4m import Header, Planes
@@ -133,7 +133,7 @@ def _start_of(target: Path) -> str:
 
 
 def _alone(folder: Path, target: Path) -> AbstractContextManager[None]:
-    return files.locked(folder / "lock", f"{target}: another run is making it; wait for that one, or stop it first")
+    return leftovers.locked(folder / "lock", f"{target}: another run is making it; wait for that one, or stop it first")
 
 
 class PartWriter:
