@@ -440,6 +440,15 @@ def test_interlaced_video_is_refused_with_a_command(tmp_path: Path, capsys: pyte
     assert pair(tmp_path / "out", 0)[1].num_frames == 20
 
 
+def test_lost_times_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Pairs of a video of a variable rate have one rate, as `predict` and `convert` say too; nothing where none is made."""
+    path = video(tmp_path / "a.mkv", "-vf", "select='not(eq(mod(n,5),2))'", *ffmpeg.passthrough_flags())
+    for is_told in (True, False):
+        assert degrade.main([str(path), str(tmp_path / "out")]) == 0
+        assert ("a.mkv: its rate varies, which y4m and pictures lose" in caplog.text) == is_told
+        caplog.clear()
+
+
 def test_progress_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every frame of every source passes the bar, under the source's name."""
     seen: list[tuple[str, int]] = []

@@ -186,9 +186,8 @@ class Predictor:
                 num_read = job.frames[0] + writer.num_frames if job.frames and writer.num_frames else None
                 raise clips.too_short(job.source, job.frames, num_read)
         to_y4m = not (job.to_video or job.is_part)  # or pictures
-        if source is not None and source.is_variable and to_y4m:
-            lost = "which y4m and pictures lose; name a video (OUT.mp4) to keep the times"
-            self.tell(f"{job.source}: its rate varies, {lost}")
+        if opened.lost_times and to_y4m:
+            self.tell(f"{job.source}: {opened.lost_times}")
         if opened.lost_matrix and to_y4m and not job.to_pictures:
             self.tell(f"{job.source}: {opened.lost_matrix}")
         num_made = writer.num_frames - num_kept

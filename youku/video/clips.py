@@ -64,6 +64,14 @@ class Opened:
             f"its colours are coded by BT.{self.matrix}, which y4m loses: it is read as BT.601; name a video to keep it"
         )
 
+    @property
+    def lost_times(self) -> str:
+        """What is to be said, once its frames are read, of a video that becomes y4m or pictures; empty at a constant rate."""
+        if self.recording is None or not self.recording.is_variable:
+            return ""
+        lost = f"its rate varies, which y4m and pictures lose: they are {float(self.header.fps):.5g} a second"
+        return f"{lost}; `predict` to a video (OUT.mp4) keeps the times"
+
 
 @dataclass(frozen=True)
 class Material:

@@ -99,11 +99,8 @@ def convert(source: str | Path, target: str | Path, wanted: Conversion, watch: W
         total = opened.likely_frames and -(-opened.likely_frames // wanted.every)
         watched = watch(itertools.islice(frames, 0, None, wanted.every), Path(target).name, total)
         num_frames = _write(target, opened, watched, wanted)
-        if opened.recording and opened.recording.is_variable:
-            rate = float(opened.header.fps)
-            _log.warning(
-                "%s: its frames come at varying times, which are lost; %s is %.5g a second", source, target, rate
-            )
+        if opened.lost_times:
+            _log.warning("%s: %s", source, opened.lost_times)
         if opened.lost_matrix and (target == "-" or Path(target).suffix.lower() == ".y4m"):
             _log.warning("%s: %s", source, opened.lost_matrix)
         return num_frames

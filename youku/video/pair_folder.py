@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +25,7 @@ from youku.video.degradation import Degradation, make_pair
 from youku.video.manifest import MANIFEST, read_manifest
 from youku.video.y4m import Header, Planes
 
+_log = logging.getLogger(__name__)
 CUT = ("source_bytes", "source_mtime_ns", "cut")  # with the same, a source gives the same pairs ...
 WAY = ("seed", "degradation")  # ... made of its frames in this way
 
@@ -140,6 +142,8 @@ def make(part: Part, watch: Watch = unwatched) -> tuple[list[int], int]:
                 stops.keeps("pairs that are whole are kept; the same command makes the rest")
             first_frame += num_frames
             clip_id += 1
+        if made and opened.lost_times:
+            _log.warning("%s: %s", source.name, opened.lost_times)
     return made, clip_id
 
 
