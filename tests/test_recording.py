@@ -123,6 +123,21 @@ def test_what_y4m_cannot_hold(
     assert len(caplog.messages) == 1 and words in caplog.text
 
 
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+@pytest.mark.parametrize("clear", [1, 200, None])
+def test_dropped_transparency_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, clear: int | None
+) -> None:
+    """A transparent colour of a palette that pixels have, also where the layout was asked for; one that none has is nothing."""
+    picture = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16) % 4, "P")
+    picture.putpalette(bytes(range(252)) * 3)
+    picture.save(tmp_path / f"a.{suffix}", **({} if clear is None else {"transparency": clear}))
+    for how in ({}, {"chroma": "420"}):
+        caplog.clear()
+        read(tmp_path / f"a.{suffix}", **how)
+        assert ("alpha dropped" in caplog.text) == (clear == 1 or suffix == "gif")  # FFmpeg's GIF always has alpha
+
+
 def test_rgb_becomes_what_its_tags_say(tmp_path: Path) -> None:
     """PNG by BT.601 in studio range, within one code of exact arithmetic, and tagged so; 16 bit stay 16 bit."""
     path = make(tmp_path / "a.png", "-frames:v", "1", "-pix_fmt", "rgb24")

@@ -99,18 +99,29 @@ def is_rgb(layout: VideoFormat) -> bool:
     return layout.is_rgb or layout.has_palette
 
 
-def what_is_lost(layout: VideoFormat, chroma: str, codec: str, alpha_mode: str = "0") -> str | None:
-    """One phrase on what becomes of a pixel format in a y4m layout; None where the samples stay as they are.
+def what_is_lost(frame: VideoFrame, chroma: str, codec: str, alpha_mode: str = "0", is_asked: bool = False) -> str:
+    """One phrase on what becomes of a frame in a y4m layout; nothing where its samples stay, or were asked to become that.
 
-    `alpha_mode` is WebM's: 1 where alpha lies beside pictures that decode without it.
+    `alpha_mode` is WebM's: 1 where alpha lies beside pictures that decode without it. Alpha is told in any case.
     """
-    if _same_samples(layout, chroma):
-        return "alpha dropped" if alpha_mode == "1" else None
-    told = f"{layout.name} is turned into C{chroma}"
-    told += " (BT.601, 16-235)" if is_rgb(layout) and not chroma.startswith("mono") else ""
-    if any(part.is_alpha for part in layout.components):
-        told += ", from CMYK" if codec == "mjpeg" else ", alpha dropped"  # FFmpeg's fourth plane of JPEG is black ink
-    return told
+    layout, told = frame.format, []
+    if not is_asked and not _same_samples(layout, chroma):
+        to_rgb = " (BT.601, 16-235)" if is_rgb(layout) and not chroma.startswith("mono") else ""
+        told.append(f"{layout.name} is turned into C{chroma}{to_rgb}")
+    if any(part.is_alpha for part in layout.components) and codec == "mjpeg":
+        told.append("from CMYK")  # FFmpeg's fourth plane of JPEG is black ink
+    elif alpha_mode == "1" or _has_alpha(frame):
+        told.append("alpha dropped")
+    return ", ".join(told)
+
+
+def _has_alpha(frame: VideoFrame) -> bool:
+    """Of a palette: whether a colour that is used is not opaque; what is not used may be anything."""
+    if frame.format.has_palette:
+        indices, palette = (np.frombuffer(memoryview(plane), np.uint8) for plane in frame.planes)
+        used = indices.reshape(frame.height, -1)[:, : frame.width]
+        return bool((palette[3::4][np.unique(used)] < 255).any())  # B, G, R, A each
+    return any(part.is_alpha for part in frame.format.components)
 
 
 def _same_samples(layout: VideoFormat, chroma: str) -> bool:

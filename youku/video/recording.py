@@ -88,7 +88,7 @@ class Recording:
         self.tags = replace(tags, turn=()) if upright else tags
         name, self.codec = chroma or avframe.nearest_chroma(first.format, self._turn[0]), self._video.codec_context.name
         about = self.codec, self._video.metadata.get("alpha_mode", "0")
-        if not chroma and (lost := avframe.what_is_lost(first.format, name, *about)):
+        if lost := avframe.what_is_lost(first, name, *about, is_asked=chroma is not None):
             _log.warning("%s: %s", path, lost)
         if not name.startswith("mono") and (misread := self.tags.misread):
             _log.warning("%s: %s", path, misread)
