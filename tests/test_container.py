@@ -238,6 +238,27 @@ def test_interlaced_video_is_refused_with_a_command_that_works(
     assert len(seconds(tmp_path / "b.mp4")) == 20
 
 
+def test_pictures_that_turn_interlaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Refused at that frame, which is named; what came before can be had, and all with --deinterlace; a y4m says it."""
+    tapes = ("-flags", "+ildct+ilme", "-x264-params", "tff=1")
+    parts = [make(tmp_path / "p.ts", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-frames:v", "4")]
+    parts += [make(tmp_path / "i.ts", "-pix_fmt", "yuv420p", "-c:v", "libx264", *tapes, filters="setfield=tff")]
+    source = tmp_path / "a.mkv"
+    line = [ffmpeg.binary(), "-v", "error", "-i", f"concat:{parts[0]}|{parts[1]}", "-c", "copy", str(source)]
+    subprocess.run(line, check=True)
+    refusal = "a.mkv: is interlaced from frame 4 on; `predict` takes it with --deinterlace"
+    assert enlarge(source, tmp_path / "b.y4m") == 1
+    told = capsys.readouterr().err
+    assert refusal in told and "4 frames came before the frame at fault; --frames 0-3 makes them alone" in told
+    assert degrade.main([str(source), str(tmp_path / "pairs")]) == 1 and refusal in capsys.readouterr().err
+    assert enlarge(source, tmp_path / "c.y4m", "--frames", "0-3") == 0
+    assert enlarge(source, tmp_path / "d.y4m", "--deinterlace") == 0 and not caplog.messages
+    assert convert.main([str(source), str(tmp_path / "e.y4m")]) == 0
+    assert "a.mkv: is interlaced from frame 4 on, and not before" in caplog.text
+
+
 @pytest.mark.parametrize(("codec", "name", "other"), [("libopus", "b.mov", ".mp4"), ("truehd", "b.mp4", ".mkv")])
 def test_what_a_writer_refuses_is_said_before_the_work(
     tmp_path: Path, capsys: pytest.CaptureFixture, codec: str, name: str, other: str

@@ -374,7 +374,7 @@ def test_a_damaged_clip_says_what_can_be_made_of_it(tmp_path: Path) -> None:
     jobs = [Job(str(tmp_path / "a.y4m"), str(tmp_path / "b.y4m"), frames) for frames in (None, range(4))]
     with pytest.raises(y4m.Y4MError, match="frame 4 at byte"):
         predict_all(network("bicubic"), jobs[:1], Options(), tell=told.append)
-    assert told[-1] == f"{jobs[0].target}: 4 frames came before the damage; --frames 0-3 makes them alone"
+    assert told[-1] == f"{jobs[0].target}: 4 frames came before the frame at fault; --frames 0-3 makes them alone"
     assert predict_all(network("bicubic"), jobs[1:], Options(), tell=told.append) == 1
     assert y4m.Clip(tmp_path / "b.y4m").num_frames == 4 and hidden(tmp_path) == []
 

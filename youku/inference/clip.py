@@ -27,6 +27,7 @@ from youku.inference.stages import Busy, ahead
 from youku.text_table import plural
 from youku.video import clips, fit, interpolate, resize, segments, y4m
 from youku.video.clips import Opened
+from youku.video.ffmpeg import InterlacedError
 from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
 
@@ -140,9 +141,9 @@ class Predictor:
             raise ValueError(f"{job.source}: frame {number}: {error}") from None
         except BaseException as error:
             num_frames = kept.num_frames() if kept else 0
-            if num_frames and isinstance(error, y4m.Y4MError) and not job.frames:
+            if num_frames and isinstance(error, y4m.Y4MError | InterlacedError) and not job.frames:
                 those = f"--frames 0-{num_frames - 1} makes them alone"
-                self.tell(f"{job.target}: {num_frames} frames came before the damage; {those}")
+                self.tell(f"{job.target}: {num_frames} frames came before the frame at fault; {those}")
             elif num_frames and isinstance(error, Exception):
                 self.tell(_told_kept(job.target, kept))
             raise

@@ -38,6 +38,10 @@ class NoVideoError(FFmpegError):
     """A file in which ffmpeg finds no video at all."""
 
 
+class InterlacedError(ValueError):
+    """Pictures of which each holds two moments, where whole ones are wanted."""
+
+
 @lru_cache(maxsize=1)
 def binary() -> str:
     """Path of the ffmpeg binary."""

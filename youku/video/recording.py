@@ -107,9 +107,13 @@ class Recording:
         return left if duration_sec is None else min(left, round(duration_sec * self._rate))
 
     def __iter__(self) -> Iterator[Planes]:
+        is_told = self.header.is_interlaced
         for frame in self._frames:
             if self._progressive and frame.interlaced_frame:
-                raise interlaced(self.path)
+                raise interlaced(self.path, number=len(self.times))
+            if frame.interlaced_frame and not is_told:
+                is_told = True
+                _log.warning("%s: is interlaced from frame %d on, and not before", self.path, len(self.times))
             if self._whole and self.faults:
                 break
             self.times.append(frame.pts * frame.time_base.numerator)
@@ -247,8 +251,8 @@ def holds(suffix: str, stream: Any) -> bool:
     return False
 
 
-def interlaced(path: str, is_clip: bool = False) -> ValueError:
-    """The error for pictures that no network can enlarge as they are: it names a command that runs as printed."""
+def interlaced(path: str, is_clip: bool = False, number: int = 0) -> ffmpeg.InterlacedError:
+    """The error for pictures, from that number on, that no network can enlarge as they are: its command runs as printed."""
     end = "-strict -1 OUT.y4m"
     if not is_clip:
         with open_container(path) as container:
@@ -256,5 +260,6 @@ def interlaced(path: str, is_clip: bool = False) -> ValueError:
             kept = [first_video(container), *(stream for stream in beside if holds(".mkv", stream))]
             end = " ".join(f"-map 0:{stream.index}" for stream in kept) + " -c copy -c:v ffv1 OUT.mkv"
     command = f"{shlex.quote(ffmpeg.binary())} -i {ffmpeg.quoted(path)} -vf bwdif=send_frame {end}"
-    told = "is interlaced; `predict` takes it with --deinterlace; or deinterlace it first"
-    return ValueError(f"{path}: {told}: {command}")
+    since = f" from frame {number} on" if number else ""
+    told = f"is interlaced{since}; `predict` takes it with --deinterlace; or deinterlace it first"
+    return ffmpeg.InterlacedError(f"{path}: {told}: {command}")
