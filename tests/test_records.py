@@ -42,6 +42,47 @@ def flip(path: Path, stays: bool = True) -> None:
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (state.st_size, state.st_mtime_ns)
 
 
+def test_a_record_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder or a pipe in its place is one sentence that says what to do; one that cannot be read is made anew."""
+    clip, out, record = (
+        clip_of(tmp_path / "in.y4m", width=32, height=24),
+        tmp_path / "out.y4m",
+        tmp_path / ".out.y4m.json",
+    )
+    for make in (Path.mkdir, os.mkfifo):
+        make(record)
+        assert run(str(clip.path), str(out), *BICUBIC) == 1
+        told = "is no file, and lies where the record of out.y4m belongs; move it away"
+        assert capsys.readouterr().err.splitlines()[-1] == f"error: {record}: {told}"
+        record.rmdir() if record.is_dir() else record.unlink()
+    assert run(str(clip.path), str(out), *BICUBIC) == 0
+
+    def refuse(path: Path) -> NoReturn:
+        raise PermissionError(errno.EACCES, "", str(path))
+
+    with monkeypatch.context() as patched:  # root may read all
+        patched.setattr(Path, "read_bytes", refuse)
+        assert run(str(clip.path), str(out), *BICUBIC) == 0 and "3 frames" in capsys.readouterr().err
+    assert run(str(clip.path), str(out), *BICUBIC) == 0
+    assert "out.y4m: up to date" in capsys.readouterr().err
+
+
+def test_a_claim_ends_with_what_made_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails or is stopped over somebody's file leaves no record that would let the next run replace it."""
+    clip, out = clip_of(tmp_path / "in.y4m", width=32, height=24), tmp_path / "out.y4m"
+    for is_own in (False, True):
+        if is_own:
+            assert run(str(clip.path), str(out), *BICUBIC, "--force") == 0
+        else:
+            shutil.copy(clip.path, out)
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        for error in (ValueError("wrong"), KeyboardInterrupt()):
+            with monkeypatch.context() as patched:
+                patched.setattr(pipeline, "upscale_frames", lambda *_, error=error: (_ for _ in ()).throw(error))
+                assert run(str(clip.path), str(out), *BICUBIC, "--force") in (1, 130)
+            assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize("name", ["out.y4m", "out.mkv"])
 @pytest.mark.parametrize("damaged", ["in.y4m", "out"])
 def test_a_file_changed_at_its_size_and_time_is_not_up_to_date(

@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.conftest import textured_frame, write_clip
 from youku import cli, contest, leftovers, stops
 from youku.exchange import downloads
 from youku.video import y4m
@@ -289,6 +290,34 @@ def _started(code: str, folder: Path) -> subprocess.Popen[bytes]:
     assert child.stdout is not None
     assert child.stdout.readline() == b"ready\n"
     return child
+
+
+STUBBORN = """
+import sys, time
+from youku.__main__ import main
+from youku.inference import clip
+def predict(self, job, kept):
+    if {is_kept}:
+        kept.add(0, b"a segment")
+    print("ready", flush=True)
+    while True:
+        try: time.sleep(60)
+        except BaseException: pass
+clip.Predictor.predict = predict
+sys.argv = ["youku", "predict", "in.y4m", "o/out.mkv", "--model", "bicubic"]
+main()
+"""
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_a_second_stop_leaves_nothing_where_nothing_is_kept(tmp_path: Path, is_kept: bool) -> None:
+    """An end that unwinds nothing: neither a record nor an empty folder stays beside a film; what is kept does."""
+    write_clip(tmp_path / "in.y4m", header := y4m.make_header(16, 16), [textured_frame(header, 0)])
+    with _started(STUBBORN.format(is_kept=is_kept), tmp_path) as child:
+        child.send_signal(signal.SIGINT)
+        time.sleep(2 * stops.SAME_SEC)
+        assert _stop(child, signal.SIGINT) < BAR_SEC and child.returncode == 130
+    assert [path.suffix for path in (tmp_path / "o").iterdir()] == [".part"] * is_kept
 
 
 @pytest.mark.parametrize("name", BODIES)

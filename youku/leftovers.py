@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,7 @@ FOREIGN_SEC = 7 * 86400  # a writer on another machine that has not written for 
 _TEMPORARY = re.compile(r"\..*\.(?P<machine>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)-\d+\.tmp.*")
 _numbers = itertools.count()
 _unfinished: set[Path] = set()
+_undoing: list[Callable[[], object]] = []
 _swept: set[Path] = set()
 
 
@@ -74,6 +75,19 @@ def locked(path: Path, refusal: str = "") -> Iterator[None]:
             return
 
 
+@contextmanager
+def undone(undo: Callable[[], object]) -> Iterator[None]:
+    """Call `undo` where the block fails, or where the process ends in it with nothing unwound."""
+    _undoing.append(undo)
+    try:
+        yield
+    except BaseException:
+        undo()
+        raise
+    finally:
+        _undoing.remove(undo)
+
+
 def _lies_at(path: Path, file: IO[bytes]) -> bool:
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
@@ -89,7 +103,10 @@ def _rename(error: Exception, temporary: Path, path: Path) -> None:
 
 
 def drop_unfinished() -> None:
-    """Remove every temporary file of this process: for an end that unwinds nothing."""
+    """Remove every temporary file of this process, and undo what is to be: for an end that unwinds nothing."""
+    for undo in reversed(_undoing):
+        with suppress(Exception):
+            undo()
     for temporary in list(_unfinished):
         with suppress(OSError):
             _remove(temporary)

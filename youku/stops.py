@@ -170,12 +170,12 @@ def end(is_told: bool) -> None:
     for pid in _descendants("self"):  # and what a library started, such as a compiler
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
-    leftovers.drop_unfinished()
     late = time.monotonic() + TICK_SEC
     with suppress(ChildProcessError):  # none is left
         while time.monotonic() < late:  # on a busy machine one that is killed lives on for a while
             if os.waitpid(-1, os.WNOHANG)[0] == 0:
                 time.sleep(0.01)
+    leftovers.drop_unfinished()  # right before the end: other threads go on meanwhile
     with suppress(Exception):
         if is_told:
             for stream in (sys.stdout, sys.stderr):

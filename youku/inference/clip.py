@@ -92,8 +92,8 @@ class Predictor:
         """Frames made; None where the output is up to date."""
         if job.target == "-":
             return self.predict(job)
-        target, record = Path(job.target), records.record_of(job.target)
-        known = records.read(record)
+        target = Path(job.target)
+        known = records.read(records.record_of(target))
         made_by = {**self._made_by, "frames": str(job.frames or "all"), "deinterlace": str(job.deinterlacer)}
         made_by |= {"size": str(job.size)} | ({"video": str(self.video)} if job.to_video else {})
         source: dict[str, Any] = {}
@@ -106,8 +106,7 @@ class Predictor:
             return None
         made, began = {"made_by": made_by, "input": source}, time.monotonic()
         _load_writer(job)
-        records.write(target, made, durable=False)  # claimed first: a run that is killed here may be repeated
-        try:
+        with records.claimed(target, made):
             key = records.key_of(made_by | self._how)
             with segments.keep(target, key, self.options.batch) if source else nullcontext() as kept:
                 if num_frames := kept.num_placed(target) if kept else 0:  # killed right before its record was written
@@ -118,10 +117,6 @@ class Predictor:
                 stops.keeps("files that are finished are kept; the same command makes the rest")
                 is_long = time.monotonic() - began > segments.SAVE_EVERY_SEC  # or a power cut may cost it
                 records.write(target, {**made, "output": output}, durable=is_long)
-        except BaseException:
-            if not records.exists(target):
-                record.unlink(missing_ok=True)
-            raise
         return num_frames
 
     def predict(self, job: Job, kept: Kept | None = None) -> int:

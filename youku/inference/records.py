@@ -2,7 +2,7 @@
 
 A file's content is its digest (video.hashed). It is read again only where the file's stamp has changed: size, inode and
 the times of its last writing and its last change, of which the system lets nobody set the second. A record that is
-damaged is no record of anything: the output is made again.
+damaged or cannot be read is no record of anything: the output is made again.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from youku import files
+from youku import files, leftovers
 from youku.video import file_names, hashed, y4m
 
 MOST_NAME_BYTES = 255  # of every file system in use
@@ -29,6 +30,8 @@ def record_of(target: str | Path) -> Path:
             f"{target}: its name is {len(os.fsencode(target.name))} bytes long; with the hidden record beside it "
             f"{MOST_NAME_BYTES - len(record.name) + len(target.name)} fit, so shorten it by {over}"
         )
+    if record.exists() and not record.is_file():
+        raise ValueError(f"{record}: is no file, and lies where the record of {target.name} belongs; move it away")
     return record
 
 
@@ -44,6 +47,31 @@ def write(target: Path, record: dict[str, Any], durable: bool) -> None:
     except OSError as error:
         error.filename = str(target)
         raise
+
+
+@contextmanager
+def claimed(target: Path, record: dict[str, Any]) -> Iterator[None]:
+    """A record without an output, while that is made: a run that is killed here may be repeated.
+
+    Where nothing came of it, by an error or a stop, the record is again what it was before, or none.
+    """
+    place, there = record_of(target), _seen(target)
+    before = None
+    with suppress(OSError):  # none, or one that cannot be read
+        before = place.read_bytes()
+
+    def undo() -> None:
+        if _seen(target) == there:
+            with suppress(OSError):
+                place.unlink(missing_ok=True) if before is None else place.write_bytes(before)
+
+    with leftovers.undone(undo):
+        write(target, record, durable=False)
+        yield
+
+
+def _seen(target: Path) -> str:
+    return _of_all(target, files.stamp) if exists(target) else ""
 
 
 def content_of(path: str | Path, known: Any = None, digest: str = "") -> dict[str, str]:

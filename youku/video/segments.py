@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -102,16 +103,8 @@ def keep(target: str | Path, key: str, batch: int) -> Iterator[Kept]:
     target = Path(target)
     folder = target.with_name(f"{_start_of(target)}{key[:12]}.part")
     try:
-        with _alone(files.make_folder(folder), target):
-            try:
-                yield Kept(folder, batch)
-            except BaseException:
-                if (
-                    not any((*folder.glob("*.segment"), *folder.glob(f"{PARTS}/*.y4m")))
-                    and not (folder / COUNT).exists()
-                ):
-                    shutil.rmtree(folder, ignore_errors=True)
-                raise
+        with _alone(files.make_folder(folder), target), leftovers.undone(partial(_drop_empty, folder)):
+            yield Kept(folder, batch)
     except OSError as error:
         with suppress(OSError):
             folder.rmdir()  # which a lock that could not be made left
@@ -119,6 +112,12 @@ def keep(target: str | Path, key: str, batch: int) -> Iterator[Kept]:
             error.filename = str(target)  # a write knows no name, and nobody has heard of what is hidden here
         raise
     drop(target)
+
+
+def _drop_empty(folder: Path) -> None:
+    """Remove a folder in which nothing is kept."""
+    if not any((*folder.glob("*.segment"), *folder.glob(f"{PARTS}/*.y4m"), *folder.glob(COUNT))):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def drop(target: Path) -> None:
