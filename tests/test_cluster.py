@@ -52,7 +52,11 @@ def begin_and_die_once(load: Any, options: Any, force: bool, video: Any, number:
 def test_a_killed_worker_costs_no_byte(
     tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Workers of half the cores each, one killed in the middle of a clip: the results of one process, and none made twice."""
+    """Workers of half the cores each, one killed in the middle of a clip: the results of one process, and none made twice.
+
+    Ray is asked to wait a second alone for a worker's start, which is waited for all the same: it would start no other.
+    """
+    monkeypatch.setenv("RAY_worker_register_timeout_seconds", "1")
     write_pair(pairs, 3, 64, 48, 4)
     monkeypatch.chdir(tmp_path)
     for name in ("one", "many"):

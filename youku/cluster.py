@@ -36,9 +36,11 @@ SHARED = "a cluster needs all files at the same place everywhere"
 STORE_BYTES = 80 << 20  # Ray's least: names go through it, never frames
 TICK_SEC = 0.2
 PATIENCE_SEC = 5.0
-# Ray sends nothing home, leaves the choice of a GPU alone where none is taken, and gives up sooner
+# Ray sends nothing home, leaves the choice of a GPU alone where none is taken, gives up sooner on an address, and later on
+# a worker of its own that starts slowly: of those that take over 60 s it starts no other, and waits for ever
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_NUM_REDIS_GET_RETRIES": "2",
+    "RAY_worker_register_timeout_seconds": "1800",
 }  # fmt: skip
 CHECK = (sys.executable, "-P", "-m", "ray.scripts.scripts", "health-check", "--address")
 SOON = {"RAY_gcs_rpc_server_connect_timeout_s": "1", "RAY_gcs_rpc_server_reconnect_timeout_s": "3"}  # of 5 and 60
