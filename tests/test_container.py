@@ -319,6 +319,29 @@ def test_what_does_not_go_together(
         encoding.check(header, tmp_path / name, Encoding(**fields))
 
 
+@pytest.mark.parametrize(
+    ("name", "chroma", "codec", "wanted"),
+    [
+        ("a.mkv", "420p10", None, "x264"),
+        ("a.mov", "444p12", None, "x265"),
+        ("a.mkv", "mono16", None, "ffv1"),
+        ("a.mp4", "mono16", None, "x264"),  # which nothing in such a file holds: refused by `check`
+        ("a.mkv", "444p12", "x264", "x264"),
+        ("a.webm", "420p12", None, "vp9"),
+    ],
+)
+def test_a_codec_that_holds_the_depth_is_taken(
+    caplog: pytest.LogCaptureFixture, name: str, chroma: str, codec: str | None, wanted: str
+) -> None:
+    """ProRes 4444 and 16-bit gray are coded by what holds them, and one line says so; what the user names stays."""
+    header = y4m.make_header(64, 64, chroma=chroma)
+    assert encoding.default_encoding(name, codec, None, header).codec == wanted
+    told = f"{name}: x264 cannot hold C{chroma}, so {wanted} codes it"
+    assert caplog.messages == ([told] if wanted in ("x265", "ffv1") else [])
+    if wanted in ("x265", "ffv1"):
+        encoding.check(header, name, Encoding(codec=wanted))
+
+
 @pytest.mark.parametrize("fields", [{"codec": "h266"}, {"crf": 52}, {"crf": -1}, {"codec": "ffv1", "crf": 3}])
 def test_bad_encodings(fields: dict) -> None:
     """Unknown codecs, rates that the codec does not have, a rate for a lossless one."""

@@ -543,7 +543,7 @@ def test_hostile_settings_are_one_short_sentence(tmp_path: Path, what: str, caps
     for flag in (["--recipe", str(tmp_path / "config.toml")], ["--resume", str(tmp_path)]):
         assert verb.main(flag) == 1
         err = capsys.readouterr().err
-        assert err.startswith("error: ") and err.count("\n") == 1 and len(err) < 900
+        assert err.startswith("error: ") and err.count("\n") == 1 and len(err) < 900 and "sys." not in err
     (tmp_path / "e.toml").write_bytes(b"[base]\n" + HOSTILE[what] + b"\n[variants.a]\nlog_every = 7\n")
     with pytest.raises(ValueError) as caught:
         experiment.configs(experiment.read(str(tmp_path / "e.toml")), "runs", {})

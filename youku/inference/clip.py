@@ -225,7 +225,7 @@ class Predictor:
         from youku.video import container, encoding  # PyAV: y4m goes without
 
         video = self.video or VideoOptions()
-        coding = encoding.default_encoding(job.target, video.codec, video.crf)
+        coding = encoding.default_encoding(job.target, video.codec, video.crf, target)
         encoding.check(target, job.target, coding)
         if opened.recording is None:
             return container.create(job.target, target, coding, kept=kept)

@@ -151,7 +151,8 @@ def read_table(path: Path, what: str) -> dict[str, Any]:
     try:
         return tomllib.loads(files.decode(path.read_bytes()).removeprefix("\ufeff"))
     except ValueError as error:  # TOML's own, bytes that are no UTF-8, numbers of thousands of digits
-        raise ValueError(f"{path}: not a TOML {what}: {error}") from None
+        reason = str(error).partition("; use sys.")[0]  # Python's advice to programmers
+        raise ValueError(f"{path}: not a TOML {what}: {reason}") from None
     except RecursionError:
         raise ValueError(f"{path}: not a TOML {what}: its tables or lists are nested too deep") from None
 

@@ -47,7 +47,7 @@ def _names(value: str | tuple[str, ...]) -> list[str]:
     return [entry.partition("=")[0].strip() for entry in (value.split(",") if isinstance(value, str) else value)]
 
 
-FOLDER_NAME = expect(_is_folder_name, "a plain folder name, without / \\\\ : or a dot at its end")
+FOLDER_NAME = expect(_is_folder_name, "a plain folder name of at most 200 bytes, without / \\\\ : or a dot at its end")
 EVEN = expect(lambda px: px % 2 == 0, "an even number (chroma has half the samples)")
 COUNT = expect(lambda number: not number > 2**16, "at most 65536")  # of what a single step needs
 SHARE = expect(lambda share: 0 <= share <= 1, "a share from 0 to 1")

@@ -127,7 +127,7 @@ def _write(target: str | Path, opened: Opened, frames: Frames, wanted: Conversio
     if kind is ClipKind.YUV:
         return _write_raw(path, plain)
     if kind is ClipKind.VIDEO:
-        coding = encoding.default_encoding(target, wanted.codec, wanted.crf)
+        coding = encoding.default_encoding(target, wanted.codec, wanted.crf, header)
         cut = wanted.start, wanted.duration
         return container.write_clip(target, header, plain, coding, wanted.audio, opened.tags, *cut)
     if wanted.planes:

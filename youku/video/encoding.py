@@ -98,9 +98,17 @@ def _has_avx512() -> bool:
         return False
 
 
-def default_encoding(path: str | Path, codec: str | None, crf: int | None) -> Encoding:
-    """What the user chose, with x264 where the name does not want vp9 (.webm)."""
-    return Encoding(codec=codec or ("vp9" if Path(path).suffix.lower() == ".webm" else "x264"), crf=crf)
+def default_encoding(path: str | Path, codec: str | None, crf: int | None, header: Header | None = None) -> Encoding:
+    """What the user chose; else vp9 for .webm and x264, or of x265 and ffv1 the first that holds the depth of `header`."""
+    suffix = Path(path).suffix.lower()
+    fitting = ["vp9"] if suffix == ".webm" else ["x264", "x265", "ffv1"]
+    holding = [
+        name for name in fitting if header and header.depth in _ENCODERS[name][4] and suffix in _ENCODERS[name][5]
+    ]
+    chosen = codec or (holding or fitting)[0]
+    if header and not codec and chosen != fitting[0]:
+        _log.warning(f"{path}: {fitting[0]} cannot hold C{header.chroma}, so {chosen} codes it")
+    return Encoding(codec=chosen, crf=crf)
 
 
 def check(header: Header, target: str | Path, encoding: Encoding) -> None:
