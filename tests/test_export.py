@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.conftest import fresh_network, write_pair
 from youku import contest, evaluate, export, look, predict
-from youku.engines import graph, onnx_file, weights
+from youku.engines import graph, half, onnx_file, weights
 from youku.engines.graph_engine import RUNTIMES, Runtime
 from youku.engines.onnx_file import Parity
 from youku.engines.planes import PlanesForm
@@ -164,9 +164,15 @@ def test_files_that_are_not_ours(exported: Path, tmp_path: Path, capsys: pytest.
     ],
 )
 def test_flags_against_the_file(
-    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture, flags: list[str], why: str
+    exported: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    flags: list[str],
+    why: str,
 ) -> None:
     """What the file has decided already cannot be asked for otherwise."""
+    monkeypatch.setattr(half, "cpu_has_bf16", lambda: True)  # else float32 is computed in, and told
     write_pair(tmp_path, 0, 8, 8, 1, scale=2)
     given = [str(tmp_path / contest.low_name(0)), str(tmp_path / "out.y4m"), "--weights", str(exported), *flags]
     assert predict.main(given) == 1 and why in capsys.readouterr().err
