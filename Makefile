@@ -29,7 +29,7 @@ args = $(if $(filter $(1),$(firstword $(filter-out setup,$(MAKECMDGOALS)))),$(AR
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
-$(VENV)/.ready: requirements.txt pyproject.toml youku/video/kernels.c
+$(VENV)/.ready: requirements.txt pyproject.toml $(wildcard youku/video/kernels.c)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "youku needs Python 3.11 or newer; $(PYTHON) is older: make PYTHON=python3.12 ..."; exit 1; }
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
