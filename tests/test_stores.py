@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -361,6 +361,17 @@ def test_another_revision_has_another_mark(key: str) -> None:
     """Of the same size, whatever a store or a server calls its time or tag: else a copy of yesterday is taken for today's."""
     marks = {stores.mark_of(SimpleNamespace(info=lambda _, at=at: {"size": 9, key: at}), "a") for at in (1, 2)}
     assert len(marks) == 2
+
+
+def test_a_web_server_that_is_not_reached_is_told_as_such() -> None:
+    """fsspec says of it that there is no such object."""
+
+    def info(path: str) -> NoReturn:
+        raise FileNotFoundError(path) from ConnectionRefusedError(111, "refused")
+
+    with pytest.raises(ValueError, match="^https://h/a.y4m: the server is not reached; check the URL and the network$"):
+        with stores.told("https://h/a.y4m"):
+            stores.mark_of(SimpleNamespace(info=info), "https://h/a.y4m")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,13 @@ def digest_of(system: Any, path: str) -> str:
 
 def mark_of(system: Any, path: str) -> str:
     """What changes when an object does; empty where there is none."""
-    with suppress(FileNotFoundError):
+    try:
         about = system.info(path)
-        return " ".join(str(about.get(key, "")) for key in MARKS)
-    return ""
+    except FileNotFoundError as error:
+        if _is_unreached(error):
+            raise
+        return ""
+    return " ".join(str(about.get(key, "")) for key in MARKS)
 
 
 def system_of(url: str) -> tuple[Any, str]:
@@ -114,7 +117,9 @@ def told(url: str) -> Iterator[None]:
     """Errors of a store in one sentence, without what it says of the request."""
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if _is_unreached(error):
+            raise ValueError(f"{shown(url)}: the server is not reached; check the URL and the network") from None
         raise ValueError(f"{shown(url)}: no such bucket or object; check the URL") from None
     except ImportError:
         raise
@@ -131,3 +136,8 @@ def told(url: str) -> Iterator[None]:
             why = reason if isinstance(error, ValueError) else kind
             said = f"the store failed ({why}); check the URL and the settings of this store, or run the command again later"
         raise ValueError(f"{shown(url)}: {said}") from None
+
+
+def _is_unreached(error: FileNotFoundError) -> bool:
+    """Whether it is what fsspec makes of a web server that does not answer, and no word of that server."""
+    return isinstance(error.__cause__, OSError)
