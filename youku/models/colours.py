@@ -246,7 +246,7 @@ def to_codes(plane: Tensor, depth: int) -> Tensor:
 def rounded(values: Tensor, depth: int, unit: float = 1.0) -> Tensor:
     """Values of which 1 is `unit` codes of a depth as integers, uint8 or uint16, on their device."""
     if values.device.type == "cpu":
-        with np.errstate(invalid="ignore"):  # what is no number is found by who hands it on
+        with np.errstate(invalid="ignore", over="ignore"):  # what is no number is found by who hands it on
             return torch.from_numpy(resize.to_integers(values.numpy(), depth, unit))
     codes = (values * unit).add_(0.5).clamp_(0, (1 << depth) - 0.5)  # the cast rounds down
     return codes.to(torch.uint8) if depth == 8 else codes.to(torch.int32).to(torch.int16).view(torch.uint16)
