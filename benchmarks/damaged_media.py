@@ -235,9 +235,9 @@ def _read_picture(path: Path) -> bool:
 def _hdf5() -> list[bytes]:
     with files.temporary_folder("/tmp/pictures") as folder:
         pairs = [picture_sets.PictureFiles(put(folder / "a.png", _pictures()[0]), None)]
-        for form in hdf5.FORMS:
-            hdf5.write(pairs, folder / form, hdf5.Content(hdf5=form))
-        return [(folder / form).read_bytes() for form in hdf5.FORMS]
+        for form in conversion.FORMS:
+            hdf5.write(pairs, folder / form, conversion.Content(hdf5=form))
+        return [(folder / form).read_bytes() for form in conversion.FORMS]
 
 
 def _read_hdf5(path: Path) -> bool:

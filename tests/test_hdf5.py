@@ -14,6 +14,7 @@ from PIL import Image
 
 from youku import convert, evaluate
 from youku.video import color, hdf5, picture_sets, resize
+from youku.video.conversion import Content
 
 
 class PublicTrainSet:
@@ -87,16 +88,16 @@ def test_the_reports_patches(folder: Path, tmp_path: Path) -> None:
     """64x64 at stride 20 of high resolution does not fit 50 px: refused by name; 8 at stride 5 counts by hand."""
     pairs = picture_sets.find(folder, 4)
     with pytest.raises(ValueError, match="--patch 16: every picture is smaller at low resolution"):
-        hdf5.write(pairs, tmp_path / "x.h5", hdf5.Content(scale=4, patch=16, stride=5))
+        hdf5.write(pairs, tmp_path / "x.h5", Content(scale=4, patch=16, stride=5))
     assert not (tmp_path / "x.h5").exists()
     # 12x10: 1 x 1 windows of 8 at stride 5; 8x10: 1 x 1
-    assert hdf5.write(pairs, tmp_path / "x.h5", hdf5.Content(scale=4, patch=8, stride=5)) == 2
+    assert hdf5.write(pairs, tmp_path / "x.h5", Content(scale=4, patch=8, stride=5)) == 2
 
 
 def test_augment_gives_the_papers_views(folder: Path, tmp_path: Path) -> None:
     """The first four views are the rotations of the picture; sizes 0.9 to 0.6 follow."""
     (folder / "a.png").unlink()
-    plan = hdf5.Content(scale=2, patch=4, stride=4, augment=True)
+    plan = Content(scale=2, patch=4, stride=4, augment=True)
     total = hdf5.write(picture_sets.find(folder, 2), tmp_path / "x.h5", plan)
     # low sizes 16x20, 14x18, 12x16, 11x14, 9x12 and 4 views of each
     assert total == 4 * (4 * 5 + 3 * 4 + 3 * 4 + 2 * 3 + 2 * 3)
@@ -232,7 +233,7 @@ def test_absent_h5py_is_one_sentence(folder: Path, tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ValueError, match="HDF5 needs the package h5py, which is not installed; run pip install h5py"):
-        hdf5.write(picture_sets.find(folder, 4), tmp_path / "x.h5", hdf5.Content())
+        hdf5.write(picture_sets.find(folder, 4), tmp_path / "x.h5", Content())
 
 
 @pytest.mark.parametrize(
@@ -262,7 +263,7 @@ def test_the_verb_refuses(
 def test_a_damaged_file_gets_one_sentence(folder: Path, tmp_path: Path, form: str) -> None:
     """Whatever bytes of the structure are overwritten: pictures, or ValueError that names the file."""
     whole, path, out = tmp_path / "whole.h5", tmp_path / "x.h5", tmp_path / "out"
-    hdf5.write(picture_sets.find(folder, 4), whole, hdf5.Content(hdf5=form, stride=30 if form == "train" else None))
+    hdf5.write(picture_sets.find(folder, 4), whole, Content(hdf5=form, stride=30 if form == "train" else None))
     data, rng = whole.read_bytes(), np.random.default_rng(1)
     refused = 0
     for _ in range(50):

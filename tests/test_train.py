@@ -40,7 +40,7 @@ from youku.training.config import TrainConfig
 from youku.training.dataset import Sampler, batches, in_turn
 from youku.training.pairs import find_pairs
 from youku.training.validation import against_bicubic, validate
-from youku.video import ffmpeg, y4m
+from youku.video import ffmpeg, resize, y4m
 
 REPO = Path(__file__).parents[1]
 
@@ -477,9 +477,10 @@ def test_apex_is_driven_where_it_can_be_imported(pairs: Path, monkeypatch: pytes
 
 
 def test_names_that_help_shows_are_those_of_the_rooms() -> None:
-    """The flags list losses, initialisers and discriminators without loading what computes them."""
+    """The flags list losses, initialisers, discriminators and resizers without loading what computes them."""
     assert list(fields_of.TERMS) == losses.all_terms() == [*losses.PIXEL, *vgg.TERMS, *gan.TERMS]
     assert (list(fields_of.INITS), list(fields_of.DISCRIMINATORS)) == (list(transfer.INITS), list(DISCRIMINATORS))
+    assert list(fields_of.SHRINKERS) == list(resize.SHRINKERS)
 
 
 def test_recipes_are_valid_and_every_fault_is_listed(tmp_path: Path) -> None:

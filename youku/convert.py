@@ -36,18 +36,18 @@ from pathlib import Path
 from typing import Any
 
 from youku import cli, files, shards
-from youku.metrics.picture_cost import describe, measure
 from youku.text_table import plural
-from youku.video import clips, file_names, hdf5, picture_sets
-from youku.video.conversion import Conversion, convert
+from youku.video import clips, file_names
+from youku.video.conversion import Content, Conversion, convert
 from youku.video.file_names import ClipKind
-from youku.video.hdf5 import Content
 
 _watch = partial(cli.watch, is_kept=False)
 
 
 def convert_hdf5(source: str | Path, target: str | Path, content: Content) -> int:
     """Pictures to an HDF5 file, or such a file to gray pictures; returns how many patches or pictures."""
+    from youku.video import hdf5, picture_sets
+
     if file_names.kind_of(source) is not ClipKind.HDF5:
         return hdf5.write(picture_sets.find(source, content.scale), Path(target), content, _watch)
     if file_names.kind_of(target) is not ClipKind.PICTURES:
@@ -67,12 +67,15 @@ def list_clips(source: str, target: str, to_pictures: bool) -> list[tuple[Path, 
     return [(path, Path(target) / (path.stem if to_pictures else path.name)) for path in found]
 
 
-def picture_cost(path: str | Path, every: int = 1) -> dict[str, Any]:
-    """What every `every`-th frame of a clip loses in 8-bit RGB pictures: see `metrics.picture_cost`."""
-    Conversion(every=every)
-    with clips.open_clip(path) as opened:
-        frames = _watch(opened.frames, Path(path).name, opened.likely_frames)
-        return {"clip": str(path), **measure(opened.header, islice(frames, 0, None, every))}
+def _report(args: argparse.Namespace) -> None:
+    """Print what every --every-th frame of a clip loses in 8-bit RGB pictures."""
+    from youku.metrics.picture_cost import describe, measure
+
+    Conversion(every=args.every)
+    with clips.open_clip(args.report) as opened:
+        frames = _watch(opened.frames, Path(args.report).name, opened.likely_frames)
+        cost = {"clip": args.report, **measure(opened.header, islice(frames, 0, None, args.every))}
+    cli.answer(args, cost, describe(cost))
 
 
 def _settings(args: argparse.Namespace, kind: type, is_used: bool) -> dict[str, Any]:
@@ -98,8 +101,7 @@ def _act(args: argparse.Namespace) -> int:
     if args.report:
         if args.source or args.target or args.shard or args.cluster:
             raise cli.UsageError("--report CLIP stands alone; leave the rest out")
-        cost = picture_cost(args.report, args.every)
-        cli.answer(args, cost, describe(cost))
+        _report(args)
         return 0
     if not args.source or not args.target:
         raise cli.UsageError("expected IN and OUT, or --report CLIP")

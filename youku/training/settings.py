@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from youku import urls
 from youku.engines.half import DTYPES
 from youku.training.fields import POSITIVE, at_least, each, expect, one_of, option, to_number
-from youku.video.resize import SHRINKERS
 
 if TYPE_CHECKING:
     from youku.training.losses import Terms
@@ -23,6 +22,10 @@ METRICS = ("auto", "psnr", "score")
 # what the rooms that compute offer, by name: --help shows it without loading them and torch (a test compares)
 INITS = ("paper", "gaussian", "xavier", "kaiming")  # transfer.INITS
 DISCRIMINATORS = ("srgan", "enhancenet")  # discriminators.DISCRIMINATORS
+SHRINKERS = (  # resize.SHRINKERS
+    *("matlab-bicubic", "matlab-bilinear", "matlab-lanczos", "python-bicubic", "python-bilinear"),
+    *("nearest", "box"),
+)
 TERMS = (  # losses.all_terms()
     *("l1", "l2", "smooth-l1", "charbonnier", "ssim", "ms-ssim", "tv", "fft", "log-mse"),
     *("vgg16", "vgg19", "texture", "gan", "lsgan", "wgan-gp", "hinge", "ragan"),

@@ -19,13 +19,15 @@ import numpy as np
 
 from youku.cli import Watch, option, unwatched
 from youku.files import atomic_write
-from youku.video import clips, container, encoding, ffmpeg, file_names, picture_writer, y4m
+from youku.video import clips, ffmpeg, file_names, y4m
 from youku.video.clips import Opened
 from youku.video.file_names import ClipKind
 from youku.video.y4m import Planes
 
 _log = logging.getLogger(__name__)
 ROUTES = ("ffmpeg", "float")
+FORMS = ("train", "eval")  # of an HDF5 file
+PATCH_PX = {2: 10, 3: 7, 4: 6}  # of the low resolution, FSRCNN's
 
 
 def parse_sec(text: str) -> float:
@@ -82,6 +84,31 @@ class Conversion:
         return fps
 
 
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What an HDF5 file holds, the flags of `convert`; patch and stride are in low-resolution pixels.
+
+    The report's 64x64 of high resolution at 20 are a patch of 16 and a stride of 5 at x4.
+    """
+
+    hdf5: str = option("train", "OUT.h5: patches (default) or pictures", choices=FORMS)
+    scale: int = option(4, "factor of an OUT.h5 (default 4)", type=int, metavar="N")
+    patch: int | None = option(None, "side of an lr patch (default 10, 7, 6 for x2, x3, x4)", type=int, metavar="PX")
+    stride: int | None = option(None, "step between lr patches (default: the scale)", type=int, metavar="PX")
+    augment: bool = option(False, "FSRCNN's 20 views of each picture: sizes, rotations", action="store_true")
+
+    def __post_init__(self) -> None:
+        if self.hdf5 not in FORMS:
+            raise ValueError(f"--hdf5 {self.hdf5}: expected one of {', '.join(FORMS)}")
+        for flag, value in (("--scale", self.scale), ("--patch", self.patch), ("--stride", self.stride)):
+            if value is not None and value < 1:
+                raise ValueError(f"{flag} {value}: expected 1 or more")
+        if self.hdf5 == "eval" and (self.patch or self.stride or self.augment):
+            raise ValueError("--patch, --stride and --augment have no effect on whole pictures; leave --hdf5 eval out")
+        if self.hdf5 == "train" and not self.patch and self.scale not in PATCH_PX:
+            raise ValueError(f"--scale {self.scale}: FSRCNN names no patch for it; give --patch")
+
+
 def convert(source: str | Path, target: str | Path, wanted: Conversion, watch: Watch = unwatched) -> int:
     """Convert `source` to `target`; returns the number of frames written. `watch` wraps the frames for progress."""
     _refuse_useless(source, target, wanted)
@@ -127,9 +154,13 @@ def _write(target: str | Path, opened: Opened, frames: Frames, wanted: Conversio
     if kind is ClipKind.YUV:
         return _write_raw(path, plain)
     if kind is ClipKind.VIDEO:
+        from youku.video import container, encoding  # PyAV: y4m and raw planes go without
+
         coding = encoding.default_encoding(target, wanted.codec, wanted.crf, header)
         cut = wanted.start, wanted.duration
         return container.write_clip(target, header, plain, coding, wanted.audio, opened.tags, *cut)
+    from youku.video import picture_writer
+
     if wanted.planes:
         return picture_writer.write_planes(path, header, frames, wanted.force)
     if not file_names.is_pattern(path):

@@ -19,40 +19,14 @@ from typing import Any
 import numpy as np
 
 from youku import files
-from youku.cli import Watch, option, unwatched
+from youku.cli import Watch, unwatched
 from youku.video import color, damage, picture_sets, resize
+from youku.video.conversion import PATCH_PX, Content
 from youku.video.picture_sets import PictureFiles
 
-FORMS = ("train", "eval")
 GROUPS = ("lr", "hr")
-PATCH_PX = {2: 10, 3: 7, 4: 6}  # of the low resolution, FSRCNN's
 MOST_LISTED = 8
 AUGMENT_ZOOMS = (1.0, 0.9, 0.8, 0.7, 0.6)  # FSRCNN's, each in four rotations
-
-
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """What an HDF5 file holds, the flags of `convert`; patch and stride are in low-resolution pixels.
-
-    The report's 64x64 of high resolution at 20 are a patch of 16 and a stride of 5 at x4.
-    """
-
-    hdf5: str = option("train", "OUT.h5: patches (default) or pictures", choices=FORMS)
-    scale: int = option(4, "factor of an OUT.h5 (default 4)", type=int, metavar="N")
-    patch: int | None = option(None, "side of an lr patch (default 10, 7, 6 for x2, x3, x4)", type=int, metavar="PX")
-    stride: int | None = option(None, "step between lr patches (default: the scale)", type=int, metavar="PX")
-    augment: bool = option(False, "FSRCNN's 20 views of each picture: sizes, rotations", action="store_true")
-
-    def __post_init__(self) -> None:
-        if self.hdf5 not in FORMS:
-            raise ValueError(f"--hdf5 {self.hdf5}: expected one of {', '.join(FORMS)}")
-        for flag, value in (("--scale", self.scale), ("--patch", self.patch), ("--stride", self.stride)):
-            if value is not None and value < 1:
-                raise ValueError(f"{flag} {value}: expected 1 or more")
-        if self.hdf5 == "eval" and (self.patch or self.stride or self.augment):
-            raise ValueError("--patch, --stride and --augment have no effect on whole pictures; leave --hdf5 eval out")
-        if self.hdf5 == "train" and not self.patch and self.scale not in PATCH_PX:
-            raise ValueError(f"--scale {self.scale}: FSRCNN names no patch for it; give --patch")
 
 
 @dataclass(frozen=True)
