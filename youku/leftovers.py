@@ -18,13 +18,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+PART = ".part"  # ends the name of a folder that holds an output in the making (video.segments)
 FOREIGN_SEC = 7 * 86400  # a writer on another machine that has not written for so long is taken to be gone
 
 _TEMPORARY = re.compile(r"\..*\.(?P<machine>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)-\d+\.tmp.*")
 _numbers = itertools.count()
 _unfinished: set[Path] = set()
 _undoing: list[Callable[[], object]] = []
-_swept: set[Path] = set()
+_swept: dict[Path, set[str]] = {}
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def unfinished(path: Path, suffix: str = "") -> Iterator[Path]:
     """
     sweep(path.parent)
     stem, where = os.fsencode(path.name)[:60].decode(errors="ignore"), _here()
-    token = f"{where[0]}-{where[1]}-{os.getpid()}-{_start_of(os.getpid()) or 0}-{next(_numbers)}"
+    token = f"{where[0]}-{where[1]}-{os.getpid()}-{_own_start(os.getpid())}-{next(_numbers)}"
     temporary = path.parent / f".{stem}.{token}.tmp{suffix if len(os.fsencode(suffix)) < 60 else ''}"
     _unfinished.add(temporary)
     try:
@@ -117,13 +118,24 @@ def sweep(folder: Path) -> None:
     folder = folder.absolute()
     if folder in _swept:
         return
-    _swept.add(folder)
+    found = _swept[folder] = set()
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
+            if entry.name.endswith(PART):
+                found.add(entry.name)
             writer = _TEMPORARY.fullmatch(entry.name)
             if writer and _is_gone(path := Path(entry.path), writer):
                 with suppress(OSError):
                     _remove(path)
+
+
+def parts(folder: Path) -> set[str]:
+    """Names of the outputs in the making that lay in `folder` when it was looked at; who makes one adds its own.
+
+    Listed once, as a folder of many outputs takes long to list for each of them.
+    """
+    sweep(folder)
+    return _swept[folder.absolute()]
 
 
 def _is_gone(path: Path, writer: re.Match[str]) -> bool:
@@ -159,6 +171,12 @@ def _start_of(pid: int) -> int | None:
 
 
 @lru_cache(maxsize=1)
+def _own_start(pid: int) -> int:
+    """`_start_of` this process, which has another number once it has forked."""
+    return _start_of(pid) or 0
+
+
+@lru_cache(maxsize=1)
 def _here() -> tuple[str, str]:
     """Where process numbers mean something: machine and container, and which boot of it, eight digits each."""
     machine, boot = (_read_mark(name) for name in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"))
@@ -175,10 +193,12 @@ def _read_mark(name: str) -> str:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
+    try:
         path.unlink(missing_ok=True)
+    except (IsADirectoryError, PermissionError):  # POSIX lets a system say either of a folder
+        if not path.is_dir():
+            raise
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def look_again() -> None:

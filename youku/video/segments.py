@@ -9,7 +9,6 @@ its name; once its maker has said so, the folder goes.
 
 from __future__ import annotations
 
-import glob
 import itertools
 import os
 import shutil
@@ -101,7 +100,8 @@ def keep(target: str | Path, key: str, batch: int) -> Iterator[Kept]:
     ValueError where a live run is making the same output.
     """
     target = Path(target)
-    folder = target.with_name(f"{_start_of(target)}{key[:12]}.part")
+    folder = target.with_name(f"{_start_of(target)}{key[:12]}{leftovers.PART}")
+    leftovers.parts(target.parent).add(folder.name)
     try:
         with _alone(files.make_folder(folder), target), leftovers.undone(partial(_drop_empty, folder)):
             yield Kept(folder, batch)
@@ -122,9 +122,13 @@ def _drop_empty(folder: Path) -> None:
 
 def drop(target: Path) -> None:
     """Remove what was kept of an output that is whole now, by whatever settings; not that of a live run."""
-    for folder in target.parent.glob(glob.escape(_start_of(target)) + "?" * 12 + ".part"):
-        with suppress(ValueError, OSError), _alone(folder, target):
-            shutil.rmtree(folder, ignore_errors=True)
+    known, start = leftovers.parts(target.parent), _start_of(target)
+    for name in [
+        name for name in known if name.startswith(start) and len(name) == len(start) + 12 + len(leftovers.PART)
+    ]:
+        with suppress(ValueError, OSError), _alone(target.parent / name, target):
+            shutil.rmtree(target.parent / name, ignore_errors=True)
+        known.discard(name)
 
 
 def _start_of(target: Path) -> str:
