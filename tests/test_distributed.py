@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,12 +24,14 @@ from torch.distributed.launcher import api
 
 import youku
 from tests.test_train import settings
-from youku import cluster, train
+from youku import cluster, threads, train
+from youku.engines import torch_engine
 from youku.models import discriminators
-from youku.training import dataset, distributed, fields, run, trainer
+from youku.training import dataset, distributed, fields, run, saving, trainer
 from youku.training.config import TrainConfig
 from youku.training.dataset import Batch
 from youku.training.distributed import Processes
+from youku.training.progress import Ending
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch without gloo")
 
@@ -163,13 +167,78 @@ def test_a_number_of_processes_that_cannot_be_is_one_sentence(changes: dict, wor
         distributed.check(TrainConfig(device="cpu", **changes), world)
 
 
-def test_devices_are_checked_before_any_is_started(pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Settings and data too: what all processes would find is said once, and no run folder is left."""
+def test_devices_are_checked_before_any_is_started(
+    pairs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Settings, data and cores too: what all processes would find is said once, and no run folder is left."""
+    monkeypatch.setattr(threads, "cores", lambda: 2)
     line = ["--data", str(pairs), "--runs", str(pairs.parent / "runs"), "--device", "cpu", "--devices"]
-    for more, words in ((["3", "--batch", "4"], "3 processes"), (["2", "--num-pairs", "99"], "--num-pairs 99")):
+    for more, words in (
+        (["3", "--batch", "4"], "3 processes: a batch of 4"),
+        (["2", "--num-pairs", "99"], "--num-pairs 99"),
+        (["64", "--batch", "64"], "--devices 64: this machine has 2 cores; start so many, or start them by torchrun"),
+    ):
         assert train.main([*line, *more]) == 1
-        assert capsys.readouterr().err.count("error:") == 1 and words
+        assert (said := capsys.readouterr().err).count("error:") == 1 and words in said
     assert not (pairs.parent / "runs").exists()
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_engine, "pick_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match="--devices 2: this machine has 1 GPU; start so many$"):
+        distributed.check_machine(TrainConfig(), 2)
+
+
+@pytest.mark.parametrize("is_of_agent", [False, True])
+def test_a_process_that_never_comes_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, is_of_agent: bool) -> None:
+    """One that ended at its start, with status 0 too: torchrun waits for the others, and they for it."""
+    monkeypatch.setattr(distributed, "START_SEC", 1)
+    store = torch.distributed.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = store.port if is_of_agent else free.getsockname()[1]
+    own = {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    for name, value in {**own, "TORCHELASTIC_USE_AGENT_STORE": is_of_agent}.items():
+        monkeypatch.setenv(name, str(value))
+    told = "not all 2 processes of this run began within 1 s; see what the others said"
+    with pytest.raises(ValueError, match=told), distributed.joined(TrainConfig(device="cpu")):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("rank", "launcher", "num_lines"), [(0, "none", 1), (0, f"youku-{os.getppid()}", 0), (1, "none", 0)]
+)
+def test_one_process_tells_of_a_stop(
+    pairs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    rank: int,
+    launcher: str,
+    num_lines: int,
+) -> None:
+    """The launcher of --devices for its own, as it stops them to begin again; of those that torchrun started the first."""
+    for name, value in {"RANK": rank, "WORLD_SIZE": 1, "TORCHELASTIC_RUN_ID": launcher}.items():
+        monkeypatch.setenv(name, str(value))
+    stopped: list[object] = [Ending(3, False, 0.0, stopped_by=15), KeyboardInterrupt()]
+
+    def start(*_: Any, **__: Any) -> Any:
+        if isinstance(ending := stopped.pop(), BaseException):
+            raise ending
+        return ending
+
+    monkeypatch.setattr(run, "start", start)
+    monkeypatch.setattr(saving, "kept", lambda folder: "kept")
+    for status, words in ((130, "stopped at once; kept"), (143, "stopped at step 3; kept")):
+        assert train.main(["--data", str(pairs), "--runs", str(pairs.parent / "runs"), "--device", "cpu"]) == status
+        assert capsys.readouterr().err.splitlines() == [words] * num_lines
+
+
+def test_a_hushed_process_ends_without_a_word() -> None:
+    """In the middle of an import too, before it knows of a run."""
+    code = "from youku import stops; stops.keeps('kept'); stops.hush(); stops.end(is_told=False)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (130, "")
 
 
 @pytest.mark.parametrize(
@@ -208,7 +277,7 @@ def test_processes_that_see_other_clips_are_refused(pairs: Path, monkeypatch: py
         ([-9, -9, 2], 2),
         ([1], 1),
         ([0], 0),
-        ([-9] * 4, r"process 1 of 2 was killed \(SIGKILL\) 4 times, mostly for want of memory"),
+        ([-9] * 4, r"process 1 of 2 was killed \(SIGKILL\) 4 times, mostly for want of memory.*; --resume goes on"),
         ([3], "process 1 of 2 ended with status 3; what it said stands above"),
     ],
     ids=str,
@@ -237,6 +306,7 @@ def test_a_killed_process_begins_again_and_a_failed_one_does_not(
             distributed.launch(*line)
     else:
         assert distributed.launch(*line) == expected
+    assert not logging.getLogger(api.__name__).isEnabledFor(logging.ERROR)
     assert lines == [("--amp",), *[("--resume", str(tmp_path))] * (len(exits) - 1)]
     assert len(said) == len(exits) - 1 and all("process 1 of 2 was killed (SIGKILL)" in text for text in said)
 

@@ -266,7 +266,8 @@ def _told(act: Callable[[], int], verb: str, is_process: bool) -> int:
         _give_up_stdout()
         return _fail(sentence)
     except KeyboardInterrupt:
-        say(stops.sentence())
+        if not stops.is_hushed():
+            say(stops.sentence())
         return stops.status()
 
 

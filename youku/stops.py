@@ -42,6 +42,7 @@ _held_back: list[bool] = []
 _children: WeakSet[subprocess.Popen[bytes]] = WeakSet()
 _entering = threading.Lock()  # from the start of a child to its entry in the list
 _kept: list[str | Callable[[], str]] = [""]
+_hushed: list[bool] = []
 
 
 def keeps(sentence: str | Callable[[], str]) -> None:
@@ -50,6 +51,15 @@ def keeps(sentence: str | Callable[[], str]) -> None:
     Only what is there already: nothing is promised of work that has just begun.
     """
     _kept[0] = sentence
+
+
+def hush() -> None:
+    """Another process tells of a stop of this one: who started it, or the first of several that do one work."""
+    _hushed.append(True)
+
+
+def is_hushed() -> bool:
+    return bool(_hushed)
 
 
 def caught() -> int | None:
@@ -74,6 +84,7 @@ def signals_caught(kept: str) -> Iterator[None]:
     if not _watchers:  # a process that is one run is stopped once
         _caught.clear()
         _raised.clear()
+        _hushed.clear()
     keeps(kept)
     previous: dict[int, Any] = {}
     with suppress(ValueError):  # not the main thread: no signal comes here
@@ -180,7 +191,9 @@ def end(is_told: bool) -> None:
         if is_told:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
-        elif select.select([], [2], [], 0.1)[1]:  # not through sys.stderr, whose lock a stuck thread may hold
+        elif (
+            not _hushed and select.select([], [2], [], 0.1)[1]
+        ):  # not through sys.stderr, whose lock a stuck thread may hold
             os.write(2, f"\n{sentence()}\n".encode())
     os._exit(status())
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import re
-import sys
 import threading
 from pathlib import Path
+
+from youku import threads
 
 LEAST_BYTES = 700 << 20  # of addresses: with less, libraries of torch end the process while they are loaded
 DISK = "free some space or choose another folder, then run again"
@@ -69,9 +70,10 @@ def require_folder() -> None:
 def require_threads() -> None:
     """RuntimeError where a network's threads cannot be started: OpenMP would end the process with words of its own."""
     over, own = threading.Event(), os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     try:
-        for _ in range((int(own) if own.isdecimal() else cores) + 2):  # its team, and who reads and writes beside it
+        for _ in range(
+            (int(own) if own.isdecimal() else threads.cores()) + 2
+        ):  # its team, and who reads and writes beside it
             threading.Thread(target=over.wait, daemon=True).start()
     finally:
         over.set()

@@ -30,6 +30,11 @@ def take_one() -> None:
             limit_threads(1)
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def own_threads() -> int:
     """How many threads torch may use in the calling thread, from now on whatever others set."""
     import torch

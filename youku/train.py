@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import shlex
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -67,8 +68,10 @@ def _run(args: argparse.Namespace) -> int:
     if args.list:
         print(configs.recipe_table())
         return 0
+    if _is_spoken_for():
+        stops.hush()
     from youku.engines import weights  # with torch, which --help does without
-    from youku.training import run
+    from youku.training import run, saving
     from youku.training.progress import silent
     from youku.training.ranks import is_restart, is_worker
 
@@ -82,29 +85,37 @@ def _run(args: argparse.Namespace) -> int:
     files.protect(args.recipe, config.init_from, config.vgg_weights, config.teacher)
     written = ("config.toml", "last.pt", "last.safetensors", "best.safetensors")
     files.refuse_input(*(config.folder / name for name in written))
-    stops.keeps(lambda: _kept(config.folder))
+    stops.keeps(lambda: saving.kept(config.folder))
     if args.devices is not None and not is_worker():
         from youku.training import distributed
 
         distributed.check(config, args.devices)
+        distributed.check_machine(config, args.devices)
         run.load_pairs(config)  # what is wrong with them is said once
         return distributed.launch(words, args.devices, ["--resume", str(config.folder)], cli.say)
     command = shlex.join(["python", "-m", "youku", "train", *words])
     with _joined(config) as ranks:
         say = cli.say if ranks.is_writer else silent
+        tell_stop = silent if stops.is_hushed() else say
         try:
             ending = run.start(config, resume, command, say=say, ranks=ranks)
         except KeyboardInterrupt:
-            say(f"stopped at once; {_kept(config.folder)}")
+            tell_stop(f"stopped at once; {saving.kept(config.folder)}")
             return 130
     if not ending.finished:
-        say(f"stopped at step {ending.step}; {_kept(config.folder)}")
+        tell_stop(f"stopped at step {ending.step}; {saving.kept(config.folder)}")
         return 128 + ending.stopped_by
     if ending.stopped_early:
         say(f"stopped at step {ending.step}: no better for {plural(config.early_stop, 'validation')}")
     if ranks.is_writer:
         print(weights.find(config.folder))
     return 0
+
+
+def _is_spoken_for() -> bool:
+    """Whether another process tells of a stop: the launcher of --devices, or of those that torchrun started the first."""
+    rank, launcher = os.environ.get("RANK", "0"), os.environ.get("TORCHELASTIC_RUN_ID")
+    return "WORLD_SIZE" in os.environ and (rank != "0" or launcher == f"youku-{os.getppid()}")
 
 
 def _joined(config: TrainConfig) -> AbstractContextManager[Ranks]:
@@ -116,26 +127,6 @@ def _joined(config: TrainConfig) -> AbstractContextManager[Ranks]:
     from youku.training import distributed
 
     return distributed.joined(config)
-
-
-def _kept(folder: Path) -> str:
-    """What a stopped run leaves, and what to do with it."""
-    if not (folder / "last.pt").exists():
-        return "nothing was saved yet"
-    path = shlex.quote(str(folder))
-    return f"{_weights_kept(folder)}; go on with: python -m youku train --resume {path}"
-
-
-def _weights_kept(folder: Path) -> str:
-    from safetensors import SafetensorError, safe_open
-
-    last = folder / "last.safetensors"
-    try:
-        with safe_open(last, framework="pt") as file:  # its tensors are left alone
-            step = file.metadata()["step"]
-    except (OSError, SafetensorError, LookupError, TypeError):  # killed between the two files
-        return f"{folder / 'last.pt'} holds its state"
-    return f"{last} holds its weights of step {step}"
 
 
 main = cli.Verb("train", __doc__, _add_flags, _run)

@@ -14,8 +14,9 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from youku import cluster
+from youku import cluster, threads
 from youku.engines import torch_engine
 from youku.text_table import plural
 from youku.training.config import TrainConfig
@@ -34,6 +35,8 @@ PATIENCE_SEC = 1.0  # the first process tells what all of them find; who is stil
 LOST = re.compile(
     "gloo|nccl|connection|socket|peer|store", re.IGNORECASE
 )  # in what torch says of a process that is gone
+TICK_SEC = 0.05
+START_SEC = 120  # between the first process that is there and the last
 MOST_RESTARTS = 3
 MOST_TOLD = 60  # signs of a version; of anything longer is said that it is another
 TOLD = (1, 2, 129, 130, 143)  # exit statuses of a verb, which has said why
@@ -150,6 +153,31 @@ def check(config: TrainConfig, world: int) -> None:
         raise ValueError(f"{world} processes: --device {config.device}: each takes its own; give cuda or cpu")
 
 
+def check_machine(config: TrainConfig, number: int) -> None:
+    """ValueError where this machine has not so many GPUs, or cores; torchrun starts more on cores, which take turns."""
+    on_gpu = torch_engine.pick_device(config.device).type == "cuda"
+    there = torch.cuda.device_count() if on_gpu else threads.cores()
+    if number > max(1, there):
+        has = plural(there, "GPU" if on_gpu else "core")
+        advice = "" if on_gpu else ", or start them by torchrun, to take turns"
+        raise ValueError(f"--devices {number}: this machine has {has}; start so many{advice}")
+
+
+def _meet(rank: int, world: int) -> dist.Store:
+    """What all processes share, once each of them is there; ValueError where one ended before, or never began."""
+    late = time.monotonic() + START_SEC
+    with suppress(RuntimeError):
+        store, _, _ = next(dist.rendezvous("env://", timeout=timedelta(seconds=START_SEC)))
+        store.set(f"here {rank}", "")
+        while not (is_full := store.check([f"here {other}" for other in range(world)])) and time.monotonic() < late:
+            time.sleep(TICK_SEC)
+        if is_full:
+            return store
+    raise ValueError(
+        f"not all {world} processes of this run began within {START_SEC} s; see what the others said, and start it again"
+    )
+
+
 @contextmanager
 def joined(config: TrainConfig) -> Iterator[Ranks]:
     """The place of a process that torchrun started among those that train the run: ONE_PROCESS where it is the only one."""
@@ -170,7 +198,9 @@ def joined(config: TrainConfig) -> Iterator[Ranks]:
             )
         if on_gpu:
             torch.cuda.set_device(local)
-        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if on_gpu else "gloo", store=_meet(rank, world), rank=rank, world_size=world
+        )
         try:
             ranks = Processes(is_writer=rank == 0, rank=rank, world=world)
             ranks.require_same(cluster.versions() | {"settings": str(config)})
@@ -181,24 +211,19 @@ def joined(config: TrainConfig) -> Iterator[Ranks]:
 
 @contextmanager
 def _one_voice(rank: int, world: int) -> Iterator[None]:
-    """The first process speaks for all; another only of what it met alone, and not of being stopped."""
+    """The first process speaks for all; another only of what it met alone."""
     try:
-        try:
-            yield
-        except ValueError as error:
-            if rank == 0:
-                raise
-            time.sleep(PATIENCE_SEC)
-            raise ValueError(f"process {rank} of {world}: {error}") from None
-        except RuntimeError as error:
-            if not LOST.search(str(error)):
-                raise
-            time.sleep(3 * PATIENCE_SEC)  # the one that is gone tells why, if it can
-            raise ValueError("another process of this run is gone; --resume goes on from the last checkpoint") from None
-    except KeyboardInterrupt:
-        if rank:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        raise
+        yield
+    except ValueError as error:
+        if rank == 0:
+            raise
+        time.sleep(PATIENCE_SEC)
+        raise ValueError(f"process {rank} of {world}: {error}") from None
+    except RuntimeError as error:
+        if not LOST.search(str(error)):
+            raise
+        time.sleep(3 * PATIENCE_SEC)  # the one that is gone tells why, if it can
+        raise ValueError("another process of this run is gone; --resume goes on from the last checkpoint") from None
 
 
 def launch(argv: Sequence[str], number: int, resume: Sequence[str], say: Say) -> int:
@@ -210,8 +235,9 @@ def launch(argv: Sequence[str], number: int, resume: Sequence[str], say: Say) ->
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # it tells of what the processes tell themselves
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they tell of what the processes tell themselves
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads.cores() // number)))
     how = LaunchConfig(
         1, 1, number, run_id=f"youku-{os.getpid()}", logs_specs=DefaultLogsSpecs(), rdzv_backend="c10d",
         rdzv_endpoint="localhost:0", max_restarts=0,
@@ -225,17 +251,16 @@ def launch(argv: Sequence[str], number: int, resume: Sequence[str], say: Say) ->
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             who, code = f"process {rank} of {number}", failure.exitcode
+            if Path(resume[-1], "last.pt").exists():
+                argv = resume
             if code in TOLD:
                 return code
             if code >= 0:
                 raise ValueError(f"{who} ended with status {code}; what it said stands above, if anything") from None
             name = signal.Signals(-code).name
             if restart == MOST_RESTARTS:
-                advice = (
-                    "mostly for want of memory: lower --batch, or start fewer; --resume goes on from what was saved"
-                )
-                raise ValueError(f"{who} was killed ({name}) {restart + 1} times, {advice}") from None
+                advice = "mostly for want of memory: lower --batch, or start fewer"
+                kept = "; --resume goes on from what was saved" * (argv == resume)
+                raise ValueError(f"{who} was killed ({name}) {restart + 1} times, {advice}{kept}") from None
             say(f"{who} was killed ({name}); all begin again (restart {restart + 1} of {MOST_RESTARTS})")
-            if Path(resume[-1], "last.pt").exists():
-                argv = resume
     raise AssertionError

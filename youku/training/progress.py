@@ -220,6 +220,8 @@ def stop_flag(say: Say) -> Iterator[Stop]:
         if is_second or stop.is_now:
             stops.interrupt(frame)
         with suppress(RuntimeError):  # stderr was in the middle of a line of its own
+            if stops.is_hushed():
+                return
             say("")
             say("stopping after this step; press Ctrl-C again to stop at once")
 

@@ -9,11 +9,15 @@ state takes longer than a stop has (1.4 s: some 100 MB on a slow disk) does the 
 from __future__ import annotations
 
 import copy
+import shlex
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from youku import stops
 from youku.inference import tiles
@@ -109,3 +113,21 @@ def saver(state: RunState, config: TrainConfig, say: Say) -> Iterator[Saver]:
     finally:
         over.set()
         thread.join()  # what it writes is whole before anything is told of it
+
+
+def kept(folder: Path) -> str:
+    """What a stopped run leaves, and what to do with it."""
+    if not (folder / "last.pt").exists():
+        return "nothing was saved yet"
+    path = shlex.quote(str(folder))
+    return f"{_weights_kept(folder)}; go on with: python -m youku train --resume {path}"
+
+
+def _weights_kept(folder: Path) -> str:
+    last = folder / "last.safetensors"
+    try:
+        with safe_open(last, framework="pt") as file:  # its tensors are left alone
+            step = file.metadata()["step"]
+    except (OSError, SafetensorError, LookupError, TypeError):  # killed between the two files
+        return f"{folder / 'last.pt'} holds its state"
+    return f"{last} holds its weights of step {step}"
