@@ -105,13 +105,14 @@ def keep(target: str | Path, key: str, batch: int) -> Iterator[Kept]:
     try:
         with _alone(files.make_folder(folder), target), leftovers.undone(partial(_drop_empty, folder)):
             yield Kept(folder, batch)
+            shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         with suppress(OSError):
             folder.rmdir()  # which a lock that could not be made left
         if error.errno in files.FULL:
             error.filename = str(target)  # a write knows no name, and nobody has heard of what is hidden here
         raise
-    drop(target)
+    drop(target)  # what other settings left too
 
 
 def _drop_empty(folder: Path) -> None:
@@ -123,9 +124,8 @@ def _drop_empty(folder: Path) -> None:
 def drop(target: Path) -> None:
     """Remove what was kept of an output that is whole now, by whatever settings; not that of a live run."""
     known, start = leftovers.parts(target.parent), _start_of(target)
-    for name in [
-        name for name in known if name.startswith(start) and len(name) == len(start) + 12 + len(leftovers.PART)
-    ]:
+    length = len(start) + 12 + len(leftovers.PART)
+    for name in [name for name in known if name.startswith(start) and len(name) == length]:
         with suppress(ValueError, OSError), _alone(target.parent / name, target):
             shutil.rmtree(target.parent / name, ignore_errors=True)
         known.discard(name)
