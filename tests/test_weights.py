@@ -19,9 +19,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from youku import system_errors
+from youku import contest, system_errors
+from youku.__main__ import main
 from youku.engines import pickles, weights
 from youku.models import MODELS
+from youku.training import fields
+from youku.training.config import TrainConfig
 
 CPU = torch.device("cpu")
 STATE = MODELS["espcn"].build(2).state_dict()
@@ -69,14 +72,48 @@ def test_weights_are_found_under_any_wrapper(tmp_path: Path, names: tuple[str, .
     assert set(loaded) == set(STATE) and all(torch.equal(loaded[key], STATE[key]) for key in STATE)
 
 
-@pytest.mark.parametrize("name", ["w.safetensors", "w.pth", "w.zip", "w"])
+@pytest.mark.parametrize("name", ["w.pth", "w.zip", "w"])
 @pytest.mark.parametrize("is_legacy", [False, True])
 def test_a_checkpoint_is_known_by_its_bytes(tmp_path: Path, name: str, is_legacy: bool) -> None:
-    """Whatever it was renamed to, and safetensors under a checkpoint's name too."""
+    """Whatever it was renamed to but .safetensors, and safetensors under a checkpoint's name too."""
     torch.save(PLAIN, tmp_path / name, _use_new_zipfile_serialization=not is_legacy)
     assert torch.equal(weights.read_known(tmp_path / name)[0]["head.0.weight"], STATE["head.0.weight"])
     save_file(PLAIN, tmp_path / name)
     assert torch.equal(weights.read_known(tmp_path / name)[0]["head.0.weight"], STATE["head.0.weight"])
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.SafeTensors"])
+@pytest.mark.parametrize("is_legacy", [False, True])
+def test_a_checkpoint_named_safetensors_is_refused(tmp_path: Path, name: str, is_legacy: bool) -> None:
+    """Who takes that name for a file that can hold no code is told what it is and what to do."""
+    torch.save(PLAIN, tmp_path / name, _use_new_zipfile_serialization=not is_legacy)
+    told = complaint(tmp_path / name)
+    assert "refused: is a torch checkpoint (a pickle), named as if" in told and "rename it to .pth" in told
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "predict {clip} out.y4m --weights w.safetensors", "evaluate {folder} --weights w.safetensors",
+        "inspect w.safetensors", "export w.safetensors out.pt2", "soup w.safetensors w2.safetensors --val-run {folder}",
+        "train --data {folder} --model espcn --patch-px 12 --init-from w.safetensors",
+        "train --data {folder} --model espcn --patch-px 12 --teacher w.safetensors",
+        "train --data {folder} --model espcn --patch-px 12 --loss vgg19:relu2_2 --vgg-weights w.safetensors",
+    ],
+)  # fmt: skip
+def test_no_verb_takes_a_checkpoint_named_safetensors(
+    pairs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    """Exit 1 and the one sentence, wherever weights are opened; nothing is left."""
+    monkeypatch.chdir(pairs.parent)
+    for name in ("w.safetensors", "w2.safetensors"):
+        torch.save(PLAIN, name)
+    (pairs / "config.toml").write_text(fields.to_toml(TrainConfig(data=(str(pairs),)), {}))
+    before = set(pairs.parent.rglob("*"))
+    assert main(line.format(folder=pairs, clip=pairs / contest.low_name(0)).split()) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if "(a pickle), named as if" in line] == told[-1:]
+    assert {path for path in set(pairs.parent.rglob("*")) - before if "runs" not in path.parts} == set()
 
 
 @pytest.mark.parametrize(("average", "last"), [("params_ema", "params"), ("ema", "net"), ("net_g_ema", "net_g")])

@@ -1,7 +1,7 @@
 """Checkpoints as torch pickles (.pth, .pt): read as plain data only, and the state dict of a network found in anyone's.
 
 File -> content, and nested tensors -> state dict; ValueError says what is wrong. Loading never runs what a file says,
-takes no file whose checksums do not agree, and no tensor that claims more than its file holds.
+takes no file whose checksums do not agree or that is named safetensors, and no tensor that claims more than its file holds.
 """
 
 from __future__ import annotations
@@ -68,6 +68,11 @@ def read(path: Path) -> Any:
                 f"loading it would run {printable(foreign[0])}, and a pickle that holds more than tensors can run any code; "
                 "where you trust it, save its weights alone with torch.save(network.state_dict(), 'weights.pth') "
                 "and give that file"
+            )
+        if path.suffix.lower() == ".safetensors":  # a name that is taken for a promise
+            raise _Refused(
+                "is a torch checkpoint (a pickle), named as if it were safetensors; rename it to .pth, as which its "
+                "tensors alone are read, or fetch the weights again"
             )
         left_out = torch.serialization.safe_globals([(LeftOut, name) for name in LEFT_OUT])
         with warnings.catch_warnings(), left_out, path.open("rb") as file:  # by its path torch would go by its name
