@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from youku import convert, degrade, predict
-from youku.video import clips, color, conversion, ffmpeg, y4m
+from youku.video import clips, color, conversion, ffmpeg, picture_writer, y4m
 from youku.video.conversion import Conversion
 from youku.video.recording import open_recording
 
@@ -49,6 +49,10 @@ def organiser(*arguments: str | Path) -> None:
     subprocess.run([ffmpeg.binary(), "-v", "error", "-nostdin", *line], check=True)
 
 
+def listing(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def same_bytes(left: Path, right: Path) -> bool:
     return left.read_bytes() == right.read_bytes()
 
@@ -77,7 +81,7 @@ def test_y4m_to_bmp_and_back_as_the_organiser(tmp_path: Path, chroma: str) -> No
     conversion.convert(tmp_path / "x.y4m", tmp_path / "ours 1%/x%3d.bmp", Conversion())
     conversion.convert(tmp_path / "ours 1%/x%3d.bmp", tmp_path / "ours.y4m", Conversion())
     names = [path.name for path in sorted((tmp_path / "theirs").iterdir())]
-    assert [path.name for path in sorted((tmp_path / "ours 1%").iterdir())] == names
+    assert listing(tmp_path / "ours 1%") == [picture_writer.NOTE, *names]
     assert all(same_bytes(tmp_path / "ours 1%" / name, tmp_path / "theirs" / name) for name in names)
     assert same_bytes(tmp_path / "ours.y4m", theirs)
 
@@ -185,14 +189,49 @@ def test_input_is_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_pictures_are_replaced_only_when_forced(tmp_path: Path) -> None:
-    """Pictures in the way are refused; --force replaces the whole set, so no old frame stays among the new."""
+    """Pictures in the way are refused; --force replaces the whole set made there, so no old frame stays among the new."""
     make_clip(tmp_path / "long.y4m", 5)
     make_clip(tmp_path / "short.y4m", 2)
     conversion.convert(tmp_path / "long.y4m", tmp_path / "out/%3d.png", Conversion())
     with pytest.raises(ValueError, match="already holds"):
         conversion.convert(tmp_path / "short.y4m", tmp_path / "out/%3d.png", Conversion())
     conversion.convert(tmp_path / "short.y4m", tmp_path / "out/%3d.png", Conversion(force=True))
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["001.png", "002.png"]
+    assert listing(tmp_path / "out") == [picture_writer.NOTE, "001.png", "002.png"]
+
+
+def test_pictures_of_others_are_not_taken_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """--force takes what was made there and is unchanged since; those of the user stay, but where a new one has the name."""
+    make_clip(tmp_path / "long.y4m", 5)
+    make_clip(tmp_path / "short.y4m", 2)
+    (out := tmp_path / "out").mkdir()
+    for name in ("002.png", "2024.png"):
+        (out / name).write_bytes(b"a holiday")
+    conversion.convert(tmp_path / "long.y4m", out / "%3d.png", Conversion(force=True))
+    assert "%3d.png: 2024.png were not made here and stay" in caplog.text and "002" not in caplog.text
+    (out / "004.png").write_bytes(b"painted over")
+    conversion.convert(tmp_path / "short.y4m", out / "%3d.png", Conversion(force=True))
+    assert listing(out) == [picture_writer.NOTE, "001.png", "002.png", "004.png", "2024.png"]
+    assert (out / "2024.png").read_bytes() == b"a holiday" and (out / "004.png").read_bytes() == b"painted over"
+    assert "004.png, 2024.png were not made here" in caplog.text
+
+
+@pytest.mark.parametrize("note", [b"", b"[]", b'{"003.png": 3}'])
+def test_a_damaged_note_costs_no_picture(tmp_path: Path, note: bytes) -> None:
+    """It knows of none, so the names of the new alone are replaced; then it is whole again."""
+    for name, number in (("long.y4m", 3), ("short.y4m", 2)):
+        make_clip(tmp_path / name, number)
+        conversion.convert(tmp_path / name, tmp_path / "out/%3d.png", Conversion(force=True))
+        (tmp_path / "out" / picture_writer.NOTE).write_bytes(note)
+    assert listing(tmp_path / "out") == [picture_writer.NOTE, "001.png", "002.png", "003.png"]
+
+
+def test_pictures_take_the_place_of_planes(tmp_path: Path) -> None:
+    """Their index goes with them, or the folder would be read as planes that are there no more."""
+    make_clip(tmp_path / "x.y4m", 2)
+    conversion.convert(tmp_path / "x.y4m", tmp_path / "out", Conversion(planes=True))
+    conversion.convert(tmp_path / "x.y4m", tmp_path / "out", Conversion(force=True))
+    assert listing(tmp_path / "out") == [picture_writer.NOTE, "000001.png", "000002.png"]
+    assert conversion.convert(tmp_path / "out", tmp_path / "back.y4m", Conversion()) == 2
 
 
 def test_pictures_of_a_killed_run_are_no_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +240,7 @@ def test_pictures_of_a_killed_run_are_no_set(tmp_path: Path, monkeypatch: pytest
     moved, move = list[Path](), Path.replace
 
     def stop_after_two(path: Path, target: Path) -> None:
-        moved.append(path)
+        moved.extend([path] * (path.suffix == ".png"))
         if len(moved) > 2:
             raise KeyboardInterrupt
         move(path, target)
@@ -213,7 +252,7 @@ def test_pictures_of_a_killed_run_are_no_set(tmp_path: Path, monkeypatch: pytest
     for words in ("", "already holds"):
         with pytest.raises(ValueError, match=words) if words else nullcontext():
             conversion.convert(tmp_path / "x.y4m", tmp_path / "out/%3d.png", Conversion())
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"00{number}.png" for number in range(1, 6)]
+    assert listing(tmp_path / "out") == [picture_writer.NOTE, *(f"00{number}.png" for number in range(1, 6))]
 
 
 def test_a_damaged_clip_leaves_nothing(tmp_path: Path) -> None:

@@ -161,7 +161,8 @@ def test_a_stopped_set_goes_on_after_its_last_picture(
             assert run(str(clip.path), str(target), *BICUBIC, "--force") == 0
         assert len(made) == num_left
         assert bytes_of(tmp_path / "o") == bytes_of(tmp_path / "whole")
-        assert [path.name for path in (tmp_path / "o").iterdir() if path.name.startswith(".")] == [".%d.png.json"]
+        hidden = sorted(path.name for path in (tmp_path / "o").glob(".*"))
+        assert hidden == [".%d.png.json", picture_writer.NOTE]
 
 
 def test_a_set_is_made_again_only_where_it_must_be(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -62,7 +62,9 @@ class Conversion:
     audio: str | None = option(None, "copy the audio of this file into an OUT video", metavar="FILE")
     codec: str | None = option(None, "of an OUT video (default x264; vp9 for .webm)", choices=file_names.CODECS)
     crf: int | None = option(None, "quality of an OUT video, smaller is better (default x264 18)", type=int)
-    force: bool = option(False, "replace pictures that are there already", action="store_true")
+    force: bool = option(
+        False, "replace the pictures that it made there, and others of the new names", action="store_true"
+    )
 
     def __post_init__(self) -> None:
         if self.every < 1:

@@ -1,11 +1,13 @@
 """Write frames as numbered pictures: bmp and png through RGB, or each plane as a gray png without any loss.
 
 RGB pictures are made by ffmpeg (the organiser's route, byte for byte) or by `color` in float, chroma read at its siting.
-They appear under their names only when all of them are written; a `Writer` keeps them until then.
+They appear under their names only when all of them are written; a `Writer` keeps them until then. A set takes the place
+of one that was made there before; pictures that were not are only replaced by name.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -17,10 +19,14 @@ from typing import IO
 import numpy as np
 
 from youku import files
-from youku.text_table import plural
-from youku.video import color, ffmpeg, file_names, resize, y4m
+from youku.text_table import listed, plural
+from youku.video import color, ffmpeg, file_names, hashed, resize, y4m
 from youku.video.segments import Kept
 from youku.video.y4m import Header, Planes
+
+_log = logging.getLogger(__name__)
+NOTE = ".pictures.json"  # of a folder: the digest of every picture that was made there, by its name
+MOST_LISTED = 5
 
 
 def write_by_ffmpeg(pattern: Path, header: Header, frames: Iterable[Planes], force: bool, matrix: str = "601") -> int:
@@ -135,6 +141,7 @@ def write_planes(target: Path, header: Header, frames: Iterable[tuple[Planes, st
 def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
     """A hidden folder to write into, beside the targets; its files move to their places when the block ends well.
 
+    The old set goes as far as the folder's note knows its pictures; others stay, but where a new one takes their name.
     A hidden mark lies there meanwhile: what a run that was killed then left is a part of a set, and is replaced.
     """
     file_names.check_picture(pattern)
@@ -145,21 +152,29 @@ def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
         files.refuse_input(path)
     with files.own_folder(pattern.parent), files.temporary_folder(pattern) as folder:
         yield folder
-        made = sorted(folder.iterdir())
+        made = {path: pattern.parent / path.name for path in sorted(folder.iterdir())}
         if not made:
             raise ValueError(f"{pattern}: nothing to write, the source gave 0 frames")
-        for path in made:
-            files.refuse_input(pattern.parent / path.name)
+        files.refuse_input(*made.values())
+        note = pattern.with_name(NOTE)
+        known = files.recall(note, dict) or {}
+        beside = [path for path in old if path not in made.values()]
+        foreign = [path for path in beside if path.name not in known or known[path.name] != hashed.of_file(path)]
         moving.touch()
-        for path in old:
+        for path in set(beside) - set(foreign):
             path.unlink()
-        for path in made:
-            path.replace(pattern.parent / path.name)
+        known = {name: digest for name, digest in known.items() if note.with_name(name).exists()}
+        files.write_json(note, known | {path.name: hashed.of_file(path) for path in made}, durable=False)
+        for path, place in made.items():
+            path.replace(place)
         moving.unlink()
+        if foreign:
+            names = listed([path.name for path in foreign], MOST_LISTED)
+            _log.warning("%s: %s were not made here and stay; move away what is no part of the set", pattern, names)
 
 
 def _old_pictures(pattern: Path) -> list[Path]:
-    planes = (
-        sorted(pattern.parent.glob("frame*_[yuv].png")) if (pattern.parent / file_names.PLANE_INDEX).exists() else []
-    )
+    """Those of its numbers, and gray planes with their index, which would be read instead."""
+    index = pattern.with_name(file_names.PLANE_INDEX)
+    planes = [*sorted(pattern.parent.glob("frame*_[yuv].png")), index] if index.exists() else []
     return [*file_names.numbered(pattern).values(), *planes]
