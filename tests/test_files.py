@@ -78,6 +78,74 @@ def test_files_of_a_live_run_stay(tmp_path: Path) -> None:
     assert live.exists() and not foreign.exists()
 
 
+KILLED = """
+import os, sys
+from pathlib import Path
+from youku.video import segments
+with segments.keep(Path(sys.argv[1], "out.mkv"), "0123456789ab", 1) as kept:
+    (kept.folder / segments.FRAMES).write_bytes(b"half")
+    (kept.folder / segments.PARTS).mkdir()
+    path = kept.folder / sys.argv[2]
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"something")
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "is_left"),
+    [("tail.tmp", True), ("tile_px.json", True), ("parts/.0.y4m.ba9876543210.part/frames.y4m", True),
+     ("0.48.digest.segment", False), ("frames.json", False), ("parts/0.y4m", False),
+     ("parts/.0.y4m.ba9876543210.part/frames.json", False)],
+)  # fmt: skip
+def test_a_killed_film_without_a_finished_part_goes(tmp_path: Path, name: str, is_left: bool) -> None:
+    """With whatever is written beside it next; what the same command goes on after stays."""
+    (out := tmp_path / "out").mkdir()
+    assert subprocess.run([sys.executable, "-c", KILLED, str(out), name]).returncode == -9
+    (folder,) = out.iterdir()
+    assert (folder / name).exists()
+    files.begin_run()
+    files.write_json(out / "another.json", 1)
+    assert folder.exists() != is_left
+
+
+@pytest.mark.parametrize("writer", [None, "", "live", "foreign"])
+def test_a_film_of_a_live_run_stays(tmp_path: Path, writer: str | None) -> None:
+    """Before its first part too; that of another machine, or of a writer who is not known, for a week."""
+    folder = tmp_path / ".out.mkv.0123456789ab.part"
+    with leftovers.locked(files.make_folder(folder) / leftovers.LOCK):
+        token = (folder / leftovers.LOCK).read_text()
+        files.begin_run()
+        files.write_json(tmp_path / "a.json", 1)
+        assert folder.exists()
+    if writer is not None:
+        (folder / leftovers.LOCK).write_text({"live": token, "foreign": f"{'0' * 8}{token[8:]}"}.get(writer, ""))
+    files.begin_run()
+    files.write_json(tmp_path / "a.json", 1)
+    assert folder.exists()
+    for path in (folder / leftovers.LOCK, folder):
+        if path.exists():
+            os.utime(path, (0, 0))
+    files.begin_run()
+    files.write_json(tmp_path / "a.json", 1)
+    assert folder.exists() == (writer == "live")
+
+
+def test_a_killed_film_that_is_gone_on_with_stays(tmp_path: Path) -> None:
+    """Its lock still says who was killed; the next run holds it already."""
+    folder = files.make_folder(tmp_path / ".out.mkv.0123456789ab.part")
+    with leftovers.locked(folder / leftovers.LOCK):
+        token = (folder / leftovers.LOCK).read_text().split("-")
+        (folder / leftovers.LOCK).write_text("-".join([*token[:2], _gone_pid(), token[3]]))
+        files.begin_run()
+        files.write_json(tmp_path / "a.json", 1)
+        assert folder.exists()
+    (folder / leftovers.LOCK).write_text("-".join([*token[:2], _gone_pid(), token[3]]))
+    files.begin_run()
+    files.write_json(tmp_path / "a.json", 1)
+    assert not folder.exists()
+
+
 def test_no_output_is_an_input(tmp_path: Path) -> None:
     """Whatever its name: a detour, a link of either kind, the bytes stay."""
     (tmp_path / "sub").mkdir()

@@ -1,7 +1,8 @@
 """Temporary files: a name that says who writes it, and what a killed writer left is removed by the next one; lock files.
 
 A temporary file bears the machine, the boot, the process and its time of start in its name; whoever next writes into
-that folder removes those whose writer is gone, never one that a live process may still be writing (`_is_gone`).
+that folder removes those whose writer is gone, never one that a live process may still be writing (`_is_gone`). So goes
+the hidden folder of an output in the making (video.segments) in which nothing is finished; its lock file says who writes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,16 @@ from typing import IO
 PART = ".part"  # ends the name of a folder that holds an output in the making (video.segments)
 FOREIGN_SEC = 7 * 86400  # a writer on another machine that has not written for so long is taken to be gone
 
-_TEMPORARY = re.compile(r"\..*\.(?P<machine>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)-\d+\.tmp.*")
+LOCK = "lock"  # of a folder in the making
+FINISHED = (
+    "**/*.segment",
+    "**/frames.json",
+    "parts/*.y4m",
+)  # in it, or in those in it: the next run goes on after them
+
+_WRITER = r"(?P<machine>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)"
+_IN_THE_MAKING = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(PART)}")
+_TEMPORARY = re.compile(rf"\..*\.{_WRITER}-\d+\.tmp.*")
 _numbers = itertools.count()
 _unfinished: set[Path] = set()
 _undoing: list[Callable[[], object]] = []
@@ -35,9 +45,9 @@ def unfinished(path: Path, suffix: str = "") -> Iterator[Path]:
     Errors that speak of it speak of `path`.
     """
     sweep(path.parent)
-    stem, where = os.fsencode(path.name)[:60].decode(errors="ignore"), _here()
-    token = f"{where[0]}-{where[1]}-{os.getpid()}-{_own_start(os.getpid())}-{next(_numbers)}"
-    temporary = path.parent / f".{stem}.{token}.tmp{suffix if len(os.fsencode(suffix)) < 60 else ''}"
+    stem = os.fsencode(path.name)[:60].decode(errors="ignore")
+    end = f".tmp{suffix if len(os.fsencode(suffix)) < 60 else ''}"
+    temporary = path.parent / f".{stem}.{_writer()}-{next(_numbers)}{end}"
     _unfinished.add(temporary)
     try:
         yield temporary
@@ -69,6 +79,9 @@ def locked(path: Path, refusal: str = "") -> Iterator[None]:
             if not _lies_at(path, file):
                 continue
             try:
+                with suppress(OSError):  # a full disk
+                    file.truncate(0)
+                    os.write(file.fileno(), _writer().encode())
                 yield
             finally:
                 with suppress(OSError):
@@ -121,12 +134,15 @@ def sweep(folder: Path) -> None:
     found = _swept[folder] = set()
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(PART):
-                found.add(entry.name)
             writer = _TEMPORARY.fullmatch(entry.name)
-            if writer and _is_gone(path := Path(entry.path), writer):
-                with suppress(OSError):
+            with suppress(OSError, ValueError):
+                if writer and _is_gone(path := Path(entry.path), writer):
                     _remove(path)
+                elif _IN_THE_MAKING.fullmatch(entry.name):
+                    found.add(entry.name)
+                    if _is_left(path := Path(entry.path)):
+                        with locked(path / LOCK, refusal="a run goes on with it"):
+                            _remove(path)
 
 
 def parts(folder: Path) -> set[str]:
@@ -138,14 +154,31 @@ def parts(folder: Path) -> set[str]:
     return _swept[folder.absolute()]
 
 
-def _is_gone(path: Path, writer: re.Match[str]) -> bool:
+def holds_finished(folder: Path) -> bool:
+    """Whether a folder in the making holds what the next run can go on after."""
+    return any(any(folder.glob(name)) for name in FINISHED)
+
+
+def _is_left(folder: Path) -> bool:
+    """Whether a folder in the making holds nothing finished, and those who were at it are gone."""
+    locks = list(folder.rglob(LOCK)) or [folder]
+    return not holds_finished(folder) and all(_is_gone(lock, re.fullmatch(_WRITER, _read_mark(lock))) for lock in locks)
+
+
+def _writer() -> str:
+    """This process, for the name of a temporary file or a lock."""
+    return f"{'-'.join(_here())}-{os.getpid()}-{_own_start(os.getpid())}"
+
+
+def _is_gone(path: Path, writer: re.Match[str] | None) -> bool:
     """Whether the process that made a temporary file cannot be writing it any more.
 
     Here that is known: another boot, no such process, or one of another time of start (numbers are used again). Of
-    another machine or container on a shared disk it is not, so there a week without a write has to do.
+    another machine or container on a shared disk it is not, nor of an unknown writer, so there a week without a write
+    has to do.
     """
     machine, boot = _here()
-    if writer["machine"] != machine:
+    if not writer or writer["machine"] != machine:
         with suppress(OSError):
             return time.time() - path.stat().st_mtime > FOREIGN_SEC
         return False
@@ -185,7 +218,7 @@ def _here() -> tuple[str, str]:
     return hashlib.sha256(machine.encode()).hexdigest()[:8], hashlib.sha256(boot.encode()).hexdigest()[:8]
 
 
-def _read_mark(name: str) -> str:
+def _read_mark(name: str | Path) -> str:
     try:
         return Path(name).read_text().strip()
     except OSError:

@@ -4,7 +4,8 @@ A hidden folder beside the output, named by a key of all that decides its bytes,
 count that is written after they are safe on the disk; of a video it holds coded segments, each the packets of an encoder
 of its own; of numbered pictures each of them. Every run codes the same segments and only joins them, so a run that was
 stopped by Ctrl-C, SIGKILL or a power cut and goes on makes what one makes that was not. The output appears whole, under
-its name; once its maker has said so, the folder goes.
+its name; once its maker has said so, the folder goes. One in which nothing is finished goes with the next run of any
+verb beside it, once its maker is gone.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def keep(target: str | Path, key: str, batch: int) -> Iterator[Kept]:
 
 def _drop_empty(folder: Path) -> None:
     """Remove a folder in which nothing is kept."""
-    if not any((*folder.glob("*.segment"), *folder.glob(f"{PARTS}/*.y4m"), *folder.glob(COUNT))):
+    if not leftovers.holds_finished(folder):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -136,7 +137,8 @@ def _start_of(target: Path) -> str:
 
 
 def _alone(folder: Path, target: Path) -> AbstractContextManager[None]:
-    return leftovers.locked(folder / "lock", f"{target}: another run is making it; wait for that one, or stop it first")
+    told = f"{target}: another run is making it; wait for that one, or stop it first"
+    return leftovers.locked(folder / leftovers.LOCK, told)
 
 
 class PartWriter:
