@@ -247,7 +247,12 @@ def test_damaged_log_is_one_sentence(tmp_path: Path, line: str, words: str) -> N
     (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 0.5}\n' + line + '\n{"step": 3, "loss": 0.5}\n')
     with pytest.raises(ValueError) as caught:
         run_logs.read_log(tmp_path)
-    assert words in str(caught.value) and "log.jsonl" in str(caught.value) and len(str(caught.value)) < 400
+    assert (
+        words in str(caught.value)
+        and "; remove that line" in str(caught.value)
+        and "log.jsonl" in str(caught.value)
+        and len(str(caught.value)) < 400
+    )
 
 
 def test_values_that_cannot_be_drawn_are_passed_over(tmp_path: Path) -> None:

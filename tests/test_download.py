@@ -441,7 +441,8 @@ def test_fetch_from_file_url_resumes(tmp_path: Path) -> None:
         ("{server}closed", "403 Forbidden"),
         ("http://127.0.0.1:9/a", "refused"),
         ("http://no-such-host.invalid/a", "is not known"),
-        ("file:///no/such/file", "No such file"),
+        ("file:///no/such/file", "No such file or directory, as /no is not there"),
+        ("file:///etc/no such", "No such file or directory\\)"),
     ],
 )
 def test_fetch_dead_links(server: Server, tmp_path: Path, url: str, words: str) -> None:
@@ -839,9 +840,13 @@ UNTRUSTED: dict[str, tuple[Callable[[Path, bytes], bytes], str]] = {
     "bzip2": (lambda path, low: put_at(alone(path, low, zipfile.ZIP_BZIP2), HURT, 70, b"PK\x03\x04"), BAD_CLIP),
     "LZMA": (lambda path, low: put_at(alone(path, low, zipfile.ZIP_LZMA), HURT, 70, b"PK\x03\x04"), BAD_CLIP),
     **{
-        f"cut at {keep}": (lambda path, low, keep=keep: alone(path, low)[:keep], "is not a whole zip")
+        f"cut at {keep}": (
+            lambda path, low, keep=keep: alone(path, low)[:keep],
+            "it is cut short" if keep else "it is empty",
+        )
         for keep in (0, 10, 300, -1)
     },
+    "without a member": (lambda path, low: pack(path, {}), "is damaged .nothing is in it"),
     "web page": (lambda path, low: pack(path, {}) and b"<!DOCTYPE html>" * 100, "is not a whole zip"),
 }
 
@@ -940,12 +945,11 @@ def test_command_bad_base_url(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_command_file_in_the_way(
     mirror: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], where: str
 ) -> None:
-    """A file where a folder is expected is named."""
+    """A file where a folder is expected is named, once for all archives."""
     (tmp_path / where).parent.mkdir(exist_ok=True)
     (tmp_path / where).write_bytes(b"")
-    argv = ("--data", str(tmp_path / "data"), "--base-url", mirror.url, "--clips", "0", "--kind", "input")
-    status, _, err = run(capsys, *argv)
-    assert status == 1 and "expected a folder, found a file" in err
+    status, _, err = run(capsys, "--data", str(tmp_path / "data"), "--base-url", mirror.url, "--clips", "0")
+    assert status == 1 and err.count(f"{tmp_path / where}: expected a folder, found a file") == 1
 
 
 @pytest.mark.parametrize("name", ["raw/youku_00000_00049_l.zip", "clips/train/Youku_00000_l.y4m"])

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from tests.test_motion import texture
+from tests.test_pictures import bomb
 from youku.__main__ import main
 from youku.engines import weights
 from youku.engines.network import Network
@@ -411,6 +412,7 @@ def test_a_cut_between_two_fields_is_one(tmp_path: Path, capsys: pytest.CaptureF
         (["absent.y4m"], 1, "no such file or folder; check the path"),
         (["."], 1, "found a folder"),
         (["cut.y4m"], 1, "the file is cut off"),
+        (["huge.png"], 1, "no picture of it can be decoded (Picture size 60000x60000 is invalid at frame 0)"),
     ],
 )
 def test_clip_mistakes_are_one_sentence(
@@ -426,6 +428,7 @@ def test_clip_mistakes_are_one_sentence(
     monkeypatch.chdir(barred.parent)
     Path("notes.txt").write_text("no video")
     Path("cut.y4m").write_bytes(barred.read_bytes()[:-7])
+    Path("huge.png").write_bytes(bomb(60000, 60000))
     try:
         found = main(["inspect", *arguments])
     except SystemExit as error:

@@ -145,8 +145,9 @@ def make_folder(folder: str | Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        found = "a link to nothing" if folder.is_symlink() and not folder.exists() else "a file"
-        raise ValueError(f"{folder}: expected a folder, found {found}; move it away or name another folder") from None
+        place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+        found = "a file" if place.exists() else "a link to nothing"
+        raise ValueError(f"{place}: expected a folder, found {found}; move it away or name another folder") from None
     return folder
 
 
@@ -190,12 +191,11 @@ def read_json(path: str | Path) -> Any:
 
 def recall(path: str | Path, shape: Any) -> Any:
     """What the kit has noted in a JSON file, of that shape (`require`); None where there is none, or another."""
-    try:
+    with suppress(OSError, ValueError):
         found = read_json(path)
         require(found, shape, Path(path).name)
-    except (OSError, ValueError):
-        return None
-    return found
+        return found
+    return None
 
 
 def decode(data: bytes) -> str:

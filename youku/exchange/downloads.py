@@ -141,6 +141,7 @@ def download(
             except ValueError as error:
                 haul.errors.append(str(error))
     haul.errors += [_dead(reason, sorted(names), data) for reason, names in refused.items()]
+    haul.errors = list(dict.fromkeys(haul.errors))  # of several archives, a file in the way of their folder
     haul.findings += verify(wanted, num_frames)
     for item in wanted if delete_zips else ():
         _drop_zip(item, haul, num_frames)

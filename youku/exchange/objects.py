@@ -206,7 +206,8 @@ def _open_file(url: str, offset: int, revision: Revision) -> Body:
     try:
         file = source.open("rb")
     except OSError as error:
-        raise FetchError(url, f"cannot be read ({error.strerror})") from None
+        told = next((f", as {place} is not there" for place in reversed(source.parents) if not place.exists()), "")
+        raise FetchError(url, f"cannot be read ({error.strerror}{told})") from None
     stat = os.fstat(file.fileno())
     found = Revision(url, f"{stat.st_size}-{stat.st_mtime_ns}", stat.st_size)
     start = file.seek(offset if found == revision else 0)

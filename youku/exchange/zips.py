@@ -70,6 +70,8 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         with path.open("rb") as file:
             head = file.read(100).lstrip()
         reason = next((f"it is {what}" for sign, what in SIGNS.items() if head.startswith(sign)), str(error))
+        if not head or (head.startswith(b"PK\3\4") and not zipfile.is_zipfile(path)):
+            reason = "it is cut short" if head else "it is empty"
         raise DamagedZip(f"{path}: is not a whole zip ({reason}); pack it again, or fetch it anew") from None
 
 
@@ -215,7 +217,7 @@ def unpack(
         if None in found.values():
             damaged += _damaged_heads(bundle, infos, targets)
         if damaged:
-            raise DamagedZip(f"{path}: has {len(damaged)} damaged members ({'; '.join(damaged)})")
+            raise DamagedZip(f"{path}: is damaged ({'; '.join(damaged)})")
         if foreign:
             place = next(iter(targets.values())).parent
             advice = "get them from another source"
@@ -242,7 +244,7 @@ def _damaged_heads(bundle: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo], ta
         except ForeignZip:
             pass
     kin = {_kin(PurePosixPath(info.filename).name) for info in infos} & {_kin(name) for name in targets}
-    return damaged or ([] if kin - {None} else ["none of its archive's clips is in it"])
+    return damaged or ([] if kin - {None} else [f"{'none of its clips' if infos else 'nothing'} is in it"])
 
 
 def _kin(name: str) -> tuple[int, str] | None:

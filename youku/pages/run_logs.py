@@ -100,9 +100,12 @@ def _from_json(text: str, file: Path) -> dict[str, Series]:
         except ValueError as error:
             if number == len(lines) and not text.endswith("\n"):
                 break
-            raise ValueError(f"{file}: line {number} is not JSON ({error}); mend or remove it") from None
+            raise ValueError(f"{file}: line {number} is not JSON ({error}); remove that line, or the log") from None
         if not isinstance(row, dict) or not _is_number(row.get("step")):
-            raise ValueError(f'{file}: line {number}: expected {{"step": ..., ...}}, got {files.printable(line, 60)}')
+            got = files.printable(line, 60)
+            raise ValueError(
+                f'{file}: line {number}: expected {{"step": ..., ...}}, got {got}; remove that line, or the log'
+            )
         for key, value in row.items():
             if key != "step" and _is_number(value):
                 _append(series, key, float(row["step"]), float(value))

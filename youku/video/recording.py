@@ -72,7 +72,9 @@ class Recording:
         if first is None and start_sec and not self.faults:
             raise ValueError(f"{path}: has no frame at --start {start_sec:g} s; it is shorter than that")
         if first is None:
-            raise ffmpeg.NoVideoError(f"{path}: no picture in it ({(*self.faults, 'it is empty')[0]}); check the file")
+            raise ffmpeg.NoVideoError(
+                f"{path}: no picture of it can be decoded ({(*self.faults, 'it is empty')[0]}); check the file"
+            )
         self._frames = chain([first], self._frames)
         kind = container.format.name
         self.num_frames = self._video.frames or (
