@@ -66,7 +66,7 @@ def main() -> None:
         for turn in range(args.repeats):
             for devices in (1, 2):
                 log = train(Path(name), f"{devices}-{turn}", devices, args)
-                speeds[devices - 1].append(statistics.median(one["steps_per_sec"] for one in log[1:]))
+                speeds[devices - 1].append(statistics.median(one["steps_per_sec"] for one in log[1:] or log))
                 curves.append([one["loss"] for one in log])
     one, two = curves[:2]
     apart = max(abs(a - b) / abs(a) for a, b in zip(one, two, strict=True))

@@ -387,7 +387,9 @@ def test_a_web_server_that_is_not_reached_is_told_as_such() -> None:
         (OSError("Forbidden: https://me:x@host/b?sig=secret"), "access denied .Forbidden: https://host/b.; check"),
         (ValueError("endpoint is required"), "the store failed .endpoint is required.; check the URL and the settings"),
         (ValueError("s3://bucket/a: is worded already"), "is worded already"),
-        (type("EndpointConnectionError", (Exception,), {})("secret"), "the store failed .EndpointConnectionError."),
+        (type("EndpointConnectionError", (Exception,), {})("secret"), "the server is not reached; check the URL, the"),
+        (type("ClientConnectorDNSError", (Exception,), {})("secret"), "the server is not reached; check the URL, the"),
+        (type("SlowDown", (Exception,), {})("secret"), "the store failed .SlowDown.; check the URL and the settings"),
     ],
 )
 def test_what_a_store_refuses_is_one_sentence(error: Exception, words: str) -> None:

@@ -130,6 +130,8 @@ def told(url: str) -> Iterator[None]:
             raise  # worded already, or of this machine's disk
         if "redential" in kind or "Token" in kind or "redential" in str(error):
             said = f"no valid credentials ({kind}); set them as the store's own tools do"
+        elif re.search("ConnectionError|ConnectTimeout|Connector", kind):  # of botocore and aiohttp
+            said = "the server is not reached; check the URL, the network and the settings of this store"
         elif DENIED.search(f"{kind} {error}"):
             said = f"access denied ({reason}); check the credentials of this store"
         else:
