@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,18 @@ def test_png_has_a_colour_for_each_run(tmp_path: Path, capsys: pytest.CaptureFix
         assert (np.abs(pixels.astype(int) - rgb).max(-1) < 3).sum() > 100
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["c.png"]
     assert "wrote" in capsys.readouterr().err
+
+
+def test_a_killed_run_does_not_slow_every_later_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """matplotlib's lock on its list of fonts goes once nobody can hold it any more; a young one stays."""
+    matplotlib = pytest.importorskip("matplotlib")
+    monkeypatch.setattr(matplotlib, "get_cachedir", lambda: str(tmp_path))
+    old, young = (tmp_path / f"fontlist-v{number}.json.matplotlib-lock" for number in (1, 2))
+    for lock in (old, young):
+        lock.touch()
+    os.utime(old, (0, 0))
+    plots.check_png(tmp_path / "c.png")
+    assert young.exists() and not old.exists()
 
 
 def test_png_without_matplotlib_says_what_to_do(

@@ -10,8 +10,9 @@ import itertools
 import json
 import math
 import string
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,6 +30,7 @@ BRAILLE_BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 LETTERS = string.ascii_lowercase
 COLOURS = ("#1f6feb", "#d9480f", "#2b8a3e", "#9c36b5", "#e8590c", "#0b7285", "#a61e4d", "#5c940d")
 PNG_DPI = 130
+LOCKED_SEC = 60
 Values = Sequence[float | None]
 
 
@@ -211,9 +213,22 @@ def check_png(path: str | Path) -> None:
         raise cli.UsageError(f"--png {path}: expected a name that ends in .png")
     files.refuse_target(path)
     try:
-        import matplotlib.figure  # noqa: F401
+        import matplotlib
     except ImportError:
         raise ValueError("--png needs matplotlib: pip install matplotlib; all text does without") from None
+    _unlock_fonts(Path(matplotlib.get_cachedir()))
+    import matplotlib.figure
+
+
+def _unlock_fonts(cache: Path) -> None:
+    """Remove matplotlib's lock on its list of fonts that a killed run left: every later one would wait for it in vain.
+
+    It is held while the list is written, which takes milliseconds.
+    """
+    for lock in cache.glob("fontlist-*.matplotlib-lock"):
+        with suppress(OSError):
+            if time.time() - lock.stat().st_mtime > LOCKED_SEC:
+                lock.unlink()
 
 
 @contextmanager
