@@ -328,9 +328,10 @@ def test_a_pipe_cannot_be_gone_on_with(tmp_path: Path, films: Path, monkeypatch:
 
 
 def test_too_little_disk_is_said_before_the_work(tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The size of a y4m is known."""
+    """The size of a y4m is known; the folder that was named is told, none that is hidden."""
     monkeypatch.setattr(predictions.files, "free_bytes", lambda folder: 1000)
-    with pytest.raises(ValueError, match="out.y4m of 11 frames needs 0.0[0-9] MB, the disk has"):
+    told = f"^{re.escape(str(tmp_path))}: out.y4m of 11 frames needs 0.0[0-9] MB, the disk has"
+    with pytest.raises(ValueError, match=told):
         predict(Job(str(films / "film.y4m"), str(tmp_path / "out.y4m"), None), "bicubic")
     assert list(tmp_path.iterdir()) == []
 

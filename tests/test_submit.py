@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from youku import contest, submit
+from youku import contest, files, submit
 from youku.exchange.submission import Verdict, check_submission, make_submission, warnings_of
 from youku.exchange.submission_checks import guess_test_set, name_faults
 from youku.inference import records
@@ -285,6 +285,16 @@ def test_second_run_is_up_to_date_and_a_change_is_packed(pred: Path, low: Path, 
     assert [make(1), make(1)] == [False, True]
     (tmp_path / "a/manifest.json").write_text("{")
     assert [make(1), make(1)] == [False, True]
+
+
+def test_too_little_disk_leaves_no_folder(
+    pred: Path, low: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said before anything is made."""
+    monkeypatch.setattr(files, "free_bytes", lambda folder: 1000)
+    with pytest.raises(ValueError, match="the zip, uncompressed at worst, needs"):
+        make_submission(pred, "a", low, TEST_SET, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_check_accepts_our_own_zip_and_says_what_it_skipped(

@@ -208,7 +208,7 @@ def make_submission(
     verdict = check_submission(predictions, test_set, low, progress)
     if verdict.faults:
         raise FaultsError(predictions, verdict.faults)
-    folder = files.make_folder(Path(out) / name)
+    folder = Path(out) / name
     zip_path, manifest_path = folder / f"{name}.zip", folder / "manifest.json"
     paths = [predictions / file for file in sorted(verdict.clips)]
     about = partial(_manifest, zip_path, paths, verdict, level, model)

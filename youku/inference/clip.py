@@ -220,7 +220,9 @@ class Predictor:
                 return y4m.create(job.target, target)
             if num_frames := opened.likely_frames:
                 left_bytes = num_frames * (6 + target.frame_bytes) - kept.num_bytes()
-                files.require_free(kept.folder, left_bytes, f"{Path(job.target).name} of {plural(num_frames, 'frame')}")
+                files.require_free(
+                    Path(job.target).parent, left_bytes, f"{Path(job.target).name} of {plural(num_frames, 'frame')}"
+                )
             return segments.create_y4m(job.target, target, kept)
         from youku.video import container, encoding  # PyAV: y4m goes without
 
