@@ -572,13 +572,14 @@ def test_all_wrong_values_are_reported_together() -> None:
 
 
 def test_data_faults_are_reported_together(pairs: Path, tmp_path: Path) -> None:
-    """A missing ground truth, a frame count mismatch and a missing folder come in one message."""
+    """A missing ground truth, a frame count mismatch, a missing folder and a file for one come in one message."""
     (pairs / "Youku_00000_h_GT.y4m").unlink()
     data = (pairs / "Youku_00001_l.y4m").read_bytes()
     (pairs / "Youku_00001_l.y4m").write_bytes(data[: -(6 + 32 * 24 * 3 // 2)])
     with pytest.raises(ValueError) as caught:
-        find_pairs([str(pairs), str(tmp_path / "nowhere")], 4)
+        find_pairs([str(pairs), str(tmp_path / "nowhere"), __file__], 4)
     message = str(caught.value)
+    assert f"{__file__}: is a file, no folder of clips or pictures; make pairs FROM=" in message
     assert "h_GT.y4m is missing" in message and "has 5 frames" in message and "nowhere: no such folder" in message
 
 
