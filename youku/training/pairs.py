@@ -136,8 +136,8 @@ def find_pairs(
         has_pictures = any(path.suffix.lower() in file_names.PICTURE_SUFFIXES for path in entries)
         if not folder.is_dir():
             advice = "make pairs FROM=... or make download brings clips there; or name yours with --data"
-            found = "is a file, no" if folder.exists() else "no such"
-            faults.append(f"{folder}: {found} folder of clips or pictures; {advice}")
+            lack = "is a file, no" if folder.exists() else "no such"
+            faults.append(f"{folder}: {lack} folder of clips or pictures; {advice}")
         elif lows:
             if has_pictures:
                 faults.append(f"{folder}: holds clips and pictures; put them into two folders")
