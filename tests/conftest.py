@@ -12,6 +12,7 @@ import pytest
 
 from youku import contest
 from youku.engines.network import Network
+from youku.inference import pipeline
 from youku.video import interpolate, y4m
 from youku.video.y4m import Header, Planes
 
@@ -71,6 +72,12 @@ def write_pair(folder: Path, clip_id: int, width: int, height: int, num_frames: 
     lows = (interpolate.downscale(planes, high, scale) for planes in frames)
     write_clip(folder / contest.high_name(clip_id), high, frames)
     write_clip(folder / contest.low_name(clip_id), high.resized(width, height), lows)
+
+
+@pytest.fixture(autouse=True)
+def _threads_for_small_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' frames go through the threads of large ones, but where a test sets it back."""
+    monkeypatch.setattr(pipeline, "SMALL_PX", 0)
 
 
 @pytest.fixture(autouse=True)

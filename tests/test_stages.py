@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from tests.conftest import write_pair
+from tests.conftest import textured_frame, write_pair
 from youku import contest
 from youku.engines import weights
+from youku.inference import pipeline
 from youku.inference.clip import Predictor
 from youku.inference.jobs import Job
 from youku.inference.pipeline import Options
 from youku.inference.stages import Busy, side_by_side
+from youku.video import y4m
 
 
 def test_reading_is_timed_and_waiting_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,3 +94,17 @@ def test_side_by_side_keeps_order_and_what_came_before_an_error() -> None:
         next(made)
     with pytest.raises(ZeroDivisionError):
         list(side_by_side(lambda number: 1 // number, range(5), 2))
+
+
+def test_small_frames_are_handed_to_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come out as they do from threads."""
+    header = y4m.make_header(64, 64)
+    frames = [textured_frame(header, index) for index in range(3)]
+    network = weights.load(None, "fsrcnn", 4, torch.device("cpu"))
+    expected = list(pipeline.upscale_frames(network, header, frames, Options()))
+    monkeypatch.setattr(pipeline, "SMALL_PX", 64 * 64)
+    monkeypatch.setattr(threading, "Thread", None)
+    for planes, wanted in zip(pipeline.upscale_frames(network, header, frames, Options()), expected, strict=True):
+        assert all(map(np.array_equal, planes, wanted))
+    with pytest.raises(TypeError):
+        list(pipeline.upscale_frames(network, y4m.make_header(66, 64), [], Options()))

@@ -28,6 +28,7 @@ from youku.threads import own_threads
 from youku.video import interpolate
 from youku.video.y4m import Header, Planes
 
+SMALL_PX = 64 * 64  # of input frames: to hand one to another thread takes longer than all work on it beside the network
 MOST_SIDE_BY_SIDE = 4  # frames that are enlarged at once where there is no network
 
 
@@ -77,22 +78,23 @@ def upscale_frames(
     NotFiniteError where an output is not finite: it would be rounded to black.
     """
     num_threads, spec, busy = own_threads(), network.spec, busy or Busy()
+    depth = stages.AHEAD if header.width * header.height > SMALL_PX else 0
     coded = spec.colours.coded(matrix, header.is_full_range)
     if not spec.trainable and not options.ensemble and not options.sharpen:
         seen = moments(busy.reading(frames), header, spec, wanted)
-        yield from ahead(_interpolate_all(network.scale, header, seen, busy))
+        yield from ahead(_interpolate_all(network.scale, header, seen, busy), depth)
         return
-    seen = moments(ahead(busy.reading(frames)), header, spec, wanted)
+    seen = moments(ahead(busy.reading(frames), depth), header, spec, wanted)
     if spec.num_frames > 1:
-        seen = ahead(seen)  # motion compensation is a stage of its own
+        seen = ahead(seen, depth)  # motion compensation is a stage of its own
     if spec.at_once_px:
         shared = spec.warm_up_frames
         batches = parts_of_shots(seen, max(4 * shared, spec.at_once_px // (header.width * header.height)), shared)
     else:
         batches = stages.batches(seen, 1 if spec.memory else options.batch)
     computed = _forward_all(network, header, coded, batches, options, pin, tell)
-    outputs = ahead(computed, num_threads=num_threads)
-    yield from _arrive_all(ahead(_finish_all(network, header, coded, outputs, options)), busy)
+    outputs = ahead(computed, depth, num_threads)
+    yield from _arrive_all(ahead(_finish_all(network, header, coded, outputs, options), depth), busy)
 
 
 def run_network(network: Network, x: Tensors, options: Options) -> Tensors:

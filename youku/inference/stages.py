@@ -60,8 +60,11 @@ def ahead(items: Iterable[Item], depth: int = AHEAD, num_threads: int = 1) -> It
     does daemons, takes the process with it (std::terminate).
 
     `num_threads` is how many threads torch may use in there: stages beside the network take one, so that they do not
-    break into its team of threads.
+    break into its team of threads. At a depth of 0 there is no thread: each item is made when it is asked for.
     """
+    if not depth:
+        yield from items
+        return
     waiting: queue.Queue = queue.Queue(depth)
     stop = threading.Event()
 
