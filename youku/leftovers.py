@@ -23,11 +23,8 @@ PART = ".part"  # ends the name of a folder that holds an output in the making (
 FOREIGN_SEC = 7 * 86400  # a writer on another machine that has not written for so long is taken to be gone
 
 LOCK = "lock"  # of a folder in the making
-FINISHED = (
-    "**/*.segment",
-    "**/frames.json",
-    "parts/*.y4m",
-)  # in it, or in those in it: the next run goes on after them
+# in it, or in those in it: the next run goes on after them
+FINISHED = ("**/*.segment", "**/frames.json", "parts/*.y4m")
 
 _WRITER = r"(?P<machine>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)"
 _IN_THE_MAKING = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(PART)}")

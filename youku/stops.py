@@ -191,9 +191,7 @@ def end(is_told: bool) -> None:
         if is_told:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
-        elif (
-            not _hushed and select.select([], [2], [], 0.1)[1]
-        ):  # not through sys.stderr, whose lock a stuck thread may hold
+        elif not _hushed and select.select([], [2], [], 0.1)[1]:  # sys.stderr's lock a stuck thread may hold
             os.write(2, f"\n{sentence()}\n".encode())
     os._exit(status())
 

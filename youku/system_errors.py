@@ -70,10 +70,9 @@ def require_folder() -> None:
 def require_threads() -> None:
     """RuntimeError where a network's threads cannot be started: OpenMP would end the process with words of its own."""
     over, own = threading.Event(), os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    team = int(own) if own.isdecimal() else threads.cores()
     try:
-        for _ in range(
-            (int(own) if own.isdecimal() else threads.cores()) + 2
-        ):  # its team, and who reads and writes beside it
+        for _ in range(team + 2):  # and who reads and writes beside it
             threading.Thread(target=over.wait, daemon=True).start()
     finally:
         over.set()
