@@ -16,7 +16,7 @@ Pictures of a range of a film, and a film of pictures with the sound of that ran
     convert f-%06d.png part.mkv --fps 24 --audio film.mp4 --start 1:30 --duration 10
 
 Header tokens are kept, also those that ffmpeg drops. RGB pictures cost quality (`--report CLIP` says how much);
-`--planes` writes y, u and v as gray pictures instead and reads them back exactly.
+`--planes` writes gray y, u and v, which read back exactly. `--force` replaces what .pictures.json says was made there.
 `--deblock` smooths the borders of 8x8 blocks: predict from `convert l.y4m soft.y4m --deblock` and from l.y4m, score both.
 
 A folder of pictures -> x.h5 gives the luma patches that FSRCNN-pytorch trains on (`--patch 16 --stride 5` at x4: the
