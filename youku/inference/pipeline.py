@@ -1,8 +1,9 @@
 """Frames of a clip through a network, in order, with bounded memory: read ahead, forward, round, hand on.
 
-Each stage runs in a thread of its own (`stages.ahead`), so that reading, chroma, rounding and writing hide behind the
-network. Integer planes in, integer planes out (y4m.Planes); a luma network's chroma comes from `interpolate`. On a GPU
-the planes cross the bus as the integers that they are, both ways, and nothing waits for it but who hands them on.
+Each stage runs in a thread of its own (`stages.ahead`; but of small frames), so that reading, chroma, rounding and writing
+hide behind the network. Integer planes in, integer planes out (y4m.Planes); a luma network's chroma comes from
+`interpolate`. On a GPU the planes cross the bus as the integers that they are, both ways, and nothing waits for it but who
+hands them on.
 """
 
 from __future__ import annotations
