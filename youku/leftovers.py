@@ -22,9 +22,9 @@ from typing import IO
 PART = ".part"  # ends the name of a folder that holds an output in the making (video.segments)
 FOREIGN_SEC = 7 * 86400  # a writer on another machine that has not written for so long is taken to be gone
 
-LOCK = "lock"  # of a folder in the making
-# in it, or in those in it: the next run goes on after them
-FINISHED = ("**/*.segment", "**/frames.json", "parts/*.y4m")
+# in a folder in the making: its lock, the count of a y4m file's frames, what others made of a film
+LOCK, COUNT, PARTS = "lock", "frames.json", "parts"
+FINISHED = ("**/*.segment", f"**/{COUNT}", f"{PARTS}/*.y4m")  # there or in those in it: the next run goes on after them
 
 _WRITER = r"(?P<machine>[0-9a-f]{8})-(?P<boot>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)"
 _IN_THE_MAKING = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(PART)}")

@@ -30,8 +30,8 @@ from youku.video.y4m import Header, Planes
 # closing the encoder there costs x264 some percent of the file (an own keyframe, no lookahead beyond).
 SEGMENT_FRAMES = 48
 SAVE_EVERY_SEC = 1.0
-FRAMES, COUNT, TAIL = "frames.y4m", "frames.json", "tail.tmp"
-PARTS = "parts"  # of a film, made by others
+FRAMES, TAIL = "frames.y4m", "tail.tmp"
+COUNT, PARTS = leftovers.COUNT, leftovers.PARTS
 
 
 @dataclass(frozen=True)
