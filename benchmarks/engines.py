@@ -18,6 +18,7 @@ from contextlib import suppress
 import torch
 from machine import describe, median_ratio
 
+from youku import memory
 from youku.engines import choice, graph, weights
 from youku.engines.graph_engine import open_engine
 from youku.engines.network import Engine, Network
@@ -92,6 +93,7 @@ def table() -> None:
 def main() -> None:
     print(describe(), f"; load {os.getloadavg()[0]:.1f}")
     limit_threads(1)
+    memory.keep_freed()  # as in a process of the command line
     if "--table" in sys.argv[1:]:
         table()
         return

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from youku.models import MODELS, span
-from youku.models.blocks import FullPrecision, Interpolate, ResizeConv
+from youku.models.blocks import FullPrecision, Interpolate, PixelShuffle, ResizeConv, pixel_shuffle
 from youku.models.enhancenet import EnhanceNet, OldFilm, oldfilm_block
 from youku.models.fsrcnn import FSRCNN
 from youku.models.span import SPAN
@@ -94,6 +95,25 @@ def test_pixel_shuffle_is_reshape_transpose_interleave() -> None:
     rows = torch.stack([blocks[:, :, :, 0], blocks[:, :, :, 1]], dim=2).flatten(1, 2)  # (C, 2 H, W, column)
     columns = torch.stack([rows[..., 0], rows[..., 1]], dim=3).flatten(2, 3)  # (C, 2 H, 2 W)
     assert torch.equal(columns, nn.PixelShuffle(2)(x[None])[0])
+
+
+@pytest.mark.parametrize("size", [(2, 5, 7), (1, 1, 1), (1, 1, 7), (3, 9, 1)])
+@pytest.mark.parametrize("planes", [1, 2, 3, 5])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_pixel_shuffle_is_torchs_in_every_form(scale: int, planes: int, size: tuple[int, int, int]) -> None:
+    """Wherever the samples lie: channels_last, planar, a part of more channels, in 16 bit, and in training."""
+    number, height, width = size
+    own = planes * scale**2
+    plain = torch.rand(number, own + 9, height, width)
+    last = plain.contiguous(memory_format=torch.channels_last)
+    forms = [plain[:, :own], plain[:, :own].contiguous(), last[:, :own], last[:, 8 : 8 + own], last[:, 3 : 3 + own]]
+    forms += [form.bfloat16() for form in forms]
+    for x in (*forms, *(form.contiguous(memory_format=torch.channels_last) for form in forms)):
+        assert torch.equal(pixel_shuffle(x, scale), F.pixel_shuffle(x, scale))
+    x = last[:, :own].clone().requires_grad_()
+    (PixelShuffle(scale)(x) ** 2).sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, 2 * x.detach())
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])

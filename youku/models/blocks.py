@@ -54,6 +54,33 @@ class FullPrecision(nn.Module):
             return self.layer(x.to(next(self.layer.parameters()).dtype))
 
 
+WIDE = {2: torch.complex64, 4: torch.complex128}  # as many samples as one number; only moved
+
+
+def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
+    """torch's of (N, C scale^2, H, W); that of a picture's planes on a processor two to ten times as fast.
+
+    What lies channels_last has the samples of an output row beside each other, which move as one number.
+    """
+    number, channels, height, width = x.shape
+    packed = x.permute(0, 2, 3, 1)
+    is_packed = packed.stride(3) == 1 and not any(px % scale for px in (*packed.stride()[:3], x.storage_offset()))
+    is_plain = x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad
+    planes = channels // scale**2
+    if torch.compiler.is_compiling() or not (is_plain and is_packed and scale in WIDE and planes <= 3):
+        return F.pixel_shuffle(x, scale)
+    rows = packed.view(WIDE[scale]).view(number, height, width, planes, scale)
+    moved = rows.permute(0, 3, 1, 4, 2).reshape(number * planes, scale * height * width)  # rows of width numbers
+    return moved.view(torch.float32).view(number, planes, scale * height, scale * width)
+
+
+class PixelShuffle(nn.PixelShuffle):
+    """`pixel_shuffle` as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pixel_shuffle(x, self.upscale_factor)
+
+
 class SubPixel(nn.Sequential):
     """Sub-pixel upsampler: conv to r^2 channels and pixel shuffle, x4 as two x2 stages [Shi et al. 2016; EDSR]."""
 
@@ -68,7 +95,7 @@ class SubPixel(nn.Sequential):
         layers: list[nn.Module] = []
         for factor in (2, 2) if scale == 4 else (scale,):
             wide = conv(num_channels, num_channels * factor * factor, 3, bias, groups=groups)
-            layers += [wide, nn.PixelShuffle(factor)]
+            layers += [wide, PixelShuffle(factor)]
             if activation:
                 layers.append(activation())
         super().__init__(*layers)
@@ -127,7 +154,7 @@ class Interpolate(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             flat = x.float().flatten(0, 1)[:, None]  # (N C, 1, H, W)
             padded = pad(flat, self.margin_px, self.edge).contiguous(memory_format=torch.channels_last)
-            enlarged = F.pixel_shuffle(F.conv2d(padded, self.kernel.float()), self.scale)
+            enlarged = pixel_shuffle(F.conv2d(padded, self.kernel.float()), self.scale)
             return enlarged[:, 0].unflatten(0, x.shape[:2]).to(self.kernel.dtype)  # float32, but for a network in fp16
 
 

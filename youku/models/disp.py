@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from youku.models.blocks import FullPrecision, Residual, conv
+from youku.models.blocks import FullPrecision, PixelShuffle, Residual, conv
 from youku.models.colours import RGB
 from youku.models.spec import Download, ModelSpec
 
@@ -33,7 +33,7 @@ class DISP(nn.Module):
         self.head = conv(3, num_channels)
         self.body = nn.Sequential(*(block(num_channels) for _ in range(num_blocks)))
         self.mid = conv(num_channels, num_channels, 1)
-        self.upscale = nn.Sequential(FullPrecision(conv(num_channels, 3 * scale * scale)), nn.PixelShuffle(scale))
+        self.upscale = nn.Sequential(FullPrecision(conv(num_channels, 3 * scale * scale)), PixelShuffle(scale))
 
     def forward(self, x: Tensor) -> Tensor:
         head = self.head(x)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, Residual, at_least, conv
+from youku.models.blocks import FullPrecision, PixelShuffle, Residual, at_least, conv
 from youku.models.colours import RGB
 from youku.models.spec import Download, ModelSpec
 
@@ -84,7 +84,7 @@ class IMDN(nn.Module):
         self.body = nn.ModuleList(block(num_channels) for _ in range(num_blocks))
         self.join = nn.Sequential(conv(num_blocks * num_channels, num_channels, 1), nn.LeakyReLU(SLOPE))
         self.mid = conv(num_channels, num_channels)
-        self.upscale = nn.Sequential(FullPrecision(conv(num_channels, 3 * scale * scale)), nn.PixelShuffle(scale))
+        self.upscale = nn.Sequential(FullPrecision(conv(num_channels, 3 * scale * scale)), PixelShuffle(scale))
 
     def forward(self, x: Tensor) -> Tensor:
         head = features = self.head(x)
@@ -179,7 +179,7 @@ class RLFN(nn.Module):
         self.head = conv(3, num_channels, 3)
         self.blocks = nn.Sequential(*(LocalBlock(num_channels, num_reduced) for _ in range(num_blocks)))
         self.mid = conv(num_channels, num_channels, 3)
-        self.upscale = nn.Sequential(FullPrecision(conv(num_channels, 3 * scale * scale, 3)), nn.PixelShuffle(scale))
+        self.upscale = nn.Sequential(FullPrecision(conv(num_channels, 3 * scale * scale, 3)), PixelShuffle(scale))
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, conv, start
+from youku.models.blocks import FullPrecision, PixelShuffle, conv, pixel_shuffle, start
 from youku.models.colours import RGB, Y
 from youku.models.spec import ModelSpec
 
@@ -67,7 +67,7 @@ class Deconvolution(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             kernel, margin_px = self._phases()
             out = F.conv2d(x.to(kernel.dtype), kernel, padding=margin_px)
-            return F.pixel_shuffle(out, self.scale) + self.bias
+            return pixel_shuffle(out, self.scale) + self.bias
 
     def _phases(self) -> tuple[Tensor, int]:
         """Kernel (scale^2, C, k, k) of the equal convolution, and its padding.
@@ -112,7 +112,7 @@ class ESPCN(nn.Module):
         super().__init__()
         self.head = nn.Sequential(conv(num_planes, 64, 5), nn.Tanh())
         self.body = nn.Sequential(conv(64, 32, 3), nn.Tanh())
-        self.upscale = nn.Sequential(FullPrecision(conv(32, num_planes * scale * scale, 3)), nn.PixelShuffle(scale))
+        self.upscale = nn.Sequential(FullPrecision(conv(32, num_planes * scale * scale, 3)), PixelShuffle(scale))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.upscale(self.body(self.head(x)))

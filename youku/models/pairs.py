@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from youku.models.blocks import Interpolate, Residual, add_branch, conv, cut, start
+from youku.models.blocks import Interpolate, Residual, add_branch, conv, cut, pixel_shuffle, start
 from youku.models.colours import LEFT, YUV420, Tensors
 from youku.models.spec import ModelSpec
 from youku.video import color
@@ -47,7 +46,7 @@ class Bases(nn.Module):
         """What is missing of the bases added to them: luma's as (N, s^2, H, W), chroma's at its own size or beyond."""
         rows, columns = ((self.scale * side + 1) // 2 for side in luma.shape[-2:])  # up to s - 1 fewer than the base
         return (
-            self.luma_base(luma) + F.pixel_shuffle(detail, self.scale),
+            self.luma_base(luma) + pixel_shuffle(detail, self.scale),
             cut(self.chroma_base(chroma), rows, columns) + cut(chroma_detail, rows, columns),
         )  # bases in float32, so only the small details may be 16 bit
 
@@ -67,8 +66,8 @@ def details(last: nn.ModuleDict, features: Tensor, scale: int) -> Tensors:
     """(N, s^2, H, W) of luma, not shuffled yet, and (N, 2, s H / 2, s W / 2), or a sample more, of chroma."""
     planes = last["planes"](features)  # (N, s^2 + 2 (s / 2)^2, H, W)
     if scale % 2:
-        return planes, F.pixel_shuffle(last["chroma"](features), scale)
-    return planes[:, : scale * scale], F.pixel_shuffle(planes[:, scale * scale :], scale // 2)
+        return planes, pixel_shuffle(last["chroma"](features), scale)
+    return planes[:, : scale * scale], pixel_shuffle(planes[:, scale * scale :], scale // 2)
 
 
 def residual_pairs(num_channels: int, num_blocks: int) -> nn.Sequential:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, at_least, conv
+from youku.models.blocks import FullPrecision, PixelShuffle, at_least, conv
 from youku.models.colours import RGB
 from youku.models.spec import Download, ModelSpec
 
@@ -116,7 +116,7 @@ class SMFANet(nn.Module):
         self.scale = scale
         self.head = conv(3, num_channels)
         self.body = nn.Sequential(*(block(num_channels) for _ in range(num_blocks)))
-        self.upscale = nn.Sequential(FullPrecision(conv(num_channels, 3 * scale * scale)), nn.PixelShuffle(scale))
+        self.upscale = nn.Sequential(FullPrecision(conv(num_channels, 3 * scale * scale)), PixelShuffle(scale))
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]

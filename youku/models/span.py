@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, conv
+from youku.models.blocks import FullPrecision, PixelShuffle, conv
 from youku.models.colours import RGB
 from youku.models.edsr import DIV2K_MEAN
 from youku.models.spec import Download, ModelSpec
@@ -61,7 +61,7 @@ class SPAN(nn.Module):
         last = conv(num_channels, 3 * scale * scale, 3)
         with torch.no_grad():  # from 0-255 back to [0, 1]: an untrained network would start 255 times too loud
             last.weight /= 255
-        self.upscale = nn.Sequential(FullPrecision(last), nn.PixelShuffle(scale))
+        self.upscale = nn.Sequential(FullPrecision(last), PixelShuffle(scale))
 
     def forward(self, x: Tensor) -> Tensor:
         head = out = self.head((x - self.mean) * 255)

@@ -26,7 +26,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from youku.models.blocks import FullPrecision, Residual, ResizeConv, SubPixel, before_resize_conv, conv
+from youku.models.blocks import FullPrecision, PixelShuffle, Residual, ResizeConv, SubPixel, before_resize_conv, conv
 from youku.models.colours import RGB
 from youku.models.spec import ModelSpec
 
@@ -161,7 +161,7 @@ class DepthwiseUpscale(nn.Sequential):
         super().__init__(
             conv(num_channels, 4 * num_channels, 3, bias=False, groups=num_channels),
             norm(4 * num_channels),
-            nn.PixelShuffle(2),
+            PixelShuffle(2),
             nn.PReLU(),
         )
 

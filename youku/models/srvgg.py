@@ -12,7 +12,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, conv, start
+from youku.models.blocks import FullPrecision, conv, pixel_shuffle, start
 from youku.models.colours import RGB
 from youku.models.spec import Download, ModelSpec
 
@@ -34,7 +34,7 @@ class SRVGG(nn.Module):
         start(self.body, lambda weight: nn.init.kaiming_normal_(weight, a=SLOPE))
 
     def forward(self, x: Tensor) -> Tensor:
-        detail = F.pixel_shuffle(self.last(self.body(x)), self.scale)
+        detail = pixel_shuffle(self.last(self.body(x)), self.scale)
         return detail + F.interpolate(x, scale_factor=self.scale, mode="nearest")
 
 
