@@ -17,6 +17,7 @@ from youku.pages import compare_canvas, compare_clips
 from youku.pages.compare_canvas import Sheet
 from youku.pages.crops import Box
 from youku.video import color, ffmpeg, interpolate, y4m
+from youku.video.clips import Opened
 from youku.video.recording import open_recording
 from youku.video.y4m import Planes
 
@@ -223,7 +224,7 @@ def test_the_wipe_line_is_seen_on_bright_pictures(height: int, half_px: int) -> 
 @pytest.mark.parametrize("name", ["a\nb", "sur\udcff", "\u7247"])
 def test_names_that_cannot_be_drawn_become_letters(name: str) -> None:
     """Lines, bytes that are no UTF-8, and signs that Pillow's own font has not; a label that was given is refused."""
-    versions = [compare_clips.Version(Path(f"{one}.y4m"), HEADER, iter([])) for one in (name, "b")]
+    versions = [compare_clips.Version(Path(f"{one}.y4m"), Opened(HEADER, [])) for one in (name, "b")]
     assert compare_clips.version_labels(None, versions, (WIDTH, HEIGHT)) == ("A", "b")
     with pytest.raises(ValueError, match="write the labels in ASCII"):
         compare_clips.version_labels(f"{name},b", versions, (WIDTH, HEIGHT))
@@ -303,7 +304,7 @@ def test_different_lengths_name_both_counts(
     assert main(["compare", str(high), str(short), "--out", str(out)]) == 1
     err = capsys.readouterr().err
     assert "high.y4m has 4" in err and "short.y4m has 3" in err and "--max-frames 3" in err
-    streamed = compare_clips.Version(high, HEADER, iter(y4m.Clip(high)))
+    streamed = compare_clips.Version(high, Opened(HEADER, y4m.Clip(high)))
     with ExitStack() as stack, pytest.raises(ValueError, match=r"high.y4m has 4, .*short.y4m has 3"):
         list(compare_clips.in_step([streamed, compare_clips.open_version(short, stack)], None))
     assert not out.exists() and not list(tmp_path.glob(".cmp*"))

@@ -75,9 +75,8 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _write_video(args: argparse.Namespace, opened: Sequence[Version], sheet: Sheet) -> tuple[int, list[float | None]]:
-    compare_clips.check_counts(opened, args.max_frames)
     frames = compare_clips.in_step(opened, args.max_frames)
-    total = min(filter(None, (args.max_frames, opened[0].likely_frames)), default=None)
+    total = min(filter(None, (args.max_frames, opened[0].clip.likely_frames)), default=None)
     bar = cli.watch(frames, Path(args.out).name, total)
     return compare_clips.write_video(opened, bar, sheet, args.matrix, args.out, args.crf)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,8 @@ from youku.pages.crops import Box
 from youku.text_table import plural
 from youku.video import avframe, clips, color, container, ffmpeg, fit, interpolate, y4m
 from youku.video.avframe import Tags
+from youku.video.clips import Opened
 from youku.video.encoding import Encoding
-from youku.video.recording import Recording
 from youku.video.y4m import Header, Planes
 
 MOST_WIDE_PX = 2880  # of a canvas, unless asked for: three 1080p pictures beside each other fill no screen
@@ -31,24 +31,21 @@ MOST_MAGNIFIED = 8  # unless asked for: a narrow region would become very tall
 ASPECT_TOLERANCE = 0.03  # 97x55 and 388x220 are one picture
 
 
-@dataclass(frozen=True)
-class Version:
-    """An opened clip; `num_frames` where it is known without reading."""
+class Version(NamedTuple):
+    """One of the clips, open."""
 
     path: Path
-    header: Header
-    frames: Iterator[Planes]
-    num_frames: int | None = None
-    likely_frames: int | None = None
-    recording: Recording | None = None
+    clip: Opened
+
+    @property
+    def header(self) -> Header:
+        return self.clip.header
 
 
 def open_version(path: str | Path, stack: ExitStack, num_frames: int | None = None) -> Version:
     """Open a y4m clip or any video, of which `num_frames` will be looked at; closed with `stack`."""
     Path(path).stat()  # a file, never the pipe "-"
-    opened = stack.enter_context(clips.open_clip(path, num_needed=num_frames))
-    known, likely = opened.num_frames, opened.likely_frames
-    return Version(Path(path), opened.header, iter(opened.frames), known, likely, opened.recording)
+    return Version(Path(path), stack.enter_context(clips.open_clip(path, num_needed=num_frames)))
 
 
 def common_size(versions: Sequence[Version]) -> tuple[int, int]:
@@ -128,17 +125,13 @@ def zoom_box(
     return Box(top, left, height, width), magnify
 
 
-def check_counts(versions: Sequence[Version], num_frames: int | None) -> None:
-    """Refuse clips of different lengths before any work, where the lengths are known."""
-    counts = [version.num_frames for version in versions if version.num_frames is not None]
-    limited = [min(count, num_frames or count) for count in counts]
-    if len(counts) == len(versions) and len(set(limited)) > 1:
-        raise _uneven(versions, limited)
-
-
 def in_step(versions: Sequence[Version], num_frames: int | None) -> Iterator[tuple[Planes, ...]]:
-    """Frames of all versions together; ValueError naming every count where they differ."""
-    streams = [islice(version.frames, num_frames) for version in versions]
+    """Frames of all versions together; ValueError naming every count where they differ, at once where they are known."""
+    known = [version.clip.num_frames for version in versions]
+    limited = [min(count, num_frames or count) for count in known if count is not None]
+    if None not in known and len(set(limited)) > 1:
+        raise _uneven(versions, limited)
+    streams = [islice(version.clip.frames, num_frames) for version in versions]
     index = 0
     while True:
         now = [next(stream, None) for stream in streams]
@@ -200,7 +193,7 @@ def write_video(
     crf: int,
 ) -> tuple[int, list[float | None]]:
     """All canvases as an mp4 with the reference's times and audio; returns their number and `write_still`'s PSNR over all."""
-    drawn, source = draw(versions, frames, sheet, matrix), versions[0].recording
+    drawn, source = draw(versions, frames, sheet, matrix), versions[0].clip.recording
     first = next(drawn, None)
     if first is None:
         raise ValueError(f"{out}: nothing to write, the source gave 0 frames")
