@@ -1,19 +1,25 @@
 """Score the shipped bytes of a zip or folder against the ground truth, beside bicubic and Lanczos on the same frames.
 
 Submission, LR clips, GT clips -> the content of score.json. One pass over each clip, frames streamed; the figures are
-those of `totals`: what the reading of the rules needs, or everything. The references of a clip are measured once and
-kept (`kept`). Every count and size is compared before anything is measured.
+those of `totals`: what the reading of the rules needs, or everything. Every count and size is compared before anything
+is measured.
+
+What was measured of a clip is kept in a JSON file that is named after all that decides it: in the user's cache the rows of
+bicubic and Lanczos, which are measured once for a test set, in OUT/.score-parts what several machines measured, until it
+is merged. What is damaged is measured again.
 """
 
 from __future__ import annotations
 
 import datetime
+import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,19 +27,29 @@ from typing import Any
 import youku
 from youku import cli, contest, files, stops
 from youku.contest import TestSet
-from youku.exchange import intervals, kept, totals
-from youku.exchange.kept import Measured
+from youku.exchange import intervals, totals
 from youku.exchange.pairing import CHECK_IT, ScoredClip, pair_up
 from youku.exchange.submission import Submission, open_submission
 from youku.exchange.totals import REFERENCES, SYSTEMS, FrameValues, Reading, Wanted
 from youku.metrics import vmaf
-from youku.metrics.artefacts import Gauge
+from youku.metrics.artefacts import Artefacts, Gauge
 from youku.text_table import plural
 from youku.threads import limit_threads
 from youku.video import ffmpeg, interpolate
 from youku.video.y4m import Planes
 
 MAX_JOBS = 4  # clips measured at once; each holds about 20 frames
+VERSION = 3  # of what is kept: counts up when the kit enlarges or measures otherwise
+OnFrame = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one pass over a clip gave, by system; `versions` of libvmaf."""
+
+    values: dict[str, FrameValues]
+    artefacts: dict[str, Artefacts] = field(default_factory=dict)
+    versions: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,10 @@ class Scoring:
     jobs: int | None = None
     """Clips measured at once (default: from the CPU count)."""
     progress: bool = False
+
+    @property
+    def num_jobs(self) -> int:
+        return self.jobs or min(MAX_JOBS, os.cpu_count() or 1)
 
     @cached_property
     def submission(self) -> Submission:
@@ -98,12 +118,11 @@ class Scoring:
 
         The bar is moved by this thread alone: one that is stopped inside tqdm keeps the lock that all would wait for.
         """
-        cpus, done = os.cpu_count() or 1, list[int]()
-        jobs = self.jobs or min(MAX_JOBS, cpus)
         wanted, num_frames = [self._wanted(clip) for clip in clips], sum(len(clip.frames) for clip in clips)
+        done: list[int] = []
         with (
             cli.bar(total=num_frames, unit="frame", desc="score", is_shown=self.progress, leave=False) as bar,
-            stops.workers(jobs, "score", limit_threads, (1,)) as (pool, stop),
+            stops.workers(self.num_jobs, "score", limit_threads, (1,)) as (pool, stop),
         ):
 
             def on_frame(index: int) -> None:
@@ -111,8 +130,7 @@ class Scoring:
                     raise CancelledError
                 done.append(index)
 
-            both, threads = zip(clips, wanted, strict=True), max(1, cpus // jobs)
-            futures = [pool.submit(self._take, clip, one, threads, on_frame) for clip, one in both]
+            futures = [pool.submit(self._take, *both, on_frame) for both in zip(clips, wanted, strict=True)]
             return stops.results(futures, lambda: bar.update(len(done) - bar.n))
 
     def _wanted(self, clip: ScoredClip) -> Wanted:
@@ -128,62 +146,50 @@ class Scoring:
             return replace(wanted, vmaf=False, neg=False)
         return wanted
 
-    def _take(self, clip: ScoredClip, wanted: Wanted, threads: int, on_frame: Callable[[int], object]) -> Measured:
+    def _take(self, clip: ScoredClip, wanted: Wanted, on_frame: OnFrame) -> Measured:
         """What `parts` has of exactly these bytes, or what is measured now and kept there."""
         if self.parts is None:
-            return self._measure(clip, wanted, threads, on_frame)
+            return self._measure(clip, wanted, on_frame)
         shipped = self.submission.path / clip.name if self.submission.path.is_dir() else self.submission.path
         contents = [files.sha256(path) for path in (shipped, clip.low.path, clip.high.path)]
         settings = {"model": self.reading.vmaf_model, "artefacts": self.with_artefacts, **asdict(wanted)}
-        part = kept.place(self.parts, clip.name, contents, list(clip.frames), settings)
-        found = kept.read(part, SYSTEMS, len(clip.frames))
-        if found is None:
-            kept.write(part, found := self._measure(clip, wanted, threads, on_frame))
+        part = _place(self.parts, clip.name, contents, list(clip.frames), settings)
+        if (found := _recall(part, SYSTEMS, len(clip.frames))) is None:
+            _keep(part, found := self._measure(clip, wanted, on_frame))
         return found
 
-    def _measure(self, clip: ScoredClip, wanted: Wanted, threads: int, on_frame: Callable[[int], object]) -> Measured:
+    def _measure(self, clip: ScoredClip, wanted: Wanted, on_frame: OnFrame) -> Measured:
         """Measure what was shipped of a clip, and the references where no run before has."""
         pair = [(str(path.resolve()), files.stamp(path)) for path in (clip.low.path, clip.high.path)]
         how = pair, list(clip.frames), {"model": self.reading.vmaf_model, **asdict(wanted)}
-        places = {name: kept.place(files.cache_folder(name), *how) for name in REFERENCES}
-        found = {
-            name: one
-            for name, place in places.items()
-            if not self.with_artefacts and (one := kept.read(place, [name], len(clip.frames)))
-        }
+        places = {name: _place(files.cache_folder(name), *how) for name in REFERENCES}
+        known = ((name, _recall(place, [name], len(clip.frames))) for name, place in places.items())
+        found = {name: one for name, one in known if one} if not self.with_artefacts else {}
         names = [name for name in SYSTEMS if name not in found]
         with self.submission.open(clip.name) as reader:
             if not reader.header.is_like(clip.high.header):
                 raise ValueError(
                     f"{clip.name}: {reader.header.form}, its GT clip is {clip.high.header.form}; {CHECK_IT}"
                 )
-            measured = self._stream(clip, reader, names, wanted, threads, on_frame)
+            measured = self._stream(clip, reader, names, wanted, on_frame)
         for name in names[1:]:
             with suppress(OSError, ValueError):  # no cache, a full one, or a file in the place of its folder
-                kept.write(places[name], Measured({name: measured.values[name]}, versions=measured.versions))
+                _keep(places[name], Measured({name: measured.values[name]}, versions=measured.versions))
         for one in found.values():
             measured.values.update(one.values)
             measured.versions.update(one.versions)
         return measured
 
     def _stream(
-        self,
-        clip: ScoredClip,
-        frames: Iterable[Planes],
-        names: Sequence[str],
-        wanted: Wanted,
-        threads: int,
-        on_frame: Callable[[int], object],
+        self, clip: ScoredClip, frames: Iterable[Planes], names: Sequence[str], wanted: Wanted, on_frame: OnFrame
     ) -> Measured:
         """Measure the named systems frame by frame; `frames` are the submission's."""
         header, measured = clip.high.header, Measured({name: FrameValues() for name in names})
         gauges = {name: Gauge(header.depth) for name in names if self.with_artefacts}
+        how = self.reading.vmaf_model, max(1, (os.cpu_count() or 1) // self.num_jobs), wanted.neg
         with ExitStack() as stack:
-            meters = {
-                name: stack.enter_context(vmaf.Meter(header, header, self.reading.vmaf_model, threads, wanted.neg))
-                for name in names
-                if wanted.vmaf
-            }
+            judged = names if wanted.vmaf else ()
+            meters = {name: stack.enter_context(vmaf.Meter(header, header, *how)) for name in judged}
             num_frames = 0
             for pred in frames:
                 if num_frames < len(clip.frames):
@@ -211,6 +217,31 @@ class Scoring:
                 measured.versions.add(result.version)
         measured.artefacts.update({name: gauge.result() for name, gauge in gauges.items()})
         return measured
+
+
+def _place(folder: Path, *decided_by: Any) -> Path:
+    """The file of a measurement, whether it is there or not."""
+    key = json.dumps([VERSION, *decided_by], sort_keys=True)
+    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.json"
+
+
+def _recall(path: Path, systems: Sequence[str], num_frames: int) -> Measured | None:
+    """What is kept of those systems on so many frames; None where there is none or it is damaged."""
+    try:
+        kept = files.read_json(path)
+        values = {system: FrameValues(**kept["values"][system]) for system in systems}
+        artefacts = {system: Artefacts(**marks) for system, marks in kept["artefacts"].items()}
+        rows = [row for one in values.values() for row in asdict(one).values()]
+        is_whole = all(len(row) in (0, num_frames) and all(isinstance(value, float) for value in row) for row in rows)
+        is_whole &= all(len(one.psnr_yuv) == num_frames for one in values.values())
+        return Measured(values, artefacts, set(kept["versions"])) if is_whole else None
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        return None
+
+
+def _keep(path: Path, measured: Measured) -> None:
+    """Unlike JSON's own rules, infinity is a number here."""
+    files.write_json(path, {**asdict(measured), "versions": sorted(measured.versions)})
 
 
 def begin(scoring: Scoring, beside: int, tell: Callable[[str], object]) -> Callable[[int], int]:
