@@ -101,20 +101,16 @@ class Likeness:
     def __init__(self, low: Clip) -> None:
         self._low, self._unit = low, float(1 << (low.header.depth - 8))  # codes of deeper clips count as 8-bit codes
         # half-size luma of every frame, to find which frame a prediction looks like
-        self._thumbs = np.stack([self._thumb(frame[0].astype(np.float32)) for frame in low])
+        self._thumbs = np.stack([self._thumb(frame[0]) for frame in low])
         self._flat: list[int] = []
         self._moved: list[tuple[int, int]] = []  # (expected frame, frame it looks like)
         self._rows: list[tuple[float, ...]] = []
 
     def _thumb(self, luma: np.ndarray) -> np.ndarray:
-        height, width = luma.shape[0] // 2 * 2, luma.shape[1] // 2 * 2
-        quad = luma[:height, :width]
-        return ((quad[::2, ::2] + quad[1::2, ::2] + quad[::2, 1::2] + quad[1::2, 1::2]) / 4 / self._unit).astype(
-            np.int16
-        )
+        return (_shrink(luma, 2) / self._unit).astype(np.int16)
 
     def add(self, planes: Planes, index: int) -> None:
-        small = [_shrink(plane) / self._unit for plane in planes]
+        small = [_shrink(plane, contest.SCALE) / self._unit for plane in planes]
         low = [plane.astype(np.float32) / self._unit for plane in self._low.frame(index)]
         if np.ptp(planes[0]) == 0 and np.ptp(low[0]) > 8:
             self._flat.append(index)
@@ -174,12 +170,12 @@ class Likeness:
         return []
 
 
-def _shrink(plane: np.ndarray) -> np.ndarray:
-    """Mean of each 4x4 block, float32; left-over lines are cut."""
+def _shrink(plane: np.ndarray, side: int) -> np.ndarray:
+    """Mean of each block of `side` x `side`, float32; left-over lines are cut."""
     import torch
     from torch.nn import functional
 
-    return functional.avg_pool2d(torch.from_numpy(plane.astype(np.float32))[None, None], contest.SCALE)[0, 0].numpy()
+    return functional.avg_pool2d(torch.from_numpy(plane.astype(np.float32))[None, None], side)[0, 0].numpy()
 
 
 def _difference(small: np.ndarray, low: np.ndarray) -> float:

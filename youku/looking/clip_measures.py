@@ -31,7 +31,8 @@ from itertools import islice
 
 import numpy as np
 
-from youku.video import color, letterbox, scenes
+from youku.metrics import psnr
+from youku.video import letterbox, scenes
 from youku.video.letterbox import Bars
 from youku.video.y4m import Header, Planes
 
@@ -219,7 +220,7 @@ def lossless_ratio(planes: Planes, header: Header) -> float:
     from PIL import Image
 
     buffer = io.BytesIO()
-    rgb = color.planes_to_rgb(planes, header.depth, header.layout, full_range=header.is_full_range)
+    rgb = psnr.to_rgb(planes, header)
     Image.fromarray(rgb).save(buffer, "PNG", compress_level=PNG_LEVEL)
     return rgb.nbytes / buffer.tell()
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from youku.video import color, letterbox
-from youku.video.y4m import Header, Planes
+from youku.video import letterbox
 
 HOW: dict[str, dict[str, Any]] = {"png": {"optimize": True}, "jpeg": {"quality": 72}}
 EDGE_LIMIT = 40.0  # 8-bit code values; one hard edge (subtitle, bar) must not outweigh texture
@@ -66,11 +65,6 @@ def _densest(squares: np.ndarray, bars: letterbox.Bars, height: int, width: int,
     inside += energy[tops, lefts]  # a sum for each corner (rows of tops, columns of lefts)
     row, column = np.unravel_index(int(inside.argmax()), inside.shape)
     return Box(int(tops[row, 0]), int(lefts[0, column]), height, width)
-
-
-def to_rgb(header: Header, planes: Planes) -> np.ndarray:
-    """8-bit RGB (H, W, 3) of a frame."""
-    return color.planes_to_rgb(planes, header.depth, header.layout, full_range=header.is_full_range)
 
 
 def data_uri(picture: np.ndarray, kind: str = "png") -> str:

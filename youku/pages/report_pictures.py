@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from youku.metrics import psnr
 from youku.pages import crops, report_frames, score_tables
 from youku.pages.crops import Box
 from youku.pages.report_frames import ChosenFrame, Frame, FrameSources, ScoredClip
@@ -158,11 +159,11 @@ def cut_pictures(
 def make_viewer(chosen: ChosenFrame, frames: Mapping[str, Frame]) -> Viewer:
     """Crop one frame where its picture has most detail."""
     scale = report_frames.scale_of(frames)
-    header, planes = guide = frames.get("gt", frames["sr"])
+    header, planes = frames.get("gt", frames["sr"])
     box = crops.detailed_box(planes[0], header.depth, CROP_HEIGHT_PX, CROP_WIDTH_PX, scale)
     width = min(THUMB_WIDTH_PX, header.width)
     height = max(1, round(header.height * width / header.width))
-    thumb = crops.data_uri(resize.imresize(crops.to_rgb(*guide), height, width))
+    thumb = crops.data_uri(resize.imresize(psnr.to_rgb(planes, header), height, width))
     numbers = score_tables.clip_numbers(chosen.clip)
     layers = _crops(frames, box, scale)
     return Viewer(chosen, box, layers, scale, thumb, width, height, frames["sr"][0], numbers)
@@ -179,11 +180,11 @@ def small_crops(frames: Mapping[str, Frame]) -> tuple[dict[str, str], Box]:
 
 
 def _crops(frames: Mapping[str, Frame], box: Box, scale: int) -> dict[str, str]:
-    return {
-        layer: crops.data_uri((box.shrunk(scale) if layer == "lr" else box).cut(crops.to_rgb(*frames[layer])))
-        for layer in report_frames.LAYERS
-        if layer in frames
-    }
+    made = {}
+    for layer in (layer for layer in report_frames.LAYERS if layer in frames):
+        header, planes = frames[layer]
+        made[layer] = crops.data_uri((box.shrunk(scale) if layer == "lr" else box).cut(psnr.to_rgb(planes, header)))
+    return made
 
 
 def make_filmstrip(clip: ScoredClip, sources: FrameSources, anchors: Mapping[int, str]) -> Filmstrip:
@@ -199,8 +200,8 @@ def make_filmstrip(clip: ScoredClip, sources: FrameSources, anchors: Mapping[int
     for position in sorted({*range(0, len(clip["frames"]), every), *anchors}):
         uri = ""
         if path is not None:
-            picture = crops.to_rgb(*report_frames.frame_at(path, clip["frames"], position))
-            uri = crops.data_uri(resize.imresize(picture, height, width), "jpeg")
-        psnr, values = score_tables.frame_values(clip, position)
-        stills.append(Still(clip["frames"][position], uri, psnr, values, anchors.get(position, "")))
+            header, planes = report_frames.frame_at(path, clip["frames"], position)
+            uri = crops.data_uri(resize.imresize(psnr.to_rgb(planes, header), height, width), "jpeg")
+        told = score_tables.frame_values(clip, position)
+        stills.append(Still(clip["frames"][position], uri, *told, anchors.get(position, "")))
     return Filmstrip(clip, stills, width, height, every)
