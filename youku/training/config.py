@@ -3,8 +3,6 @@
 Defaults < recipe < flags; the result is saved beside the run and never changed.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import re
