@@ -3,6 +3,8 @@
 `models.spec` says what an entry means, `models.figures` what each costs.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -46,7 +48,7 @@ UNTRAINED = ("bicubic", "lanczos")  # have no weights
 class Models(Mapping[str, "ModelSpec"]):
     """Name -> spec. A network's file is imported here, and torch with it: names alone cost nothing."""
 
-    def __getitem__(self, name: str) -> "ModelSpec":
+    def __getitem__(self, name: str) -> ModelSpec:
         specs: tuple[ModelSpec, ...] = import_module(f"youku.models.{FILES[name]}").SPECS
         return next(spec for spec in specs if spec.name == name)
 
@@ -63,14 +65,14 @@ class Models(Mapping[str, "ModelSpec"]):
 MODELS = Models()
 
 
-def spec_of(name: str, scale: int) -> "ModelSpec":
+def spec_of(name: str, scale: int) -> ModelSpec:
     """The spec of a model that has `scale`; ValueError lists what there is."""
     if name not in MODELS:
         raise ValueError(f"model {name[:60]!r}: expected one of {', '.join(MODELS)}")
     return check_scale(MODELS[name], scale)
 
 
-def check_scale(spec: "ModelSpec", scale: int) -> "ModelSpec":
+def check_scale(spec: ModelSpec, scale: int) -> ModelSpec:
     """The spec itself; ValueError where it does not have the scale."""
     if scale not in spec.scales:
         raise ValueError(f"model {spec.name}: has scales {', '.join(map(str, spec.scales))}, not {scale}")

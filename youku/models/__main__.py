@@ -10,6 +10,8 @@ finds; "whole" = the whole picture), planes, frames, source.
     python -m youku models --conv 33,9,0,1
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import re

@@ -1,5 +1,7 @@
 """Parts that several networks share, with the reach of those that decide a network's halo; plain torch, no I/O."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import numpy as np

@@ -7,6 +7,8 @@ Source: Ahn, Kang, Sohn 2018, "Fast, Accurate, and Lightweight Super-Resolution 
 arXiv:1803.08664.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import torch

@@ -6,9 +6,11 @@ are `Tensors`: one for luma and RGB, two for 4:2:0; as many go out as come in. A
 in its spec; nothing else in the kit asks which one it is.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -69,7 +71,7 @@ class Luma:
         chroma = resize.resize(yuv[1:], *luma.shape[1:])  # (2, H, W): bicubic
         return codes, _to_rgb_codes(color.yuv444_to_rgb(np.concatenate([luma, chroma])))
 
-    def coded(self, matrix: str, full_range: bool) -> Self:
+    def coded(self, matrix: str, full_range: bool) -> Luma:
         """The same for frames coded by another matrix and range; luma is taken as it is."""
         return self
 
@@ -134,7 +136,7 @@ class Rgb(Luma):
         rgb = _to_rgb_codes(_exact(output[0][0]))
         return color.luma_of_picture(rgb), rgb
 
-    def coded(self, matrix: str, full_range: bool) -> Self:
+    def coded(self, matrix: str, full_range: bool) -> Rgb:
         return replace(self, matrix=matrix, full_range=full_range)
 
     def to_full_range(self, x: Tensors) -> Tensors:

@@ -9,6 +9,8 @@ with a weight MACC = weights x H_out x W_out and FLOPs = (2 weights - 1) x H_out
 where norms and PReLU have weights too, and a deconvolution costs per output pixel.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

@@ -4,6 +4,8 @@
 logits. Sources: Ledig et al. 2017, arXiv:1609.04802; Sajjadi et al. 2017, arXiv:1612.07919.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn

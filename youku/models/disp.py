@@ -6,6 +6,8 @@ Source: team 18 of the NTIRE 2026 challenge on efficient super-resolution, arXiv
 Amazingren/NTIRE2026_ESR, MIT; there is no paper of its own.
 """
 
+from __future__ import annotations
+
 from torch import Tensor, nn
 
 from youku.models.blocks import FullPrecision, PixelShuffle, Residual, conv

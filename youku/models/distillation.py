@@ -14,6 +14,8 @@ mean; or a pooled grid that starts at the corner and is stretched over it), so t
   arXiv:2205.07514.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -5,6 +5,8 @@ Learnable parameters: baseline 1,369,859 / 1,554,499 / 1,517,571, full 40,729,60
 Source: Lim et al. 2017, "Enhanced Deep Residual Networks for Single Image Super-Resolution".
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import torch

@@ -15,6 +15,8 @@
   report's skip spans two sizes without saying how it is enlarged: bicubic, as in EnhanceNet, is our reading.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import torch

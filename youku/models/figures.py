@@ -3,6 +3,8 @@
 A test holds the file against the networks; `python benchmarks/model_figures.py` writes it again.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Collection, Sequence
 from pathlib import Path

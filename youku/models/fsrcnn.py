@@ -8,6 +8,8 @@
   Source: Shi et al. 2016, arXiv:1609.05158.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 

@@ -4,6 +4,8 @@
 edges repeat as for the planes of a clip (video.interpolate).
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 from youku.models.blocks import Interpolate

@@ -9,6 +9,8 @@ Source: this kit's own, after SRVGGNetCompact (models/srvgg.py), ECBSR [Zhang et
 `video.interpolate` makes them.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor, nn
 

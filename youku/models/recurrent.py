@@ -12,6 +12,8 @@ Source: this kit's own, after RLSP [Fuoli et al. 2019, arXiv:1909.08080] and RRN
 both ways as BasicVSR goes them [Chan et al. 2021, arXiv:2012.02181].
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import torch

@@ -12,6 +12,8 @@ tiles; pictures under 8 px a side are continued by their edge pixels.
   Modulation for Efficient Image Super-Resolution", ICCV, arXiv:2302.13800.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 

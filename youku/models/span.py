@@ -12,6 +12,8 @@ Source: Wan et al. 2024, "Swift Parameter-free Attention Network for Efficient S
 idea of branches is Ding et al. 2021 (RepVGG), arXiv:2101.03697.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import replace
 

@@ -8,6 +8,8 @@ each part of the memory is (N, any, H, W) or larger by a whole factor; at the st
 remembers both ways takes the consecutive frames of a shot as its N; in training of several, module(x, num_shots) -> y.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -14,6 +14,8 @@
   Source: Kappeler, Yoo, Dai, Katsaggelos 2016, "Video Super-Resolution with Convolutional Neural Networks".
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 

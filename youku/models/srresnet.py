@@ -18,6 +18,8 @@
   distill.pub/2016/deconv-checkerboard]. Source: Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -6,6 +6,8 @@
 - PORTS: the paper's layers, with other activations and biases, and other values for a picture inside.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 

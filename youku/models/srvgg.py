@@ -5,6 +5,8 @@
 Source: Wang et al. 2021, "Real-ESRGAN", arXiv:2107.10833 (its compact models, v0.2.3).
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 from torch import Tensor, nn

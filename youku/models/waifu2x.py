@@ -6,6 +6,8 @@ Deviation: the original clips its output to [0, 1] here; the kit clips when it r
 Source: nagadomi/waifu2x (after Dong et al. 2014, arXiv:1501.00092).
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 

@@ -3,6 +3,8 @@
 So the training step has no branches, and what is no GAN loads none.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch

@@ -1,5 +1,7 @@
 """Patches that were cut from training pairs become a batch on the device: as tensors, turned, damaged, in windows."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache

@@ -8,6 +8,8 @@ adversary, several batches or processes a step, fp16 (its scale), --clip-element
 Source: pytorch.org/docs/stable/notes/cuda.html, CUDA Graphs, whole-network capture.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence

@@ -3,6 +3,8 @@
 Defaults < recipe < flags; the result is saved beside the run and never changed.
 """
 
+from __future__ import annotations
+
 import argparse
 import math
 import re

@@ -1,5 +1,7 @@
 """What is cut out of a training pair: a place and moments of it -> the frames of low and of high resolution there."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import NamedTuple
 

@@ -3,6 +3,8 @@
 A batch is a pure function of (seed, step), so a resumed run sees exactly what an unbroken one would have seen.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext
@@ -47,7 +49,7 @@ class Sampler:
     every: int = 1
     """Only every N-th frame of a clip is used."""
     ranks: Ranks = ONE_PROCESS
-    resident: "Resident | None" = None
+    resident: Resident | None = None
     """The same pairs in the memory of the device, where they fit."""
 
     def __post_init__(self) -> None:

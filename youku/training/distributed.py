@@ -5,6 +5,8 @@ hold the same weights, draw the same batch and cut their slice of it; gradients,
 of the whole batch, so that N processes make the steps of one within float order. The one module that knows torch.distributed.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 import re

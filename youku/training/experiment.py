@@ -5,6 +5,8 @@ and `tests`, resizers that every trained network is tested on (one column each; 
 The form is the old-film report's (tables 4.6.1 and 4.9): same, different, result, conclusion.
 """
 
+from __future__ import annotations
+
 import math
 import reprlib
 from collections.abc import Mapping, Sequence

@@ -7,6 +7,8 @@ A field is made by `option`; `problems` names every value outside its bounds. Th
 `given`) and the keys of a TOML table (`read`, `typed`, `to_toml`), whose unknown keys and wrong types are all listed.
 """
 
+from __future__ import annotations
+
 import argparse
 import dataclasses
 import math

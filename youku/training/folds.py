@@ -4,6 +4,8 @@ Clips that go on where the one before ends (one scene, cut into clips) stay toge
 other. Groups go, the largest first, to the fold with the fewest clips; the same data always make the same folds.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path

@@ -6,6 +6,8 @@ computes in float32 whatever the precision of the network; its weights, moments 
 Sources stand at each entry of TERMS.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -5,6 +5,8 @@ float32 whatever the precision of the network; one adversarial term may join, wh
 discriminator (youku.training.gan). Losses through VGG need a weights file (youku.training.vgg).
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -118,8 +120,8 @@ class Terms:
     """A loss text, parsed, by what its summands look at: the pictures, their features in VGG, an adversary."""
 
     pixel: tuple[Term[Loss], ...]
-    features: tuple[Term["FeatureDistance"], ...]
-    adversarial: Term["GanLoss"] | None
+    features: tuple[Term[FeatureDistance], ...]
+    adversarial: Term[GanLoss] | None
 
 
 def parse(text: str) -> Terms:

@@ -5,6 +5,8 @@ finds: plain, Set5-style or DIV2K's layout. Both kinds answer the same calls: wh
 network takes of that, how well a network does on the pair.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,7 +125,7 @@ Pair: TypeAlias = "ClipPair | PicturePair"
 
 
 def find_pairs(
-    folders: Sequence[str], scale: int, lr_type: str = "bicubic", store: "PictureStore | None" = None
+    folders: Sequence[str], scale: int, lr_type: str = "bicubic", store: PictureStore | None = None
 ) -> list[Pair]:
     """All pairs of the folders in name order, pictures sharing `store`; every fault of every clip is reported at once."""
     pairs: list[Pair] = []
@@ -168,7 +170,7 @@ def find_pairs(
     return pairs
 
 
-def store_of(pairs: Sequence[Pair]) -> "PictureStore | None":
+def store_of(pairs: Sequence[Pair]) -> PictureStore | None:
     """Where their pictures are kept; None where they are clips."""
     return next((pair.store for pair in pairs if not isinstance(pair, ClipPair)), None)
 

@@ -4,6 +4,8 @@ Pictures are decoded once and kept while memory lasts (`PictureStore`). A networ
 that moves (`video.camera`): every view is cut out of the high resolution and shrunk, so that both move alike.
 """
 
+from __future__ import annotations
+
 import math
 import threading
 from collections import OrderedDict
@@ -39,7 +41,7 @@ class PicturePair:
     """Size at which the picture is used."""
     taught: tuple[tuple[str, Path], ...] = ()
     """(resizer, what a teacher makes of the picture so shrunk); one with a low resolution of its own has one entry."""
-    store: "PictureStore" = field(default_factory=lambda: PictureStore(), compare=False, repr=False)
+    store: PictureStore = field(default_factory=lambda: PictureStore(), compare=False, repr=False)
     """Where decoded pictures are kept, shared by the pairs of a run."""
     num_frames = 1
     layout = (1, 1, "rgb")

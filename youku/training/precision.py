@@ -4,6 +4,8 @@ bf16 needs no loss scaling; fp16 does. `apex.amp` was removed from NVIDIA apex a
 sound: bounds of gradients, and moments that fit the weights they move.
 """
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any

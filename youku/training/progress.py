@@ -3,6 +3,8 @@
 Sentences go to whoever called (`Say`); nothing is printed here but the bar.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import json
 import math

@@ -3,6 +3,8 @@
 No step asks how many there are.
 """
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass
 from typing import TypeVar

@@ -5,10 +5,11 @@ patches cut on the CPU, bit for bit. For pairs whose frames are used as they are
 no neighbours that are compensated; and where all of them fit into SHARE of what is free.
 """
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ class Resident:
     @classmethod
     def of(
         cls, pairs: Sequence[Pair], spec: ModelSpec, patches: PatchSettings, device: torch.device, every: int = 1
-    ) -> Self | None:
+    ) -> Resident | None:
         """Room for the pairs on a GPU; None where they do not fit or are not plain."""
         if not pairs or not all(is_plain(pair, spec) for pair in pairs):
             return None

@@ -4,6 +4,8 @@
 folder has one writer: a second run of it is refused and writes nothing.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import os

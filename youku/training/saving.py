@@ -6,6 +6,8 @@ in the step. So a stop costs at most the step in flight, and the same run goes o
 state takes longer than a stop has (1.4 s: some 100 MB on a slow disk) does the save before it stay: at most MOST_SEC old.
 """
 
+from __future__ import annotations
+
 import copy
 import shlex
 import threading

@@ -3,6 +3,8 @@
 A field stands with its default, its help and its bounds. What none of them can say alone is `config`'s.
 """
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +32,7 @@ TERMS = (  # losses.all_terms()
 )
 
 
-def _parse_loss(text: str) -> "Terms":
+def _parse_loss(text: str) -> Terms:
     from youku.training import losses  # and torch, which --help does without
 
     return losses.parse(text)
@@ -144,12 +146,12 @@ class LossSettings:
     d_steps: int = option(1, "steps of the discriminator for one of the network", at_least(1), COUNT)
 
     @cached_property
-    def terms(self) -> "Terms":
+    def terms(self) -> Terms:
         """The main stage's loss."""
         return _parse_loss(self.loss)
 
     @cached_property
-    def pretrain_terms(self) -> "Terms":
+    def pretrain_terms(self) -> Terms:
         return _parse_loss(self.pretrain_loss)
 
     def loss_at(self, step: int) -> str:

@@ -5,6 +5,8 @@ the mean with it validates better. Source: Wortsman et al. 2022, "Model soups", 
 itself was: its pairs, its frames, its metric.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,6 +5,8 @@ last.pt holds all that this needs and is read as plain data, so a foreign file c
 the averaged weights alone, last.safetensors those of every save.
 """
 
+from __future__ import annotations
+
 import copy
 import math
 from collections.abc import Callable, Sequence
@@ -56,7 +58,7 @@ class RunState:
     """Whether the moments of a sequence go into the network at once (models.spec)."""
     twins: dict[int, nn.Module] = field(default_factory=dict)
     """The same network at the other scales of a mixed run; they run on the weights of `module`."""
-    transfer: "Transfer | None" = None
+    transfer: Transfer | None = None
     """What --init-from took."""
     step: int = 0
     best: float = -math.inf

@@ -4,6 +4,8 @@ A batch for each `accumulate` and scale goes in, the mean loss comes out; the st
 finite stops before weights move (`captured`, on a GPU, says how it is there).
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

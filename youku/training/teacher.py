@@ -7,6 +7,8 @@ NAME.*; gray ones are luma (BT.601 studio). Where a folder has none for a pictur
 Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"; of pixels: He et al. 2020, FAKD.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace

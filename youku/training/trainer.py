@@ -5,6 +5,8 @@ best.safetensors, samples/ and kept weights. A GAN run trains on `pretrain_loss`
 a validation off, saves and returns (`saving`: too long a step is given up); a loss not finite stops it and is never saved.
 """
 
+from __future__ import annotations
+
 import copy
 import math
 import time

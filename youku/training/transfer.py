@@ -5,6 +5,8 @@ deconvolution [Dong et al. 2016]. A network whose weights serve every scale keep
 those that remember from pairs, and both ways from one.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

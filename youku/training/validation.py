@@ -4,6 +4,8 @@ Clips: PSNR over all 4:2:0 samples, mean over frames then clips, and VMAF where 
 rounded output, cropped by the factor, mean over pictures (the papers' protocol).
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

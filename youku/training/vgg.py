@@ -13,6 +13,8 @@ RGB order). Caffe's features are larger, so a weight found with one set of weigh
 To make a .npz of any state dict: numpy.savez("vgg19.npz", normalisation="torchvision", conv1_1_W=state[...], ...).
 """
 
+from __future__ import annotations
+
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
