@@ -288,7 +288,8 @@ def test_all_that_is_refused_is_before_a_pair_is_replaced(tmp_path: Path, capsys
     for path in out.glob("Youku_0000[01]_*"):
         path.unlink()
     assert degrade.main([str(one), str(out), "--split-every", "2"]) == 0
-    assert "5 pairs made" in capsys.readouterr().out and not pair_folder.shown_twice(out)
+    told = capsys.readouterr().out
+    assert "5 pairs made in" in told and "00004 to 00008" in told and not pair_folder.shown_twice(out)
 
 
 def test_a_cut_into_fewer_or_more_pieces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

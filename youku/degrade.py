@@ -135,7 +135,9 @@ def _act(args: argparse.Namespace) -> int:
     sources = clips.find_material(names, selection.sequence)
     first_id = args.first_id or 0 if args.shard else args.first_id  # the folder's own would change meanwhile
     made = _make(args, pair_folder.plan(folder, sources, choose(args), selection, first_id, args.seed))
-    names = ", ".join(f"{clip_id:05d}" for clip_id in made)
+    ids = [f"{clip_id:05d}" for clip_id in made]
+    is_run = len(made) > 3 and made[-1] - made[0] == len(made) - 1
+    names = f"{ids[0]} to {ids[-1]}" if is_run else ", ".join(ids)
     nothing = "no pair made" if cli.has_failures() else "up to date"
     told = f"{plural(len(made), 'pair')} made in {folder}: {names}" if made else f"{folder}: {nothing}"
     cli.show(json.dumps({"folder": folder, "made": made}) if args.json else told)
