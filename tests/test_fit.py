@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import textured_frame
 from tests.test_predict import clip_of, run, save_weights
-from youku.video import fit, interpolate, y4m
+from youku.video import interpolate, y4m
 
 
 @pytest.mark.parametrize(
@@ -25,10 +25,10 @@ from youku.video import fit, interpolate, y4m
         (Fraction("1.1"), "mono", (704, 396)),
     ],
 )
-def test_pictures_fit_inside(size: fit.Size, chroma: str, size_px: tuple[int, int]) -> None:
+def test_pictures_fit_inside(size: interpolate.Size, chroma: str, size_px: tuple[int, int]) -> None:
     """The aspect is kept, the sides are whole chroma samples, and no side is larger than asked."""
     header = y4m.make_header(640, 360, 25, chroma)
-    made = fit.target_header(header, size)
+    made = interpolate.target_header(header, size)
     assert (made.width, made.height) == size_px
     assert made == header.resized(*size_px)
 
@@ -40,13 +40,13 @@ def test_x4_brought_to_x2_equals_x2(chroma: str) -> None:
     planes = tuple(plane.astype(header.dtype) << (header.depth - 8) for plane in textured_frame(header, 0))
     large, medium = (interpolate.upscale(planes, header, scale) for scale in (4, 2))
     given, wanted = (interpolate.scaled_header(header, scale) for scale in (4, 2))
-    made = fit.fit(large, given, wanted)
+    made = interpolate.fit(large, given, wanted)
     for ours, theirs in zip(made, medium, strict=True):
         assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
         inside = np.s_[3:-3, 3:-3]
         error = np.abs(ours[inside].astype(float) - theirs[inside]) / (1 << (header.depth - 8))
         assert error.max() <= 2 and error.mean() < 0.4
-    assert all(map(np.array_equal, fit.fit(large, given, given), large))
+    assert all(map(np.array_equal, interpolate.fit(large, given, given), large))
 
 
 def test_size_and_scale_of_predict(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -25,7 +25,7 @@ from youku.inference.jobs import Job, VideoOptions, filters_of
 from youku.inference.pipeline import Options
 from youku.inference.stages import Busy, ahead
 from youku.text_table import plural
-from youku.video import clips, fit, interpolate, resize, segments, y4m
+from youku.video import clips, interpolate, resize, segments, y4m
 from youku.video.clips import Opened
 from youku.video.ffmpeg import InterlacedError
 from youku.video.segments import Kept
@@ -150,7 +150,7 @@ class Predictor:
 
             raise recording.interlaced(job.source, is_clip=source is None)
         scaled = interpolate.scaled_header(header, self.network.scale)
-        target = fit.target_header(header, job.size) if job.size else scaled
+        target = interpolate.target_header(header, job.size) if job.size else scaled
         busy = Busy()
         if source and source.num_frames and job.frames and job.frames[-1] >= source.num_frames:
             asked = f"{job.frames[0]}-{job.frames[-1]} are asked for"
@@ -160,7 +160,7 @@ class Predictor:
             num_frames = opened.likely_frames
             outputs = self._outputs(job, opened, num_kept, kept, busy)
             if target != scaled and not self.options.elsewhere:
-                outputs = ahead(fit.fit(planes, scaled, target) for planes in outputs)
+                outputs = ahead(interpolate.fit(planes, scaled, target) for planes in outputs)
             if num_kept:
                 self.tell(f"{job.target}: {num_kept} frames are there from an earlier run, going on after them")
             sizes = " -> ".join(f"{each.width}x{each.height}" for each in (header, target))

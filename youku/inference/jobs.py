@@ -15,10 +15,10 @@ from pathlib import Path
 from youku import contest
 from youku.cli import UsageError, option
 from youku.engines import shipped
-from youku.video import clips, file_names, fit, y4m
+from youku.video import clips, file_names, interpolate, y4m
 from youku.video.ffmpeg import DEINTERLACE, Filter
 from youku.video.file_names import ClipKind
-from youku.video.fit import Size
+from youku.video.interpolate import Size
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,8 @@ def size_and_scale(
     source: str, size: str | None, scale: str | None, frames: str, has_weights: bool
 ) -> tuple[Size | None, int | None]:
     """The size that --size and --scale ask for, where a network's own factor does not give it, and that factor if known."""
-    factor = fit.parse_scale(scale) if scale else None
-    wanted: Size | None = fit.parse_size(size) if size else None
+    factor = interpolate.parse_scale(scale) if scale else None
+    wanted: Size | None = interpolate.parse_size(size) if size else None
     if factor is not None and factor.denominator > 1:
         if wanted is not None:
             raise UsageError(f"--scale {scale} and --size {size} both say how large; give one")
@@ -198,8 +198,8 @@ def network_scale(source: str, size: Size) -> int:
         from youku.video import pictures
 
         height, width = pictures.read_size(source)
-        factor = fit.factor_of(y4m.make_header(width, height), size)
+        factor = interpolate.factor_of(y4m.make_header(width, height), size)
     elif not isinstance(size, Fraction) and file_names.kind_of_source(source) in (ClipKind.Y4M, ClipKind.VIDEO):
         with clips.open_clip(source) as opened:
-            factor = fit.factor_of(opened.header, size)
+            factor = interpolate.factor_of(opened.header, size)
     return next((scale for scale in (2, 3) if scale >= factor), 4)

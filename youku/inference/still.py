@@ -16,7 +16,7 @@ from youku.cli import UsageError
 from youku.engines.network import Network
 from youku.files import atomic_path
 from youku.inference.jobs import Job
-from youku.video import color, fit, interpolate, pictures, y4m
+from youku.video import color, interpolate, pictures, y4m
 
 if TYPE_CHECKING:
     from youku.inference.pipeline import Options
@@ -74,11 +74,11 @@ def predict(network: Network, job: Job, options: Options, tell: Callable[[str], 
         tell(f"{job.source}: has {lost}")
     header = y4m.make_header(low.shape[1], low.shape[0], chroma="444")
     scaled = interpolate.scaled_header(header, network.scale)
-    target = fit.target_header(header, job.size) if job.size else scaled
+    target = interpolate.target_header(header, job.size) if job.size else scaled
     tell(f"{job.source}: {header.width}x{header.height} -> {target.width}x{target.height}, {job.target}")
     high = enlarge(network, low, options, job.source)
     if target != scaled and high.rgb is not None:
-        planes = fit.fit(tuple(np.moveaxis(high.rgb, -1, 0)), scaled, target)  # R, G and B
+        planes = interpolate.fit(tuple(np.moveaxis(high.rgb, -1, 0)), scaled, target)  # R, G and B
         high = Picture(high.luma, np.stack(planes, axis=-1))
     save(Path(job.target), high)
     return 1

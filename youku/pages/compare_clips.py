@@ -20,7 +20,7 @@ from youku.pages import compare_canvas
 from youku.pages.compare_canvas import Sheet
 from youku.pages.crops import Box
 from youku.text_table import plural
-from youku.video import avframe, clips, color, container, ffmpeg, fit, interpolate, y4m
+from youku.video import avframe, clips, color, container, ffmpeg, interpolate, y4m
 from youku.video.avframe import Tags
 from youku.video.clips import Opened
 from youku.video.encoding import Encoding
@@ -68,7 +68,7 @@ def enlarged(planes: Planes, header: Header, target: Header) -> Planes:
     scale_x, scale_y = target.width / header.width, target.height / header.height
     if scale_x == scale_y and scale_x == int(scale_x):
         return interpolate.upscale(planes, header, int(scale_x))
-    return fit.fit(planes, header, target)
+    return interpolate.fit(planes, header, target)
 
 
 def version_labels(given: str | None, versions: Sequence[Version], size: tuple[int, int]) -> tuple[str, ...]:
