@@ -1,21 +1,29 @@
 """FFmpeg's frames and ours: a decoded frame -> header, tags and planes; planes -> a frame for an encoder.
 
+Also FFmpeg's filters, and what it says meanwhile: what PyAV cannot tell of a frame.
+
 A layout that y4m cannot hold becomes the nearest one that it can: more chroma samples rather than fewer, no alpha, RGB
 as 4:4:4 by BT.601 in studio range. Range and matrix of Y'CbCr are kept: they are tags, not a reason to rescale.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
+from typing import Any
 
+import av
 import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-from youku.video.ffmpeg import pix_fmt
+from youku.video.ffmpeg import Filter, pix_fmt
 from youku.video.y4m import Header, Planes
 
 UNKNOWN, BT601 = 2, 6  # ITU-T H.273; 6 is SMPTE 170M
@@ -30,6 +38,8 @@ _SITINGS = {"left": "420mpeg2", "topleft": "420paldv"}  # all others are 420jpeg
 _SCALER = Interpolation.BICUBIC
 _RGB_SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
+# damage of which FFmpeg says less than an error: a playlist's segment, part of an HEVC picture, a packet of ASF
+PASSED_OVER = re.compile(r"Failed to open segment|undecodable NALU: ([12]?\d|3[01])$|freeing incomplete packet")
 
 Turn = tuple[bool, bool, bool]  # transposed, and then flipped from left to right, from top to bottom
 
@@ -214,3 +224,54 @@ def _views(frame: VideoFrame, dtype: np.dtype, is_writable: bool = False) -> lis
         rows.flags.writeable = is_writable
         views.append(rows[::-1] if plane.line_size < 0 else rows)
     return views
+
+
+def _graph(frame: Any, filters: tuple[Filter, ...]) -> Any:
+    graph: Any = av.filter.Graph()
+    graph.threads = 1
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    nodes = [graph.add(name, options) for name, options in filters]
+    return graph.link_nodes(source, *nodes, graph.add("buffersink"))
+
+
+def filtered(frames: Iterator[Any], filters: tuple[Filter, ...]) -> Iterator[Any]:
+    """What FFmpeg's filters make of the frames."""
+    graph = None
+    for frame in chain(frames, [None]):
+        if graph is None and frame is not None:
+            graph = _graph(frame, filters)
+            graph.configure()
+        if graph is not None:
+            graph.push(frame)
+            with suppress(av.error.BlockingIOError, av.error.EOFError):
+                while True:
+                    yield graph.pull()
+
+
+def look_at(frame: Any) -> tuple[dict[str, bytes], str | None, str]:
+    """Side data, chroma siting (None: not said) and field order (p, t, b) of a frame, past what PyAV cannot tell."""
+    known = {kind.value for kind in SideDataType}  # any other kind on a frame, such as EXIF, makes PyAV 18 raise
+    unknown = tuple(("sidedata", f"mode=delete:type={number}") for number in range(48) if number not in known)
+    graph = _graph(frame, (*unknown, ("showinfo", "checksum=0")))
+    graph.configure()
+    with listen(av.logging.INFO) as said:
+        graph.push(frame)
+        data = {item.type.name: bytes(item) for item in graph.pull().side_data}
+    found = re.search(r" fmt:\S+ (?:cl:(\S+) )?.* i:(\w)", " ".join(said))
+    siting = found[1] if found and found[1] not in ("unspecified", "unknown") else None
+    return data, siting, found[2].lower() if found else "p"
+
+
+@contextmanager
+def listen(level: int = av.logging.ERROR) -> Iterator[list[str]]:
+    """What FFmpeg says in this thread, at `level` or worse; the list is filled when the block ends."""
+    said: list[str] = []
+    av.logging.set_level(av.logging.INFO)
+    av.logging.set_skip_repeated(False)
+    with av.logging.Capture() as logs:
+        try:
+            yield said
+        finally:
+            av.logging.set_level(None)
+            heard = [words.strip() for found, _, words in logs if found <= level or PASSED_OVER.search(words.strip())]
+            said += filter(None, heard)

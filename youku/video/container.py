@@ -20,8 +20,7 @@ import av
 from youku import files
 from youku.video import avframe, encoding, ffmpeg, recording
 from youku.video.avframe import Tags
-from youku.video.coder import Coder
-from youku.video.encoding import Encoding
+from youku.video.encoding import Coder, Encoding
 from youku.video.file_names import WRITABLE_VIDEOS
 from youku.video.recording import Recording
 from youku.video.segments import Kept

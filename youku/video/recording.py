@@ -23,8 +23,8 @@ import av
 
 from youku import files
 from youku.video import avframe, damage, ffmpeg
+from youku.video.avframe import PASSED_OVER, filtered, listen, look_at
 from youku.video.ffmpeg import DEINTERLACE, Filter
-from youku.video.filtering import PASSED_OVER, filtered, listen, look_at
 from youku.video.y4m import Planes
 
 LOOSE_CLOCKS = ("mpegts", "mpeg")  # broadcast formats, whose clock starts anywhere: their files begin at 0 here
