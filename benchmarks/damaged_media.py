@@ -247,7 +247,7 @@ def _read_hdf5(path: Path) -> bool:
     with collected(errors, path):
         is_right &= hdf5.to_pictures(path, out) > 0
     with collected(errors, path):
-        is_right &= all(pair.high.shape[0] == 4 * pair.low.shape[0] for pair in hdf5.read_evaluation(path, 4))
+        is_right &= all(high.shape[0] == 4 * low.shape[0] for _, low, high in hdf5.read_evaluation(path, 4))
     if len(errors) == 2:
         raise errors[0]
     return is_right

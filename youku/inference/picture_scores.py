@@ -130,8 +130,8 @@ def _of_samples(
             raise ValueError(f"{pictures.folder}: brings its own low resolution; leave --resizer out")
         if pictures.low is not None:
             raise ValueError(f"{pictures.folder}: brings its own low resolution; leave --low out")
-        for pair in watch(hdf5.read_evaluation(pictures.folder, scale)):
-            yield work(Sample(pair.name, pair.low, Picture(pair.high)))
+        for name, low, high in watch(hdf5.read_evaluation(pictures.folder, scale)):
+            yield work(Sample(name, low, Picture(high)))
         return
 
     def load(files: PictureFiles) -> Made:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -268,7 +269,5 @@ def _header_of_raw(path: Path, size: str | None, fps: Fraction, chroma: str) -> 
 
 def _raw_frames(path: Path, header: Header) -> Iterator[Planes]:
     with path.open("rb") as file:
-        for index in itertools.count():
-            if not (data := file.read(header.frame_bytes)):
-                return
+        for index, data in enumerate(iter(partial(file.read, header.frame_bytes), b"")):
             yield y4m.split_planes(data, header, str(path), index)

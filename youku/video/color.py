@@ -9,16 +9,12 @@ y4m declares no matrix: 601 is the default throughout, and a round trip cancels 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from youku.video import resize
 from youku.video.resize import Array
 from youku.video.y4m import Layout
-
-if TYPE_CHECKING:  # a second to load: only where a tensor is given
-    import torch
 
 # (red, blue) weights of luma
 MATRICES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "2020": (0.2627, 0.0593), "240m": (0.212, 0.087)}
@@ -53,16 +49,6 @@ def _product(matrix: str, full_range: bool, to_rgb: bool) -> tuple[np.ndarray, n
     return inverse, -inverse @ offset
 
 
-@lru_cache(maxsize=16)
-def _product_on(device: torch.device, dtype: torch.dtype, *of: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """`_product` on a device: sent once, since a GPU is waited for."""
-    import torch
-
-    product, offset = _product(*of)
-    with torch.inference_mode(False):  # training may read them too
-        return torch.from_numpy(product).to(device, dtype), torch.from_numpy(offset).to(device, dtype)
-
-
 def _mixed(planes: Array, matrix: str, full_range: bool, to_rgb: bool) -> Array:
     """(..., 3, H, W) to what the matrix makes of each sample, in the planes' own type."""
     flat = planes.reshape(*planes.shape[:-2], -1)  # (..., 3, H W)
@@ -70,7 +56,7 @@ def _mixed(planes: Array, matrix: str, full_range: bool, to_rgb: bool) -> Array:
         product, offset = (part.astype(flat.dtype) for part in _product(matrix, full_range, to_rgb))
         return (product @ flat + offset).reshape(planes.shape)
     exact = flat.double() if flat.is_cuda else flat  # in training a GPU multiplies float32 in TF32, up to 0.3 codes off
-    weights, bias = _product_on(exact.device, exact.dtype, matrix, full_range, to_rgb)
+    weights, bias = resize.sent(exact.device, exact.dtype, _product, matrix, full_range, to_rgb)
     return (weights @ exact).add_(bias).to(flat.dtype).view(planes.shape)
 
 

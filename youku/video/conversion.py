@@ -154,7 +154,12 @@ def _write(target: str | Path, opened: Opened, frames: Frames, wanted: Conversio
                 writer.write(planes, params)
         return writer.num_frames
     if kind is ClipKind.YUV:
-        return _write_raw(path, plain)
+        num_frames = 0
+        with atomic_write(path) as file:
+            for planes in plain:
+                file.writelines(np.ascontiguousarray(plane).data for plane in planes)
+                num_frames += 1
+        return num_frames
     if kind is ClipKind.VIDEO:
         from youku.video import container, encoding  # PyAV: y4m and raw planes go without
 
@@ -171,17 +176,6 @@ def _write(target: str | Path, opened: Opened, frames: Frames, wanted: Conversio
         raise ValueError(f"{target}: --format {wanted.format} contradicts the name; leave one of them out")
     write = picture_writer.write_by_float if wanted.route == "float" else picture_writer.write_by_ffmpeg
     return write(path, header, plain, wanted.force, opened.matrix)
-
-
-def _write_raw(path: Path, frames: Iterable[Planes]) -> int:
-    """Every plane of every frame, one after the other and nothing else; returns the number of frames."""
-    num_frames = 0
-    with atomic_write(path) as file:
-        for planes in frames:
-            for plane in planes:
-                file.write(np.ascontiguousarray(plane).data)
-            num_frames += 1
-    return num_frames
 
 
 def _refuse_useless(source: str | Path, target: str | Path, wanted: Conversion) -> None:

@@ -129,18 +129,14 @@ def quoted(path: str) -> str:
 def failure(what: str, stderr: bytes, status: int) -> FFmpegError:
     """The error for a command that ended with `status`, in the system's words or ffmpeg's last ones."""
     words = stderr.decode(errors="replace")
-    told = system_errors.explain(RuntimeError(words)) or last_words(words)
+    lines = [line for line in words.splitlines() if line.strip()]
+    own = [line for line in lines if re.match(r"\[\w+ @ ", line)]  # a codec's or a format's, not the program's echo
+    last = re.sub(r"^\[[^\]]*\]\s*", "", (own or lines or [""])[-1])  # without the component's address
+    told = system_errors.explain(RuntimeError(words)) or last
     if not told:
         killed = "it was killed, as where memory, processes or threads run out; raise `ulimit -v` or `ulimit -u`"
         told = killed if status == -signal.SIGKILL else f"it said nothing, its exit status is {status}"
     return FFmpegError(f"{what}: ffmpeg failed: {told}")
-
-
-def last_words(words: str) -> str:
-    """The last line that ffmpeg wrote of a component, or else the last, without the component's address."""
-    lines = [line for line in words.splitlines() if line.strip()]
-    own = [line for line in lines if re.match(r"\[\w+ @ ", line)]  # a codec's or a format's, not the program's echo
-    return re.sub(r"^\[[^\]]*\]\s*", "", (own or lines or [""])[-1])
 
 
 @contextmanager

@@ -6,6 +6,7 @@ of memory, a twentieth of what sha256 costs; it is no proof against who forges a
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -13,17 +14,13 @@ from typing import IO, Any
 
 from xxhash import xxh3_128
 
-BLOCK_BYTES = 1 << 20
 WRITE_BACK_BYTES = 16 << 20
 
 
 def of_file(path: str | Path) -> str:
     """The hex digest of a whole file."""
-    made = xxh3_128()
     with open(path, "rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            made.update(block)
-    return made.hexdigest()
+        return hashlib.file_digest(file, xxh3_128).hexdigest()
 
 
 class Hashed:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +26,6 @@ from youku.video.picture_sets import PictureFiles
 GROUPS = ("lr", "hr")
 MOST_LISTED = 8
 AUGMENT_ZOOMS = (1.0, 0.9, 0.8, 0.7, 0.6)  # FSRCNN's, each in four rotations
-
-
-@dataclass(frozen=True)
-class LumaPair:
-    """A picture of an evaluation file: float luma in 0-255, (h, w) and (s h, s w)."""
-
-    name: str
-    low: np.ndarray
-    high: np.ndarray
 
 
 def write(pairs: Sequence[PictureFiles], target: Path, content: Content, watch: Watch = unwatched) -> int:
@@ -76,8 +66,11 @@ def _write_patches(h5py: Any, pairs: Sequence[PictureFiles], target: Path, conte
     return num_patches
 
 
-def read_evaluation(path: str | Path, scale: int) -> Iterator[LumaPair]:
-    """The pictures of an evaluation file one by one; ValueError naming what was found where it is something else."""
+def read_evaluation(path: str | Path, scale: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Name and float luma in 0-255, (h, w) and (s h, s w), of an evaluation file's pictures one by one.
+
+    ValueError naming what was found where it is something else.
+    """
     with _open(path) as file:
         if _form(file, path) != "eval":
             raise ValueError(f"{path}: holds training patches, expected an evaluation file; write one with --hdf5 eval")
@@ -89,7 +82,7 @@ def read_evaluation(path: str | Path, scale: int) -> Iterator[LumaPair]:
                 )
             if high.max() <= 1:
                 raise ValueError(f"{path}: picture {key} runs from 0 to 1, expected Y in 0-255; make the file again")
-            yield LumaPair(_name(file["hr"][key], key), low, high)
+            yield _name(file["hr"][key], key), low, high
 
 
 def to_pictures(source: str | Path, folder: Path) -> int:

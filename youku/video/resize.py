@@ -95,10 +95,9 @@ def imresize(
     if image.dtype != np.uint8:
         raise ValueError(f"imresize expects a uint8 picture, got {image.dtype}; use resize() for float")
     planes = image if image.ndim == 2 else np.moveaxis(image, -1, 0)  # ([C,] H, W)
-    tall = to_integers(apply(planes.astype(np.float64), *weights(planes.shape[-2], height, kernel, edge), axis=-2))
-    wide = apply(tall.astype(np.float64), *weights(planes.shape[-1], width, kernel, edge), axis=-1)
-    out = to_integers(wide)
-    return out if image.ndim == 2 else np.ascontiguousarray(np.moveaxis(out, 0, -1))
+    for axis, size in ((-2, height), (-1, width)):
+        planes = to_integers(rescale(planes.astype(np.float64), size, axis, kernel, 0.0, None, edge))
+    return planes if image.ndim == 2 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
 
 def to_integers(values: np.ndarray, depth: int = 8, unit: float = 1.0) -> np.ndarray:
@@ -262,18 +261,20 @@ def rescale(
     taps = (image.shape[axis], size, kernel, edge, shift, scale)
     if isinstance(image, np.ndarray):
         return apply(image, *weights(*taps), axis=axis)
-    places, scales = _weights_on(image.device, image.dtype, *taps)
+    places, scales = sent(image.device, image.dtype, weights, *taps)
     total = image.new_zeros(())
-    for where, weight in zip(places, scales, strict=True):
+    for where, weight in zip(places.T, scales.T, strict=True):
         total = total + image.index_select(axis, where) * (weight[:, None] if axis == -2 else weight)
     return total
 
 
-@lru_cache(maxsize=64)
-def _weights_on(device: torch.device, dtype: torch.dtype, *taps: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """`weights` on a device, (taps, size_out) both: sent once, since a GPU is waited for."""
+@lru_cache(maxsize=128)
+def sent(
+    device: torch.device, dtype: torch.dtype, make: Callable[..., tuple[np.ndarray, np.ndarray]], *of: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `make` gives of its arguments, on a device, indices as they are: sent once, since a GPU is waited for."""
     import torch
 
     with torch.inference_mode(False):  # training may read them too
-        index, weight = weights(*taps)
-        return torch.from_numpy(index).to(device).T, torch.from_numpy(weight).to(device, dtype).T
+        first, second = (torch.from_numpy(part) for part in make(*of))
+        return first.to(device, dtype if first.is_floating_point() else None), second.to(device, dtype)
