@@ -31,8 +31,8 @@ from youku.inference import clip as predictions
 from youku.inference.clip import predict_all
 from youku.inference.jobs import Job, VideoOptions
 from youku.inference.pipeline import Options
-from youku.video import container, ffmpeg, hashed, segments, y4m
-from youku.video.hashed import Hashed
+from youku.video import container, ffmpeg, segments, y4m
+from youku.video.segments import Hashed
 
 REPO = Path(__file__).parents[1]
 NUM_FRAMES = 11
@@ -417,7 +417,7 @@ def test_the_disk_writes_while_frames_are_made(tmp_path: Path, monkeypatch: pyte
         assert start == asked[-1] and start + length <= os.fstat(number).st_size and advice == os.POSIX_FADV_DONTNEED
         asked.append(start + length)
 
-    monkeypatch.setattr(hashed, "WRITE_BACK_BYTES", most := 1000)
+    monkeypatch.setattr(segments, "WRITE_BACK_BYTES", most := 1000)
     with (tmp_path / "frames").open("wb", buffering=0) as file:
         monkeypatch.setattr(os, "posix_fadvise", advise)
         writer = Hashed(file)

@@ -25,7 +25,7 @@ from youku.models import MODELS
 from youku.models.colours import Tensors
 from youku.training import fields
 from youku.training.config import TrainConfig
-from youku.video import hashed, y4m
+from youku.video import segments, y4m
 
 BICUBIC = ("--model", "bicubic", "--scale", "2")
 
@@ -113,7 +113,7 @@ def test_content_is_read_again_only_after_a_change(tmp_path: Path, monkeypatch: 
     def unread(path: Path) -> str:
         raise AssertionError(path)
 
-    monkeypatch.setattr(hashed, "of_file", unread)
+    monkeypatch.setattr(segments, "digest_of", unread)
     assert run(*command) == 0
 
 
@@ -282,8 +282,8 @@ def test_a_new_clip_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """The record of a large y4m has the digest that its writer made, and it is the file's."""
     source, target = clip_of(tmp_path / "low.y4m", width=640, height=480, num_frames=5), tmp_path / "high.y4m"
     read: list[Path] = []
-    whole = hashed.of_file
-    monkeypatch.setattr(hashed, "of_file", lambda path: (read.append(Path(path)), whole(path))[1])
+    whole = segments.digest_of
+    monkeypatch.setattr(segments, "digest_of", lambda path: (read.append(Path(path)), whole(path))[1])
     assert predict.main([str(source.path), str(target), *BICUBIC]) == 0
     assert target not in read and source.path in read
     assert records.read(records.record_of(target))["output"]["digest"] == whole(target)
@@ -294,14 +294,14 @@ def test_a_digest_is_that_of_what_is_in_the_file(tmp_path: Path, num_bytes: int)
     """The same written in any parts or read from the disk; another where one byte differs."""
     data = np.random.default_rng(0).integers(0, 256, num_bytes, np.uint8).tobytes()
     with open(tmp_path / "a", "w+b") as file:
-        made = hashed.Hashed(file)
+        made = segments.Hashed(file)
         for at in range(0, len(data), 300_001):
             made.write(data[at : at + 300_001])
         made.sync()
         assert (tmp_path / "a").read_bytes() == data
-        assert made.digest.hexdigest() == hashed.of_file(tmp_path / "a")
+        assert made.digest.hexdigest() == segments.digest_of(tmp_path / "a")
     (tmp_path / "b").write_bytes(data[:-1] + bytes([data[-1] ^ 1]) if data else b"x")
-    assert hashed.of_file(tmp_path / "b") != hashed.of_file(tmp_path / "a")
+    assert segments.digest_of(tmp_path / "b") != segments.digest_of(tmp_path / "a")
 
 
 def test_a_refused_record_names_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

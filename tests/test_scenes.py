@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.test_motion import texture
-from youku.video import scenes, standin, y4m
+from youku.video import motion, standin, y4m
 from youku.video.recording import open_recording
 
 REAL = Path(__file__).parents[2] / "shared/data"
@@ -19,11 +19,11 @@ REAL = Path(__file__).parents[2] / "shared/data"
 def find_cuts(frames: Iterable[y4m.Planes]) -> list[int]:
     """Numbers of the frames that differ from the one before by a cut."""
     pairs = itertools.pairwise(planes[0] for planes in frames)
-    return [index for index, (before, luma) in enumerate(pairs, 1) if scenes.is_cut(before, luma)]
+    return [index for index, (before, luma) in enumerate(pairs, 1) if motion.is_cut(before, luma)]
 
 
 def change(previous: np.ndarray, luma: np.ndarray, depth: int = 8) -> float:
-    return scenes.lost_share(scenes.thumbnail(previous, depth), scenes.thumbnail(luma, depth))
+    return motion.lost_share(motion.thumbnail(previous, depth), motion.thumbnail(luma, depth))
 
 
 def shots() -> tuple[np.ndarray, np.ndarray]:
@@ -37,8 +37,8 @@ def test_a_cut_is_found_and_a_pan_is_not() -> None:
     """Panning at 12 pixels a frame is one shot; the scene's change at frame 4 is the only cut."""
     frames = [(scene[:, 12 * index :][:, :256],) for scene in shots() for index in range(4)]
     assert find_cuts(frames) == [4]
-    assert scenes.is_cut(frames[3][0], frames[4][0])
-    assert not scenes.is_cut(frames[0][0], frames[1][0])
+    assert motion.is_cut(frames[3][0], frames[4][0])
+    assert not motion.is_cut(frames[0][0], frames[1][0])
 
 
 def test_the_same_frame_has_no_change() -> None:
@@ -51,8 +51,8 @@ def test_the_same_frame_has_no_change() -> None:
 def test_a_cut_between_flat_frames_is_found() -> None:
     """Black to white has no detail to compare with, and is a cut all the same; black to nearly black is none."""
     black, nearly, white = (np.full((54, 96), value, np.uint8) for value in (16, 17, 235))
-    assert scenes.is_cut(black, white)
-    assert not scenes.is_cut(black, nearly)
+    assert motion.is_cut(black, white)
+    assert not motion.is_cut(black, nearly)
 
 
 def test_a_fade_is_no_cut() -> None:
@@ -91,8 +91,8 @@ def test_depth_changes_nothing() -> None:
 def test_any_size_works(height: int, width: int) -> None:
     """Odd, tiny and narrow frames have thumbnails that compare with themselves as unchanged."""
     frame = texture(height, width).astype(np.uint8) if min(height, width) > 1 else np.zeros((1, 1), np.uint8)
-    assert max(scenes.thumbnail(frame).shape) <= 145
-    assert not scenes.is_cut(frame, frame)
+    assert max(motion.thumbnail(frame).shape) <= 145
+    assert not motion.is_cut(frame, frame)
 
 
 def test_the_stand_in_clip_with_a_cut() -> None:

@@ -69,13 +69,13 @@ def list_clips(source: str, target: str, to_pictures: bool) -> list[tuple[Path, 
 
 def _report(args: argparse.Namespace) -> None:
     """Print what every --every-th frame of a clip loses in 8-bit RGB pictures."""
-    from youku.metrics.picture_cost import describe, measure
+    from youku.metrics import psnr
 
     Conversion(every=args.every)
     with clips.open_clip(args.report) as opened:
         frames = _watch(opened.frames, Path(args.report).name, opened.likely_frames)
-        cost = {"clip": args.report, **measure(opened.header, islice(frames, 0, None, args.every))}
-    cli.answer(args, cost, describe(cost))
+        cost = {"clip": args.report, **psnr.picture_cost(opened.header, islice(frames, 0, None, args.every))}
+    cli.answer(args, cost, psnr.describe_cost(cost))
 
 
 def _settings(args: argparse.Namespace, kind: type, is_used: bool) -> dict[str, Any]:

@@ -25,7 +25,7 @@ import requests
 from youku.exchange import objects, zips
 from youku.exchange.objects import Body, Broken, Busy, FetchError, Revision
 from youku.files import make_folder, recall, write_json
-from youku.video.hashed import write_back
+from youku.video.segments import write_back
 
 BLOCK_BYTES = 256 << 10  # at most; what has arrived is written at once (1 MiB costs page faults: 0.6x the speed)
 HEAD_BYTES = 64  # of a file: two files, or two places of one, do not agree in them

@@ -1,6 +1,6 @@
 """What made an output, in a hidden record beside it; by it, and by the content of both files, an output is up to date.
 
-A file's content is its digest (video.hashed). It is read again only where the file's stamp has changed: size, inode and
+A file's content is its digest (video.segments). It is read again only where the file's stamp has changed: size, inode and
 the times of its last writing and its last change, of which the system lets nobody set the second. A record that is
 damaged or cannot be read is no record of anything: the output is made again.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from youku import files, leftovers
-from youku.video import file_names, hashed, y4m
+from youku.video import file_names, segments, y4m
 
 MOST_NAME_BYTES = 255  # of every file system in use
 
@@ -79,7 +79,7 @@ def content_of(path: str | Path, known: Any = None, digest: str = "") -> dict[st
     stamp = _of_all(path, files.stamp)
     if os.name == "posix" and isinstance(known, dict) and known.get("stamp") == stamp and "digest" in known:
         return known
-    return {"digest": digest or _of_all(path, hashed.of_file), "stamp": stamp}
+    return {"digest": digest or _of_all(path, segments.digest_of), "stamp": stamp}
 
 
 def _of_all(path: str | Path, of: Callable[[Path], str]) -> str:

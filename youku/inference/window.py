@@ -4,7 +4,7 @@ A window holds `width` frames (odd), oldest first. Beyond the ends of the clip, 
 shot stands in; so the window of a clip of one frame is that frame, `width` times, and a multi-frame network runs on it.
 Networks that ask for it get the neighbours motion-compensated to the middle frame. `moments` streams a clip with bounded
 memory; `cut_frames` reaches a box of any frames at random: on whole windows both give the same planes.
-Source: models.md 4.11 and 8.3; `video.motion`, `video.scenes`.
+Source: models.md 4.11 and 8.3; `video.motion`.
 """
 
 from __future__ import annotations
@@ -147,9 +147,9 @@ def _align(planes: Planes, reference: Planes, header: Header) -> Planes:
 
 
 def _is_cut(previous: Planes, planes: Planes, header: Header) -> bool:
-    from youku.video import scenes  # networks that see one frame never ask
+    from youku.video import motion  # networks that see one frame never ask
 
-    return scenes.is_cut(previous[0], planes[0], header.depth)
+    return motion.is_cut(previous[0], planes[0], header.depth)
 
 
 _KNOWN_CUTS: WeakKeyDictionary[Clip, dict[int, bool]] = WeakKeyDictionary()

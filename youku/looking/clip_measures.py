@@ -32,7 +32,7 @@ from itertools import islice
 import numpy as np
 
 from youku.metrics import psnr
-from youku.video import letterbox, scenes
+from youku.video import letterbox, motion
 from youku.video.letterbox import Bars
 from youku.video.y4m import Header, Planes
 
@@ -97,7 +97,7 @@ def survey(header: Header, frames: Iterable[Planes], name: str = "survey") -> Su
         if before is not None:
             differences.append(difference(before, planes[0], header.depth))
             step = 1 + header.is_interlaced  # or a cut between two fields of a frame would be two
-            if scenes.is_cut(before[::step], planes[0][::step], header.depth):
+            if motion.is_cut(before[::step], planes[0][::step], header.depth):
                 cuts.append(number - 1)
         before = planes[0]
     if number == 0:

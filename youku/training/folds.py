@@ -13,7 +13,7 @@ from pathlib import Path
 from youku import contest
 from youku.text_table import plural
 from youku.training.pairs import ClipPair, Pair
-from youku.video import manifest, scenes, y4m
+from youku.video import manifest, motion, y4m
 
 MOST_NAMED = 8
 
@@ -118,4 +118,4 @@ def _goes_on(before: Pair, pair: Pair) -> bool:
     if not (isinstance(before, ClipPair) and isinstance(pair, ClipPair)) or before.size != pair.size:
         return False
     last, first = before.low.frame(before.num_frames - 1)[0], pair.low.frame(0)[0]
-    return before.source.parent == pair.source.parent and not scenes.is_cut(last, first, pair.depth)
+    return before.source.parent == pair.source.parent and not motion.is_cut(last, first, pair.depth)

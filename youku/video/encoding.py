@@ -20,8 +20,7 @@ import numpy as np
 
 from youku import files
 from youku.video import ffmpeg
-from youku.video.hashed import Hashed
-from youku.video.segments import TAIL, Kept, num_frames_of
+from youku.video.segments import TAIL, Hashed, Kept, num_frames_of
 from youku.video.y4m import Header
 
 if TYPE_CHECKING:  # PyAV: a y4m goes without

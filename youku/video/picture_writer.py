@@ -20,8 +20,8 @@ import numpy as np
 
 from youku import files
 from youku.text_table import listed, plural
-from youku.video import color, ffmpeg, file_names, hashed, resize, y4m
-from youku.video.segments import Kept
+from youku.video import color, ffmpeg, file_names, resize, y4m
+from youku.video.segments import Kept, digest_of
 from youku.video.y4m import Header, Planes
 
 _log = logging.getLogger(__name__)
@@ -159,12 +159,12 @@ def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
         note = pattern.with_name(NOTE)
         known = files.recall(note, dict) or {}
         beside = [path for path in old if path not in made.values()]
-        foreign = [path for path in beside if path.name not in known or known[path.name] != hashed.of_file(path)]
+        foreign = [path for path in beside if path.name not in known or known[path.name] != digest_of(path)]
         moving.touch()
         for path in set(beside) - set(foreign):
             path.unlink()
         known = {name: digest for name, digest in known.items() if note.with_name(name).exists()}
-        files.write_json(note, known | {path.name: hashed.of_file(path) for path in made}, durable=False)
+        files.write_json(note, known | {path.name: digest_of(path) for path in made}, durable=False)
         for path, place in made.items():
             path.replace(place)
         moving.unlink()

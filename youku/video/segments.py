@@ -6,30 +6,37 @@ of its own; of numbered pictures each of them. Every run codes the same segments
 stopped by Ctrl-C, SIGKILL or a power cut and goes on makes what one makes that was not. The output appears whole, under
 its name; once its maker has said so, the folder goes. One in which nothing is finished goes with the next run of any
 verb beside it, once its maker is gone.
+
+A digest is XXH3 of 128 bits (https://xxhash.com), which tells damage and change apart from what was there at the speed
+of memory, a twentieth of what sha256 costs; it is no proof against who forges a file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+from xxhash import xxh3_128
 
 from youku import files, leftovers
-from youku.video import hashed, y4m
-from youku.video.hashed import Hashed
+from youku.video import y4m
 from youku.video.y4m import Header, Planes
 
 # Two seconds of film, the distance of keyframes that broadcasters and streams use: a stop costs that much work, and
 # closing the encoder there costs x264 some percent of the file (an own keyframe, no lookahead beyond).
 SEGMENT_FRAMES = 48
 SAVE_EVERY_SEC = 1.0
+WRITE_BACK_BYTES = 16 << 20
 FRAMES, TAIL = "frames.y4m", "tail.tmp"
 COUNT, PARTS = leftovers.COUNT, leftovers.PARTS
 
@@ -51,7 +58,7 @@ class Kept:
 
         def is_next(number: int, path: Path) -> bool:
             index, _, digest, _ = path.name.split(".")
-            return int(index) == number and digest == hashed.of_file(path)
+            return int(index) == number and digest == digest_of(path)
 
         found = enumerate(sorted(self.folder.glob("*.segment")))
         return [path for _, path in itertools.takewhile(lambda pair: is_next(*pair), found)]
@@ -68,7 +75,7 @@ class Kept:
         """Keep one frame, coded."""
         (self.folder / TAIL).write_bytes(data)
         files.sync(self.folder / TAIL)
-        return self.place(index, 1, hashed.of_file(self.folder / TAIL))
+        return self.place(index, 1, digest_of(self.folder / TAIL))
 
     def place(self, index: int, num_frames: int, digest: str) -> Path:
         """Give a segment that is finished and safe on the disk its name."""
@@ -81,7 +88,7 @@ class Kept:
         """Frames of a y4m file that an earlier run made whole and moved to its name, but was killed before it said so."""
         if (self.folder / FRAMES).exists() or not (self.folder / COUNT).exists() or not target.exists():
             return 0
-        return _read_count(self.folder / COUNT)[0] if self.digest == hashed.of_file(target) else 0
+        return _read_count(self.folder / COUNT)[0] if self.digest == digest_of(target) else 0
 
     @property
     def digest(self) -> str:
@@ -139,6 +146,42 @@ def _start_of(target: Path) -> str:
 def _alone(folder: Path, target: Path) -> AbstractContextManager[None]:
     told = f"{target}: another run is making it; wait for that one, or stop it first"
     return leftovers.locked(folder / leftovers.LOCK, told)
+
+
+def digest_of(path: str | Path) -> str:
+    """The hex digest of a whole file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, xxh3_128).hexdigest()
+
+
+class Hashed:
+    """A file that is written from its first byte on, and the digest of what was written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.digest = file, xxh3_128()
+        self._written_back = 0
+
+    def write(self, data: Any) -> None:
+        self.file.write(data)
+        self.digest.update(data)
+        self._written_back = write_back(self.file, self._written_back, self.file.tell())
+
+    def sync(self) -> None:
+        """What was written is in the file, and safe."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+
+def write_back(file: IO[bytes], start: int, end: int) -> int:
+    """Ask Linux to begin to write these bytes to the disk once they are many; returns where the next ones begin.
+
+    The closing fsync then has little to wait for: 0.2 s less for a fetch of 512 MB.
+    """
+    if end - start < WRITE_BACK_BYTES:
+        return start
+    if sys.platform == "linux":
+        os.posix_fadvise(file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
+    return end
 
 
 class PartWriter:
