@@ -163,9 +163,9 @@ def _compare(of: Alignment, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> t
     shifts = np.array([_shift(low, high) for low, high in pairs])
     shift_y, shift_x = (float(value) for value in np.median(shifts, axis=0))
     margin = min(MARGIN_PX, min(pairs[0][0].shape) // 4)
-    rows, columns = slice(margin, -margin or None), slice(margin, -margin or None)
-    lows = np.stack([low[rows, columns] for low, _ in pairs])
-    highs = np.stack([_moved(high, shift_y, shift_x)[rows, columns] for _, high in pairs])
+    inner = slice(margin, -margin or None)
+    lows = np.stack([low[inner, inner] for low, _ in pairs])
+    highs = np.stack([_moved(high, shift_y, shift_x)[inner, inner] for _, high in pairs])
     brightness = float(lows.mean() - highs.mean())
     both, _, power = _moments(lows, highs)
     if power < 1e-6:

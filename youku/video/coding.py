@@ -94,7 +94,9 @@ def round_trip(frames: Iterable[Planes], header: Header, coding: Coding) -> Iter
 
     with _refusals(wire, coding), ffmpeg.piped_output(_encode_command(coding), ENCODER, feed) as coded:
         pass_on = partial(shutil.copyfileobj, coded)
-        with ffmpeg.piped_output(_decode_command(), f"{coding.codec} decoder", pass_on) as decoded:
+        output = {"format": "yuv4mpegpipe", "strict": "-1", **ffmpeg.passthrough()}
+        line = ffmpeg.build("pipe:0", "pipe:1", {"format": "nut", "threads": "1"}, output)
+        with ffmpeg.piped_output(line, f"{coding.codec} decoder", pass_on) as decoded:
             reader = y4m.StreamReader(decoded, f"{coding.codec} round trip")
             if not reader.header.is_like(wire):
                 raise ffmpeg.FFmpegError(f"{coding.codec}: gave back {reader.header.tokens} for {wire.tokens}")
@@ -142,8 +144,3 @@ def _encode_command(coding: Coding) -> list[str]:
     quality = {name: str(value) for name, value in given.items() if value is not None}
     output = {"format": "nut", "c:v": encoder, "threads": "1", **options, **quality, **ffmpeg.passthrough()}
     return ffmpeg.build("pipe:0", "pipe:1", {"format": "yuv4mpegpipe"}, output)
-
-
-def _decode_command() -> list[str]:
-    output = {"format": "yuv4mpegpipe", "strict": "-1", **ffmpeg.passthrough()}
-    return ffmpeg.build("pipe:0", "pipe:1", {"format": "nut", "threads": "1"}, output)

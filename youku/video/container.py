@@ -219,7 +219,6 @@ def write_clip(
     length_sec: float | None = None,
 ) -> int:
     """Write frames at the header's rate with a range of the audio of a file; returns how many frames."""
-    encoding.check(header, target, coding)
     along = None
     if audio:
         if not (streams := carried(audio, target, subtitles=False, advice="leave --audio out")):

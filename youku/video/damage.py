@@ -62,21 +62,12 @@ def _ogg(file: BinaryIO, size: int) -> bool:
     return not lengths or not page[1] & 4 or len(page) < 23 + page[22] + sum(lengths)
 
 
-def _dv(file: BinaryIO, size: int) -> bool:
-    """10 sequences of 12,000 bytes a frame in 60 Hz, 12 in 50 Hz."""
-    return all(size % frame for frame in (120_000, 144_000))
-
-
 def _asf(file: BinaryIO, size: int) -> bool:
     """The file properties say how long the file is, unless it was broadcast (ASF specification, 3.2)."""
     head = file.read(1 << 17)
     start = head.find(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))
     is_broadcast = bool(head[start + 88 : start + 89] != b"" and head[start + 88] & 1)
     return start >= 0 and not is_broadcast and size < int.from_bytes(head[start + 40 : start + 48], "little")
-
-
-def _mpegts(file: BinaryIO, size: int) -> bool:
-    return all(size % packet for packet in (188, 192, 204))
 
 
 def _obu(file: BinaryIO, size: int) -> bool:
@@ -97,13 +88,16 @@ def _obu(file: BinaryIO, size: int) -> bool:
     return place > size
 
 
-_CUTS = {"avi": _avi, "flv": _flv, "mxf": _mxf, "ogg": _ogg, "dv": _dv, "asf": _asf, "mpegts": _mpegts, "obu": _obu}
+_CUTS = {"avi": _avi, "flv": _flv, "mxf": _mxf, "ogg": _ogg, "asf": _asf, "obu": _obu}
+# bytes of what a file is a whole number of: dv has 10 sequences of 12,000 a frame in 60 Hz, 12 in 50 Hz
+_UNITS = {"dv": (120_000, 144_000), "mpegts": (188, 192, 204)}
 
 
 def ends_early(path: str | Path, kind: str) -> str:
     """What shows that a video is cut short where its demuxer (FFmpeg's name, `kind`) keeps silent; "" for nothing."""
+    size = Path(path).stat().st_size
     with open(path, "rb") as file:
-        is_cut = kind in _CUTS and _CUTS[kind](file, Path(path).stat().st_size)
+        is_cut = _CUTS[kind](file, size) if kind in _CUTS else all(size % unit for unit in _UNITS.get(kind, (1,)))
     return "the file is cut short" if is_cut else ""
 
 

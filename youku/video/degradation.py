@@ -48,11 +48,8 @@ class Degradation:
             raise ValueError(f"kernel {self.kernel!r}: expected one of {', '.join(KERNELS)}, mixed")
         if self.order not in ORDERS:
             raise ValueError(f"order {self.order!r}: expected one of {', '.join(ORDERS)}")
-        for name, value, most in (
-            *(("blur", self.blur, 20), ("noise", self.noise, 100), ("tone", self.tone, 0.9)),
-            *(("unsharp", self.unsharp, 1), ("darken", self.darken, 0.9)),
-        ):
-            if not 0 <= value <= most:
+        for name, most in {"blur": 20, "noise": 100, "tone": 0.9, "unsharp": 1, "darken": 0.9}.items():
+            if not 0 <= (value := vars(self)[name]) <= most:
                 raise ValueError(f"{name} {value}: expected 0 to {most}")
 
 

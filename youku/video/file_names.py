@@ -11,13 +11,8 @@ from pathlib import Path
 from youku import files
 from youku.video.y4m_header import MAGIC
 
-VIDEO_SUFFIXES = tuple(
-    f".{name}"
-    for name in (
-        *("y4m", "mp4", "m4v", "mkv", "webm", "avi", "mov", "mpg", "mpeg", "vob", "ts", "mxf", "wmv", "flv"),
-        *("264", "h264", "265", "h265", "hevc", "rm", "rmvb"),
-    )
-)
+_VIDEOS = "y4m mp4 m4v mkv webm avi mov mpg mpeg vob ts mxf wmv flv 264 h264 265 h265 hevc rm rmvb"
+VIDEO_SUFFIXES = tuple(f".{name}" for name in _VIDEOS.split())
 # of a video to write, and what codes it there
 WRITABLE_VIDEOS = (".mp4", ".mkv", ".mov", ".webm")
 CODECS = ("x264", "x265", "vp9", "ffv1")

@@ -36,8 +36,7 @@ class Bars:
 
 def lit_lines(luma: np.ndarray, depth: int = 8) -> Lines:
     """Which rows (H,) and columns (W,) of a luma plane are not black, as booleans."""
-    level = LIT_LEVEL << (depth - 8)
-    bright = luma > level
+    bright = luma > LIT_LEVEL << (depth - 8)
     share = 1 - LIT_PERCENTILE / 100
     return bright.mean(axis=1) > share, bright.mean(axis=0) > share
 

@@ -32,9 +32,8 @@ RADIUS_PX = 8
 NOISE_FLOOR = 2.0  # code values a sample
 FADE_STEP = 16.0  # code values a frame: the most that a fade changes the mean; more is a cut
 LOST_SHARE = 0.5
-CUT_CHANGE = (
-    0.6  # film cuts lose 0.72 to 1.0 of the blocks, cars that rush through the view 0.5, most footage under 0.1
-)
+# film cuts lose 0.72 to 1.0 of the blocks, cars that rush through the view 0.5, most footage under 0.1
+CUT_CHANGE = 0.6
 
 
 def align(neighbour: Planes, reference: Planes, layout: Layout, depth: int = 8) -> Planes:

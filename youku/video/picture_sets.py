@@ -139,10 +139,8 @@ def match_made(folder: Path, truths: list[PictureFiles], scale: int) -> list[Pat
             missing.append(truth.high.name)
         elif near[1:]:
             unclear.append(f"{truth.high.name} ({', '.join(path.name for path in near[:3])})")
-    faults = (
-        [f"none for {listed(missing, MOST_LISTED)}: make what is missing, or name it as its truth"] if missing else []
-    )
-    faults += [f"several for {listed(unclear, MOST_LISTED)}: leave one of each there"] if unclear else []
+    faults = [f"none for {listed(missing, MOST_LISTED)}: make what is missing, or name it as its truth"] * bool(missing)
+    faults += [f"several for {listed(unclear, MOST_LISTED)}: leave one of each there"] * bool(unclear)
     if faults:
         raise ValueError(f"{folder}: expected one picture for every truth, found {'; '.join(faults)}")
     return found

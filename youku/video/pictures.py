@@ -84,9 +84,8 @@ def read_head(path: str | Path) -> Head:
 
 
 def _lost(picture: Any) -> tuple[str, ...]:
-    num_frames = (
-        1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
-    )  # a phone's MPO: a preview, a depth map
+    # behind a phone's MPO are a preview and a depth map
+    num_frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
     parts = {
         f"{num_frames} pictures, of which the first is taken": num_frames > 1,
         "transparency, which is dropped": picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info,

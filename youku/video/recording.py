@@ -59,9 +59,7 @@ class Recording:
         self.faults = list(missing)  # what was damaged
         self._whole, self._progressive = whole, progressive
         self._lock, self._is_closed = Lock(), False  # frames may be read in another thread than the file is closed in
-        is_cover = bool(
-            self._video.disposition & av.stream.Disposition.attached_pic
-        )  # one picture, at its clock's tick
+        is_cover = _is_cover(self._video)  # one picture, at its clock's tick
         self._rate = (not is_cover and (self._video.guessed_rate or self._video.average_rate)) or Fraction(25)
         frames = self._within(start_sec, duration_sec)
         self._frames = filtered(frames, filters) if filters else frames
@@ -75,9 +73,8 @@ class Recording:
             )
         self._frames = chain([first], self._frames)
         kind = container.format.name
-        self.num_frames = self._video.frames or (
-            1 if is_cover or kind.endswith(("_pipe", "image2")) else None
-        )  # if it tells
+        is_still = is_cover or kind.endswith(("_pipe", "image2"))
+        self.num_frames = self._video.frames or (1 if is_still else None)  # if it tells
         likely = self._likely(start_sec or 0, duration_sec)
         self.tick = Fraction(1, first.time_base.denominator)  # seconds
         begin = Fraction(container.start_time or 0, 10**6) if kind in LOOSE_CLOCKS else 0
@@ -238,7 +235,11 @@ def open_container(
 def first_video(container: Any) -> Any:
     """The first stream of pictures that can be decoded, a cover only where there is nothing else; None for none."""
     found = [stream for stream in container.streams.video if stream.codec_context is not None]
-    return min(found, key=lambda stream: bool(stream.disposition & av.stream.Disposition.attached_pic), default=None)
+    return min(found, key=_is_cover, default=None)
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def holds(suffix: str, stream: Any) -> bool:

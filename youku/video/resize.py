@@ -10,7 +10,7 @@ Networks are tied to the resizer they were trained on (the report's table 4.8.1)
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -125,31 +125,26 @@ def shrink(image: np.ndarray, scale: int, name: str) -> np.ndarray:
     return SHRINKERS[name](image, scale)
 
 
-def _matlab(kernel: str) -> Callable[[np.ndarray, int], np.ndarray]:
+def _matlab(image: np.ndarray, scale: int, kernel: str) -> np.ndarray:
     """MATLAB `imresize`: half-pixel centres, kernel widened by the factor, uint8 between the passes."""
-    return lambda image, scale: imresize(image, image.shape[0] // scale, image.shape[1] // scale, kernel)
+    return imresize(image, image.shape[0] // scale, image.shape[1] // scale, kernel)
 
 
-def _plain(mode: str) -> Callable[[np.ndarray, int], np.ndarray]:
+def _plain(image: np.ndarray, scale: int, mode: str) -> np.ndarray:
     """OpenCV's and torch's default: half-pixel centres, no anti-aliasing; "bicubic" has a = -0.75."""
+    import torch
+    from torch.nn import functional
 
-    def divide(image: np.ndarray, scale: int) -> np.ndarray:
-        import torch
-        from torch.nn import functional
-
-        planes = torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).astype(np.float64))[None]  # (1, C, H, W)
-        size = (image.shape[0] // scale, image.shape[1] // scale)
-        out = functional.interpolate(planes, size, mode=mode, align_corners=False)[0].numpy().transpose(1, 2, 0)
-        return to_integers(out[..., 0] if image.ndim == 2 else out)  # (H / scale, W / scale[, C])
-
-    return divide
+    planes = torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).astype(np.float64))[None]  # (1, C, H, W)
+    size = (image.shape[0] // scale, image.shape[1] // scale)
+    out = functional.interpolate(planes, size, mode=mode, align_corners=False)[0].numpy().transpose(1, 2, 0)
+    return to_integers(out[..., 0] if image.ndim == 2 else out)  # (H / scale, W / scale[, C])
 
 
 SHRINKERS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
-    **{f"matlab-{kernel}": _matlab(kernel) for kernel in ("bicubic", "bilinear", "lanczos")},
-    **{f"python-{mode}": _plain(mode) for mode in ("bicubic", "bilinear")},
-    "nearest": _matlab("nearest"),
-    "box": _matlab("box"),
+    **{f"matlab-{kernel}": partial(_matlab, kernel=kernel) for kernel in ("bicubic", "bilinear", "lanczos")},
+    **{f"python-{mode}": partial(_plain, mode=mode) for mode in ("bicubic", "bilinear")},
+    **{kernel: partial(_matlab, kernel=kernel) for kernel in ("nearest", "box")},
 }
 
 
