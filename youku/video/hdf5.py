@@ -22,6 +22,7 @@ from youku.video.conversion import PATCH_PX, Content
 from youku.video.picture_sets import PictureFiles
 
 GROUPS = ("lr", "hr")
+Pair = tuple[str, int | str, dict[str, Any]]
 MOST_LISTED = 8
 AUGMENT_ZOOMS = (1.0, 0.9, 0.8, 0.7, 0.6)  # FSRCNN's, each in four rotations
 
@@ -72,15 +73,15 @@ def read_evaluation(path: str | Path, scale: int) -> Iterator[tuple[str, np.ndar
     with _open(path) as file:
         if _form(file, path) != "eval":
             raise ValueError(f"{path}: holds training patches, expected an evaluation file; write one with --hdf5 eval")
-        for key in _keys(file, path):
-            low, high = (_read(_item(file, path, group, key), path, f"{group}/{key}") for group in GROUPS)
+        for name, key, datasets in _pairs(file, path):
+            low, high = (_read(datasets[group], path, f"{group}/{key}") for group in GROUPS)
             if high.shape != (low.shape[0] * scale, low.shape[1] * scale):
                 raise ValueError(
                     f"{path}: picture {key} is {low.shape} and {high.shape}, expected x{scale}; check --scale"
                 )
             if high.max() <= 1:
                 raise ValueError(f"{path}: picture {key} runs from 0 to 1, expected Y in 0-255; make the file again")
-            yield _name(file["hr"][key], key), low, high
+            yield name, low, high
 
 
 def to_pictures(source: str | Path, folder: Path) -> int:
@@ -92,6 +93,7 @@ def to_pictures(source: str | Path, folder: Path) -> int:
     files.make_folder(folder.parent)
     with _open(source) as file, files.temporary_folder(folder) as temporary:
         pairs, building = _pairs(file, source), temporary / "pictures"
+        are_named = len({name for name, _, _ in pairs}) == len(pairs)
         for group in GROUPS:
             (building / group).mkdir(parents=True)
         for name, key, datasets in pairs:
@@ -102,21 +104,30 @@ def to_pictures(source: str | Path, folder: Path) -> int:
                 raise ValueError(f"{source}: {told}; make the file again")
             for group, dataset in datasets.items():
                 luma = _read(dataset, source, f"{group} {key}", key if isinstance(key, int) else ())
-                Image.fromarray(resize.to_integers(luma)).save(building / group / f"{name}.png")
+                Image.fromarray(resize.to_integers(luma)).save(building / group / f"{name if are_named else key}.png")
         building.replace(folder)
     return len(pairs)
 
 
-def _pairs(file: Any, path: str | Path) -> list[tuple[str, int | str, dict[str, Any]]]:
-    """Of each pair its name, its place in the datasets or its key in the groups, and the datasets that hold it."""
+def _pairs(file: Any, path: str | Path) -> list[Pair]:
+    """Of each pair its name, its place in the datasets or its key in the groups, and the datasets that hold it.
+
+    The keys of both groups are "0", "1", ..., each a plane.
+    """
     if _form(file, path) == "train":
         whole = {group: file[group] for group in GROUPS}
         return [(f"{index:06d}", index, whole) for index in range(len(file["lr"]))]
-    keys = _keys(file, path)
-    names = [_name(file["hr"][key], key) for key in keys]
-    names = names if len(set(names)) == len(names) else keys
-    found = ({group: _item(file, path, group, key) for group in GROUPS} for key in keys)
-    return list(zip(names, keys, found, strict=True))
+    keys, found = [str(number) for number in range(len(file["lr"]))], list[Pair]()
+    if not keys or set(file["lr"]) != set(keys) or set(file["hr"]) != set(keys):
+        low, high = (list(file[group])[:MOST_LISTED] for group in GROUPS)
+        raise ValueError(f"{path}: expected pictures 0, 1, ... in lr and hr, found {low}, {high}")
+    for key in keys:
+        datasets = {group: _item(file, path, group, key) for group in GROUPS}
+        for group, item in datasets.items():
+            if getattr(item, "ndim", 0) != 2 or not item.size:
+                raise ValueError(f"{path}: {group}/{key}: expected a plane (h, w), found {_shape_of(item)}")
+        found.append((_name(datasets["hr"], key), key, datasets))
+    return found
 
 
 def _views(pair: PictureFiles, content: Content) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -210,19 +221,6 @@ def _form(file: Any, path: str | Path) -> str:
 
 def _shape_of(item: Any) -> str:
     return f"a dataset {item.shape}" if hasattr(item, "shape") else "a group"
-
-
-def _keys(file: Any, path: str | Path) -> list[str]:
-    """ "0", "1", ... of both groups, each a plane."""
-    keys = [str(number) for number in range(len(file["lr"]))]
-    if not keys or set(file["lr"]) != set(keys) or set(file["hr"]) != set(keys):
-        low, high = (list(file[group])[:MOST_LISTED] for group in GROUPS)
-        raise ValueError(f"{path}: expected pictures 0, 1, ... in lr and hr, found {low}, {high}")
-    for key in keys:
-        for group in GROUPS:
-            if getattr(item := _item(file, path, group, key), "ndim", 0) != 2 or not item.size:
-                raise ValueError(f"{path}: {group}/{key}: expected a plane (h, w), found {_shape_of(item)}")
-    return keys
 
 
 def _name(dataset: Any, key: str) -> str:
