@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from youku.metrics import psnr
 from youku.pages import crops, report_frames, score_tables
@@ -37,7 +38,7 @@ class Viewer:
     thumb_width: int
     thumb_height: int
     header: Header
-    numbers: list[tuple[str, ShownNumber, ShownNumber, ShownNumber]]
+    numbers: list[tuple[Any, ...]]  # rows of a table of gains
 
     @property
     def anchor(self) -> str:

@@ -84,10 +84,10 @@ def versus(sides: dict[str, Any], key: str, digits: int) -> tuple[ShownNumber, S
     return plain_number(ours, digits), plain_number(theirs, digits), gain_number(minus(ours, theirs), digits)
 
 
-def clip_numbers(clip: dict[str, Any]) -> list[tuple[str, ShownNumber, ShownNumber, ShownNumber]]:
-    """What was measured of a clip, beside its pictures."""
+def clip_numbers(clip: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What was measured of a clip, beside its pictures: rows as those of `totals`."""
     measured = (one for one in CLIP_MEASURES if clip["submission"].get(one[1]) is not None)
-    return [(label, *versus(clip, key, digits)) for label, key, digits in measured]
+    return [(label, "", *versus(clip, key, digits)) for label, key, digits in measured]
 
 
 def clip_rows(clips: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], list[ShownNumber]]]:
