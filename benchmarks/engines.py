@@ -18,7 +18,6 @@ from contextlib import suppress
 import torch
 from machine import describe, median_ratio
 
-from youku import memory
 from youku.engines import choice, graph, weights
 from youku.engines.graph_engine import open_engine
 from youku.engines.network import Engine, Network
@@ -26,7 +25,7 @@ from youku.engines.onnx_file import installed
 from youku.engines.torch_engine import TorchEngine
 from youku.models import MODELS
 from youku.models.colours import Tensors
-from youku.threads import limit_threads
+from youku.threads import keep_freed, limit_threads
 
 NETWORKS = (("fsrcnn", 4), ("pairs-s", 4), ("srvgg-16", 4), ("rlfn", 4))
 REPEATS = 9
@@ -93,7 +92,7 @@ def table() -> None:
 def main() -> None:
     print(describe(), f"; load {os.getloadavg()[0]:.1f}")
     limit_threads(1)
-    memory.keep_freed()  # as in a process of the command line
+    keep_freed()  # as in a process of the command line
     if "--table" in sys.argv[1:]:
         table()
         return

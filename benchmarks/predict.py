@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from machine import bar, describe, interleaved, median_ratio
 
-from youku import memory
+from youku import threads
 from youku.engines import choice, half, torch_engine, weights
 from youku.engines.network import Network
 from youku.engines.torch_engine import TorchEngine
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--folder", help="where the clips lie")
     args = parser.parse_args()
     device = torch_engine.pick_device(args.device)
-    memory.keep_freed()  # as in a process of the command line
+    threads.keep_freed()  # as in a process of the command line
     print(describe(), torch.cuda.get_device_name(device) if device.type == "cuda" else "")
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         clip = write_clip(Path(folder) / "low.y4m", args.frames)

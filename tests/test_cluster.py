@@ -21,7 +21,7 @@ import torch
 from tests.conftest import fresh_network, textured_frame, write_pair
 from tests.test_score import TEST_SET, made  # noqa: F401
 from tests.test_shards import contents
-from youku import cli, cluster, contest, convert, degrade, files, memory, predict, score
+from youku import cli, cluster, contest, convert, degrade, files, predict, score, threads
 from youku.cluster import Task, Worker
 from youku.inference import beside, clip, tiles
 from youku.video import pair_folder, segments, y4m
@@ -213,7 +213,7 @@ def test_a_worker_tells_errors_and_shows_faults(tmp_path: Path, monkeypatch: pyt
     """What a user can mend comes back as the sentence of a plain run; a fault of ours keeps its traceback."""
     monkeypatch.chdir(tmp_path)
     begun = list[str]()
-    monkeypatch.setattr(memory, "keep_freed", lambda: begun.append("freed memory is kept, as on the command line"))
+    monkeypatch.setattr(threads, "keep_freed", lambda: begun.append("freed memory is kept, as on the command line"))
     worker = Worker(begin, 2, str(tmp_path), cluster.versions(), False)
     assert worker.run("a.y4m") == (["a.y4m of 2"], None, "a.y4m")
     said, failure, result = worker.run("value")

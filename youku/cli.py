@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from youku import arguments, files, memory, stops, system_errors, threads, urls
+from youku import arguments, files, stops, system_errors, threads, urls
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -244,7 +244,7 @@ def _told(act: Callable[[], int], verb: str, is_process: bool) -> int:
             _open_streams()
             system_errors.require_folder()
             stops.watch_process()
-            memory.keep_freed()
+            threads.keep_freed()
             if verb in NO_NETWORK:
                 threads.take_one()
             if verb not in NO_TORCH:

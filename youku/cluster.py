@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import youku
-from youku import cli, files, memory, shards, stops, system_errors
+from youku import cli, files, shards, stops, system_errors, threads
 from youku.text_table import plural
 
 Made = TypeVar("Made")
@@ -95,7 +95,7 @@ class Worker:
             told = f"{name} {own[name]}, this machine {same[name]}" if name in kit else f"another {name}"
             raise cli.RunError(f"{host} has {told}; a cluster needs the same versions and files everywhere")
         files.allow_playlists(playlists)
-        memory.keep_freed()
+        threads.keep_freed()
         return begin(beside, self._said.append)
 
 
@@ -174,13 +174,13 @@ def _result(ray: Any, done: Any, task: Task, tell: Tell) -> Any:
 
 def _rooms(ray: Any, on_gpus: bool) -> tuple[list[int], dict[str, int]]:
     """How many workers each machine has room for, and what one of them takes; ValueError where there is none."""
-    threads = int(os.environ.get("OMP_NUM_THREADS") or 1)
+    num_threads = int(os.environ.get("OMP_NUM_THREADS") or 1)
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     has_gpus = on_gpus and any("GPU" in one for one in machines)
-    rooms = [int(one.get("GPU", 0) if has_gpus else one.get("CPU", 0) // threads) for one in machines]
+    rooms = [int(one.get("GPU", 0) if has_gpus else one.get("CPU", 0) // num_threads) for one in machines]
     if not any(rooms):
-        raise ValueError(f"--cluster: no machine of it has {threads} CPUs; lower OMP_NUM_THREADS, or add machines")
-    return [one for one in rooms if one], {"num_gpus": 1} if has_gpus else {"num_cpus": threads}
+        raise ValueError(f"--cluster: no machine of it has {num_threads} CPUs; lower OMP_NUM_THREADS, or add machines")
+    return [one for one in rooms if one], {"num_gpus": 1} if has_gpus else {"num_cpus": num_threads}
 
 
 def _join(address: str) -> Any:

@@ -1,18 +1,30 @@
-"""Who has how many threads: a network has torch's, everything else has one, and none spins while it waits.
+"""Who has how many threads: a network has torch's, all else one, none spins while it waits; and freed memory is kept.
 
 torch's number of threads is each thread's own, but a thread that calls torch for the first time takes over the number
 that any thread set last; so whoever wants to keep its own asks for it (`own_threads`) before it starts others, and every
 thread that is started limits itself first (`limit_threads`).
+
+glibc gives large blocks back to the system and takes them again page by page, for every layer of every frame: without
+`keep_freed` FSRCNN's bare forward runs at about half its speed on two cores (benchmarks/predict.py; RESULTS.md).
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 # The libraries read these when they load, so they are set with the package; what the user set stays. Left alone, a thread
 # that waits for its team spins for milliseconds, which beside other work costs more than the work itself.
 WAITING = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "0", "OPENBLAS_NUM_THREADS": "1"}
+
+MOST_KEPT_BYTES, STEP_BYTES = (1 << 31) - 1, 64 << 20
+# number of mallopt(3), which a user sets by the environment: value
+KEEPING = {
+    "MALLOC_TRIM_THRESHOLD_": (-1, MOST_KEPT_BYTES),
+    "MALLOC_TOP_PAD_": (-2, STEP_BYTES),
+    "MALLOC_MMAP_MAX_": (-4, 0),  # a block of pages of its own is never kept
+}
 
 
 def wait_asleep() -> None:
@@ -48,3 +60,16 @@ def limit_threads(number: int) -> None:
 
     own_threads()  # its first call takes over another's number, so that call is got over with
     torch.set_num_threads(number)
+
+
+def keep_freed() -> None:
+    """Keep freed memory in this process, for what it asks for next; what the user set stays, as does another C library."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    with suppress(OSError, AttributeError):  # musl has no mallopt
+        set_option = ctypes.CDLL(None).mallopt
+        for name, option in KEEPING.items():
+            if name not in os.environ:
+                set_option(*option)
