@@ -21,7 +21,6 @@ from pathlib import Path
 from youku import cli, files
 from youku.pages import compare_clips
 from youku.pages.compare_canvas import Sheet
-from youku.pages.compare_clips import Version
 from youku.text_table import plural
 from youku.video import color
 from youku.video.y4m_header import in_square_pixels
@@ -69,16 +68,12 @@ def _run(args: argparse.Namespace) -> int:
         if args.frame is not None:
             num_frames, psnr_db = 1, compare_clips.write_still(opened, sheet, args.matrix, args.out, args.frame)
         else:
-            num_frames, psnr_db = _write_video(args, opened, sheet)
+            frames = compare_clips.in_step(opened, args.max_frames)
+            total = min(filter(None, (args.max_frames, opened[0].clip.likely_frames)), default=None)
+            bar = cli.watch(frames, Path(args.out).name, total)
+            num_frames, psnr_db = compare_clips.write_video(opened, bar, sheet, args.matrix, args.out, args.crf)
     _tell(args, sheet.labels, psnr_db, num_frames)
     return 0
-
-
-def _write_video(args: argparse.Namespace, opened: Sequence[Version], sheet: Sheet) -> tuple[int, list[float | None]]:
-    frames = compare_clips.in_step(opened, args.max_frames)
-    total = min(filter(None, (args.max_frames, opened[0].clip.likely_frames)), default=None)
-    bar = cli.watch(frames, Path(args.out).name, total)
-    return compare_clips.write_video(opened, bar, sheet, args.matrix, args.out, args.crf)
 
 
 def _tell(args: argparse.Namespace, labels: Sequence[str], psnr_db: Sequence[float | None], num_frames: int) -> None:

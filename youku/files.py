@@ -37,24 +37,12 @@ def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
     makes of a full disk is told as the OSError that it is, and every error names `path`, none the temporary file.
     A link is replaced, and what it leads to, which may be a device, stays.
     """
-    with _placed(Path(path), durable) as temporary:
-        temporary.touch()
-        yield temporary
-
-
-@contextmanager
-def atomic_write(path: str | Path, durable: bool = True) -> Iterator[IO[bytes]]:
-    """Yield a binary file that becomes `path` only when the block ends without an error."""
-    with _placed(Path(path), durable) as temporary, open(temporary, "wb") as file:
-        yield file
-
-
-@contextmanager
-def _placed(path: Path, durable: bool) -> Iterator[Path]:
+    path = Path(path)
     refuse_target(path)
     make_folder(path.parent)
     with leftovers.unfinished(path, path.suffix) as temporary:
         try:
+            temporary.touch()
             yield temporary
             if durable:
                 sync(temporary)
@@ -63,6 +51,13 @@ def _placed(path: Path, durable: bool) -> Iterator[Path]:
             if full := _full_disk(temporary, path, error):
                 raise full from error
             raise
+
+
+@contextmanager
+def atomic_write(path: str | Path, durable: bool = True) -> Iterator[IO[bytes]]:
+    """Yield a binary file that becomes `path` only when the block ends without an error."""
+    with atomic_path(path, durable) as temporary, open(temporary, "wb") as file:
+        yield file
 
 
 @contextmanager

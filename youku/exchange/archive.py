@@ -21,8 +21,6 @@ from youku.text_table import plural
 from youku.video import manifest
 from youku.video.y4m import Clip, Header, Y4MError
 
-MAX_CLIP_FACTOR = 2  # a member larger than twice the usual clip is refused; a 2048x1152 clip is 1.14 times
-
 
 @dataclass(frozen=True)
 class Wanted:
@@ -44,10 +42,6 @@ class Wanted:
     def clip_bytes(self) -> int:
         """Raw size of one clip at the usual picture size."""
         return contest.LOW_CLIP_BYTES if self.archive.kind == "input" else contest.HIGH_CLIP_BYTES
-
-    @property
-    def max_member_bytes(self) -> int:
-        return MAX_CLIP_FACTOR * self.clip_bytes
 
     @property
     def record_path(self) -> Path:

@@ -25,6 +25,7 @@ from youku.exchange.objects import FetchError
 from youku.exchange.zips import DamagedZip, unpack
 from youku.text_table import plural
 
+MAX_CLIP_FACTOR = 2  # a member larger than twice the usual clip is refused; a 2048x1152 clip is 1.14 times
 _BAR: dict[str, Any] = {"unit": "B", "unit_scale": True}
 KEPT = "the bytes fetched so far and clips that are whole are kept; the same command goes on from there"
 
@@ -211,7 +212,7 @@ class _Work:
                     raise Stopped
 
             try:
-                ignored = unpack(item.zip_path, targets, item.max_member_bytes, on_clip)
+                ignored = unpack(item.zip_path, targets, MAX_CLIP_FACTOR * item.clip_bytes, on_clip)
             finally:
                 remember(item, marks)
         self.haul.ignored += [f"{name}: {member}" for member in ignored]

@@ -54,8 +54,11 @@ def format_board(entries: Sequence[Entry]) -> str:
     """The Markdown below the heading: a sentence and a table, or a sentence alone."""
     if not entries:
         return "No submission has been scored yet: `make submission score report`."
-    rows = (_cells(entry, first, _test_set(first, entries)) for entry, first in _with_first(entries))
-    table = HEADS + "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    rows = []
+    for entry in entries:
+        first = next(other for other in entries if not _unlike(entry, other))  # the best like it, which may be itself
+        rows.append("| " + " | ".join(_cells(entry, first, _test_set(first, entries))) + " |")
+    table = HEADS + "\n".join(rows)
     about = "Best score first. Compare only rows of one test set and one protocol; intervals are over other clips "
     about += "(bootstrap; cuts of one film are drawn together). The best is the first row of that test set; n/a: not measured."
     return f"{about}\n\n{table}"
@@ -80,11 +83,6 @@ def _rank(entry: Entry) -> tuple[float, float, str]:
     return score, psnr, entry.folder.name
 
 
-def _with_first(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
-    """Each with the best entry that it may be compared with: itself, where it is that."""
-    return [(entry, next(other for other in entries if not _unlike(entry, other))) for entry in entries]
-
-
 def _unlike(entry: Entry, other: Entry) -> str:
     return "" if entry is other else scorefile.unlike(entry.score, other.score)
 
@@ -104,13 +102,14 @@ def _cells(entry: Entry, first: Entry, test_set: str) -> list[str]:
     ours, theirs = (score["totals"][system] for system in SYSTEMS[:2])
     numbers = [(ours, "score", 3), (theirs, "score", 3), (ours, "psnr", 3), (ours, "vmaf", 3), (ours, "vmaf_neg", 3)]
     numbers += [(ours, "ssim", 4)]
+    made = files.recall(entry.folder / "manifest.json", {"model": str})  # that `submit` wrote beside the score
     pages = sorted(page.name for page in entry.folder.glob("*.html"))
     links = [
         f"[{_plain(name.removesuffix('.html'))}]({quote(os.fsencode(f'{entry.folder.name}/{name}'))})" for name in pages
     ]
     head, *others = (_number(figures.get(key), digits) for figures, key, digits in numbers)
     return [
-        _plain(score["name"] + _made_by(entry.folder)),
+        _plain(score["name"] + (f": {made['model']}" if made else "")),
         _plain(test_set),
         str(len(score["clips"])),
         head,
@@ -129,12 +128,6 @@ def _above(entry: Entry, first: Entry, own: Clips, best: Clips) -> str:
     sides = (one.score["totals"]["submission"].get("score") for one in (entry, first))
     more = _number(minus(*sides), 3, "+")
     return f"{more}: {intervals.told(own, best)}" if intervals.of_score(own, best) else more
-
-
-def _made_by(folder: Path) -> str:
-    """Its network, as a manifest says that `submit` wrote beside the score."""
-    manifest = files.recall(folder / "manifest.json", {"model": str})
-    return f": {manifest['model']}" if manifest else ""
 
 
 def _number(value: float | None, digits: int, sign: str = "") -> str:
