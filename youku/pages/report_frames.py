@@ -52,6 +52,11 @@ class ChosenFrame:
         """Its number in the whole clip."""
         return int(self.clip["frames"][self.position])
 
+    @property
+    def place(self) -> str:
+        """What ends the id of its pictures in the page."""
+        return f"{self.clip['id']}-{self.frame}"
+
 
 def choose_ends(clips: Sequence[ScoredClip], num_clips: int) -> list[ChosenFrame]:
     """The smallest and the largest PSNR gains over bicubic, or PSNR where no gain is known; no clip twice."""

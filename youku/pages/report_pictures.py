@@ -41,11 +41,6 @@ class Viewer:
     numbers: list[tuple[Any, ...]]  # rows of a table of gains
 
     @property
-    def anchor(self) -> str:
-        """Its id in the page."""
-        return f"still-{self.chosen.clip['id']}-{self.chosen.frame}"
-
-    @property
     def start(self) -> tuple[str, str]:
         """The two layers compared first, left and right."""
         if "sr2" in self.layers:
@@ -73,11 +68,6 @@ class WorstFrame:
     box: Box | None
     repeated: bool  # its crops stand in the table above
 
-    @property
-    def anchor(self) -> str:
-        """Its id in the page."""
-        return f"worst-{self.chosen.clip['id']}-{self.chosen.frame}"
-
 
 @dataclass(frozen=True)
 class ReportPictures:
@@ -89,9 +79,9 @@ class ReportPictures:
 
     def anchors(self, clip: ScoredClip) -> dict[int, str]:
         """Where the frames of a clip are pictured, by position."""
-        rows = [row for table in self.worst.values() for row in table if row.crops and row.chosen.clip is clip]
-        found = {row.chosen.position: row.anchor for row in rows}
-        return found | {item.chosen.position: item.anchor for item in self.viewers if item.chosen.clip is clip}
+        places = [("worst", row.chosen) for table in self.worst.values() for row in table if row.crops]
+        places += [("still", item.chosen) for item in self.viewers]
+        return {one.position: f"{kind}-{one.place}" for kind, one in places if one.clip is clip}
 
 
 @dataclass(frozen=True)
@@ -114,10 +104,6 @@ class Filmstrip:
     width: int
     height: int
     every: int
-
-    @property
-    def has_pictures(self) -> bool:
-        return any(still.uri for still in self.stills)
 
 
 def cut_pictures(
