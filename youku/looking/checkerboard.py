@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -113,15 +114,12 @@ def strongest_line(out: Tensor, scale: int, source: str) -> SpectrumLine:
     side = out.shape[-1]
     cycles = sorted({0.0, 1 / 2, 1 / 4} | {phase / scale for phase in range(1, scale // 2 + 1)})
     found = []
-    for cycles_y in cycles:
-        for cycles_x in cycles:
-            if cycles_x == cycles_y == 0:
-                continue
-            for sign in (1, -1):  # the two diagonals
-                row, column = round(cycles_y * side), round(sign * cycles_x * side) % side
-                peak, channel = spectrum[:, row, column].max(0)
-                around = _surroundings(spectrum[int(channel)], row, column)
-                found.append((255 * float(peak), 255 * around, cycles_x, cycles_y))
+    for cycles_y, cycles_x, sign in product(cycles, cycles, (1, -1)):  # the two diagonals
+        if cycles_x or cycles_y:
+            row, column = round(cycles_y * side), round(sign * cycles_x * side) % side
+            peak, channel = spectrum[:, row, column].max(0)
+            around = _surroundings(spectrum[int(channel)], row, column)
+            found.append((255 * float(peak), 255 * around, cycles_x, cycles_y))
     codes, around, cycles_x, cycles_y = max(found)
     return SpectrumLine(source=source, cycles_x=cycles_x, cycles_y=cycles_y, codes=codes, surrounding_codes=around)
 

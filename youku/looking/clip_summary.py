@@ -40,20 +40,10 @@ class ClipSummary:
     survey: Survey
     sharpness: Sharpness
     information: Information
-    codec: str | None = None
+    codec: str | None
     """What the file is coded in, as FFmpeg calls it; None for y4m, whose header is the file's own."""
-    most_frames: int | None = None
-    """As many were asked for; None for all."""
-    clip_frames: int | None = None
-    """The clip's length where it is known without decoding."""
-
-    @property
-    def counted(self) -> str:
-        """The number of frames looked at, called the first of the clip where it goes on or may."""
-        number = self.survey.num_frames
-        if self.most_frames is None or number < self.most_frames or number == self.clip_frames:
-            return str(number)
-        return f"first {number}" if self.clip_frames is None else f"first {number} of {self.clip_frames}"
+    counted: str
+    """The number of frames looked at, called the first of the clip where it goes on or may."""
 
     @property
     def part(self) -> str:
@@ -80,6 +70,9 @@ def summarise_clip(path: Path, num_frames: int | None, watch: Watch = unwatched)
         told = str(error).removeprefix(f"{path}: ")
         raise ValueError(f"{path}: holds no weights (safetensors, .pth), and {told}") from None
     part, bars, pictures = _without_combs(header, found.bars, first)
+    number = found.num_frames
+    is_all = num_frames is None or number < num_frames or number == known
+    counted = str(number) if is_all else f"first {number}" + (f" of {known}" if known is not None else "")
     inside = [letterbox.picture(planes, part, bars) for planes in pictures]
     return ClipSummary(
         header=header,
@@ -87,8 +80,7 @@ def summarise_clip(path: Path, num_frames: int | None, watch: Watch = unwatched)
         sharpness=clip_measures.measure_sharpness(inside[0][0], header.depth),
         information=clip_measures.measure_information(letterbox.picture_header(part, bars), inside),
         codec=codec,
-        most_frames=num_frames,
-        clip_frames=known,
+        counted=counted,
     )
 
 
