@@ -6,7 +6,7 @@ and score = 0.8 PSNR + 0.2 VMAF. An exact match is inf dB, and so is every mean 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -159,18 +159,19 @@ def format_table(score: dict[str, Any]) -> str:
         f"{protocol['psnr_pool']}; {protocol['vmaf_model']} {protocol['vmaf_pool']} of {protocol['vmaf_clips']} clips; "
         f"libvmaf {tools['libvmaf'] or 'not run'}, ffmpeg {tools['ffmpeg']}\n"
     )
-    header = ["clip", "frames"]
-    for _, head, _, gain in CLIP_COLUMNS:
-        header += [head, "bicubic", *(["gain"] if gain else [])]
-    with_neg = any(clip["submission"]["vmaf_neg"] is not None for clip in score["clips"])
-    rows = [_clip_cells(clip)[: None if with_neg else -1] for clip in score["clips"]]
-    return "\n".join(
-        [
-            _all_systems(score["test_set"], score["name"], score["totals"], TOTALS),
-            legend,
-            lay_out([*header, *(["NEG"] if with_neg else [])], rows),
-        ]
-    )
+    clips = score["clips"]
+    columns = [
+        ["clip", *(f"{clip['id']:05d}" for clip in clips)],
+        ["frames", *(str(len(clip["frames"])) for clip in clips)],
+    ]
+    for key, head, digits, with_gain in CLIP_COLUMNS:
+        ours, theirs = ([clip[system][key] for clip in clips] for system in SYSTEMS[:2])
+        columns += [[head, *_cells(ours, digits)], ["bicubic", *_cells(theirs, digits)]]
+        columns += [["gain", *_cells(map(minus, ours, theirs), digits, "+")]] if with_gain else []
+    negs = [clip["submission"]["vmaf_neg"] for clip in clips]
+    columns += [["NEG", *_cells(negs, 2)]] if set(negs) != {None} else []
+    totals = _all_systems(score["test_set"], score["name"], score["totals"], TOTALS)
+    return "\n".join([totals, legend, _lay_out(columns)])
 
 
 def format_artefacts(score: dict[str, Any]) -> str:
@@ -183,28 +184,22 @@ def format_artefacts(score: dict[str, Any]) -> str:
     )
 
 
-def _all_systems(corner: str, name: str, table: dict[str, dict[str, float | None]], columns: dict[str, str]) -> str:
+def _all_systems(corner: str, name: str, table: dict[str, dict[str, float | None]], heads: dict[str, str]) -> str:
     """Rows of the references, submission and its difference from bicubic; a column that was not measured is left out."""
-    known = [column for column in columns if any(table[system][column] is not None for system in SYSTEMS)]
-    ours, *references = ([table[system][column] for column in known] for system in SYSTEMS)
-    differences = [minus(a, b) for a, b in zip(ours, references[0], strict=True)]
-    shown = [*((label, values, "") for label, values in zip(REFERENCES, references, strict=True)), (name, ours, "")]
-    digits = [4 if column == "ssim" else 3 for column in known]
-    rows = [
-        [label, *(_cell(value, places, sign) for value, places in zip(values, digits, strict=True))]
-        for label, values, sign in (*shown, ("over bicubic", differences, "+"))
-    ]
-    return lay_out([corner, *(columns[column] for column in known)], rows)
+    columns = [[corner, *REFERENCES, name, "over bicubic"]]
+    for key, head in heads.items():
+        ours, *theirs = (table[system][key] for system in SYSTEMS)
+        digits = 4 if key == "ssim" else 3
+        if {ours, *theirs} != {None}:
+            gain = _cells([minus(ours, theirs[0])], digits, "+")
+            columns.append([head, *_cells([*theirs, ours], digits), *gain])
+    return _lay_out(columns)
 
 
-def _clip_cells(clip: dict[str, Any]) -> list[str]:
-    ours, theirs = (clip[system] for system in SYSTEMS[:2])
-    cells = [f"{clip['id']:05d}", str(len(clip["frames"]))]
-    for key, _, digits, gain in CLIP_COLUMNS:
-        cells += [_cell(ours[key], digits), _cell(theirs[key], digits)]
-        cells += [_cell(minus(ours[key], theirs[key]), digits, "+")] if gain else []
-    return [*cells, _cell(ours["vmaf_neg"], 2)]
+def _lay_out(columns: Sequence[Sequence[str]]) -> str:
+    header, *rows = zip(*columns, strict=True)
+    return lay_out(header, rows)
 
 
-def _cell(value: float | None, places: int, sign: str = "") -> str:
-    return "-" if value is None else f"{value:{sign}.{places}f}"
+def _cells(values: Iterable[float | None], places: int, sign: str = "") -> list[str]:
+    return ["-" if value is None else f"{value:{sign}.{places}f}" for value in values]
