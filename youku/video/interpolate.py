@@ -28,12 +28,12 @@ Size = tuple[int, int] | Fraction
 
 def upscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
     """Planes of one frame of a clip with `header`, `scale` times larger; sizes as in `scaled_header`."""
-    return _resample(planes, header, scaled_header(header, scale), scale, kernel)
+    return _resample(planes, header, scaled_header(header, scale), (scale, scale), kernel)
 
 
 def upscale_chroma(planes: Planes, header: Header, scale: int) -> Planes:
     """U and V alone (nothing for mono), cut to the target's chroma size where the picture is odd."""
-    return _resample(planes, header, scaled_header(header, scale), scale, "bicubic", first=1)
+    return _resample(planes, header, scaled_header(header, scale), (scale, scale), "bicubic", first=1)
 
 
 def upscale_chroma_on(planes: "Sequence[torch.Tensor]", header: Header, scale: int) -> "list[torch.Tensor]":
@@ -58,7 +58,7 @@ def downscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic
     if header.width % scale or header.height % scale:
         raise ValueError(f"{header.size}: expected multiples of {scale}; crop the clip first")
     target = header.resized(header.width // scale, header.height // scale)
-    return _resample(planes, header, target, 1 / scale, kernel)
+    return _resample(planes, header, target, (1 / scale, 1 / scale), kernel)
 
 
 def scaled_header(header: Header, scale: int) -> Header:
@@ -66,33 +66,33 @@ def scaled_header(header: Header, scale: int) -> Header:
     return header.resized(header.width * scale, header.height * scale)
 
 
-def _resample(planes: Planes, header: Header, target: Header, scale: float, kernel: str, first: int = 0) -> Planes:
-    """The planes from `first` on, as large as in `target`."""
-    shifts = color.chroma_shift(header.layout, scale)
-    return tuple(
-        _resample_plane(
-            planes[index], target.plane_shapes[index], scale, kernel, shifts if index else (0.0, 0.0), header
-        )
-        for index in range(first, len(planes))
-    )
+def _resample(
+    planes: Planes, header: Header, target: Header, scales: tuple[float, float], kernel: str, first: int = 0
+) -> Planes:
+    """The planes from `first` on, as large as in `target`: (rows, columns) by `scales`."""
+    down, across = (color.chroma_shift(header.layout, scale)[axis] for axis, scale in enumerate(scales))
+    made = []
+    for index in range(first, len(planes)):
+        plane, shifts = planes[index], (down, across) if index else (0.0, 0.0)
+        sizes = zip(plane.shape, target.plane_shapes[index], shifts, scales, strict=True)
+        made.append(_resample_plane(plane, [(*one, kernel, scale) for *one, scale in sizes], header))
+    return tuple(made)
 
 
-def _resample_plane(
-    plane: np.ndarray, shape: tuple[int, int], scale: float, kernel: str, shifts: tuple[float, float], header: Header
-) -> np.ndarray:
-    """(H, W) codes to `shape`; edges repeat."""
-    axes = list(zip(plane.shape, shape, shifts, strict=True))  # rows, columns
+def _resample_plane(plane: np.ndarray, axes: list[tuple[int, int, float, str, float]], header: Header) -> np.ndarray:
+    """(H, W) codes, its rows and columns as `resize.weights` makes them; edges repeat."""
     if resize.compiled:
-        rows, columns = (resize.taps(*axis, kernel, scale) for axis in axes)
-        out, dtype = np.empty(shape, header.dtype), plane.dtype if plane.dtype in (np.uint8, np.uint16) else np.float32
+        rows, columns = (resize.taps(*axis) for axis in axes)
+        dtype = plane.dtype if plane.dtype in (np.uint8, np.uint16) else np.float32
+        out = np.empty([size for _, size, *_ in axes], header.dtype)
         whole = np.require(plane, dtype, ("C", "A"))  # frames of a map lie at any byte
         resize.compiled.resample(whole, *rows, *columns, out, (1 << header.depth) - 1)
         return out
     import torch  # a second to load: only where a tensor is made
 
-    down, across = (resize.bands(*axis, kernel, scale) for axis in axes)
+    down, across = (resize.bands(*axis) for axis in axes)
     x = torch.from_numpy(plane.astype(np.float32))
-    if scale > 1:  # the pass that leaves less first
+    if axes[0][-1] > 1:  # the pass that leaves less first
         made = resize.product(down, resize.product(across, x.T).T)
     else:
         made = resize.product(across, resize.product(down, x).T).T
@@ -140,14 +140,4 @@ def target_header(header: Header, size: Size) -> Header:
 
 def fit(planes: Planes, header: Header, target: Header) -> Planes:
     """Planes of a frame with `header`, as large as `target` says: bicubic, anti-aliased where it shrinks."""
-    import torch
-
-    ratios = target.height / header.height, target.width / header.width
-    out = []
-    for index, (plane, sides) in enumerate(zip(planes, target.plane_shapes, strict=True)):
-        values = torch.from_numpy(plane.astype("float32"))
-        for axis, (side, ratio) in enumerate(zip(sides, ratios, strict=True)):
-            shift = color.chroma_shift(header.layout, ratio)[axis] if index else 0.0
-            values = resize.rescale(values, side, axis - 2, "bicubic", shift, ratio)  # (H, W) -> (height, width)
-        out.append(resize.to_integers(values.numpy(), header.depth))
-    return tuple(out)
+    return _resample(planes, header, target, (target.height / header.height, target.width / header.width), "bicubic")
