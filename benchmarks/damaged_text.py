@@ -219,7 +219,7 @@ def _planes(folder: Path) -> bool:
 def _pairs(folder: Path) -> bool:
     pairs = manifest.read_manifest(folder)
     is_current = pair_folder._is_current(folder, 0, pairs, {"seed": 0})
-    source = pairs.get("00000", {}).get("source")
+    source = pairs.get(0, {}).get("source")
     pair_folder._refuse_taken(folder, 0, pairs, source)
     pair_folder._list(folder, 0, pairs, {"source": source, "frames": None})
     return not is_current

@@ -52,10 +52,10 @@ class Wanted:
         if self.zip_path.is_dir():
             raise ValueError(f"{self.zip_path}: expected a zip, found a folder; move it away and run again")
         folder = self.clip_path(self.archive.first).parent
-        own = sorted({f"{clip_id:05d}" for clip_id in self.clip_ids} & manifest.read_manifest(folder).keys())
+        own = sorted({*self.clip_ids} & manifest.read_manifest(folder).keys())
         if own:
             raise ValueError(
-                f"{folder}: {own[0]}{f' and {len(own) - 1} more' if own[1:] else ''} of pairs.json are your own pairs, "
+                f"{folder}: {own[0]:05d}{f' and {len(own) - 1} more' if own[1:] else ''} of pairs.json are your own pairs, "
                 "which the contest's clips of these ids would replace; move the folder away, or give another --data"
             )
 

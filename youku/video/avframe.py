@@ -175,8 +175,8 @@ def make_header(
     return Header(width, height, tuple(tokens))
 
 
-def to_planes(frame: VideoFrame, header: Header, turn: Turn) -> Planes:
-    """Read-only planes of a decoded frame in the header's layout, depth and size."""
+def to_planes(frame: VideoFrame, header: Header, turn: Turn, matrix: str = "601") -> Planes:
+    """Read-only planes of a decoded frame in the header's layout, depth and size; RGB becomes Y'CbCr of `matrix`."""
     height, width = (header.width, header.height) if turn[0] else (header.height, header.width)
     layout = pix_fmt(header.chroma)
     if (frame.width, frame.height) != (width, height) or not _same_samples(frame.format, header.chroma):
@@ -185,7 +185,7 @@ def to_planes(frame: VideoFrame, header: Header, turn: Turn) -> Planes:
             width,
             height,
             layout,
-            dst_colorspace=Colorspace.ITU601 if rgb else None,
+            dst_colorspace=(Colorspace.ITU601 if matrix == "601" else Colorspace(MATRICES[matrix])) if rgb else None,
             dst_color_range=ColorRange.MPEG if rgb else None,
             interpolation=_RGB_SCALER if rgb else _SCALER,
             threads=1,
@@ -195,15 +195,8 @@ def to_planes(frame: VideoFrame, header: Header, turn: Turn) -> Planes:
 
 def rgb_to_planes(picture: np.ndarray, header: Header, matrix: str) -> Planes:
     """An 8-bit RGB picture (H, W, 3) as studio-range planes, by FFmpeg's scaler: quicker than `color`, and less exact."""
-    space = Colorspace.ITU601 if matrix == "601" else Colorspace(MATRICES[matrix])
-    frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24").reformat(
-        format=pix_fmt(header.chroma),
-        dst_colorspace=space,
-        dst_color_range=ColorRange.MPEG,
-        interpolation=_RGB_SCALER,
-        threads=1,
-    )
-    return tuple(_views(frame, header.dtype))
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+    return to_planes(frame, header, turn_of(()), matrix)
 
 
 def to_frame(planes: Planes, header: Header) -> VideoFrame:
@@ -229,21 +222,20 @@ def _graph(frame: Any, filters: tuple[Filter, ...]) -> Any:
     graph.threads = 1
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
     nodes = [graph.add(name, options) for name, options in filters]
-    return graph.link_nodes(source, *nodes, graph.add("buffersink"))
+    graph.link_nodes(source, *nodes, graph.add("buffersink")).configure()
+    return graph
 
 
 def filtered(frames: Iterator[Any], filters: tuple[Filter, ...]) -> Iterator[Any]:
     """What FFmpeg's filters make of the frames."""
-    graph = None
-    for frame in chain(frames, [None]):
-        if graph is None and frame is not None:
-            graph = _graph(frame, filters)
-            graph.configure()
-        if graph is not None:
-            graph.push(frame)
-            with suppress(av.error.BlockingIOError, av.error.EOFError):
-                while True:
-                    yield graph.pull()
+    if (first := next(frames, None)) is None:
+        return
+    graph = _graph(first, filters)
+    for frame in chain([first], frames, [None]):
+        graph.push(frame)
+        with suppress(av.error.BlockingIOError, av.error.EOFError):
+            while True:
+                yield graph.pull()
 
 
 def look_at(frame: Any) -> tuple[dict[str, bytes], str | None, str]:
@@ -251,7 +243,6 @@ def look_at(frame: Any) -> tuple[dict[str, bytes], str | None, str]:
     known = {kind.value for kind in SideDataType}  # any other kind on a frame, such as EXIF, makes PyAV 18 raise
     unknown = tuple(("sidedata", f"mode=delete:type={number}") for number in range(48) if number not in known)
     graph = _graph(frame, (*unknown, ("showinfo", "checksum=0")))
-    graph.configure()
     with listen(av.logging.INFO) as said:
         graph.push(frame)
         data = {item.type.name: bytes(item) for item in graph.pull().side_data}

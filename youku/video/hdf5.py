@@ -140,9 +140,7 @@ def _views(pair: PictureFiles, content: Content) -> Iterator[tuple[np.ndarray, n
         small = resize.imresize(picture, int(picture.shape[0] * zoom), int(picture.shape[1] * zoom))
         for quarter_turns in range(4):
             view = np.rot90(small, quarter_turns)
-            height, width = (side // content.scale * content.scale for side in view.shape[:2])
-            high = np.ascontiguousarray(view[:height, :width])
-            yield resize.shrink(high, content.scale, picture_sets.RESIZER), high
+            yield picture_sets.reduce(view, pair.high, content.scale, picture_sets.RESIZER)
 
 
 def _patches(luma: np.ndarray, patch_px: int, stride_px: int) -> np.ndarray:

@@ -28,12 +28,12 @@ Size = tuple[int, int] | Fraction
 
 def upscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic") -> Planes:
     """Planes of one frame of a clip with `header`, `scale` times larger; sizes as in `scaled_header`."""
-    return _resample(planes, header, scaled_header(header, scale), (scale, scale), kernel)
+    return fit(planes, header, scaled_header(header, scale), kernel)
 
 
 def upscale_chroma(planes: Planes, header: Header, scale: int) -> Planes:
     """U and V alone (nothing for mono), cut to the target's chroma size where the picture is odd."""
-    return _resample(planes, header, scaled_header(header, scale), (scale, scale), "bicubic", first=1)
+    return fit(planes, header, scaled_header(header, scale), first=1)
 
 
 def upscale_chroma_on(planes: "Sequence[torch.Tensor]", header: Header, scale: int) -> "list[torch.Tensor]":
@@ -58,7 +58,7 @@ def downscale(planes: Planes, header: Header, scale: int, kernel: str = "bicubic
     if header.width % scale or header.height % scale:
         raise ValueError(f"{header.size}: expected multiples of {scale}; crop the clip first")
     target = header.resized(header.width // scale, header.height // scale)
-    return _resample(planes, header, target, (1 / scale, 1 / scale), kernel)
+    return fit(planes, header, target, kernel)
 
 
 def scaled_header(header: Header, scale: int) -> Header:
@@ -66,20 +66,19 @@ def scaled_header(header: Header, scale: int) -> Header:
     return header.resized(header.width * scale, header.height * scale)
 
 
-def _resample(
-    planes: Planes, header: Header, target: Header, scales: tuple[float, float], kernel: str, first: int = 0
-) -> Planes:
-    """The planes from `first` on, as large as in `target`: (rows, columns) by `scales`."""
+def fit(planes: Planes, header: Header, target: Header, kernel: str = "bicubic", first: int = 0) -> Planes:
+    """Planes from `first` on of a frame with `header`, as large as `target` says: anti-aliased where it shrinks."""
+    scales = target.height / header.height, target.width / header.width
     down, across = (color.chroma_shift(header.layout, scale)[axis] for axis, scale in enumerate(scales))
     made = []
     for index in range(first, len(planes)):
         plane, shifts = planes[index], (down, across) if index else (0.0, 0.0)
         sizes = zip(plane.shape, target.plane_shapes[index], shifts, scales, strict=True)
-        made.append(_resample_plane(plane, [(*one, kernel, scale) for *one, scale in sizes], header))
+        made.append(_resample(plane, [(*one, kernel, scale) for *one, scale in sizes], header))
     return tuple(made)
 
 
-def _resample_plane(plane: np.ndarray, axes: list[tuple[int, int, float, str, float]], header: Header) -> np.ndarray:
+def _resample(plane: np.ndarray, axes: list[tuple[int, int, float, str, float]], header: Header) -> np.ndarray:
     """(H, W) codes, its rows and columns as `resize.weights` makes them; edges repeat."""
     if resize.compiled:
         rows, columns = (resize.taps(*axis) for axis in axes)
@@ -136,8 +135,3 @@ def target_header(header: Header, size: Size) -> Header:
         for side, step, limit in zip((header.width, header.height), (sub_x or 1, sub_y or 1), limits, strict=True)
     ]
     return header.resized(max(sides[0], sub_x or 1), max(sides[1], sub_y or 1))
-
-
-def fit(planes: Planes, header: Header, target: Header) -> Planes:
-    """Planes of a frame with `header`, as large as `target` says: bicubic, anti-aliased where it shrinks."""
-    return _resample(planes, header, target, (target.height / header.height, target.width / header.width), "bicubic")

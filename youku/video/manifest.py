@@ -9,7 +9,7 @@ from youku import files
 MANIFEST = "pairs.json"
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[int, Any]:
     """Its pairs, by id; none where there is no such file. ValueError for one of another kind."""
     path = folder / MANIFEST
     manifest = files.read_json(path) if path.exists() else {"pairs": {}}
@@ -24,10 +24,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f'{path}: expected {{"pairs": ...}} of this kit: {told}; move it away or name another folder'
         ) from None
-    return manifest["pairs"]
+    return {int(name): pair for name, pair in manifest["pairs"].items()}
 
 
 def films(folder: Path) -> dict[int, str]:
     """What pairs.json says that each pair was cut from, by id: the source's name and size, wherever it lay; none without."""
     listed = read_manifest(folder).items()
-    return {int(name): f"{Path(pair['source']).name} ({pair.get('source_bytes')} bytes)" for name, pair in listed}
+    return {clip_id: f"{Path(pair['source']).name} ({pair.get('source_bytes')} bytes)" for clip_id, pair in listed}

@@ -99,7 +99,7 @@ def number(parts: Sequence[Part]) -> Iterator[Part]:
         first = _first_of(part, pairs) if next_id is None else next_id
         yield replace(part, first_id=first)
         places = range(first, first + _num_pairs(part))
-        pairs |= {f"{clip_id:05d}": part.settings for clip_id in places}  # the next begins after them
+        pairs |= dict.fromkeys(places, part.settings)  # the next begins after them
         next_id = None if next_id is None else places.stop
 
 
@@ -145,20 +145,16 @@ def make(part: Part, watch: Watch = unwatched) -> tuple[list[int], int]:
     return made, clip_id
 
 
-def _first_of(part: Part, pairs: dict[str, Any]) -> int:
+def _first_of(part: Part, pairs: dict[int, Any]) -> int:
     """The first id of the pairs of a source, or the first above all that lie in the folder."""
-    there, listed = _ids_in(part.folder), _of(part.settings, pairs).items()
-    own = [clip_id for clip_id, pair in listed if clip_id in there or _agree(pair, part.settings, *CUT)]
-    return min(own) if own else 1 + max([*map(int, pairs), *there], default=-1)
+    there = _ids_in(part.folder)
+    own = {clip_id: pair for clip_id, pair in pairs.items() if _agree(pair, part.settings, "source")}
+    own_ids = [clip_id for clip_id, pair in own.items() if clip_id in there or _agree(pair, part.settings, *CUT)]
+    return min(own_ids) if own_ids else 1 + max([*pairs, *there], default=-1)
 
 
 def _ids_in(folder: Path) -> set[int]:
     return {name[0] for path in folder.glob("*.y4m") if (name := contest.parse_name(path.name))}
-
-
-def _of(settings: dict[str, Any], pairs: dict[str, Any]) -> dict[int, Any]:
-    """The pairs of the same source, by id."""
-    return {int(name): pair for name, pair in pairs.items() if pair["source"] == settings["source"]}
 
 
 def _agree(pair: dict[str, Any], other: dict[str, Any], *keys: str) -> bool:
@@ -173,7 +169,7 @@ def _refuse(folder: Path, parts: Sequence[Part], first_id: int | None) -> None:
     there, pairs = _ids_in(folder), read_manifest(folder)
     for part in parts if there else ():
         name, settings = part.source.name, part.settings
-        own = {clip_id: pair for clip_id, pair in _of(settings, pairs).items() if clip_id in there}
+        own = {number: pair for number, pair in pairs.items() if number in there and _agree(pair, settings, "source")}
         first = _first_of(part, pairs) if first_id is None else first_id
         beside = {clip_id for clip_id in there if clip_id >= first} - {*own}
         if first_id is None and not beside and all(_agree(pair, settings, *CUT) for pair in own.values()):
@@ -195,14 +191,14 @@ def _refuse(folder: Path, parts: Sequence[Part], first_id: int | None) -> None:
 def shown_twice(folder: str | Path) -> dict[int, int]:
     """The pairs that lie there and show a frame of a source that another one before shows, made in the same way: which."""
     seen, found, there = dict[str, dict[int, int]](), dict[int, int](), _ids_in(Path(folder))
-    for name, pair in sorted(read_manifest(Path(folder)).items()):
-        if int(name) in there and pair["frames"] and {"cut", "first_frame"} <= pair.keys():
-            files.require(pair, {"first_frame": int, "cut": {"every": int}}, f"{MANIFEST}: pairs.{name}")
+    for clip_id, pair in sorted(read_manifest(Path(folder)).items()):
+        if clip_id in there and pair["frames"] and {"cut", "first_frame"} <= pair.keys():
+            files.require(pair, {"first_frame": int, "cut": {"every": int}}, f"{MANIFEST}: pairs.{clip_id:05d}")
             every, shown = pair["cut"]["every"], seen.setdefault(str([pair.get(key) for key in ("source", *WAY)]), {})
             numbers = [(pair["first_frame"] + index) * every for index in range(pair["frames"])]
             if before := [shown[number] for number in numbers if number in shown]:
-                found[int(name)] = before[0]
-            shown |= dict.fromkeys(numbers, int(name))
+                found[clip_id] = before[0]
+            shown |= dict.fromkeys(numbers, clip_id)
     return found
 
 
@@ -218,21 +214,21 @@ def _num_pairs(part: Part) -> int:
     return num_frames // length
 
 
-def _refuse_taken(folder: Path, clip_id: int, pairs: dict[str, Any], source: str) -> None:
+def _refuse_taken(folder: Path, clip_id: int, pairs: dict[int, Any], source: str) -> None:
     """ValueError where the place of a pair is taken, or there is none."""
     if not 0 <= clip_id <= 99999:
         raise ValueError(f"clip id {clip_id}: contest names have five digits; choose another --first-id")
-    listed, low = pairs.get(f"{clip_id:05d}"), folder / contest.low_name(clip_id)
+    listed, low = pairs.get(clip_id), folder / contest.low_name(clip_id)
     there = [path for path in (low, folder / contest.high_name(clip_id)) if path.exists()]
-    if there and not listed and not (listed := read_manifest(folder).get(f"{clip_id:05d}")):  # another's since
+    if there and not listed and not (listed := read_manifest(folder).get(clip_id)):  # another's since
         raise ValueError(f"{there[0]}: exists and is not in {MANIFEST}; choose another --first-id or another folder")
     if listed is not None and listed["source"] != source:
-        told = f"is a pair of {listed['source']}; add --first-id {1 + max(map(int, pairs))}, or name another folder"
+        told = f"is a pair of {listed['source']}; add --first-id {1 + max(pairs)}, or name another folder"
         raise ValueError(f"{low}: {told}")
 
 
 def _make_one(
-    part: Part, clip_id: int, frames: Iterator[Planes], header: Header, pairs: dict[str, Any], entry: dict[str, Any]
+    part: Part, clip_id: int, frames: Iterator[Planes], header: Header, pairs: dict[int, Any], entry: dict[str, Any]
 ) -> int:
     """Make a pair, listed as begun meanwhile, so that a run that is killed may be repeated; ValueError for a taken place."""
     _refuse_taken(part.folder, clip_id, pairs, entry["source"])
@@ -250,11 +246,11 @@ def _make_one(
     return num_frames
 
 
-def _list(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> None:
+def _list(folder: Path, clip_id: int, pairs: dict[int, Any], entry: dict[str, Any]) -> None:
     """An empty entry is none."""
     with leftovers.locked(files.make_folder(folder) / f".{MANIFEST}.lock"):  # other shards list theirs there
-        pairs |= {**read_manifest(folder), f"{clip_id:05d}": entry}
-        if listed := {name: pair for name, pair in sorted(pairs.items()) if pair}:
+        pairs |= {**read_manifest(folder), clip_id: entry}
+        if listed := {f"{number:05d}": pair for number, pair in sorted(pairs.items()) if pair}:
             files.write_json(folder / MANIFEST, {"pairs": listed})
         else:
             (folder / MANIFEST).unlink(missing_ok=True)
@@ -269,9 +265,9 @@ def _settings(source: Material, degradation: Degradation, selection: Selection, 
     return json.loads(json.dumps(settings, ensure_ascii=False).encode(errors="xmlcharrefreplace"))
 
 
-def _is_current(folder: Path, clip_id: int, pairs: dict[str, Any], entry: dict[str, Any]) -> bool:
+def _is_current(folder: Path, clip_id: int, pairs: dict[int, Any], entry: dict[str, Any]) -> bool:
     """Whether both files are there, whole, and made with the same settings."""
-    have = pairs.get(f"{clip_id:05d}")
+    have = pairs.get(clip_id)
     if not have or not have.get("frames") or any(have.get(key) != value for key, value in entry.items()):
         return False
     with suppress(FileNotFoundError, y4m.Y4MError):

@@ -12,7 +12,6 @@ of memory, a twentieth of what sha256 costs; it is no proof against who forges a
 """
 
 import hashlib
-import itertools
 import os
 import shutil
 import sys
@@ -53,13 +52,13 @@ class Kept:
 
     def segments(self) -> list[Path]:
         """Finished and undamaged segments in order, without a gap; each is named by number, frames and digest."""
-
-        def is_next(number: int, path: Path) -> bool:
+        found: list[Path] = []
+        for path in sorted(self.folder.glob("*.segment")):
             index, _, digest, _ = path.name.split(".")
-            return int(index) == number and digest == digest_of(path)
-
-        found = enumerate(sorted(self.folder.glob("*.segment")))
-        return [path for _, path in itertools.takewhile(lambda pair: is_next(*pair), found)]
+            if int(index) != len(found) or digest != digest_of(path):
+                break
+            found.append(path)
+        return found
 
     def resume(self, step: int = 1) -> list[Path]:
         """Those to go on after, a multiple of `step`; what else lies there is removed."""
