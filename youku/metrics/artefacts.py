@@ -13,6 +13,8 @@ Source: old-film report, sections 4.4.4 (flicker, colour shift) and 4.9.5 (ringi
 ours. The difference of temporal differences is the flicker term of video coding [e.g. Fan 2002], taken without a mask.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,7 +73,7 @@ def colour_shift(pred: Planes, high: Planes, depth: int = 8) -> tuple[float, ...
     return tuple((float(a.mean()) - float(b.mean())) / unit for a, b in zip(pred, high, strict=True))
 
 
-def _local_max(plane: "torch.Tensor") -> "torch.Tensor":
+def _local_max(plane: torch.Tensor) -> torch.Tensor:
     """Largest value of the window around each sample; rows, then columns, what lies outside the picture left out."""
     from torch.nn import functional as F
 

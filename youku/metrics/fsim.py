@@ -5,6 +5,8 @@ Phase congruency is Kovesi's [1999, Videre 1(3)] with the constants of the autho
 code values 0-255; planes of other depths are brought there.
 """
 
+from __future__ import annotations
+
 import math
 from functools import lru_cache
 

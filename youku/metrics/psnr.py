@@ -8,6 +8,8 @@ An exact match has infinite PSNR; a mean of decibels that contains inf is inf, a
 `ffmpeg` is the organiser's bmp route (bgr24), `float` is `color` with chroma read at its siting. All samples count.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any

@@ -6,6 +6,8 @@ MS-SSIM [Wang et al. 2003] is the product of its factors over five scales.
 The interface is pytorch-ssim's: `ssim(img1, img2, window_size, size_average)` and class `SSIM`.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Callable, Sequence
 from functools import lru_cache

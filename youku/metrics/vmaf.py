@@ -7,6 +7,8 @@ A number means nothing without its makers: every result names the model, the lib
 Source: Netflix/vmaf; ffmpeg's libvmaf filter.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import queue
@@ -18,7 +20,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Self
 
 from youku import files, stops
 from youku.text_table import plural
@@ -147,7 +148,7 @@ class Meter:
             for write, header, waiting in zip(writes, (distorted, reference), self._queues, strict=True)
         ]
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Meter:
         return self
 
     def __exit__(self, *_: object) -> None:

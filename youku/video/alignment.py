@@ -9,6 +9,8 @@ Source: old-film report, section 4.8.1 (2): pairs of an old and a restored film 
 agree. The sub-pixel shift is a cross-correlation refined by a matrix Fourier transform [Guizar-Sicairos 2008].
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -6,6 +6,8 @@ A layout that y4m cannot hold becomes the nearest one that it can: more chroma s
 as 4:4:4 by BT.601 in studio range. Range and matrix of Y'CbCr are kept: they are tags, not a reason to rescale.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress

@@ -6,6 +6,8 @@ move by 1 / s of a pixel. The others turn and zoom as well and are interpolated 
 slow, as a small picture of a film moves little from frame to frame.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 MOST_SPEED_PX = 3.0  # of a pan, in low-resolution pixels a frame; half of the pans are slower than 0.4

@@ -4,6 +4,8 @@
 pattern; a single one is decoded as a video of one frame.
 """
 
+from __future__ import annotations
+
 import itertools
 import math
 import re
@@ -39,9 +41,9 @@ class Opened:
     """Where it is known without reading them all."""
     params: Iterable[str] = field(default_factory=lambda: itertools.repeat(""))
     """What follows FRAME on each frame's own line; kept from files, dropped from stdin, as ffmpeg drops it."""
-    tags: "Tags | None" = None
+    tags: Tags | None = None
     """Of pictures, and of a video."""
-    recording: "Recording | None" = None
+    recording: Recording | None = None
     """The video that the frames are of."""
 
     @property

@@ -4,6 +4,8 @@
 decoder are two ffmpeg processes joined by pipes; coders run on one thread so that the result repeats bit for bit.
 """
 
+from __future__ import annotations
+
 import re
 import shutil
 from collections.abc import Iterable, Iterator

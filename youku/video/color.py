@@ -6,6 +6,8 @@ FCC 73.682 as ITU-T H.273 has them; MATLAB `rgb2ycbcr`.
 y4m declares no matrix: 601 is the default throughout, and a round trip cancels the choice.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
 
 import numpy as np

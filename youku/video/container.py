@@ -5,6 +5,8 @@ subtitles, attachments, chapters and metadata of a file. A variable rate stays o
 to the tick, MKV and WebM count milliseconds.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass

@@ -4,6 +4,8 @@ Names and a `Conversion` -> a file, stdout or a set of pictures that appears who
 kept between y4m files and folders of gray planes.
 """
 
+from __future__ import annotations
+
 import itertools
 import logging
 import re

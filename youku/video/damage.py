@@ -3,6 +3,8 @@
 A file's size and what it claims -> nothing, or ValueError naming the file.
 """
 
+from __future__ import annotations
+
 import re
 import struct
 import zlib

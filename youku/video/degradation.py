@@ -5,6 +5,8 @@ plane by plane at the chroma's own siting. Same frames, settings and seed, same 
 Sources: the old-film report's list of degradations (sections 4.8.1, 4.9); the contest's clips for "youku".
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path

@@ -4,6 +4,8 @@ Header, file name and `Encoding` -> ffmpeg's options for the encoder, or ValueEr
 codes in segments that are kept: frames -> packets of the whole film, those of an earlier run among them.
 """
 
+from __future__ import annotations
+
 import logging
 import re
 import struct
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -72,7 +74,7 @@ class Encoding:
         """ffmpeg's name of it."""
         return _ENCODERS[self.codec][0]
 
-    def options(self, header: Header, tags: "Tags") -> dict[str, str]:
+    def options(self, header: Header, tags: Tags) -> dict[str, str]:
         """ffmpeg's options for this encoder and pictures, HDR10's light levels among them."""
         _, options, crf, most, *_ = _ENCODERS[self.codec]
         options = options | ({"crf": str(crf if self.crf is None else self.crf)} if most else {})
@@ -154,7 +156,7 @@ def second_pass(header: Header, target: str | Path, encoding: Encoding) -> list[
     return options
 
 
-def _hdr_options(codec: str, options: dict[str, str], tags: "Tags") -> dict[str, str]:
+def _hdr_options(codec: str, options: dict[str, str], tags: Tags) -> dict[str, str]:
     """HDR10's mastering display and light levels as parameters of x264 and x265; the other coders cannot say them."""
     names = {"x264": ("mastering-display", "cll"), "x265": ("master-display", "max-cll")}
     if not (tags.mastering or tags.light):
@@ -206,7 +208,7 @@ class Coder:
         self._old = kept.resume()
         self.num_kept = sum(map(num_frames_of, self._old))
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Coder:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,6 +3,8 @@
 Commands are built by ffmpeg-python, always with `cmd=` explicit. Bytes go through pipes, so no frame is a file here.
 """
 
+from __future__ import annotations
+
 import re
 import shlex
 import signal

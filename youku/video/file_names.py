@@ -4,6 +4,8 @@ A picture set is a folder (sorted by name, numbers by value) or a pattern such a
 Nothing is opened here but the first line of a clip (`kind_of_source`).
 """
 
+from __future__ import annotations
+
 import re
 from enum import StrEnum
 from pathlib import Path

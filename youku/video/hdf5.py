@@ -8,6 +8,8 @@ low resolution is MATLAB's bicubic; the public prepare.py has Pillow's bicubic a
 Source: github.com/yjn870/FSRCNN-pytorch; patches of Dong et al. 2016; 64x64 at stride 20 from the old-film report.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path

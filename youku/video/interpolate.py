@@ -8,6 +8,8 @@ kernels.c where the package was built with a C compiler, else by products with b
 picture is as large as fits inside the size, its sides whole chroma samples (even for 4:2:0).
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from fractions import Fraction
@@ -36,7 +38,7 @@ def upscale_chroma(planes: Planes, header: Header, scale: int) -> Planes:
     return fit(planes, header, scaled_header(header, scale), first=1)
 
 
-def upscale_chroma_on(planes: "Sequence[torch.Tensor]", header: Header, scale: int) -> "list[torch.Tensor]":
+def upscale_chroma_on(planes: Sequence[torch.Tensor], header: Header, scale: int) -> list[torch.Tensor]:
     """`upscale_chroma` of integers (N, h, w) on their device, in code values to be rounded: float64, so without an error.
 
     Float32, as on the processor, rounds the other way now and then where a sample lies on a half.

@@ -6,6 +6,8 @@ subtitle lights its lines, so a bar with subtitles counts as picture. A clip tha
 small spot, has no bars. Source: our own measure; the contest's clips have bars of (16, 128, 128).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

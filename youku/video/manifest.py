@@ -1,5 +1,7 @@
 """What pairs.json in a folder of training pairs says that each was made of (`pair_folder` writes it)."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import Any

@@ -14,6 +14,8 @@ A block is lost where what is left exceeds half of its detail; a cut loses most 
 letterbox bars, tell nothing and do not count. Source: our own measure, checked on film and phone footage.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
 
 import numpy as np

@@ -4,6 +4,8 @@ Sources -> Youku_NNNNN_h_GT.y4m, Youku_NNNNN_l.y4m and pairs.json, which says of
 that is not listed there is never replaced.
 """
 
+from __future__ import annotations
+
 import itertools
 import json
 import logging

@@ -13,6 +13,8 @@ some lack a twin, are refused. Sources: SelfExSR's data (Huang 2015); DIV2K (Agu
 Set5, Set14, B100, Urban100 as EDSR's benchmark.tar does.
 """
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,6 +5,8 @@ They appear under their names only when all of them are written; a `Writer` keep
 of one that was made there before; pictures that were not are only replaced by name.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 import shutil

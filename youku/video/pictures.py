@@ -6,6 +6,8 @@ planes by ffmpeg (the organiser's route, byte for byte) or by `color` in float, 
 without any loss. `picture_writer` is the way back.
 """
 
+from __future__ import annotations
+
 import logging
 import re
 import tempfile

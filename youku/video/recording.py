@@ -5,6 +5,8 @@ network wants the other cores, and what a decoder says is then about the frame a
 AV1 read altered bytes as other pictures, WMV half of them, and raw streams that end between pictures have no count.
 """
 
+from __future__ import annotations
+
 import logging
 import shlex
 from collections.abc import Iterable, Iterator

@@ -8,6 +8,8 @@ Mitchell (B = C = 1/3 [Mitchell, Netravali 1988]) are the old-film report's othe
 Networks are tied to the resizer they were trained on (the report's table 4.8.1), so SHRINKERS gives each a name.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -198,9 +200,7 @@ def taps(size_in: int, size_out: int, shift: float, kernel: str, scale: float) -
 
 
 @lru_cache(maxsize=16)
-def matrix(
-    size_in: int, size_out: int, shift: float, kernel: str, scale: float, device: "torch.device"
-) -> "torch.Tensor":
+def matrix(size_in: int, size_out: int, shift: float, kernel: str, scale: float, device: torch.device) -> torch.Tensor:
     """`weights` as one (size_out, size_in) float64 matrix on a device, edges repeating."""
     import torch
 
@@ -211,9 +211,7 @@ def matrix(
 
 
 @lru_cache(maxsize=64)
-def bands(
-    size_in: int, size_out: int, shift: float, kernel: str, scale: float
-) -> "list[tuple[int, int, torch.Tensor]]":
+def bands(size_in: int, size_out: int, shift: float, kernel: str, scale: float) -> list[tuple[int, int, torch.Tensor]]:
     """`weights` by runs of outputs, edges repeating: (first input, end of inputs, weights (outputs, inputs)) of each."""
     import torch
 
@@ -227,7 +225,7 @@ def bands(
     return found
 
 
-def product(made_by: "list[tuple[int, int, torch.Tensor]]", x: "torch.Tensor") -> "torch.Tensor":
+def product(made_by: list[tuple[int, int, torch.Tensor]], x: torch.Tensor) -> torch.Tensor:
     """(size_in, W) to (size_out, W), by `bands`."""
     import torch
 
@@ -267,8 +265,8 @@ def rescale(
 
 @lru_cache(maxsize=128)
 def sent(
-    device: "torch.device", dtype: "torch.dtype", make: Callable[..., tuple[np.ndarray, np.ndarray]], *of: Any
-) -> "tuple[torch.Tensor, torch.Tensor]":
+    device: torch.device, dtype: torch.dtype, make: Callable[..., tuple[np.ndarray, np.ndarray]], *of: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
     """What `make` gives of its arguments, on a device, indices as they are: sent once, since a GPU is waited for."""
     import torch
 

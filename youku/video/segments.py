@@ -11,6 +11,8 @@ A digest is XXH3 of 128 bits (https://xxhash.com), which tells damage and change
 of memory, a twentieth of what sha256 costs; it is no proof against who forges a file.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import shutil

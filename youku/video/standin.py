@@ -4,6 +4,8 @@ They let the demo, the tests and the notebooks run without a download: contest-l
 low-resolution clip, letterbox bars and a cut. Nothing about them is Youku's own footage.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -6,6 +6,8 @@ zip members; `Writer` writes to any binary file.
 Memory follows the bytes that are there, never what a head claims.
 """
 
+from __future__ import annotations
+
 import io
 import mmap
 import os

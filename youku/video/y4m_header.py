@@ -4,12 +4,13 @@ A line of bytes <-> Header, which says size, layout, depth, rate and shape of a 
 page of mjpegtools, and the chroma names that ffmpeg's yuv4mpegenc writes.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 
@@ -78,7 +79,7 @@ class Header:
         chroma = (-(-self.height // sub_y), -(-self.width // sub_x))
         return luma, chroma, chroma
 
-    def is_like(self, other: Self) -> bool:
+    def is_like(self, other: Header) -> bool:
         """Whether planes of one can be compared with those of the other."""
         return (self.plane_shapes, self.depth) == (other.plane_shapes, other.depth)
 
@@ -135,11 +136,11 @@ class Header:
             )
         return planes
 
-    def at_rate(self, fps: Fraction) -> Self:
+    def at_rate(self, fps: Fraction) -> Header:
         """The same header with another F."""
         return replace(self, tokens=self._tokens_but(F=f"{fps.numerator}:{fps.denominator}"))
 
-    def resized(self, width: int, height: int) -> Self:
+    def resized(self, width: int, height: int) -> Header:
         """The same header with another W and H and every other token as it was."""
         return replace(self, width=width, height=height, tokens=self._tokens_but(W=width, H=height))
 
