@@ -68,11 +68,11 @@ def upsample_chroma(chroma: Array, height: int, width: int, layout: Layout, kern
     return out[..., :height, :width]  # odd sizes: doubled, then cut
 
 
-def downsample_chroma(chroma: Array, layout: Layout, kernel: str = "bilinear") -> Array:
+def downsample_chroma(chroma: Array, layout: Layout) -> Array:
     """Inverse direction of `upsample_chroma`: anti-aliased, at the target's siting; odd sizes repeat the last line."""
     out = chroma
     for axis, is_cosited in _halved_axes(layout):
-        out = resize.rescale(out, -(-out.shape[axis] // 2), axis, kernel, -0.5 * is_cosited, 0.5)
+        out = resize.rescale(out, -(-out.shape[axis] // 2), axis, "bilinear", -0.5 * is_cosited, 0.5)
     return out  # (..., ceil(H / 2), ceil(W / 2))
 
 

@@ -105,7 +105,20 @@ class Writer:
         self._mux(self._video.skip())
 
     def _begin_frame(self) -> tuple[int, int]:
-        time, duration = self._next_time()
+        """Time and duration of the next frame in ticks; ValueError where the source has no usable one."""
+        duration = round(1 / (self.header.fps * self._tick))
+        time = self.num_frames * duration
+        if self._source is not None:
+            index = self.num_frames + (self._frames[0] if self._frames else 0)
+            time, duration = self._source.times[index], self._source.durations[index]
+            if self.num_frames == 0:
+                self._origin = time if self._frames else min(self._source.start, time)
+            time -= self._origin
+            if time <= self._last:
+                raise ValueError(
+                    f"{self._source.path}: frame {index} has a time before the last one; give it a constant rate first: "
+                    f"{ffmpeg.binary()} -i {ffmpeg.quoted(self._source.path)} -map 0:v -c:v ffv1 -r 25 OUT.mkv"
+                )
         if self.num_frames == 0 and self._copy:  # from here on the origin is known
             self._others = self._copy(self._origin * self._tick)
             self._waiting = next(self._others, None)
@@ -138,22 +151,6 @@ class Writer:
             self._waiting = next(self._others, None)
         while self._shown and end_sec is not None and self._shown[0][0] <= end_sec:
             self._container.mux(self._shown.pop(0)[1])
-
-    def _next_time(self) -> tuple[int, int]:
-        """Time and duration of the next frame in ticks; ValueError where the source has no usable one."""
-        usual = round(1 / (self.header.fps * self._tick))
-        if self._source is None:
-            return self.num_frames * usual, usual
-        index = self.num_frames + (self._frames[0] if self._frames else 0)
-        time, duration = self._source.times[index], self._source.durations[index]
-        if self.num_frames == 0:
-            self._origin = time if self._frames else min(self._source.start, time)
-        if time - self._origin <= self._last:
-            raise ValueError(
-                f"{self._source.path}: frame {index} has a time before the last one; give it a constant rate first: "
-                f"{ffmpeg.binary()} -i {ffmpeg.quoted(self._source.path)} -map 0:v -c:v ffv1 -r 25 OUT.mkv"
-            )
-        return time - self._origin, duration
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -93,7 +94,7 @@ class Writer:
     """The pictures of `write_by_float`, each kept when it is finished; those of an earlier run are not made again."""
 
     def __init__(self, pattern: Path, header: Header, matrix: str, kept: Kept) -> None:
-        self._pattern, self._header, self._matrix, self._kept = pattern, header, matrix, kept
+        self._kept, self._coded = kept, partial(_coded, header=header, matrix=matrix, suffix=pattern.suffix)
         self.made = kept.resume(kept.batch)
         self.num_kept = len(self.made)
 
@@ -102,9 +103,7 @@ class Writer:
         return len(self.made)
 
     def write(self, planes: Planes) -> None:
-        self.made.append(
-            self._kept.add(self.num_frames, _coded(planes, self._header, self._matrix, self._pattern.suffix))
-        )
+        self.made.append(self._kept.add(self.num_frames, self._coded(planes)))
 
 
 @contextmanager
