@@ -197,24 +197,19 @@ def too_short(name: str | Path, wanted: range | None, num_frames: int | None = N
 def find_material(names: Sequence[str | Path], sequence: bool = False) -> list[Material]:
     """Videos and pictures named, or lying in the folders named, in order; ValueError for what is neither."""
     found: list[Material] = []
-    for name in names:
-        path = Path(name)
-        if path.is_dir() or file_names.is_pattern(path):
-            found += _in_folder(path, sequence)
-        elif not path.is_file():
+    for path in map(Path, names):
+        is_set = path.is_dir() or file_names.is_pattern(path)
+        if not is_set and not path.is_file():
             raise ValueError(f"{path}: no such file or folder; check the path")
+        inside = sorted(path.iterdir()) if path.is_dir() else []
+        videos = [one for one in inside if one.suffix.lower() in VIDEO_SUFFIXES and not one.name.startswith(".")]
+        alone = videos if is_set else [path]
+        pictures = [] if alone else file_names.find_pictures(path)
+        if sequence and pictures:
+            found.append(Material(str(path), tuple(pictures)))
         else:
-            found.append(Material(str(path), (path,)))
+            found += [Material(str(one), (one,)) for one in alone or pictures]
     return found
-
-
-def _in_folder(folder: Path, sequence: bool) -> list[Material]:
-    inside = sorted(folder.iterdir()) if folder.is_dir() else []
-    videos = [path for path in inside if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")]
-    if videos:
-        return [Material(str(path), (path,)) for path in videos]
-    found = file_names.find_pictures(folder)
-    return [Material(str(folder), tuple(found))] if sequence else [Material(str(path), (path,)) for path in found]
 
 
 @contextmanager

@@ -126,13 +126,12 @@ def open_picture(path: str | Path) -> Iterator[Any]:
             yield picture
 
 
-def common_size(paths: Sequence[Path]) -> tuple[int, int]:
-    """(width, height) shared by all pictures; ValueError naming the first that differs."""
-    return _common_size(paths, [read_head(path) for path in paths])
+def common_size(paths: Sequence[Path], heads: Sequence[Head] = ()) -> tuple[int, int]:
+    """(width, height) shared by all pictures, whose heads may be known; ValueError naming the first that differs.
 
-
-def _common_size(paths: Sequence[Path], heads: Sequence[Head]) -> tuple[int, int]:
-    """Their size; one line tells what of them is lost, by the first that has it."""
+    One line tells what of them is lost, by the first that has it.
+    """
+    heads = heads or [read_head(path) for path in paths]
     lost = {words: path for path, head in zip(reversed(paths), reversed(heads), strict=True) for words in head.lost}
     if lost:
         _log.warning("%s", "; ".join(f"{path}: has {words}" for words, path in lost.items()))
@@ -161,7 +160,7 @@ def open_rgb(
     heads = [read_head(path) for path in found]
     if odd := next((path for path, head in zip(found, heads, strict=True) if head.is_odd), None):
         raise ValueError(f"{odd}: ffmpeg reads no animated WebP and no LAB colours; `convert --route float` does")
-    _common_size(found, heads)
+    common_size(found, heads)
     if any(head.is_deep for head in heads) and CHROMA[layout][1] == 8:
         _log.warning("%s: has 16-bit pictures, which become 8 bit; --chroma 444p16 keeps what they hold", path)
     kinds = {(head.suffix, head.colours) for head in heads}
