@@ -229,9 +229,8 @@ def _answers(address: str) -> bool:
         if named:
             raise
         return False
-    check = subprocess.run(
-        [*CHECK, place], env=os.environ | SOON, capture_output=True, text=True
-    )  # it ends its process
+    # a process of its own, which it ends
+    check = subprocess.run([*CHECK, place], env=os.environ | SOON, capture_output=True, text=True)
     if check.returncode and "Traceback" in check.stderr:
         raise RuntimeError(check.stderr.strip().rpartition("\n")[2].partition(": ")[2])
     if check.returncode and named:

@@ -33,12 +33,8 @@ from youku.video.pair_folder import Part, Selection
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "paths",
-        nargs="*",
-        metavar="PATH",
-        help="SRC... OUT_FOLDER: each source a video, y4m, picture, frame%%3d.png or a folder of them",
-    )
+    what = "SRC... OUT_FOLDER: each source a video, y4m, picture, frame%%3d.png or a folder of them"
+    add("paths", nargs="*", metavar="PATH", help=what)
     what = "where the settings start: one of --list-presets (default bicubic)"
     add("--preset", choices=PRESETS, metavar="NAME", default="bicubic", help=what)
     add("--list-presets", action="store_true", help="say what each preset does and where it comes from")

@@ -43,14 +43,8 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     choice.add_weights(parser)
     add("--model", choices=MODELS, metavar="NAME", help="the network; weights of this kit name it themselves")
     add("--scale", type=int, metavar="N", help="factor (default: the weights' own, 4 without)")
-    add(
-        "--protocol",
-        nargs="+",
-        choices=("all", *PROTOCOLS),
-        default=["y_crop_s"],
-        metavar="NAME",
-        help=f"{', '.join(PROTOCOLS)}; all: every one of single pictures",
-    )
+    text = f"{', '.join(PROTOCOLS)}; all: every one of single pictures"
+    add("--protocol", nargs="+", choices=("all", *PROTOCOLS), default=["y_crop_s"], metavar="NAME", help=text)
     add("--low", metavar="FOLDER", help="the low resolution, where the set does not bring it")
     add("--fsim", action="store_true", help="add FSIM on Y, uncropped (pictures of 48 px or more)")
     add("--pooled", action="store_true", help="add dB of the squared error pooled over all pictures")

@@ -32,14 +32,8 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     add("--scale", type=int, metavar="N", help="factor, where the file does not name it")
     add("--opset", type=int, default=18, metavar="N", help="ONNX operator set, 18 (default) to 23")
     add("--precision", choices=("fp32", "fp16"), default="fp32", help="of layers, input and output")
-    add(
-        "--planes",
-        nargs="?",
-        const="601",
-        choices=list(color.MATRICES),
-        metavar="MATRIX",
-        help="uint8 4:2:0 planes in and out, colours converted within; of RGB networks by MATRIX (601), such as 709",
-    )
+    text = "uint8 4:2:0 planes in and out, colours converted within; of RGB networks by MATRIX (601), such as 709"
+    add("--planes", nargs="?", const="601", choices=list(color.MATRICES), metavar="MATRIX", help=text)
     add("--licence", metavar="TEXT", help="for the metadata, where the weights file does not state it")
 
 

@@ -56,26 +56,17 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     add("--frames", default="all", help="all (default), scored, N (that frame alone, from 0), or FIRST-LAST")
     add("--test-set", help="with --frames scored: split name, val (the clips of IN) or ids (default round1-test)")
     add("--ensemble", action="store_true", help="average 8 flips and rotations (8 times slower)")
-    add(
-        "--sharpen",
-        type=parse_sharpen,
-        metavar="SIGMA,AMOUNT",
-        help="unsharp mask on luma, e.g. 1.5,0.5: raises VMAF and VMAF NEG, lowers PSNR; metric gaming (default off)",
-    )
+    text = "unsharp mask on luma, e.g. 1.5,0.5: raises VMAF and VMAF NEG, lowers PSNR; metric gaming (default off)"
+    add("--sharpen", type=parse_sharpen, metavar="SIGMA,AMOUNT", help=text)
     add("--tile", type=int, metavar="PX", help="tile side in input pixels (default: from free memory)")
     add("--batch", type=int, default=1, help="frames through the network at once (default 1)")
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
     half.add_flag(parser, is_picked=True)
     choice.add_flag(parser)
     cli.add_flags(parser, VideoOptions)
-    add(
-        "--deinterlace",
-        nargs="?",
-        const="frame",
-        choices=list(ffmpeg.DEINTERLACE),
-        help="make interlaced pictures whole first (bwdif): each frame marked as interlaced (the default, frame), two of "
-        "every frame (field), or every frame, marked or not (all)",
-    )
+    text = "make interlaced pictures whole first (bwdif): each frame marked as interlaced (the default, frame), two of "
+    text += "every frame (field), or every frame, marked or not (all)"
+    add("--deinterlace", nargs="?", const="frame", choices=list(ffmpeg.DEINTERLACE), help=text)
     add("--no-audio", action="store_true", help="leave the audio out of a video output")
     add("--no-subtitles", action="store_true", help="leave the subtitles out of a video output")
     add("--force", action="store_true", help="make outputs again even where they are up to date")

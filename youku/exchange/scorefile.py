@@ -102,9 +102,8 @@ def _normalise(score: Any) -> dict[str, Any]:
         raise ValueError(f"protocol has psnr_planes {planes!r} and vmaf_clips {vmaf_clips!r}")
     if not score["clips"]:
         raise ValueError("it holds no clips")
-    totals = {
-        system: _numbers(score["totals"].get(system), f"totals.{system}") for system in SYSTEMS
-    }  # maybe no lanczos
+    # maybe no lanczos
+    totals = {system: _numbers(score["totals"].get(system), f"totals.{system}") for system in SYSTEMS}
     for total in totals.values():
         total["vmaf_neg"] = total.get(f"vmaf_neg_{vmaf_clips}")
     clips = [_clip(clip, planes) for clip in sorted(score["clips"], key=lambda clip: clip["id"])]

@@ -140,34 +140,23 @@ class Likeness:
                 f"{_frames([moved for moved, _ in self._moved])} not in place: frame {index} looks like frame {best} "
                 "of the low-resolution clip (shifted or out of order)"
             )
-        return found + (self._colours() + self._luma() if self._rows else [])
-
-    def _colours(self) -> list[str]:
-        _, _, straight, swapped, _ = np.median(np.array(self._rows), axis=0)
+        if not self._rows:
+            return found
+        difference, offset, straight, swapped, gain = np.median(np.array(self._rows), axis=0)
+        low = "the low-resolution clip"
         if swapped < 0.5 * straight and straight - swapped > 1:
-            return [
-                "U and V are swapped: each looks like the other plane of the low-resolution clip "
-                f"({swapped:.0f} codes off that one, {straight:.0f} off its own)"
-            ]
-        if straight > MAX_CHROMA_DIFFERENCE:
-            return [f"colours differ from the low-resolution clip by {straight:.0f} codes (planes lost or misplaced)"]
-        return []
-
-    def _luma(self) -> list[str]:
-        difference, offset, _, _, gain = np.median(np.array(self._rows), axis=0)
+            codes = f"{swapped:.0f} codes off that one, {straight:.0f} off its own"
+            found.append(f"U and V are swapped: each looks like the other plane of {low} ({codes})")
+        elif straight > MAX_CHROMA_DIFFERENCE:
+            found.append(f"colours differ from {low} by {straight:.0f} codes (planes lost or misplaced)")
         if abs(offset) > MAX_LUMA_OFFSET:
-            return [
-                f"luma is {offset:+.0f} codes off the low-resolution clip "
-                "(range or plane order, or a network that is not trained yet)"
-            ]
-        if not 1 / MAX_GAIN < gain < MAX_GAIN:
-            return [f"contrast is {gain:.2f} times the low-resolution clip's (studio range taken for full, or back)"]
-        if difference > MAX_LUMA_DIFFERENCE and not self._moved:
-            return [
-                f"luma differs from the low-resolution clip by {difference:.0f} codes "
-                "(another clip, or planes misplaced)"
-            ]
-        return []
+            why = "range or plane order, or a network that is not trained yet"
+            found.append(f"luma is {offset:+.0f} codes off {low} ({why})")
+        elif not 1 / MAX_GAIN < gain < MAX_GAIN:
+            found.append(f"contrast is {gain:.2f} times {low}'s (studio range taken for full, or back)")
+        elif difference > MAX_LUMA_DIFFERENCE and not self._moved:
+            found.append(f"luma differs from {low} by {difference:.0f} codes (another clip, or planes misplaced)")
+        return found
 
 
 def _shrink(plane: np.ndarray, side: int) -> np.ndarray:

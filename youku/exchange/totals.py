@@ -100,10 +100,8 @@ def totals_of(clips: Sequence[tuple[bool, FrameValues]], reading: Reading) -> di
             values = [_pooled(getattr(row, name), reading) for row in chosen]
             is_part = None in values and which == "all" != reading.vmaf_clips  # the sampled clips were not measured
             totals[f"{name}_{which}"] = None if is_part else _mean(values)
-    psnr_db, vmaf_value = (
-        totals[f"psnr_{reading.psnr_planes}_{reading.psnr_pool}"],
-        totals[f"vmaf_{reading.vmaf_clips}"],
-    )
+    psnr_db = totals[f"psnr_{reading.psnr_planes}_{reading.psnr_pool}"]
+    vmaf_value = totals[f"vmaf_{reading.vmaf_clips}"]
     assert psnr_db is not None
     total = contest.score(psnr_db, vmaf_value) if vmaf_value is not None else None
     mean_ssim = _mean([psnr.mean(row.ssim) if row.ssim else None for _, row in clips])

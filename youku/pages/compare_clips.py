@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,18 +131,15 @@ def in_step(versions: Sequence[Version], num_frames: int | None) -> Iterator[tup
     limited = [min(count, num_frames or count) for count in known if count is not None]
     if None not in known and len(set(limited)) > 1:
         raise _uneven(versions, limited)
-    streams = [islice(version.clip.frames, num_frames) for version in versions]
-    index = 0
-    while True:
-        now = [next(stream, None) for stream in streams]
-        whole = tuple(planes for planes in now if planes is not None)
-        if not whole:
-            return
-        if len(whole) < len(now):
+    return _together(versions, [islice(version.clip.frames, num_frames) for version in versions])
+
+
+def _together(versions: Sequence[Version], streams: Sequence[Iterator[Planes]]) -> Iterator[tuple[Planes, ...]]:
+    for index, now in enumerate(zip_longest(*streams)):
+        if None in now:
             left = [(planes is not None) + sum(1 for _ in stream) for planes, stream in zip(now, streams, strict=True)]
             raise _uneven(versions, [index + count for count in left])
-        yield whole
-        index += 1
+        yield now
 
 
 def _uneven(versions: Sequence[Version], counts: Sequence[int]) -> ValueError:
