@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 from youku import files
 from youku.exchange import intervals, scorefile
-from youku.exchange.intervals import Clips
 from youku.exchange.totals import SYSTEMS
 from youku.text_table import minus
 
@@ -107,6 +106,10 @@ def _cells(entry: Entry, first: Entry, test_set: str) -> list[str]:
     links = [
         f"[{_plain(name.removesuffix('.html'))}]({quote(os.fsencode(f'{entry.folder.name}/{name}'))})" for name in pages
     ]
+    above = "the best"
+    if entry is not first:  # how much more it scored, and how far that would move with other clips where that is known
+        above = _number(minus(ours.get("score"), first.score["totals"]["submission"].get("score")), 3, "+")
+        above += f": {intervals.told(own, best)}" if intervals.of_score(own, best) else ""
     head, *others = (_number(figures.get(key), digits) for figures, key, digits in numbers)
     return [
         _plain(score["name"] + (f": {made['model']}" if made else "")),
@@ -114,20 +117,13 @@ def _cells(entry: Entry, first: Entry, test_set: str) -> list[str]:
         str(len(score["clips"])),
         head,
         intervals.told(own),
-        "the best" if entry is first else _above(entry, first, own, best),
+        above,
         *others,
         _plain(f"{protocol['psnr_planes']} by {protocol['psnr_pool']}"),
         _plain(f"{protocol['vmaf_clips']} clips, {protocol['vmaf_model']}, {protocol['vmaf_pool']}"),
         _plain(str(score["created"])[:10]),
         ", ".join(links) or "none",
     ]
-
-
-def _above(entry: Entry, first: Entry, own: Clips, best: Clips) -> str:
-    """How much more than the best it scored, and how far that would move with other clips where that is known."""
-    sides = (one.score["totals"]["submission"].get("score") for one in (entry, first))
-    more = _number(minus(*sides), 3, "+")
-    return f"{more}: {intervals.told(own, best)}" if intervals.of_score(own, best) else more
 
 
 def _number(value: float | None, digits: int, sign: str = "") -> str:

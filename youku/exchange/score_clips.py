@@ -134,17 +134,18 @@ class Scoring:
             return stops.results(futures, lambda: bar.update(len(done) - bar.n))
 
     def _wanted(self, clip: ScoredClip) -> Wanted:
-        """What is measured of a clip; said where it is too small for something."""
+        """What the score needs, or everything; said where a clip is too small for something."""
         from youku.metrics.ssim import WINDOW_PX  # with torch
 
-        header = clip.high.header
-        wanted = totals.wanted_of(self.reading, clip.whole, self.everything, self.with_vmaf)
+        header, reading = clip.high.header, self.reading
         if min(header.height, header.width) < WINDOW_PX:
             cli.say(f"{clip.name}: SSIM: takes pictures of {WINDOW_PX} pixels or more a side; scored without it")
-        if wanted.vmaf and (lack := vmaf.lacks(header)):
+        with_vmaf = self.with_vmaf and (self.everything or clip.whole or reading.vmaf_clips == "all")
+        if with_vmaf and (lack := vmaf.lacks(header)):
             cli.say(f"{clip.name}: {lack}; scored without it")
-            return replace(wanted, vmaf=False, neg=False)
-        return wanted
+            with_vmaf = False
+        with_neg = with_vmaf and (self.everything or vmaf.MODELS[reading.vmaf_model] == reading.vmaf_model)
+        return Wanted(self.everything or reading.psnr_planes == "rgb", with_vmaf, with_neg)
 
     def _take(self, clip: ScoredClip, wanted: Wanted, on_frame: OnFrame) -> Measured:
         """What `parts` has of exactly these bytes, or what is measured now and kept there."""

@@ -46,15 +46,13 @@ def unlike(score: dict[str, Any], first: dict[str, Any]) -> str:
 
     A film is told by bicubic's figures, which are of its LR and GT alone; what has none counts as the same.
     """
-    pairs = list(zip(score["clips"], first["clips"], strict=False))
     same = ("id", "frames", "width", "height")
-    if len(score["clips"]) != len(first["clips"]) or any(
-        clip[key] != other[key] for clip, other in pairs for key in same
-    ):
+    forms, others = ([[clip[key] for key in same] for clip in one["clips"]] for one in (score, first))
+    if forms != others:
         return f"clips, frames or sizes are not the same (test sets {score['test_set']} and {first['test_set']})"
     if score["protocol"] != first["protocol"]:
         return "the protocols are not the same"
-    for clip, other in pairs:
+    for clip, other in zip(score["clips"], first["clips"], strict=True):
         values = zip(_bicubic_db(clip), _bicubic_db(other), strict=False)
         if apart := [pair for pair in values if None not in pair and abs(pair[0] - pair[1]) > psnr.SAME_DB]:
             told = " and ".join(f"{value:.3f}" for value in apart[0])

@@ -56,18 +56,11 @@ class FrameValues:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is measured of a clip: what its reading of the rules needs, or everything."""
+    """What is measured of a clip beside PSNR of planes and SSIM, which cost a fraction of it."""
 
     rgb: bool = True
     vmaf: bool = True
     neg: bool = True
-
-
-def wanted_of(reading: Reading, is_whole: bool, everything: bool, with_vmaf: bool) -> Wanted:
-    """PSNR of planes and SSIM are always measured; the rest only where the score needs it, for it costs several times that."""
-    with_vmaf &= everything or is_whole or reading.vmaf_clips == "all"
-    is_neg = vmaf.MODELS[reading.vmaf_model] == reading.vmaf_model
-    return Wanted(everything or reading.psnr_planes == "rgb", with_vmaf, with_vmaf and (everything or is_neg))
 
 
 def measure_frame(

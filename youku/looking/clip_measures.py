@@ -194,11 +194,11 @@ def edge_widths(values: np.ndarray) -> np.ndarray:
     return heights[is_edge] / steepest[is_edge]
 
 
-def measure_information(header: Header, frames: Iterable[Planes], num_frames: int = NUM_FRAMES) -> Information:
-    """The measures of the first `num_frames` frames, fewer where the clip is shorter; ValueError for none."""
+def measure_information(header: Header, frames: Iterable[Planes]) -> Information:
+    """The measures of the first NUM_FRAMES frames, fewer where the clip is shorter; ValueError for none."""
     rows = [
         (lossless_ratio(planes, header), entropy(planes[0]), outside_percent(planes[0], header.depth))
-        for planes in islice(frames, num_frames)
+        for planes in islice(frames, NUM_FRAMES)
     ]
     if not rows:
         raise ValueError("information: expected one frame or more, got 0")

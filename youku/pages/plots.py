@@ -81,11 +81,11 @@ class SvgPlot:
         return round(cls.bottom - share * (cls.bottom - cls.top), 1)
 
 
-def round_steps(low: float, high: float, count: int = 4) -> list[float]:
-    """Round, evenly spaced values that enclose low..high, about `count` steps of 1, 2 or 5 times a power of ten."""
-    span = max(high - low, 0.1)
-    power = 10.0 ** math.floor(math.log10(span / count))
-    step = next(power * factor for factor in (1, 2, 5, 10, 20) if power * factor >= span / count)
+def round_steps(low: float, high: float) -> list[float]:
+    """Round, evenly spaced values that enclose low..high, about 4 steps of 1, 2 or 5 times a power of ten."""
+    least = max(high - low, 0.1) / 4
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(power * factor for factor in (1, 2, 5, 10, 20) if power * factor >= least)
     start = math.floor(low / step)
     stop = max(math.ceil(high / step), start + 1)
     return [index * step for index in range(start, stop + 1)]
