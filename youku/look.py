@@ -36,7 +36,7 @@ def _run_clip(args: argparse.Namespace, path: Path) -> None:
         raise cli.UsageError(f"--max-frames {args.max_frames}: expected 1 or more")
     found = clip_summary.summarise_clip(path, args.max_frames, partial(cli.watch, is_kept=False))
     if args.png:
-        title = f"{path.name}: {found.header.width}x{found.header.height}, frames: {found.counted}"
+        title = f"{path.name}: {found.header.size}, frames: {found.counted}"
         clip_summary.draw_clip(found.survey, title, args.png)
         cli.say(f"{args.png}: luma histogram and change from frame to frame")
     cli.answer(args, {"clip": str(path), **clip_summary.clip_as_json(found)}, clip_summary.clip_text(found))

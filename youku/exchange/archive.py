@@ -229,8 +229,8 @@ def _oddities(header: Header, num_frames: int, low: tuple[Header, int] | None, e
     if header.depth != 8 or not header.chroma.startswith("420"):
         odd.append(f"expected 8-bit 4:2:0, got C{header.chroma}")
     if low and (header.width, header.height) != (contest.SCALE * low[0].width, contest.SCALE * low[0].height):
-        size = f"{header.width}x{header.height} against {low[0].width}x{low[0].height}"
-        odd.append(f"expected {contest.SCALE} times the size of its low-resolution clip, got {size}")
+        wanted = f"{contest.SCALE} times the size of its low-resolution clip"
+        odd.append(f"expected {wanted}, got {header.size} against {low[0].size}")
     if low and low[1] != num_frames:
         odd.append(f"has {plural(num_frames, 'frame')}, its low-resolution clip {low[1]}")
     return odd

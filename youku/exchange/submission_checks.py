@@ -81,17 +81,14 @@ def header_faults(header: Header, low: Clip | None) -> list[str]:
     scale = contest.SCALE
     if low is None:
         odd = header.width % scale or header.height % scale
-        return [f"size {header.width}x{header.height} is not a multiple of {scale}"] if odd else []
+        return [f"size {header.size} is not a multiple of {scale}"] if odd else []
     wanted, faults = interpolate.scaled_header(low.header, scale), []
-    if (header.width, header.height) != (wanted.width, wanted.height):
-        faults.append(
-            f"size {header.width}x{header.height}, expected {wanted.width}x{wanted.height} "
-            f"({scale} x {low.header.width}x{low.header.height}); take the size from each clip's own input"
-        )
+    if header.size != wanted.size:
+        from_low = f"({scale} x {low.header.size}); take the size from each clip's own input"
+        faults.append(f"size {header.size}, expected {wanted.size} {from_low}")
     if header.resized(wanted.width, wanted.height).tokens != wanted.tokens:
-        faults.append(
-            f"header '{' '.join(header.tokens)}', expected '{' '.join(wanted.tokens)}' (only W and H may change)"
-        )
+        own, others = " ".join(header.tokens), " ".join(wanted.tokens)
+        faults.append(f"header '{own}', expected '{others}' (only W and H may change)")
     return faults
 
 

@@ -175,7 +175,7 @@ def _fields(header: Header) -> str:
 
 def _bars(clip: ClipSummary) -> str:
     sides = [f"{side} {lines}" for side, lines in asdict(clip.survey.bars).items() if lines]
-    return f"{', '.join(sides)}: picture {clip.picture.width}x{clip.picture.height}" if sides else "none"
+    return f"{', '.join(sides)}: picture {clip.picture.size}" if sides else "none"
 
 
 def _cuts(cuts: tuple[int, ...]) -> str:

@@ -55,15 +55,15 @@ def common_size(versions: Sequence[Version]) -> tuple[int, int]:
         ratio = (version.header.width / version.header.height) / (largest.width / largest.height)
         if abs(ratio - 1) > ASPECT_TOLERANCE:
             raise ValueError(
-                f"{version.path}: {version.header.width}x{version.header.height} is of another shape than "
-                f"{largest.width}x{largest.height}; expected versions of one picture, crop them alike first"
+                f"{version.path}: {version.header.size} is of another shape than "
+                f"{largest.size}; expected versions of one picture, crop them alike first"
             )
     return largest.width, largest.height
 
 
 def enlarged(planes: Planes, header: Header, target: Header) -> Planes:
     """A frame by bicubic at the target's size, chroma at its siting; as it is where it has that size."""
-    if (header.width, header.height) == (target.width, target.height):
+    if header.size == target.size:
         return planes
     scale_x, scale_y = target.width / header.width, target.height / header.height
     if scale_x == scale_y and scale_x == int(scale_x):
@@ -92,7 +92,7 @@ def version_labels(given: str | None, versions: Sequence[Version], size: tuple[i
     headers = [version.header for version in versions]
     return tuple(
         name if (one.width, one.height) == size
-        else f"{name} ({one.width}x{one.height}, bicubic x{size[1] / one.height:.3g})"
+        else f"{name} ({one.size}, bicubic x{size[1] / one.height:.3g})"
         for name, one in zip(names, headers, strict=True)
     )  # fmt: skip
 
