@@ -9,7 +9,7 @@ import torch
 
 from youku.models import MODELS
 from youku.models.span import SPAN
-from youku.models.waifu2x import VGG7
+from youku.models.srvgg import VGG7
 
 
 @pytest.mark.parametrize(("num_channels", "count"), [(28, 150_688), (32, 194_608), (48, 426_288), (52, 498_208)])

@@ -30,15 +30,13 @@ from youku.models import MODELS
 from youku.models.blocks import Interpolate
 from youku.models.colours import LEFT, NEUTRAL, RGB, Tensors
 from youku.models.cost import measure_receptive_field_px
-from youku.models.disp import DISP
 from youku.models.distillation import RLFN
-from youku.models.edsr import DIV2K_MEAN, EDSR
+from youku.models.edsr import DISP, DIV2K_MEAN, EDSR, MSRResNet
 from youku.models.fsrcnn import FSRCNN
 from youku.models.pairs import Pairs
 from youku.models.smfanet import SMFANet
 from youku.models.span import SPAN
 from youku.models.spec import ModelSpec
-from youku.models.srresnet_ports import MSRResNet
 from youku.models.srvgg import SRVGG
 from youku.video import picture_sets, y4m
 

@@ -26,8 +26,7 @@ from youku.inference.jobs import Job
 from youku.inference.pipeline import Options
 from youku.models import MODELS, colours
 from youku.models.colours import YUV420
-from youku.models.pairs import Pairs
-from youku.models.recurrent import FED_BACK, Recurrent, from_relative
+from youku.models.pairs import FED_BACK, Pairs, Recurrent, from_relative
 from youku.training import run
 from youku.training import state as states
 from youku.video import camera, resize, y4m

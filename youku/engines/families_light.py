@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from youku.engines.forms import Family, State, count, mean_shifts, of_table, width
-from youku.models import carn, disp, distillation, edsr, fsrcnn, pairs, smfanet, span, srcnn, srvgg
+from youku.models import distillation, edsr, fsrcnn, pairs, smfanet, span, srcnn, srvgg
 from youku.models.spec import ModelSpec
 
 
@@ -75,7 +75,7 @@ LIGHT: tuple[Family, ...] = (
         source="Amazingren/NTIRE2026_ESR (DISP)",
         marks=("conv_1.eval_conv.weight", "blocks.0._extern_conv_block.0.eval_conv.weight", "upsampler.0.weight"),
         sizes=(width("blocks.0._extern_conv_block.0.eval_conv.weight"), count(r"blocks\.(\d+)\.")),
-        spec=of_table(disp.DISP, disp.DISP_32, {(32, 4): disp.DISP_32}, lambda _, blocks: 2 + disp.NUM_CONVS * blocks),
+        spec=of_table(edsr.DISP, edsr.DISP_32, {(32, 4): edsr.DISP_32}, lambda _, blocks: 2 + edsr.NUM_CONVS * blocks),
         usual=((32, 4),),
         layers={
             "head": "conv_1.eval_conv",
@@ -183,7 +183,7 @@ LIGHT: tuple[Family, ...] = (
         source="nmhkahn/CARN-pytorch",
         marks=("entry.weight", "b1.b1.body.0.weight", "c3.body.0.weight", "upsample.up4.body.3.weight", "exit.weight"),
         sizes=(width("b1.b1.body.0.weight"), _num_groups),
-        spec=of_table(carn.CARNM, carn.CARN_M, {(64, 4): carn.CARN_M}),
+        spec=of_table(edsr.CARNM, edsr.CARN_M, {(64, 4): edsr.CARN_M}),
         usual=((64, 4),),
         layers={
             "head": "entry",

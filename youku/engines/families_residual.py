@@ -9,7 +9,8 @@ import torch
 
 from youku.engines.forms import Family, count, mean_shifts, of_table, width
 from youku.models import edsr
-from youku.models.srresnet_ports import MODIFIED, MSRResNet, ported
+from youku.models.edsr import MODIFIED, MSRResNet
+from youku.models.srresnet import ported
 
 PAPER_CHANNELS = 256  # of EDSR
 
@@ -26,7 +27,7 @@ def _stages(name: str) -> dict[str, str]:
 
 EDSR_SIZES = ((64, 16), (PAPER_CHANNELS, 32))
 EDSR_SPEC = of_table(
-    _edsr, edsr.SPECS[1], dict(zip(EDSR_SIZES, edsr.SPECS, strict=True)), lambda _, blocks: 1 + 2 * blocks + 1 + 2
+    _edsr, edsr.SPECS[1], dict(zip(EDSR_SIZES, edsr.SPECS[:2], strict=True)), lambda _, blocks: 1 + 2 * blocks + 1 + 2
 )
 
 RESIDUAL: tuple[Family, ...] = (

@@ -16,13 +16,12 @@ __all__ = ["FILES", "MODELS", "UNTRAINED", "check_scale", "spec_of"]
 
 # (the file beside this one that holds class and, in SPECS, specs; its networks), in the order they are listed
 LISTED = (
-    ("interpolation", ("bicubic", "lanczos")),
+    ("blocks", ("bicubic", "lanczos")),
     ("srcnn", ("srcnn", "srcnn-935", "srcnn-955")),
     ("fsrcnn", ("fsrcnn", "fsrcnn-s", "espcn", "espcn-rgb")),
     ("srcnn", ("vdsr",)),
     ("srresnet", ("srresnet", "srgan", "srresnet-slides", "srresnet-improved")),
-    ("srresnet_ports", ("msrresnet",)),
-    ("edsr", ("edsr-baseline", "edsr")),
+    ("edsr", ("msrresnet", "edsr-baseline", "edsr")),
     ("enhancenet", ("enhancenet", "enhancenet-y")),
     ("srresnet", ("perceptual-sr", "perceptual-sr-deconv")),
     ("enhancenet", ("oldfilm", "oldfilm-rgb", "oldfilm-scaled", "oldfilm-nobn")),
@@ -31,15 +30,14 @@ LISTED = (
     ("distillation", ("rlfn",)),
     ("span", ("span-28", "span-48")),
     ("srvgg", ("srvgg-16", "srvgg-32")),
-    ("waifu2x", ("waifu2x-vgg7", "waifu2x-vgg7-y", "waifu2x-upconv7", "waifu2x-upconv7-y")),
+    ("srvgg", ("waifu2x-vgg7", "waifu2x-vgg7-y", "waifu2x-upconv7", "waifu2x-upconv7-y")),
     ("distillation", ("imdn", "rfdn")),
     ("smfanet", ("safmn",)),
-    ("carn", ("carn-m",)),
-    ("disp", ("disp",)),
+    ("edsr", ("carn-m", "disp")),
     ("smfanet", ("smfanet", "smfanet-plus")),
     ("pairs", ("pairs-t", "pairs-s", "pairs-m", "pairs-l")),
-    ("recurrent", ("recurrent-t", "recurrent-s", "recurrent-m", "recurrent-l")),
-    ("recurrent", ("bidirectional-t", "bidirectional-s", "bidirectional-m", "bidirectional-l")),
+    ("pairs", ("recurrent-t", "recurrent-s", "recurrent-m", "recurrent-l")),
+    ("pairs", ("bidirectional-t", "bidirectional-s", "bidirectional-m", "bidirectional-l")),
 )
 FILES = {name: file for file, names in LISTED for name in names}
 UNTRAINED = ("bicubic", "lanczos")  # have no weights

@@ -69,13 +69,14 @@ def _show_all(args: argparse.Namespace) -> None:
         from youku.models import cost  # with torch and every network: what is counted already needs none
 
         entries = [cost.network_as_json(MODELS[one["name"]], one["scale"], width, height)[0] for one in entries]
+    published = [[entry["name"], *entry["download"].values()] for entry in entries if entry["download"]]
     cli.answer(
         args,
         entries,
         all_as_text(entries, args.trident),
         f"\nfor one {width}x{height} input; `python -m youku models NAME` shows its layers\n",
         "weights that authors publish; --weights knows them by their keys, at other widths and depths too",
-        text_table.lay_out(["network", "on GitHub", "licence", "trained on"], figures.downloads(entries)),
+        text_table.lay_out(["network", "on GitHub", "licence", "trained on"], published),
     )
 
 

@@ -1,8 +1,14 @@
-"""Parts that several networks share, with the reach of those that decide a network's halo; plain torch, no I/O."""
+"""Parts that several networks share, with the reach of those that decide a network's halo; plain torch, no I/O.
+
+One of them is a network by itself: bicubic and Lanczos, the baselines that every network is measured against, in the same
+pipeline. (N, 1, H, W) -> (N, 1, s H, s W), luma in [0, 1]. Keys' kernel, a = -0.5, or Lanczos' of three lobes; half-pixel
+centres, edges repeat as for the planes of a clip (video.interpolate).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from youku.models.colours import Y
+from youku.models.spec import ModelSpec
 from youku.video import resize
 
 
@@ -30,6 +38,16 @@ def start(module: nn.Module, draw: Callable[[Tensor], object]) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+def conv_prelu(num_in: int, num_out: int, kernel_px: int = 3) -> list[nn.Module]:
+    """Convolution and PReLU with a slope a channel."""
+    return [conv(num_in, num_out, kernel_px), nn.PReLU(num_out)]
+
+
+def repeated(number: int, layers: Callable[[], Sequence[nn.Module]]) -> list[nn.Module]:
+    """What `layers` makes, so many times over."""
+    return [layer for _ in range(number) for layer in layers()]
+
+
 class Residual(nn.Sequential):
     """x + scale * layers(x): what the layers are, and in which order, is each network's own."""
 
@@ -40,6 +58,20 @@ class Residual(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         branch = super().forward(x)
         return x + (branch if self.scale == 1 else branch * self.scale)
+
+
+def residual_block(
+    num_channels: int,
+    activation: nn.Module,
+    norm: Callable[[int], nn.Module] | None = None,
+    bias: bool = True,
+    scale: float = 1.0,
+) -> Residual:
+    """x + scale * conv(activation(conv(x))), each convolution followed by a norm where there is one."""
+    first, second = (
+        [conv(num_channels, num_channels, 3, bias), *([norm(num_channels)] if norm else [])] for _ in range(2)
+    )
+    return Residual(*first, activation, *second, scale=scale)
 
 
 class FullPrecision(nn.Module):
@@ -109,13 +141,16 @@ class ResizeConv(nn.Sequential):
     """
 
     def __init__(self, num_channels: int, scale: int, batch_norm: bool = False, bias: bool = True) -> None:
-        layers: list[nn.Module] = []
-        for _ in range(scale.bit_length() - 1):
-            layers += [nn.Upsample(scale_factor=2, mode="nearest"), conv(num_channels, num_channels, 3, bias)]
-            if batch_norm:
-                layers.append(nn.BatchNorm2d(num_channels))
-            layers.append(nn.ReLU())
-        super().__init__(*layers)
+        def stage() -> list[nn.Module]:
+            norm = [nn.BatchNorm2d(num_channels)] if batch_norm else []
+            return [
+                nn.Upsample(scale_factor=2, mode="nearest"),
+                conv(num_channels, num_channels, 3, bias),
+                *norm,
+                nn.ReLU(),
+            ]
+
+        super().__init__(*repeated(scale.bit_length() - 1, stage))
 
 
 def before_resize_conv(low_px: int, full_px: int) -> Callable[[int], int]:
@@ -233,3 +268,25 @@ def plain_state(module: nn.Module) -> dict[str, Tensor]:
             state = {key: value for key, value in state.items() if not key.startswith(branch)}
             state[f"{name}.weight"] = layer.weight.detach()
     return state
+
+
+BICUBIC = ModelSpec(
+    name="bicubic",
+    build=lambda scale: Interpolate(scale, "bicubic", "replicate"),
+    colours=Y,
+    scales=(2, 3, 4, 8),
+    halo_px=lambda scale: 2,
+    bf16_safe=False,
+    trainable=False,
+    source="Keys 1981; MATLAB imresize kernel",
+)
+SPECS = (
+    BICUBIC,
+    replace(
+        BICUBIC,
+        name="lanczos",
+        build=lambda scale: Interpolate(scale, "lanczos", "replicate"),
+        halo_px=lambda scale: 3,
+        source="Duchon 1979; three lobes, MATLAB imresize lanczos3",
+    ),
+)

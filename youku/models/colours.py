@@ -63,7 +63,7 @@ class Luma:
 
     def to_picture(self, output: Tensors, low: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """(luma, rgb) of the output for `low`: float (H, W) in 0-255 as rounded when shipped, and uint8 (H, W, 3)."""
-        luma = _exact(output[0][0])  # (1, H, W) in [0, 1]
+        luma = output[0][0].cpu().numpy().astype(np.float64)  # (1, H, W) in [0, 1]
         codes = resize.to_integers(luma[0] * 255).astype(np.float64)
         if low.ndim == 2:
             return codes, None
@@ -133,7 +133,7 @@ class Rgb(Luma):
         return (torch.from_numpy(planes)[None].float() / 255,)  # (h, w, 3) in 0-255 -> (1, 3, h, w) in [0, 1]
 
     def to_picture(self, output: Tensors, low: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        rgb = _to_rgb_codes(_exact(output[0][0]))
+        rgb = _to_rgb_codes(output[0][0].cpu().numpy().astype(np.float64))
         return color.luma_of_picture(rgb), rgb
 
     def coded(self, matrix: str, full_range: bool) -> Rgb:
@@ -272,10 +272,6 @@ def _moved(height: int, width: int, turn: int) -> tuple[float, float]:
 def _unit(depth: int) -> float:
     """The code value that becomes 1.0."""
     return float(255 << (depth - 8))
-
-
-def _exact(output: Tensor) -> np.ndarray:
-    return output.cpu().numpy().astype(np.float64)
 
 
 def _to_rgb_codes(rgb: np.ndarray) -> np.ndarray:

@@ -71,12 +71,32 @@ def count(build: Callable[[], nn.Module], *shapes: tuple[int, int, int]) -> Cost
 def count_module(module: nn.Module, *x: Tensor) -> Cost:
     """Cost of running `module` on `x` (1, C, H, W), by forward hooks on every layer; TypeError for weights unknown here."""
     rows: list[Layer] = []
-    seen: set[int] = set()
-    handles = [
-        layer.register_forward_hook(_hook(name or "network", rows, seen))
+    seen: set[nn.Module] = set()
+    names = {
+        layer: name or "network"
         for name, layer in module.named_modules()
         if not list(layer.children()) or layer._parameters
-    ]
+    }
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        own = dict(layer.named_parameters(recurse=False))
+        weights = own["weight"].numel() if "weight" in own else 0
+        biases = own["bias"].numel() if "bias" in own else 0
+        positions = _positions(output)
+        rows.append(
+            Layer(
+                name=names[layer],
+                kind=type(layer).__name__,
+                output=tuple(output.shape[1:]),
+                parameters=0 if layer in seen else sum(parameter.numel() for parameter in own.values()),
+                macs=_macs(names[layer], layer, inputs[0], output),
+                macc=weights * positions,
+                flops=(2 * weights - 1 + biases) * positions if weights else 0,
+            )
+        )
+        seen.add(layer)
+
+    handles = [layer.register_forward_hook(note) for layer in names]
     training = module.training
     try:
         with torch.no_grad():
@@ -86,28 +106,6 @@ def count_module(module: nn.Module, *x: Tensor) -> Cost:
         for handle in handles:
             handle.remove()
     return Cost(layers=tuple(rows), parameters=sum(parameter.numel() for parameter in module.parameters()))
-
-
-def _hook(name: str, rows: list[Layer], seen: set[int]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        own = dict(layer.named_parameters(recurse=False))
-        weights = own["weight"].numel() if "weight" in own else 0
-        biases = own["bias"].numel() if "bias" in own else 0
-        positions = _positions(output)
-        rows.append(
-            Layer(
-                name=name,
-                kind=type(layer).__name__,
-                output=tuple(output.shape[1:]),
-                parameters=0 if id(layer) in seen else sum(parameter.numel() for parameter in own.values()),
-                macs=_macs(name, layer, inputs[0], output),
-                macc=weights * positions,
-                flops=(2 * weights - 1 + biases) * positions if weights else 0,
-            )
-        )
-        seen.add(id(layer))
-
-    return note
 
 
 def _macs(name: str, layer: nn.Module, x: Tensor, output: Tensor) -> int:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, PixelShuffle, Residual, at_least, conv
+from youku.models.blocks import FullPrecision, PixelShuffle, Residual, at_least, conv, repeated
 from youku.models.colours import RGB
 from youku.models.spec import Download, ModelSpec
 
@@ -159,10 +159,7 @@ class LocalBlock(nn.Module):
 
     def __init__(self, num_channels: int, num_reduced: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for _ in range(3):
-            layers += [conv(num_channels, num_channels, 3), nn.LeakyReLU(SLOPE)]
-        self.body = Residual(*layers)
+        self.body = Residual(*repeated(3, lambda: (conv(num_channels, num_channels), nn.LeakyReLU(SLOPE))))
         self.fuse = conv(num_channels, num_channels, 1)
         self.attention = SpatialAttention(num_channels, num_reduced)
 

@@ -22,19 +22,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from youku.models.blocks import Interpolate, Residual, ResizeConv, before_resize_conv, conv
+from youku.models.blocks import Interpolate, Residual, ResizeConv, before_resize_conv, conv, residual_block
 from youku.models.colours import RGB, Y
 from youku.models.spec import ModelSpec
 
+NUM_CHANNELS = 64
+NUM_PLANES, NUM_FRAMES = 3, 3  # of the networks of three frames
 MID_GREY = 0.5
 """Subtracted from the input, so that zero padding is mid-grey: the report's zero-mean input. EnhanceNet's paper subtracts
 a data mean."""
-
-
-def residual_block(batch_norm: bool) -> Residual:
-    """x + conv(ReLU(conv(x))), each convolution followed by batch norm where asked."""
-    first, second = ([conv(64, 64, 3), *([nn.BatchNorm2d(64)] if batch_norm else [])] for _ in range(2))
-    return Residual(*first, nn.ReLU(), *second)
 
 
 class EnhanceNet(nn.Module):
@@ -43,10 +39,11 @@ class EnhanceNet(nn.Module):
     def __init__(self, scale: int, num_planes: int = 3, batch_norm: bool = False, num_blocks: int = 10) -> None:
         super().__init__()
         self.enlarge = Interpolate(scale)
-        self.head = nn.Sequential(conv(num_planes, 64, 3), nn.ReLU())
-        self.body = nn.Sequential(*(residual_block(batch_norm) for _ in range(num_blocks)))
-        self.upscale = ResizeConv(64, scale)
-        self.tail = nn.Sequential(conv(64, 64, 3), nn.ReLU(), conv(64, num_planes, 3))
+        self.head = nn.Sequential(conv(num_planes, NUM_CHANNELS, 3), nn.ReLU())
+        norm = nn.BatchNorm2d if batch_norm else None
+        self.body = nn.Sequential(*(residual_block(NUM_CHANNELS, nn.ReLU(), norm) for _ in range(num_blocks)))
+        self.upscale = ResizeConv(NUM_CHANNELS, scale)
+        self.tail = nn.Sequential(conv(NUM_CHANNELS, NUM_CHANNELS, 3), nn.ReLU(), conv(NUM_CHANNELS, num_planes, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.enlarge(x) + self.residual(x)  # the sum is float32
@@ -64,23 +61,15 @@ ENHANCENET = ModelSpec(
     halo_px=before_resize_conv(1 + 2 * 10, 2),
     source="Sajjadi et al. 2017, arXiv:1612.07919",
 )
-ENHANCENET_SPECS = (
-    ENHANCENET,
-    replace(ENHANCENET, name="enhancenet-y", build=lambda scale: EnhanceNet(scale, num_planes=1), colours=Y),
-)
-
-
-NUM_PLANES = 3
-NUM_FRAMES = 3
 
 
 class PairHead(nn.Module):
     """conv3(cat(t - 1, t)) and conv3(cat(t, t + 1)), half of the channels each, then ReLU."""
 
-    def __init__(self, num_channels: int = 64) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.before = conv(2 * NUM_PLANES, num_channels // 2, 3)
-        self.after = conv(2 * NUM_PLANES, num_channels // 2, 3)
+        self.before = conv(2 * NUM_PLANES, NUM_CHANNELS // 2, 3)
+        self.after = conv(2 * NUM_PLANES, NUM_CHANNELS // 2, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         past, middle, future = x.split(NUM_PLANES, dim=1)
@@ -91,9 +80,9 @@ class PairHead(nn.Module):
 class SharedPairHead(nn.Module):
     """One conv3 for both pairs, which sees (neighbour, middle) each time, then ReLU."""
 
-    def __init__(self, num_channels: int = 64) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.pair = conv(2 * NUM_PLANES, num_channels // 2, 3)
+        self.pair = conv(2 * NUM_PLANES, NUM_CHANNELS // 2, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         past, middle, future = x.split(NUM_PLANES, dim=1)
@@ -101,11 +90,9 @@ class SharedPairHead(nn.Module):
         return torch.relu(torch.cat(features, dim=1))
 
 
-class StackedHead(nn.Sequential):
+def stacked_head() -> nn.Sequential:
     """conv3 over all frames at once, 9 -> 64 channels, then ReLU: plain early fusion."""
-
-    def __init__(self, num_channels: int = 64) -> None:
-        super().__init__(conv(NUM_FRAMES * NUM_PLANES, num_channels, 3), nn.ReLU())
+    return nn.Sequential(conv(NUM_FRAMES * NUM_PLANES, NUM_CHANNELS, 3), nn.ReLU())
 
 
 class EnhanceNet3(EnhanceNet):
@@ -128,14 +115,6 @@ PAIRS = replace(
     aligned=True,
     source="old-film restoration report, section 4.7",
 )
-THREE_FRAME_SPECS = (
-    PAIRS,
-    replace(PAIRS, name="enhancenet-3frame-shared", build=lambda scale: EnhanceNet3(scale, SharedPairHead())),
-    replace(PAIRS, name="enhancenet-3frame-concat", build=lambda scale: EnhanceNet3(scale, StackedHead())),
-)
-
-
-NUM_CHANNELS = 64
 
 
 def oldfilm_block(order: str, bias: bool = True, batch_norm: bool = True, residual_scale: float = 1.0) -> nn.Module:
@@ -203,10 +182,14 @@ LUMA = ModelSpec(
     halo_px=before_resize_conv(1 + 2 * 16, 1),
     source="old-film restoration report, table 4.9.3",
 )
-OLDFILM_SPECS = (
+SPECS = (
+    ENHANCENET,
+    replace(ENHANCENET, name="enhancenet-y", build=lambda scale: EnhanceNet(scale, num_planes=1), colours=Y),
+    PAIRS,
+    replace(PAIRS, name="enhancenet-3frame-shared", build=lambda scale: EnhanceNet3(scale, SharedPairHead())),
+    replace(PAIRS, name="enhancenet-3frame-concat", build=lambda scale: EnhanceNet3(scale, stacked_head())),
     LUMA,
     replace(LUMA, name="oldfilm-rgb", build=lambda scale: OldFilm(scale, num_planes=3), colours=RGB),
     replace(LUMA, name="oldfilm-scaled", build=lambda scale: OldFilm(scale, residual_scale=0.1)),
     replace(LUMA, name="oldfilm-nobn", build=lambda scale: OldFilm(scale, batch_norm=False)),
 )
-SPECS = (*ENHANCENET_SPECS, *OLDFILM_SPECS, *THREE_FRAME_SPECS)

@@ -6,7 +6,7 @@ A test holds the file against the networks; `python benchmarks/model_figures.py`
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,6 @@ def at(scale: int | None) -> list[dict[str, Any]]:
 def usual_scale(scales: Collection[int]) -> int:
     """4, or the largest that a network has; 4 for one that nobody knows."""
     return USUAL_SCALE if USUAL_SCALE in scales or not scales else max(scales)
-
-
-def downloads(entries: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """(network, where, licence, trained on) of those among the rows whose authors publish weights."""
-    return [[entry["name"], *entry["download"].values()] for entry in entries if entry["download"]]
 
 
 def output_px(input_px: int, kernel_px: int, padding_px: int, stride: int) -> int:

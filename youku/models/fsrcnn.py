@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from youku.models.blocks import FullPrecision, PixelShuffle, conv, pixel_shuffle, start
+from youku.models.blocks import FullPrecision, PixelShuffle, conv, conv_prelu, pixel_shuffle, repeated, start
 from youku.models.colours import RGB, Y
 from youku.models.spec import ModelSpec
 
@@ -27,12 +27,12 @@ class FSRCNN(nn.Module):
 
     def __init__(self, scale: int, num_features: int = 56, num_shrunk: int = 12, num_mapping: int = 4) -> None:
         super().__init__()
-        self.first = nn.Sequential(conv(1, num_features, 5), nn.PReLU(num_features))
-        layers: list[nn.Module] = [conv(num_features, num_shrunk, 1), nn.PReLU(num_shrunk)]
-        for _ in range(num_mapping):
-            layers += [conv(num_shrunk, num_shrunk, 3), nn.PReLU(num_shrunk)]
-        layers += [conv(num_shrunk, num_features, 1), nn.PReLU(num_features)]
-        self.middle = nn.Sequential(*layers)
+        self.first = nn.Sequential(*conv_prelu(1, num_features, 5))
+        self.middle = nn.Sequential(
+            *conv_prelu(num_features, num_shrunk, 1),
+            *repeated(num_mapping, lambda: conv_prelu(num_shrunk, num_shrunk)),
+            *conv_prelu(num_shrunk, num_features, 1),
+        )
         self.last = Deconvolution(num_features, scale)
         start(self, _draw)  # the paper's: convolutions MSRA over fan-out, deconvolution N(0, 0.001), biases 0
         nn.init.normal_(self.last.weight, 0.0, 0.001)

@@ -112,15 +112,12 @@ def merge(branches: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
 
 def merge_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict with L.weight and L.bias in place of the branches of each L (and its eval_conv); the rest as it is."""
-    marker = ".conv.0.weight"
-    layers = [key.removesuffix(marker) for key in state if key.endswith(marker)]
-    parts = {
-        f"{layer}.{name}.{kind}" for layer in layers for name in (*BRANCHES, UNUSED) for kind in ("weight", "bias")
-    }
-    merged = {key: value for key, value in state.items() if key not in parts}
-    for layer in layers:
-        keys = [f"{name}.{kind}" for name in BRANCHES for kind in ("weight", "bias")]
-        own = {key: state[f"{layer}.{key}"] for key in keys}
+    marker, merged = ".conv.0.weight", dict(state)
+    for layer in [key.removesuffix(marker) for key in state if key.endswith(marker)]:
+        own: dict[str, Tensor] = {}
+        for kind in ("weight", "bias"):
+            merged.pop(f"{layer}.{UNUSED}.{kind}", None)
+            own |= {f"{name}.{kind}": merged.pop(f"{layer}.{name}.{kind}") for name in BRANCHES}
         own = {key: value.to(torch.promote_types(value.dtype, torch.float32)) for key, value in own.items()}
         merged[f"{layer}.weight"], merged[f"{layer}.bias"] = merge(own)
     return merged

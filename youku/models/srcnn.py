@@ -22,7 +22,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from youku.models.blocks import FullPrecision, Interpolate, conv, start
+from youku.models.blocks import FullPrecision, Interpolate, conv, repeated, start
 from youku.models.colours import Y
 from youku.models.spec import Download, ModelSpec
 
@@ -78,10 +78,8 @@ class VDSR(nn.Module):
         super().__init__()
         self.enlarge = Interpolate(scale)
         self.head = nn.Sequential(conv(1, num_channels, 3, bias), nn.ReLU())
-        layers: list[nn.Module] = []
-        for _ in range(num_layers - 2):
-            layers += [conv(num_channels, num_channels, 3, bias), nn.ReLU()]
-        self.body = nn.Sequential(*layers)
+        middle = repeated(num_layers - 2, lambda: (conv(num_channels, num_channels, 3, bias), nn.ReLU()))
+        self.body = nn.Sequential(*middle)
         self.tail = conv(num_channels, 1, 3, bias)
         start(self, start_he)  # as in the paper
 
@@ -161,8 +159,9 @@ FIVE_FRAMES = replace(
     halo_px=after_bicubic(8),
     source="Kappeler et al. 2016, IEEE Trans. Computational Imaging 2(2)",
 )
-VSRNET_SPECS = (
+SPECS = (
+    *SRCNN_SPECS,
+    VDSR_20,
     FIVE_FRAMES,
     replace(FIVE_FRAMES, name="vsrnet-symmetric", build=lambda scale: VSRnet(scale, symmetric=True)),
 )
-SPECS = (*SRCNN_SPECS, VDSR_20, *VSRNET_SPECS)

@@ -26,29 +26,20 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from youku.models.blocks import FullPrecision, PixelShuffle, Residual, ResizeConv, SubPixel, before_resize_conv, conv
+from youku.models import blocks
+from youku.models.blocks import FullPrecision, PixelShuffle, Residual, SubPixel, conv, residual_block
 from youku.models.colours import RGB
 from youku.models.spec import ModelSpec
 
 NUM_CHANNELS = 64
 NUM_BLOCKS = 16
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvision's networks
 
 
-def residual_block(num_channels: int, activation: nn.Module, bias: bool = True) -> Residual:
-    """x + BN(conv(act(BN(conv(x)))))."""
-    return Residual(
-        conv(num_channels, num_channels, 3, bias),
-        nn.BatchNorm2d(num_channels),
-        activation,
-        conv(num_channels, num_channels, 3, bias),
-        nn.BatchNorm2d(num_channels),
-    )
-
-
-def blocks(activation: Callable[[], nn.Module], bias: bool, num_blocks: int = NUM_BLOCKS) -> nn.Sequential:
+def paper_body(activation: Callable[[], nn.Module], bias: bool, num_blocks: int = NUM_BLOCKS) -> nn.Sequential:
     """Residual blocks, conv3, BN: what the long skip goes around."""
     return nn.Sequential(
-        *(residual_block(NUM_CHANNELS, activation(), bias) for _ in range(num_blocks)),
+        *(residual_block(NUM_CHANNELS, activation(), nn.BatchNorm2d, bias) for _ in range(num_blocks)),
         conv(NUM_CHANNELS, NUM_CHANNELS, 3, bias),
         nn.BatchNorm2d(NUM_CHANNELS),
     )
@@ -86,8 +77,8 @@ class SRResNet(nn.Module):
 
 def srresnet(
     scale: int,
-    bias: bool = True,
     num_blocks: int = NUM_BLOCKS,
+    bias: bool = True,
     block_bias: bool = True,
     activation: Callable[[], nn.Module] = nn.PReLU,
     from_picture: Callable[[Tensor], Tensor] = lambda x: x,
@@ -95,10 +86,10 @@ def srresnet(
 ) -> SRResNet:
     """conv9 + PReLU, blocks, conv3 + BN + long skip, sub-pixel upscaling with PReLU, conv9.
 
-    Ports differ in the values of a picture inside, in the activation and in the biases (srresnet_ports.py).
+    Ports differ in the values of a picture inside, in the activation and in the biases (PORTS).
     """
     head = nn.Sequential(conv(3, NUM_CHANNELS, 9, bias), activation())
-    body = blocks(activation, bias and block_bias, num_blocks)
+    body = paper_body(activation, bias and block_bias, num_blocks)
     upscale = SubPixel(NUM_CHANNELS, scale, activation, bias)
     return SRResNet(head, body, upscale, conv(NUM_CHANNELS, 3, 9, bias), from_picture, to_picture)
 
@@ -108,7 +99,7 @@ def slides(scale: int) -> SRResNet:
 
     Their count of 1,546,754 leaves no room for a slope in the blocks; that it is ReLU there is our choice.
     """
-    head, body = conv(3, NUM_CHANNELS, 9, bias=False), blocks(nn.ReLU, bias=False)
+    head, body = conv(3, NUM_CHANNELS, 9, bias=False), paper_body(nn.ReLU, bias=False)
     upscale = SubPixel(NUM_CHANNELS, scale, nn.PReLU, bias=False)
     return SRResNet(head, body, upscale, conv(NUM_CHANNELS, 3, 9, bias=False))
 
@@ -121,16 +112,37 @@ PAPER = ModelSpec(
     halo_px=lambda scale: 4 + 2 * 16 + 1 + 2 + -(-4 // scale),  # conv9, blocks, mid, upscale, conv9 at full size
     source="Ledig et al. 2017, arXiv:1609.04802",
 )
-SRRESNET_SPECS = (
-    PAPER,
-    replace(PAPER, name="srgan"),  # its generator; the adversary is a loss
-    replace(
-        PAPER,
-        name="srresnet-slides",
-        build=slides,
-        source="Yiin 2020, Deep Belief course 5, epoch402: the original",
+
+
+def as_imagenet(x: Tensor) -> Tensor:
+    """[0, 1] to zero mean and unit variance over ImageNet."""
+    mean, std = (x.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (x - mean) / std
+
+
+PORTS: dict[str, Callable[[int, int], nn.Module]] = {
+    "srresnet-tanh": lambda scale, num: srresnet(scale, num, to_picture=signed_to_picture),
+    "srresnet-imagenet": lambda scale, num: srresnet(
+        scale, num, from_picture=as_imagenet, to_picture=signed_to_picture
     ),
-)
+    "srresnet-unsigned": lambda scale, num: srresnet(scale, num, block_bias=False, to_picture=lambda x: x),
+    "srresnet-leaky": lambda scale, num: srresnet(
+        scale, num, bias=False, activation=lambda: nn.LeakyReLU(0.2), to_picture=lambda x: x
+    ),
+}
+"""(scale, number of blocks) -> the paper's layers with other activations and biases, and other values for a picture inside:
+forms of common ports, which weights of others name and the table does not."""
+
+
+def ported(name: str, num_blocks: int, scales: tuple[int, ...] = (2, 4)) -> ModelSpec:
+    """The spec of a form of PORTS with so many blocks."""
+    return replace(
+        PAPER,
+        name=f"{name}-{num_blocks}",
+        build=lambda scale: PORTS[name](scale, num_blocks),
+        halo_px=lambda scale: 4 + 2 * num_blocks + 1 + 2 + -(-4 // scale),
+        scales=scales,
+    )
 
 
 DILATIONS_PX = (1, 2, 4, 8)
@@ -178,23 +190,16 @@ def improved(scale: int, tail_px: int = 3) -> SRResNet:
     return SRResNet(head, body, upscale, conv(NUM_CHANNELS, 3, tail_px, bias=False))
 
 
-IMPROVED = replace(
-    PAPER,
-    name="srresnet-improved",
-    build=improved,
-    halo_px=lambda scale: 2 + 4 * (1 + 2 + 4 + 8) + 16 + 1 + 2,  # conv5, dilated and plain conv3, mid, upscale
-    source="Yiin 2020, Deep Belief course 5, epoch402: the improved",
-)
-
-
 class PerceptualSR(nn.Module):
     """conv9 + BN + ReLU, 4 residual blocks, log2(scale) enlargements with BN + ReLU, conv9, tanh."""
 
     def __init__(self, scale: int, deconvolution: bool = False) -> None:
         super().__init__()
         self.head = nn.Sequential(conv(3, NUM_CHANNELS, 9), nn.BatchNorm2d(NUM_CHANNELS), nn.ReLU())
-        self.body = nn.Sequential(*(residual_block(NUM_CHANNELS, nn.ReLU()) for _ in range(4)))
-        self.upscale = Deconvolutions(scale) if deconvolution else ResizeConv(NUM_CHANNELS, scale, batch_norm=True)
+        self.body = nn.Sequential(*(residual_block(NUM_CHANNELS, nn.ReLU(), nn.BatchNorm2d) for _ in range(4)))
+        self.upscale = (
+            Deconvolutions(scale) if deconvolution else blocks.ResizeConv(NUM_CHANNELS, scale, batch_norm=True)
+        )
         self.tail = FullPrecision(conv(NUM_CHANNELS, 3, 9))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -205,14 +210,11 @@ class Deconvolutions(nn.Sequential):
     """The paper's "stride 1/2" convolutions: 3x3 transposed of stride 2, so taps overlap unevenly; BN, ReLU."""
 
     def __init__(self, scale: int) -> None:
-        layers: list[nn.Module] = []
-        for _ in range(scale.bit_length() - 1):
-            layers += [
-                nn.ConvTranspose2d(NUM_CHANNELS, NUM_CHANNELS, 3, stride=2, padding=1, output_padding=1),
-                nn.BatchNorm2d(NUM_CHANNELS),
-                nn.ReLU(),
-            ]
-        super().__init__(*layers)
+        def stage() -> list[nn.Module]:
+            enlarge = nn.ConvTranspose2d(NUM_CHANNELS, NUM_CHANNELS, 3, stride=2, padding=1, output_padding=1)
+            return [enlarge, nn.BatchNorm2d(NUM_CHANNELS), nn.ReLU()]
+
+        super().__init__(*blocks.repeated(scale.bit_length() - 1, stage))
 
 
 RESIZED = ModelSpec(
@@ -220,11 +222,25 @@ RESIZED = ModelSpec(
     build=PerceptualSR,
     colours=RGB,
     scales=(4, 8),
-    halo_px=before_resize_conv(4 + 2 * 4, 4),
+    halo_px=blocks.before_resize_conv(4 + 2 * 4, 4),
     source="Johnson et al. 2016, arXiv:1603.08155",
 )
-PERCEPTUAL_SPECS = (
+SPECS = (
+    PAPER,
+    replace(PAPER, name="srgan"),  # its generator; the adversary is a loss
+    replace(
+        PAPER,
+        name="srresnet-slides",
+        build=slides,
+        source="Yiin 2020, Deep Belief course 5, epoch402: the original",
+    ),
+    replace(
+        PAPER,
+        name="srresnet-improved",
+        build=improved,
+        halo_px=lambda scale: 2 + 4 * (1 + 2 + 4 + 8) + 16 + 1 + 2,  # conv5, dilated and plain conv3, mid, upscale
+        source="Yiin 2020, Deep Belief course 5, epoch402: the improved",
+    ),
     RESIZED,
     replace(RESIZED, name="perceptual-sr-deconv", build=lambda scale: PerceptualSR(scale, deconvolution=True)),
 )
-SPECS = (*SRRESNET_SPECS, IMPROVED, *PERCEPTUAL_SPECS)

@@ -25,24 +25,13 @@ SCALE_LAYERS = ("upscale", "last")  # what a network calls its enlarging layer
 REMEMBERING = ("recurrent", "bidirectional")
 
 
+# the convolutions' weights drawn anew, biases 0; "paper" keeps what the network's own paper says
 INITS: dict[str, Callable[[Tensor], Any] | None] = {
     "paper": None,
     "gaussian": lambda weight: nn.init.normal_(weight, 0.0, GAUSSIAN_STD),
     "xavier": nn.init.xavier_normal_,
     "kaiming": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
 }
-
-
-def initialise(module: nn.Module, how: str) -> None:
-    """Draw the convolutions' weights anew, biases 0; "paper" keeps what the network's own paper says."""
-    draw = INITS[how]
-    if draw is None:
-        return
-    for name, parameter in module.named_parameters():
-        if parameter.ndim == 4:
-            draw(parameter)
-        elif name.endswith("bias"):
-            nn.init.zeros_(parameter)
 
 
 @dataclass(frozen=True)
@@ -56,13 +45,19 @@ class Transfer:
     """Keys of the file that were left."""
 
     def __str__(self) -> str:
-        new, skipped = _listed(self.new, "new"), _listed(self.skipped, "of the file skipped")
-        return f"{plural(len(self.loaded), 'tensor')} loaded; {new}; {skipped}"
+        others = (("new", self.new), ("of the file skipped", self.skipped))
+        told = (f"{what}: {', '.join(map(printable, keys))}" if keys else f"none {what}" for what, keys in others)
+        return "; ".join([f"{plural(len(self.loaded), 'tensor')} loaded", *told])
 
 
 def begin(module: nn.Module, spec: ModelSpec, scale: int, config: NetworkSettings) -> Transfer | None:
     """What the settings say of the first weights of `module`; what --init-from took."""
-    initialise(module, config.init)
+    if draw := INITS[config.init]:
+        for name, parameter in module.named_parameters():
+            if parameter.ndim == 4:
+                draw(parameter)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
     if not config.init_from:
         return None
     start = shipped.start_of(config.init_from, config.model, scale)
@@ -89,7 +84,7 @@ def load_into(
 
         state = from_srcnn(state, symmetric=spec.name == "vsrnet-symmetric")
     if spec.name.startswith(REMEMBERING) and name.startswith(("pairs", *REMEMBERING)):
-        from youku.models.recurrent import from_relative
+        from youku.models.pairs import from_relative
 
         state = from_relative(state, module)
     fixed = spec.any_scale or (name in MODELS and MODELS[name].any_scale) or factor == str(scale)
@@ -105,7 +100,3 @@ def load_into(
     module.load_state_dict({**own, **{key: state[key] for key in loaded}})
     new = tuple(key for key in own if key not in loaded)
     return Transfer(tuple(loaded), new, tuple(key for key in state if key not in loaded))
-
-
-def _listed(keys: tuple[str, ...], what: str) -> str:
-    return f"{what}: {', '.join(map(printable, keys))}" if keys else f"none {what}"
