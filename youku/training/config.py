@@ -35,7 +35,8 @@ class TrainConfig(MachineSettings, OptimiserSettings, PatchSettings, LossSetting
     """Settings of one run; units are in the names or the help texts. A function that needs one part takes that."""
 
     def __post_init__(self) -> None:
-        if problems := [*fields.problems(self), *_disagreements(self)]:
+        problems = [*fields.problems(self), *_network_problems(self), *_loss_problems(self), *_teacher_problems(self)]
+        if problems:
             raise ValueError("; ".join(problems))
 
     @property
@@ -86,19 +87,13 @@ def read_recipe(recipe: str) -> dict[str, Any]:
     return fields.read(fields.find(recipe, RECIPES, "recipe"), TrainConfig)
 
 
-def _disagreements(config: TrainConfig) -> Iterator[str]:
-    """A phrase for everything between fields that does not fit, the network's first; each field is good by itself."""
-    yield from _network_problems(config)
-    yield from _loss_problems(config)
-    yield from _teacher_problems(config)
-
-
 def _is_set(config: TrainConfig, name: str) -> bool:
     """Whether a field is not as it is by default."""
     return bool(getattr(config, name) != type(config).__dataclass_fields__[name].default)
 
 
 def _network_problems(config: TrainConfig) -> Iterator[str]:
+    """A phrase for everything between fields that does not fit; each field is good by itself."""
     try:
         scales = config.all_scales
     except ValueError:  # its bounds have told
@@ -140,10 +135,9 @@ def _loss_problems(config: TrainConfig) -> Iterator[str]:
     adversarial, none = config.terms.adversarial, f"has no effect on loss {config.loss}"
     if config.vgg_weights and not (config.terms.features or config.pretrain_terms.features):
         yield f"vgg_weights = {config.vgg_weights}: {none}; leave it out"
-    if _is_set(config, "discriminator") and not adversarial:
-        yield f"discriminator: {none}, which has no adversary; leave it out"
-    if _is_set(config, "d_lr") and not adversarial:
-        yield f"d_lr: {none}, which has no adversary; leave it out"
+    for name in ("discriminator", "d_lr"):
+        if _is_set(config, name) and not adversarial:
+            yield f"{name}: {none}, which has no adversary; leave it out"
     if config.amp_backend == "apex" and adversarial:
         yield "amp_backend = apex: trains one network, not a GAN; use --amp-backend torch"
     if adversarial and adversarial.computes.penalty_weight and config.discriminator == "srgan":

@@ -17,10 +17,10 @@ from typing import Any
 
 from youku import stops, text_table
 from youku.engines import torch_engine, weights
-from youku.engines.network import Network
 from youku.text_table import plural
 from youku.training import fields, run, trainer
 from youku.training.config import TrainConfig
+from youku.training.cuts import DEFAULT_RESIZER
 from youku.training.pairs import ClipPair, Pair
 from youku.training.picture_pair import PicturePair
 from youku.training.progress import Say, silent
@@ -154,20 +154,13 @@ def _run_variant(
     trained = weights.load(config.folder, None, None, device)
     bicubic = weights.load(None, "bicubic", trained.scale, device)
     pairs = [pair for pair in run.load_pairs(config)[1] if pair.scale == trained.scale]
+    tested = _shrunk_afresh(pairs, tests) if tests else pairs
     psnr, bicubic_psnr = (
-        tuple(_test(network, pairs, config.val_frames, test) for test in tests or ("",))
+        tuple(validate(network, tested, config.val_frames, False, test).psnr for test in tests or (DEFAULT_RESIZER,))
         for network in (trained, bicubic)
     )
     told = ", ".join(f"{key} = {value}" for key, value in changes.items())
     return Variant(config.name, told, psnr, bicubic_psnr, len(pairs))
-
-
-def _test(network: Network, pairs: list[Pair], num_frames: int, resizer: str) -> float:
-    """PSNR on the validation data, its low resolution made by `resizer` ("": as it is)."""
-    if not resizer:
-        return validate(network, pairs, num_frames, with_vmaf=False).psnr
-    pictures = _shrunk_afresh(pairs, [resizer])
-    return validate(network, pictures, num_frames, with_vmaf=False, resizer=resizer).psnr
 
 
 def _shrunk_afresh(pairs: Sequence[Pair], tests: Sequence[str]) -> list[Pair]:

@@ -132,7 +132,7 @@ def find_pairs(
     faults: list[str] = []
     for folder in map(Path, folders):
         entries = sorted(folder.iterdir()) if folder.is_dir() else []
-        lows = [path for path in entries if (name := contest.parse_name(path.name)) and name[1] == "l"]
+        lows = [(path, name[0]) for path in entries if (name := contest.parse_name(path.name)) and name[1] == "l"]
         has_pictures = any(path.suffix.lower() in file_names.PICTURE_SUFFIXES for path in entries)
         if not folder.is_dir():
             advice = "make pairs FROM=... or make download brings clips there; or name yours with --data"
@@ -141,9 +141,9 @@ def find_pairs(
         elif lows:
             if has_pictures:
                 faults.append(f"{folder}: holds clips and pictures; put them into two folders")
-            for path in lows:
+            for path, number in lows:
                 try:
-                    pairs.append(_open_pair(path, scale))
+                    pairs.append(_open_pair(path, path.with_name(contest.high_name(number)), scale))
                 except ValueError as error:
                     faults.append(str(error))
         elif has_pictures or any(path.is_dir() for path in entries):
@@ -175,10 +175,7 @@ def store_of(pairs: Sequence[Pair]) -> PictureStore | None:
     return next((pair.store for pair in pairs if not isinstance(pair, ClipPair)), None)
 
 
-def _open_pair(path: Path, scale: int) -> ClipPair:
-    name = contest.parse_name(path.name)
-    assert name is not None
-    high_path = path.with_name(contest.high_name(name[0]))
+def _open_pair(path: Path, high_path: Path, scale: int) -> ClipPair:
     if not high_path.exists():
         raise ValueError(f"{path}: its ground truth {high_path.name} is missing; download labels or remove the clip")
     low, high = Clip(path, is_mapped=True), Clip(high_path, is_mapped=True)

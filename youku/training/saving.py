@@ -88,17 +88,13 @@ class Saver:
                 raise
             self._copy, self._may_copy = None, False
 
-    def _save_copy(self) -> None:
-        with self._lock:
-            if self._copy and self._copy["step"] > self._step:
-                write(self._copy, self._config)
-                self._step = self._copy["step"]
-
     def _wait_for_stop(self, over: threading.Event) -> None:
         while not over.wait(TICK_SEC):
             if stops.caught():
-                with suppress(Exception):  # the main thread tells of a full disk; here nobody listens
-                    self._save_copy()
+                with suppress(Exception), self._lock:  # the main thread tells of a full disk; here nobody listens
+                    if self._copy and self._copy["step"] > self._step:
+                        write(self._copy, self._config)
+                        self._step = self._copy["step"]
                 return
 
 
@@ -119,15 +115,8 @@ def kept(folder: Path) -> str:
     """What a stopped run leaves, and what to do with it."""
     if not (folder / "last.pt").exists():
         return "nothing was saved yet"
-    path = shlex.quote(str(folder))
-    return f"{_weights_kept(folder)}; go on with: python -m youku train --resume {path}"
-
-
-def _weights_kept(folder: Path) -> str:
-    last = folder / "last.safetensors"
-    try:
+    last, held = folder / "last.safetensors", f"{folder / 'last.pt'} holds its state"
+    with suppress(OSError, SafetensorError, LookupError, TypeError):  # killed between the two files
         with safe_open(last, framework="pt") as file:  # its tensors are left alone
-            step = file.metadata()["step"]
-    except (OSError, SafetensorError, LookupError, TypeError):  # killed between the two files
-        return f"{folder / 'last.pt'} holds its state"
-    return f"{last} holds its weights of step {step}"
+            held = f"{last} holds its weights of step {file.metadata()['step']}"
+    return f"{held}; go on with: python -m youku train --resume {shlex.quote(str(folder))}"

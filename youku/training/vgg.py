@@ -45,9 +45,9 @@ NORMALISATIONS: dict[str, tuple[float, tuple[float, ...], tuple[float, ...], tup
     "caffe-rgb": (255.0, CAFFE_MEANS_BGR[::-1], (1.0, 1.0, 1.0), (0, 1, 2)),
 }
 TEXTURE_PATCH_PX = 16
-# layer: weight, table 2 of the supplement of Sajjadi et al. 2017 (EnhanceNet), arXiv:1612.07919, for Grams that are
+# (weight, layer), table 2 of the supplement of Sajjadi et al. 2017 (EnhanceNet), arXiv:1612.07919, for Grams that are
 # sums over a patch; after the activation, as features with a mean of 1 must be
-TEXTURE_LAYERS: dict[str, float] = {"relu1_1": 3e-7, "relu2_1": 1e-6, "relu3_1": 1e-6}
+TEXTURE_LAYERS = ((3e-7, "relu1_1"), (1e-6, "relu2_1"), (1e-6, "relu3_1"))
 MEAN_FLOOR = 1e-6  # a dead layer stays zero instead of becoming NaN
 
 
@@ -132,7 +132,8 @@ def load(net: str, path: str | Path, wanted: Sequence[str], device: torch.device
         raise ValueError(f"{path}: normalisation {normalisation!r}: expected one of {', '.join(NORMALISATIONS)}")
     module = Features(net, wanted, normalisation)
     # deeper layers and the classifier are left out, but layers that this net does not have mean another network
-    known = {f"features.{index}.{part}" for index in _conv_indices(net).values() for part in ("weight", "bias")}
+    convs = [index for index, name in enumerate(layer_names(net)) if name.startswith("conv")]
+    known = {f"features.{index}.{part}" for index in convs for part in ("weight", "bias")}
     own = module.state_dict()
     used = {key: value for key, value in state.items() if key.startswith("features.")}
     used = {key: value.float() for key, value in used.items() if key in own or key not in known}
@@ -155,14 +156,9 @@ def _layers(net: str) -> list[nn.Module]:
     return layers
 
 
-def _conv_indices(net: str) -> dict[str, int]:
-    """{"conv1_1": 0, ...}: where each convolution sits in `features`."""
-    return {name: index for index, name in enumerate(layer_names(net)) if name.startswith("conv")}
-
-
 def _read_npz(path: Path, net: str) -> tuple[dict[str, Tensor], str]:
     state: dict[str, Tensor] = {}
-    indices = _conv_indices(net)
+    names = layer_names(net)
     with open_npz(path) as arrays:
         normalisation = str(arrays["normalisation"]) if "normalisation" in arrays else "caffe-bgr"
         for key in arrays.files:
@@ -172,7 +168,7 @@ def _read_npz(path: Path, net: str) -> tuple[dict[str, Tensor], str]:
             value = torch.from_numpy(arrays[key])
             if part == "W" and value.ndim == 4 and value.shape[:2] == (3, 3):
                 value = value.permute(3, 2, 0, 1)  # TensorFlow's (3, 3, in, out)
-            place = indices.get(name, name)  # an unknown name is reported as such by the strict load
+            place = names.index(name) if name in names else name  # the strict load reports an unknown name as such
             state[f"features.{place}.{'weight' if part == 'W' else 'bias'}"] = value
     return state, normalisation
 
@@ -279,12 +275,9 @@ def _of_layer(net: str, argument: str) -> FeatureDistance:
     return FeatureDistance(net, ((1.0, layer),), lambda pred, high: compare(scaled(pred), scaled(high)))
 
 
-def _of_texture(name: str, argument: str) -> FeatureDistance:
-    layers = tuple((weight, layer) for layer, weight in TEXTURE_LAYERS.items())
-    return FeatureDistance("vgg19", layers, texture_distance)
-
-
 # a term each: (name, argument) -> what it compares; ValueError where the argument does not suit it
 TERMS: dict[str, Callable[[str, str], FeatureDistance]] = {
-    "vgg16": _of_layer, "vgg19": _of_layer, "texture": _of_texture,
-}  # fmt: skip
+    "vgg16": _of_layer,
+    "vgg19": _of_layer,
+    "texture": lambda name, argument: FeatureDistance("vgg19", TEXTURE_LAYERS, texture_distance),
+}
