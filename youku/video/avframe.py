@@ -84,12 +84,6 @@ def turn_of(matrix: Sequence[int]) -> Turn:
     return is_transposed, (c if is_transposed else a) < 0, (b if is_transposed else d) < 0
 
 
-def _turned(plane: np.ndarray, turn: Turn) -> np.ndarray:
-    """A view of the plane (H, W) as it stands upright."""
-    is_transposed, flips_x, flips_y = turn
-    return (plane.T if is_transposed else plane)[:: -1 if flips_y else 1, :: -1 if flips_x else 1]
-
-
 def nearest_chroma(layout: VideoFormat, is_transposed: bool = False) -> str:
     """The y4m chroma name, without a siting, that holds a pixel format with the least loss: 420, 444p10, mono."""
     parts = [part for part in layout.components if not part.is_alpha]
@@ -179,7 +173,8 @@ def make_header(
 
 def to_planes(frame: VideoFrame, header: Header, turn: Turn, matrix: str = "601") -> Planes:
     """Read-only planes of a decoded frame in the header's layout, depth and size; RGB becomes Y'CbCr of `matrix`."""
-    height, width = (header.width, header.height) if turn[0] else (header.height, header.width)
+    is_transposed, flips_x, flips_y = turn
+    height, width = (header.width, header.height) if is_transposed else (header.height, header.width)
     layout = pix_fmt(header.chroma)
     if (frame.width, frame.height) != (width, height) or not _same_samples(frame.format, header.chroma):
         rgb = is_rgb(frame.format)
@@ -192,7 +187,8 @@ def to_planes(frame: VideoFrame, header: Header, turn: Turn, matrix: str = "601"
             interpolation=_RGB_SCALER if rgb else _SCALER,
             threads=1,
         )
-    return tuple(_turned(plane, turn) for plane in _views(frame, header.dtype))
+    upright = np.s_[:: -1 if flips_y else 1, :: -1 if flips_x else 1]
+    return tuple((plane.T if is_transposed else plane)[upright] for plane in _views(frame, header.dtype))
 
 
 def rgb_to_planes(picture: np.ndarray, header: Header, matrix: str) -> Planes:

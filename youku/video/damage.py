@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 FREE_BYTES = 1 << 26  # what any file may claim
 MOST_RATIO = 2000  # and above that, bytes a byte of the file: deflate, the best packer of samples here, gives 1032
+# files that only list others: M3U (HLS too), PLS, ffconcat, ASX, XSPF, SMIL, DASH
 _LIST = re.compile(rb"(\xef\xbb\xbf)?\s*(#ext|ffconcat|\[playlist\]|(<[?!].*)?<(asx|playlist|smil|mpd)\b)", re.DOTALL)
 _RAISED = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RuntimeError, SyntaxError, EOFError)
 
@@ -110,20 +111,15 @@ def why_unopened(path: str | Path, refusal: str, said: Sequence[str], error: Exc
     """
     words = said[-1].partition(", consider")[0] if said else getattr(error, "strerror", None) or str(error)
     is_led = any("not on whitelist" in words or "Unsafe file name" in words for words in said)
-    if not is_led and not _is_playlist(path):
+    with open(path, "rb") as file:
+        is_list = _LIST.match(file.read(1 << 10).lower()) or Path(path).suffix.lower() in (".m3u", ".m3u8")
+    if not is_led and not is_list:
         return f"{refusal} that ffmpeg reads ({words}); check the file, or name another"
     if not is_trusted:
         return "leads to other files or addresses; open one that you trust with --allow-playlists"
     if is_led:
         return "leads to addresses; only what lies in local files is opened"
     return f"is a playlist that ffmpeg cannot follow ({words}); name what it lists"
-
-
-def _is_playlist(path: str | Path) -> bool:
-    """Whether a file only lists others: M3U (HLS too), PLS, ffconcat, ASX, XSPF, SMIL, DASH."""
-    with open(path, "rb") as file:
-        head = file.read(1 << 10).lower()
-    return bool(_LIST.match(head)) or Path(path).suffix.lower() in (".m3u", ".m3u8")
 
 
 def require_plausible(path: str | Path, claimed_bytes: int, what: str) -> None:

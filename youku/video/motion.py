@@ -16,6 +16,7 @@ letterbox bars, tell nothing and do not count. Source: our own measure, checked 
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 
 import numpy as np
@@ -52,12 +53,11 @@ def find_motion(neighbour: np.ndarray, reference: np.ndarray, depth: int = 8) ->
     fine = upsample(neighbour, 2, 2, SEARCH_PX + 1)
     whole, _ = search(to_bytes(neighbour, depth), to_bytes(reference, depth), SEARCH_PX)
     best, best_cost = 2 * whole, _mismatch(fine, reference, 2 * whole)
-    for down in (-1, 0, 1):
-        for right in (-1, 0, 1):
-            vectors = 2 * whole + (down, right)
-            cost = _mismatch(fine, reference, vectors)
-            better = cost < best_cost
-            best[better], best_cost[better] = vectors[better], cost[better]
+    for move in itertools.product((-1, 0, 1), repeat=2):
+        vectors = 2 * whole + move
+        cost = _mismatch(fine, reference, vectors)
+        better = cost < best_cost
+        best[better], best_cost[better] = vectors[better], cost[better]
     return best
 
 
@@ -73,9 +73,10 @@ def search(neighbour: np.ndarray, reference: np.ndarray, radius_px: int) -> tupl
     tall, wide = blocks.shape
     num = 2 * radius_px + 1
     sad = np.empty((num, tall // BLOCK_PX, num, wide // BLOCK_PX), np.uint16)
+    still = blocks[:, None]
     for top in range(num):  # all horizontal moves at once
         moved = sliding_window_view(around[top : top + tall], wide, axis=1)  # (tall, num, wide)
-        sad[top] = _block_sums(_difference(blocks[:, None], moved))
+        sad[top] = _block_sums(np.maximum(still, moved) - np.minimum(still, moved))  # without leaving 8 bits
     by_length = _by_length(radius_px)
     candidates = sad.transpose(0, 2, 1, 3).reshape(num * num, -1)[by_length]
     first = candidates.argmin(axis=0)  # of equal ones the shortest
@@ -162,11 +163,6 @@ def _gather(
     rows = spread[..., 0] + (factors[0] * np.arange(height) + margin_y)[:, None]
     columns = spread[..., 1] + (factors[1] * np.arange(width) + margin_x)
     return fine[rows, columns]
-
-
-def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Absolute difference of uint8 planes without leaving 8 bits."""
-    return np.maximum(one, other) - np.minimum(one, other)
 
 
 def _block_sums(values: np.ndarray) -> np.ndarray:

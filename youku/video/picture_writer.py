@@ -144,7 +144,9 @@ def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
     A hidden mark lies there meanwhile: what a run that was killed then left is a part of a set, and is replaced.
     """
     file_names.check_picture(pattern)
-    old, moving = _old_pictures(pattern), pattern.with_name(f".{pattern.name[:60]}.moving")
+    index, moving = pattern.with_name(file_names.PLANE_INDEX), pattern.with_name(f".{pattern.name[:60]}.moving")
+    planes = [*sorted(pattern.parent.glob("frame*_[yuv].png")), index] if index.exists() else []
+    old = [*file_names.numbered(pattern).values(), *planes]  # gray planes would be read instead
     if old and not force and not moving.exists():
         raise ValueError(f"{pattern.parent}: already holds {old[0].name}; name another folder, or replace with --force")
     for path in old:
@@ -170,10 +172,3 @@ def _whole_set(pattern: Path, force: bool) -> Iterator[Path]:
         if foreign:
             names = listed([path.name for path in foreign], MOST_LISTED)
             _log.warning("%s: %s were not made here and stay; move away what is no part of the set", pattern, names)
-
-
-def _old_pictures(pattern: Path) -> list[Path]:
-    """Those of its numbers, and gray planes with their index, which would be read instead."""
-    index = pattern.with_name(file_names.PLANE_INDEX)
-    planes = [*sorted(pattern.parent.glob("frame*_[yuv].png")), index] if index.exists() else []
-    return [*file_names.numbered(pattern).values(), *planes]

@@ -83,20 +83,26 @@ class Kept:
     def num_bytes(self) -> int:
         return sum(path.stat().st_size for path in self.folder.iterdir())
 
+    @property
+    def count(self) -> tuple[int, str]:
+        """Frames of a y4m file in the making, and the digest of header and frames; 0 where there is no sound count."""
+        known = files.recall(self.folder / COUNT, {"frames": int, "digest": str})
+        return (max(0, known["frames"]), known["digest"]) if known else (0, "")
+
     def num_placed(self, target: Path) -> int:
         """Frames of a y4m file that an earlier run made whole and moved to its name, but was killed before it said so."""
-        if (self.folder / FRAMES).exists() or not (self.folder / COUNT).exists() or not target.exists():
-            return 0
-        return _read_count(self.folder / COUNT)[0] if self.digest == digest_of(target) else 0
+        num_frames, digest = self.count
+        is_moved = num_frames and not (self.folder / FRAMES).exists() and target.exists()
+        return num_frames if is_moved and digest == digest_of(target) else 0
 
     @property
     def digest(self) -> str:
         """That of a y4m file that is whole; nothing of a video."""
-        return _read_count(self.folder / COUNT)[1]
+        return self.count[1]
 
     def num_frames(self) -> int:
         """How many frames the next run finds, as long as nobody touches them."""
-        made = _read_count(self.folder / COUNT)[0] or sum(map(num_frames_of, self.folder.glob("*.segment")))
+        made = self.count[0] or sum(map(num_frames_of, self.folder.glob("*.segment")))
         return max(made, sum(y4m.Clip(part).num_frames for part in self.folder.glob(f"{PARTS}/*.y4m")))
 
 
@@ -187,9 +193,9 @@ class PartWriter:
     """Frames appended to a y4m file that goes on where an earlier run ended, if that part is undamaged."""
 
     def __init__(self, file: IO[bytes], header: Header, kept: Kept) -> None:
-        self._hashed, self._count, self._saved = Hashed(file), kept.folder / COUNT, time.monotonic()
+        self._hashed, self._kept, self._saved = Hashed(file), kept, time.monotonic()
         self._writer = y4m.Writer(self._hashed, header)  # type: ignore[arg-type]
-        self._writer.num_frames = self.num_kept = self._find(kept.batch)
+        self._writer.num_frames = self.num_kept = self._find()
         self._whole = self.num_kept, self._hashed.digest.copy()
 
     @property
@@ -207,17 +213,17 @@ class PartWriter:
         self._hashed.sync()
         num_frames, digest = self._whole  # of whole frames: a stop comes anywhere
         count = {"frames": num_frames, "digest": digest.hexdigest()}
-        files.write_json(self._count, count, durable=not is_whole)
+        files.write_json(self._kept.folder / COUNT, count, durable=not is_whole)
         self._saved = time.monotonic()
 
-    def _find(self, batch: int) -> int:
+    def _find(self) -> int:
         """Whole frames that are there, in whole batches, the file then ending after them; 0 where they are damaged."""
         file, header, nothing = self._hashed.file, self._writer.header, self._hashed.digest
         start, frame_bytes = len(header.encode()), len(b"FRAME\n") + header.frame_bytes
-        num_frames, expected = _read_count(self._count)
+        num_frames, expected = self._kept.count
         if num_frames * frame_bytes > os.fstat(file.fileno()).st_size - start:
             num_frames = 0
-        used = num_frames // batch * batch
+        used = num_frames // self._kept.batch * self._kept.batch
         found, marked = nothing.copy(), nothing
         file.seek(start)
         for index in range(num_frames):
@@ -230,12 +236,6 @@ class PartWriter:
         file.seek(start + used * frame_bytes)
         file.truncate()
         return used
-
-
-def _read_count(path: Path) -> tuple[int, str]:
-    """Frames of a y4m file in the making, and the digest of header and frames; 0 where there is no sound count."""
-    known = files.recall(path, {"frames": int, "digest": str})
-    return (max(0, known["frames"]), known["digest"]) if known else (0, "")
 
 
 @contextmanager
