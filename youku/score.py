@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -58,7 +57,7 @@ def _predicted(args: argparse.Namespace) -> str:
     from youku.inference import clip
     from youku.inference.job_list import list_jobs
     from youku.inference.pipeline import Options
-    from youku.threads import limit_threads
+    from youku.threads import take_all
 
     if args.shard or args.cluster:
         raise cli.UsageError(f"--shard and --cluster take results; predict --weights {args.submission} shares out too")
@@ -67,7 +66,7 @@ def _predicted(args: argparse.Namespace) -> str:
     pair_up(None, contest.test_set(args.test_set, args.low), Path(args.low), Path(args.high))
     path = Path(args.submission)
     folder = Path(args.out or path.with_name(f"{path.stem}-{args.test_set}")) / "predictions"
-    limit_threads(os.cpu_count() or 1)
+    take_all()
     network = mean.load([path], None, None, "auto", None, ["auto"], cli.say)
     if network.scale != contest.SCALE:
         raise ValueError(f"{path}: enlarges by {network.scale}, the contest by {contest.SCALE}; take evaluate --scale")

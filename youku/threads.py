@@ -18,6 +18,7 @@ from contextlib import suppress
 # that waits for its team spins for milliseconds, which beside other work costs more than the work itself.
 WAITING = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "0", "OPENBLAS_NUM_THREADS": "1"}
 
+_ours: set[str] = set()  # variables that take_one set, and not the user
 MOST_KEPT_BYTES, STEP_BYTES = (1 << 31) - 1, 64 << 20
 # number of mallopt(3), which a user sets by the environment: value
 KEEPING = {
@@ -38,8 +39,15 @@ def take_one() -> None:
     """Let a process that runs no network take one thread: on planes torch's team gains little and waits for one another."""
     if "OMP_NUM_THREADS" not in os.environ:
         os.environ["OMP_NUM_THREADS"] = "1"
+        _ours.add("OMP_NUM_THREADS")
         if "torch" in sys.modules:  # it has read the variable already
             limit_threads(1)
+
+
+def take_all() -> None:
+    """Let a process that took one thread have all, since it runs a network after all."""
+    if "OMP_NUM_THREADS" in _ours:
+        limit_threads(cores())
 
 
 def cores() -> int:

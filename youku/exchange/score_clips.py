@@ -34,7 +34,7 @@ from youku.exchange.totals import REFERENCES, SYSTEMS, FrameValues, Reading, Wan
 from youku.metrics import vmaf
 from youku.metrics.artefacts import Artefacts, Gauge
 from youku.text_table import plural
-from youku.threads import limit_threads
+from youku.threads import cores, limit_threads
 from youku.video import ffmpeg, interpolate
 from youku.video.y4m import Planes
 
@@ -73,7 +73,7 @@ class Scoring:
 
     @property
     def num_jobs(self) -> int:
-        return self.jobs or min(MAX_JOBS, os.cpu_count() or 1)
+        return self.jobs or min(MAX_JOBS, cores())
 
     @cached_property
     def submission(self) -> Submission:
@@ -187,7 +187,7 @@ class Scoring:
         """Measure the named systems frame by frame; `frames` are the submission's."""
         header, measured = clip.high.header, Measured({name: FrameValues() for name in names})
         gauges = {name: Gauge(header.depth) for name in names if self.with_artefacts}
-        how = self.reading.vmaf_model, max(1, (os.cpu_count() or 1) // self.num_jobs), wanted.neg
+        how = self.reading.vmaf_model, max(1, cores() // self.num_jobs), wanted.neg
         with ExitStack() as stack:
             judged = names if wanted.vmaf else ()
             meters = {name: stack.enter_context(vmaf.Meter(header, header, *how)) for name in judged}

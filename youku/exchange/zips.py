@@ -30,7 +30,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from youku import contest, files, stops
+from youku import contest, files, stops, threads
 from youku.exchange.deflate import Deflater
 from youku.text_table import plural
 
@@ -272,7 +272,7 @@ def pack(
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> dict[str, str]:
     """Stream files into a flat zip that appears whole; returns name -> sha256 of the bytes packed."""
-    method, number = zipfile.ZIP_DEFLATED if level else zipfile.ZIP_STORED, min(MOST_THREADS, os.cpu_count() or 1)
+    method, number = zipfile.ZIP_DEFLATED if level else zipfile.ZIP_STORED, min(MOST_THREADS, threads.cores())
     with files.atomic_path(zip_path) as temporary, stops.workers(number, "deflate") as (pool, _):
         with zipfile.ZipFile(temporary, "w", method) as bundle:
             make = partial(Deflater, pool, number, level) if level else None

@@ -8,7 +8,6 @@ hands them on.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +24,7 @@ from youku.inference.transfer import Span
 from youku.inference.window import Moment, moments, parts_of_shots
 from youku.models import colours
 from youku.models.colours import NUM_TURNS, Colours, Tensors, Y
-from youku.threads import own_threads
+from youku.threads import cores, own_threads
 from youku.video import interpolate
 from youku.video.y4m import Header, Planes
 
@@ -154,7 +153,7 @@ def _are_finite(output: Tensors) -> Tensor:
 
 
 def _interpolate_all(scale: int, header: Header, seen: Iterable[Moment], busy: Busy) -> Iterator[Planes]:
-    number = min(MOST_SIDE_BY_SIDE, os.cpu_count() or 1)
+    number = min(MOST_SIDE_BY_SIDE, cores())
 
     def enlarge(moment: Moment) -> Planes:
         with busy.at("network", number):

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from youku import files, stops
 from youku.text_table import plural
+from youku.threads import cores
 from youku.video import ffmpeg, y4m
 from youku.video.y4m import Header, Planes
 
@@ -128,7 +129,7 @@ class Meter:
         self._folder = self._stack.enter_context(files.temporary_folder(Path(tempfile.gettempdir()) / "youku-vmaf"))
         self._log, self._errors = self._folder / "log.json", self._folder / "errors.txt"
         reads, writes = zip(os.pipe(), os.pipe(), strict=True)
-        line = _command(reads, self.model, self.neg_model, threads or os.cpu_count() or 1)
+        line = _command(reads, self.model, self.neg_model, threads or cores())
         with self._errors.open("wb") as errors:  # cwd: libvmaf's log_path cannot hold every folder's name
             self._process = stops.popen(
                 line,
