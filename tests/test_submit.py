@@ -86,6 +86,19 @@ def test_right_predictions_have_no_fault(made: tuple[Path, Path]) -> None:
     assert verdict.num_frames == 5 * 8 + 2 * 2
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "chroma"), [(8, 1, "420jpeg"), (8, 1, "mono"), (1, 8, "444"), (2, 2, "420jpeg")]
+)
+def test_clips_of_one_line_are_judged_by_the_rules_alone(width: int, height: int, chroma: str, tmp_path: Path) -> None:
+    """They hold nothing to compare pictures by; 2x2 is the smallest that is compared."""
+    low, large = make_header(width, height, chroma=chroma), make_header(4 * width, 4 * height, chroma=chroma)
+    for path, header in (("low/Youku_00150_l.y4m", low), ("pred/Youku_00150_h_Res.y4m", large)):
+        with y4m.create(tmp_path / path, header) as writer:
+            writer.write(tuple(np.full(shape, 90, np.uint8) for shape in header.plane_shapes))
+    verdict = check_submission(tmp_path / "pred", contest.test_set("val", tmp_path / "low"), tmp_path / "low")
+    assert (verdict.faults, verdict.warnings) == ((), ())
+
+
 PLANE_WARNINGS: dict[str, tuple[Callable[[list[Planes]], list[Planes]], str]] = {
     "U and V swapped": (lambda frames: [(f[0], f[2], f[1]) for f in frames], "U and V are swapped"),
     "luma offset": (lambda frames: [(f[0] - np.uint8(16), f[1], f[2]) for f in frames], "luma is -16 codes off"),

@@ -170,7 +170,8 @@ def _check_clip(
             width, height = reader.header.width, reader.header.height
             faults += header_faults(reader.header, low)
             is_comparable = low and reader.header.is_like(interpolate.scaled_header(low.header, contest.SCALE))
-            likeness = Likeness(low) if low and is_comparable else None
+            # one line of samples tells nothing
+            likeness = Likeness(low) if low and is_comparable and min(low.header.plane_shapes[0]) > 1 else None
             for planes in reader:
                 if likeness and num_frames < len(indices):
                     likeness.add(planes, indices[num_frames])
