@@ -39,7 +39,7 @@ def test_smooth_l1_of_beta_1_is_half_of_l2() -> None:
     """On [0, 1] no difference exceeds 1: the customary beta makes it L2 / 2 in value and gradient."""
     pred, high = pictures()
     pred.requires_grad_()
-    smooth, squared = losses.PIXEL["smooth-l1"](pred, high, 1.0), F.mse_loss(pred, high) / 2
+    smooth, squared = losses.smooth_l1(pred, high, 1.0), F.mse_loss(pred, high) / 2
     assert float(smooth.detach()) == pytest.approx(float(squared.detach()), abs=1e-7)
     torch.testing.assert_close(*(torch.autograd.grad(value, pred)[0] for value in (smooth, squared)))
 
@@ -57,9 +57,9 @@ def test_smooth_l1_of_the_default_beta_is_nearly_l1() -> None:
 def test_charbonnier_of_equal_pictures_is_eps() -> None:
     """sqrt(0 + eps^2), 1e-3 unless given, with a gradient of 0."""
     pred, high = torch.full((1, 1, 4, 4), 0.5, requires_grad=True), torch.full((1, 1, 4, 4), 0.5)
-    assert float(losses.PIXEL["charbonnier"](pred, high).detach()) == pytest.approx(1e-3, rel=1e-6)
+    assert float(losses.charbonnier(pred, high).detach()) == pytest.approx(1e-3, rel=1e-6)
     assert float(loss_of("charbonnier:1e-2")(pred, high).detach()) == pytest.approx(1e-2, rel=1e-6)
-    (pull,) = torch.autograd.grad(losses.PIXEL["charbonnier"](pred, high), pred)
+    (pull,) = torch.autograd.grad(losses.charbonnier(pred, high), pred)
     assert pull.abs().max() == 0
 
 

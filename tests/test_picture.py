@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,13 +139,16 @@ def test_a_stopped_set_goes_on_after_its_last_picture(
     """No picture has its name before all have; those finished are not made again, unless damaged; nothing hidden is left."""
     clip, target = clip_of(tmp_path / "in.y4m", num_frames=6), tmp_path / "o" / "%d.png"
     assert run(str(clip.path), str(tmp_path / "whole" / "%d.png"), *BICUBIC) == 0
-    coded, made = picture_writer._coded, []
+    coded, made = picture_writer._coded, list[y4m.Planes]()
 
-    def stopping(*how: object) -> bytes:
+    def counted(planes: y4m.Planes, **how: Any) -> bytes:
+        made.append(planes)
+        return coded(planes, **how)
+
+    def stopping(planes: y4m.Planes, **how: Any) -> bytes:
         if len(made) == 4:
             raise KeyboardInterrupt
-        made.append(how)
-        return coded(*how)  # type: ignore[arg-type]
+        return counted(planes, **how)
 
     for damage, num_left in (False, 2), (True, 5):
         made.clear()
@@ -157,7 +161,7 @@ def test_a_stopped_set_goes_on_after_its_last_picture(
             next((tmp_path / "o").glob(".*.part/00000001.*")).write_bytes(b"x")
         made.clear()
         with monkeypatch.context() as patched:
-            patched.setattr(picture_writer, "_coded", lambda *how: (made.append(how), coded(*how))[1])
+            patched.setattr(picture_writer, "_coded", counted)
             assert run(str(clip.path), str(target), *BICUBIC, "--force") == 0
         assert len(made) == num_left
         assert bytes_of(tmp_path / "o") == bytes_of(tmp_path / "whole")

@@ -95,11 +95,12 @@ def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
     What lies channels_last has the samples of an output row beside each other, which move as one number.
     """
     number, channels, height, width = x.shape
-    packed = x.permute(0, 2, 3, 1)
-    is_packed = packed.stride(3) == 1 and not any(px % scale for px in (*packed.stride()[:3], x.storage_offset()))
     is_plain = x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad
     planes = channels // scale**2
-    if torch.compiler.is_compiling() or not (is_plain and is_packed and scale in WIDE and planes <= 3):
+    if torch.compiler.is_compiling() or not (is_plain and scale in WIDE and planes <= 3):
+        return F.pixel_shuffle(x, scale)
+    packed = x.permute(0, 2, 3, 1)
+    if packed.stride(3) != 1 or any(px % scale for px in (*packed.stride()[:3], x.storage_offset())):
         return F.pixel_shuffle(x, scale)
     rows = packed.view(WIDE[scale]).view(number, height, width, planes, scale)
     moved = rows.permute(0, 3, 1, 4, 2).reshape(number * planes, scale * height * width)  # rows of width numbers

@@ -31,29 +31,66 @@ CHARBONNIER_EPS = 1e-3  # Lai et al. 2017 (LapSRN); with 1e-6 it would be plain 
 LOG_MSE_FLOOR = 1e-8  # 80 dB: keeps the gradient of an exact patch finite
 
 
-# (pred, high) -> a mean; d is their difference
+def smooth_l1(pred: Tensor, high: Tensor, beta: float = SMOOTH_L1_BETA) -> Tensor:
+    """mean of d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere [Girshick 2015, arXiv:1504.08083].
+
+    beta is in the range of the pictures. The customary 1 suits 0-255: on [0, 1] no |d| exceeds it and the loss is
+    half of L2, nothing else.
+    """
+    return F.smooth_l1_loss(pred, high, beta=beta)
+
+
+def charbonnier(pred: Tensor, high: Tensor, eps: float = CHARBONNIER_EPS) -> Tensor:
+    """mean sqrt(d^2 + eps^2) [Lai et al. 2017, arXiv:1704.03915]."""
+    return torch.sqrt((pred - high) ** 2 + eps**2).mean()
+
+
+def ssim_loss(pred: Tensor, high: Tensor) -> Tensor:
+    """1 - SSIM, 11x11 Gaussian window of sigma 1.5 [Wang et al. 2004], a mean over the channels."""
+    return 1 - ssim(pred, high)
+
+
+def ms_ssim_loss(pred: Tensor, high: Tensor) -> Tensor:
+    """1 - MS-SSIM over five scales [Wang et al. 2003]; 0.84*ms-ssim+0.16*l1 is near the mix of Zhao et al. 2017."""
+    return 1 - ms_ssim(pred, high)
+
+
+def total_variation(pred: Tensor, high: Tensor) -> Tensor:
+    """mean |dx| + mean |dy| of the prediction alone (anisotropic) [Rudin et al. 1992]; smooths.
+
+    SRGAN's 2e-8 belongs to a sum over the picture: multiply it by the number of elements.
+    """
+    across, down = pred[..., 1:] - pred[..., :-1], pred[..., 1:, :] - pred[..., :-1, :]
+    return across.abs().mean() + down.abs().mean()
+
+
+def spectral_l1(pred: Tensor, high: Tensor) -> Tensor:
+    """mean |d| over real and imaginary parts of the spectrum [Cho et al. 2021, arXiv:2108.05054].
+
+    Orthonormal transform, so that the value does not grow with the patch; their weight 0.1 is for one without, and so
+    corresponds to 0.1 sqrt(H W) here. Parts, not magnitude and phase: a phase has no gradient where the magnitude is 0.
+    """
+    return torch.view_as_real(torch.fft.rfft2(pred - high, norm="ortho")).abs().mean()
+
+
+def log_mse(pred: Tensor, high: Tensor) -> Tensor:
+    """mean over the patches of ln(MSE of the patch): what mean PSNR measures, in units of -10 / ln 10 dB.
+
+    Weighs easy patches up; for fine-tuning under a weight average (--ema).
+    """
+    return torch.log(((pred - high) ** 2).mean(dim=(1, 2, 3)) + LOG_MSE_FLOOR).mean()
+
+
 PIXEL: dict[str, Callable[..., Tensor]] = {
     "l1": F.l1_loss,
     "l2": F.mse_loss,
-    # mean of d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere [Girshick 2015, arXiv:1504.08083]. beta is in the
-    # range of the pictures. The customary 1 suits 0-255: on [0, 1] no |d| exceeds it and the loss is half of L2, nothing else
-    "smooth-l1": lambda pred, high, beta=SMOOTH_L1_BETA: F.smooth_l1_loss(pred, high, beta=beta),
-    # mean sqrt(d^2 + eps^2) [Lai et al. 2017, arXiv:1704.03915]
-    "charbonnier": lambda pred, high, eps=CHARBONNIER_EPS: torch.sqrt((pred - high) ** 2 + eps**2).mean(),
-    # 1 - SSIM, 11x11 Gaussian window of sigma 1.5 [Wang et al. 2004], a mean over the channels
-    "ssim": lambda pred, high: 1 - ssim(pred, high),
-    # 1 - MS-SSIM over five scales [Wang et al. 2003]; 0.84*ms-ssim+0.16*l1 is near the mix of Zhao et al. 2017
-    "ms-ssim": lambda pred, high: 1 - ms_ssim(pred, high),
-    # mean |dx| + mean |dy| of the prediction alone (anisotropic) [Rudin et al. 1992]; smooths. SRGAN's 2e-8 belongs to a sum
-    # over the picture: multiply it by the number of elements
-    "tv": lambda pred, high: pred.diff(dim=-1).abs().mean() + pred.diff(dim=-2).abs().mean(),
-    # mean |d| over real and imaginary parts of the spectrum [Cho et al. 2021, arXiv:2108.05054]. Orthonormal transform, so
-    # that the value does not grow with the patch; their weight 0.1 is for one without, and so corresponds to 0.1 sqrt(H W)
-    # here. Parts, not magnitude and phase: a phase has no gradient where the magnitude is 0
-    "fft": lambda pred, high: torch.view_as_real(torch.fft.rfft2(pred - high, norm="ortho")).abs().mean(),
-    # mean over the patches of ln(MSE of the patch): what mean PSNR measures, in units of -10 / ln 10 dB. Weighs easy patches
-    # up; for fine-tuning under a weight average (--ema)
-    "log-mse": lambda pred, high: torch.log(((pred - high) ** 2).mean(dim=(1, 2, 3)) + LOG_MSE_FLOOR).mean(),
+    "smooth-l1": smooth_l1,
+    "charbonnier": charbonnier,
+    "ssim": ssim_loss,
+    "ms-ssim": ms_ssim_loss,
+    "tv": total_variation,
+    "fft": spectral_l1,
+    "log-mse": log_mse,
 }
 FEATURES = ("vgg16", "vgg19", "texture")  # vgg.TERMS
 ADVERSARIAL = ("gan", "lsgan", "wgan-gp", "hinge", "ragan")  # gan.TERMS
