@@ -241,10 +241,10 @@ def _told(act: Callable[[], int], verb: str, is_process: bool) -> int:
     """The exit status of `act`, its errors told; what is no error of the user or the system keeps its traceback."""
     try:
         if is_process:
+            threads.keep_freed()  # before any thread starts
             _open_streams()
             system_errors.require_folder()
             stops.watch_process()
-            threads.keep_freed()
             if verb in NO_NETWORK:
                 threads.take_one()
             if verb not in NO_TORCH:

@@ -25,6 +25,7 @@ KEEPING = {
     "MALLOC_TRIM_THRESHOLD_": (-1, MOST_KEPT_BYTES),
     "MALLOC_TOP_PAD_": (-2, STEP_BYTES),
     "MALLOC_MMAP_MAX_": (-4, 0),  # a block of pages of its own is never kept
+    "MALLOC_ARENA_MAX": (-8, 1),  # nor is one above 64 MB in a thread's own part of the heap
 }
 
 
