@@ -151,7 +151,7 @@ def main() -> int:
         server = RangeServer(folder / "source.bin")
         threading.Thread(target=server.serve_forever, daemon=True).start()
         medians = compare_speed(server, folder, args.runs)
-        hits, again_bytes, same = kill_often(server, folder, args.kills)
+        hits, again_bytes, same = kill_often(server, folder, args.kills) if args.kills else (0, 0, True)
         server.shutdown()
         server.server_close()
     ratio = medians["curl + fsync"] / medians["fetch"]
