@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from youku.metrics import ssim
+from youku.metrics import plane_ssim, ssim
 
 
 def pair(height: int = 37, width: int = 52, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -46,9 +49,19 @@ def test_plane_equals_scikit_image(height: int, width: int) -> None:
 
 def test_plane_forgets_the_tile_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many tiles in a row, the last ones cut off below: what lies beyond their edge never grows into the value."""
-    monkeypatch.setattr(ssim, "TILE_PX", (16, 16))
+    monkeypatch.setattr(plane_ssim, "TILE_PX", (16, 16))
     pred, high = ((image * 1023).astype(np.uint16) for image in pair(27, 1100))
     assert ssim.plane(pred, high, 10) == pytest.approx(reference(pred, high, 1023), abs=1e-5)
+
+
+def test_scoring_loads_no_torch() -> None:
+    """It takes longer to load than ten clips' planes to compare."""
+    code = (
+        "import sys, numpy as np\nfrom youku.exchange import score_clips, submission_checks, totals\n"
+        "print(totals.plane_ssim.plane(*np.zeros((2, 20, 20), np.uint8)), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1.0", "False"]
 
 
 def test_equal_images_are_one() -> None:

@@ -41,8 +41,7 @@ def take_one() -> None:
     if "OMP_NUM_THREADS" not in os.environ:
         os.environ["OMP_NUM_THREADS"] = "1"
         _ours.add("OMP_NUM_THREADS")
-        if "torch" in sys.modules:  # it has read the variable already
-            limit_threads(1)
+        limit_loaded(1)  # it has read the variable already
 
 
 def take_all() -> None:
@@ -69,6 +68,12 @@ def limit_threads(number: int) -> None:
 
     own_threads()  # its first call takes over another's number, so that call is got over with
     torch.set_num_threads(number)
+
+
+def limit_loaded(number: int) -> None:
+    """`limit_threads` where torch is loaded: what loads it later reads OMP_NUM_THREADS (`take_one`)."""
+    if "torch" in sys.modules:
+        limit_threads(number)
 
 
 def keep_freed() -> None:

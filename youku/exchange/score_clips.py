@@ -21,6 +21,7 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,14 @@ from youku.exchange.submission import Submission, open_submission
 from youku.exchange.totals import REFERENCES, SYSTEMS, FrameValues, Reading, Wanted
 from youku.metrics import vmaf
 from youku.metrics.artefacts import Artefacts, Gauge
+from youku.metrics.plane_ssim import WINDOW_PX
 from youku.text_table import plural
-from youku.threads import cores, limit_threads
+from youku.threads import cores, limit_loaded
 from youku.video import ffmpeg, interpolate
 from youku.video.y4m import Planes
 
 MAX_JOBS = 4  # clips measured at once; each holds about 20 frames
-VERSION = 3  # of what is kept: counts up when the kit enlarges or measures otherwise
+VERSION = 4  # of what is kept: counts up when the kit enlarges or measures otherwise
 OnFrame = Callable[[int], object]
 
 
@@ -122,7 +124,7 @@ class Scoring:
         done: list[int] = []
         with (
             cli.bar(total=num_frames, unit="frame", desc="score", is_shown=self.progress, leave=False) as bar,
-            stops.workers(self.num_jobs, "score", limit_threads, (1,)) as (pool, stop),
+            stops.workers(self.num_jobs, "score", limit_loaded, (1,)) as (pool, stop),
         ):
 
             def on_frame(index: int) -> None:
@@ -135,8 +137,6 @@ class Scoring:
 
     def _wanted(self, clip: ScoredClip) -> Wanted:
         """What the score needs, or everything; said where a clip is too small for something."""
-        from youku.metrics.ssim import WINDOW_PX  # with torch
-
         header, reading = clip.high.header, self.reading
         if min(header.height, header.width) < WINDOW_PX:
             cli.say(f"{clip.name}: SSIM: takes pictures of {WINDOW_PX} pixels or more a side; scored without it")
@@ -278,13 +278,11 @@ def _clip_row(clip: ScoredClip, measured: Measured, reading: Reading) -> dict[st
 
 
 def _tools(versions: set[str]) -> dict[str, str | None]:
-    import torch
-
     return {
         "ffmpeg": ffmpeg.version(),
         "libvmaf": ", ".join(sorted(versions)) or None,
         "youku": youku.__version__,
-        "torch": str(torch.__version__),
+        "torch": version("torch"),
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from youku import contest
 from youku.contest import TestSet
 from youku.text_table import plural
-from youku.video import interpolate
+from youku.video import interpolate, resize
 from youku.video.y4m import Clip, Header, Planes
 
 # Bounds of the difference to the low-resolution clip, in 8-bit codes. A network that removes noise stays below 3; a
@@ -104,10 +104,10 @@ class Likeness:
         self._rows: list[tuple[float, ...]] = []
 
     def _thumb(self, luma: np.ndarray) -> np.ndarray:
-        return (_shrink(luma, 2) / self._unit).astype(np.int16)
+        return (resize.block_means(luma, 2, 2) / self._unit).astype(np.int16)
 
     def add(self, planes: Planes, index: int) -> None:
-        small = [_shrink(plane, contest.SCALE) / self._unit for plane in planes]
+        small = [resize.block_means(plane, contest.SCALE, contest.SCALE) / self._unit for plane in planes]
         low = [plane.astype(np.float32) / self._unit for plane in self._low.frame(index)]
         if np.ptp(planes[0]) == 0 and np.ptp(low[0]) > 8:
             self._flat.append(index)
@@ -154,14 +154,6 @@ class Likeness:
         elif difference > MAX_LUMA_DIFFERENCE and not self._moved:
             found.append(f"luma differs from {low} by {difference:.0f} codes (another clip, or planes misplaced)")
         return found
-
-
-def _shrink(plane: np.ndarray, side: int) -> np.ndarray:
-    """Mean of each block of `side` x `side`, float32; left-over lines are cut."""
-    import torch
-    from torch.nn import functional
-
-    return functional.avg_pool2d(torch.from_numpy(plane.astype(np.float32))[None, None], side)[0, 0].numpy()
 
 
 def _difference(small: np.ndarray, low: np.ndarray) -> float:

