@@ -90,6 +90,7 @@ def gaussian(window_size: int, sigma_px: float = SIGMA_PX) -> tuple[float, ...]:
 
 
 def check(shape: Sequence[int], other: Sequence[int], window_size: int) -> None:
+    """ValueError where the shapes (N, C, H, W) differ, or a side is below the window's."""
     if shape != other or len(shape) != 4:
         raise ValueError(f"SSIM: expected two images of one shape (N, C, H, W), got {(*shape,)}, {(*other,)}")
     if min(shape[-2:]) < window_size:
